@@ -1,0 +1,18 @@
+"""Sluice's shared words, records, configuration, wire and public Python API; no daemon is known here.
+
+errors        the exception tree
+clock         wall and virtual time
+hostlist, duration, timepoint, size, gres_spec, tres, nodeset, jobid_spec, array_spec, filename_pattern,
+dependency_spec, signal_spec, feature_expr, shell_words, cpus_per_node, cpuset
+              one little language each: grammar, parse, format
+job_env       the environment that a job and its tasks see
+model/        the records that are kept, stored and sent
+config/       slurm.conf's grammar: schema, parse, check, show, diff
+wire/         frames, messages, credentials, clients and server
+api           the public Python client
+testing       a live cluster as a pytest fixture
+"""
+
+__version__ = "0.1.0"
+#: What the drop-in commands print for -V (CLIENTS section 1).
+SLURM_VERSION = "25.05.0"

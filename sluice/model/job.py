@@ -1,0 +1,80 @@
+"""A job: its request and its life."""
+
+from .allocation import Allocation
+from .base import Record
+from .reason import Reason
+from .request import Dependency, JobSpec
+from .states import ENDED_STATES, Ending, Hold, JobState
+
+
+class PendingArray(Record, frozen=True, kw_only=True):
+    """The tasks of an array that have not started: one record however many there are.
+
+    ranges: (first, last, step), ascending, disjoint.
+    """
+
+    ranges: tuple[tuple[int, int, int], ...]
+    throttle: int = 0
+
+
+class Job(Record, frozen=True, kw_only=True):
+    """One job, or the still pending rest of a job array.
+
+    An array's base record keeps `pending_array` until its last task is split off; that task takes the base id.
+    Times are None until they happened.
+    """
+
+    id: int
+    spec: JobSpec
+    #: Names the stored spec; array tasks share their array's.
+    spec_id: int = 0
+    state: JobState = JobState.PENDING
+    array_job_id: int = 0
+    array_task_id: int | None = None
+    pending_array: PendingArray | None = None
+    priority: int = 0
+    #: The limit in force; None is unlimited.
+    limit_s: int | None = None
+    #: The partition that it runs in; for a pending job the first one asked.
+    partition: str = ""
+    submitted_at: float = 0.0
+    eligible_at: float | None = None
+    started_at: float | None = None
+    ended_at: float | None = None
+    suspended_at: float | None = None
+    suspended_s: float = 0.0
+    allocation: Allocation | None = None
+    #: Counts the runs of this job: 0 for the first.  Agents refuse a message of an older attempt.
+    attempt: int = 0
+    hold: Hold = Hold.NONE
+    #: What of the dependency is not yet fulfilled.
+    dependency: Dependency = Dependency()
+    exit_code: int = 0
+    exit_signal: int = 0
+    #: Highest exit among the steps.
+    derived_exit_code: int = 0
+    derived_exit_signal: int = 0
+    #: Why it ended, or why an admin or the system holds it; a pending job's live reasons are the scheduler's.
+    reason: Reason = Reason.NONE
+    reason_text: str = ""
+    cancelled_by: int | None = None
+    #: Set while its processes are being ended.
+    ending: Ending | None = None
+    #: Nodes that have not yet reported that nothing of this job is left.
+    completing_nodes: tuple[str, ...] = ()
+    is_requeued: bool = False
+    is_special_exit: bool = False
+    next_step_id: int = 0
+    failed_node: str = ""
+
+    @property
+    def is_ended(self) -> bool:
+        return self.state in ENDED_STATES
+
+    @property
+    def is_completing(self) -> bool:
+        return bool(self.completing_nodes) and self.state not in (JobState.RUNNING, JobState.SUSPENDED)
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        return self.allocation.nodes if self.allocation else ()

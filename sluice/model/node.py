@@ -1,0 +1,66 @@
+"""A node: a machine that can be allocated.  Name, host name and address are three things."""
+
+from .base import Record
+from .request import GresRequest
+from .states import NodeState
+
+
+class Inventory(Record, frozen=True, kw_only=True):
+    """What an agent measured on its machine when it registered."""
+
+    cpus: int
+    memory_mib: int
+    sockets: int = 1
+    cores_per_socket: int = 1
+    threads_per_core: int = 1
+    tmp_disk_mib: int = 0
+    gres: tuple[GresRequest, ...] = ()
+    hostname: str = ""
+    arch: str = ""
+    os: str = ""
+    version: str = ""
+    boot_id: str = ""
+    booted_at: float = 0.0
+    agent_started_at: float = 0.0
+    #: Changes when the spool was made anew: what the agent knew of its jobs before is gone.
+    spool_id: str = ""
+    #: What cannot be enforced here and why ("cgroups: not permitted"), empty when everything is.
+    unenforced: str = ""
+
+
+class Node(Record, frozen=True, kw_only=True):
+    """A node as configured, as registered, and its state."""
+
+    name: str
+    hostname: str = ""
+    address: str = ""
+    port: int = 6818
+    cpus: int = 1
+    boards: int = 1
+    sockets: int = 1
+    cores_per_socket: int = 1
+    threads_per_core: int = 1
+    memory_mib: int = 1
+    tmp_disk_mib: int = 0
+    features: tuple[str, ...] = ()
+    gres: tuple[GresRequest, ...] = ()
+    weight: int = 1
+    #: Place in the configuration: listings and placement follow it.
+    index: int = 0
+    state: NodeState = NodeState.UNKNOWN
+    is_drained: bool = False
+    is_failing: bool = False
+    is_responding: bool = True
+    reason: str = ""
+    reason_uid: int = 0
+    reason_at: float = 0.0
+    inventory: Inventory | None = None
+    registered_at: float = 0.0
+    idle_since_at: float = 0.0
+    comment: str = ""
+    extra: str = ""
+
+    @property
+    def is_usable(self) -> bool:
+        """May new work start here?"""
+        return self.state is NodeState.UP and self.is_responding and not self.is_drained and not self.is_failing

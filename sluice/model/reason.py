@@ -1,0 +1,57 @@
+"""Why a pending job does not start, or why a job ended as it did (CONTRACT section 14).
+
+A Reason's value is the word that squeue prints.  A Blocker is one reason with the numbers that led to it; the
+scheduler gives every blocker of a job, the first being the one that listings show.
+"""
+
+from enum import StrEnum
+
+from .base import Record
+
+
+class Reason(StrEnum):
+    """The word that listings show."""
+
+    NONE = "None"
+    PRIORITY = "Priority"
+    DEPENDENCY = "Dependency"
+    DEPENDENCY_NEVER_SATISFIED = "DependencyNeverSatisfied"
+    RESOURCES = "Resources"
+    BEGIN_TIME = "BeginTime"
+    JOB_HELD_USER = "JobHeldUser"
+    JOB_HELD_ADMIN = "JobHeldAdmin"
+    PARTITION_DOWN = "PartitionDown"
+    PARTITION_INACTIVE = "PartitionInactive"
+    PARTITION_NODE_LIMIT = "PartitionNodeLimit"
+    PARTITION_TIME_LIMIT = "PartitionTimeLimit"
+    PARTITION_CONFIG = "PartitionConfig"
+    REQ_NODE_NOT_AVAIL = "ReqNodeNotAvail"
+    LICENSES = "Licenses"
+    RESERVATION = "Reservation"
+    JOB_ARRAY_TASK_LIMIT = "JobArrayTaskLimit"
+    BAD_CONSTRAINTS = "BadConstraints"
+    CONSTRAINTS = "Constraints"
+    NODE_DOWN = "NodeDown"
+    NON_ZERO_EXIT_CODE = "NonZeroExitCode"
+    TIME_LIMIT = "TimeLimit"
+    JOB_LAUNCH_FAILURE = "JobLaunchFailure"
+    SYSTEM_FAILURE = "SystemFailure"
+    OUT_OF_MEMORY = "OutOfMemory"
+    RAISED_SIGNAL = "RaisedSignal"
+    DEADLINE = "DeadLine"
+    PROLOG = "Prolog"
+    CLEANING = "Cleaning"
+    JOB_HOLD_MAX_REQUEUE = "JobHoldMaxRequeue"
+    OUTPUT_NOT_WRITABLE = "OutputNotWritable"
+    QOS_NOT_ALLOWED = "QOSNotAllowed"
+    ACCOUNT_NOT_ALLOWED = "AccountNotAllowed"
+
+
+class Blocker(Record, frozen=True, kw_only=True):
+    """One cause that keeps a job waiting.
+
+    text: the numbers, as a sentence fragment ("3 of 4 nodes free, needs 4; job 118 on n3 ends by 14:05").
+    """
+
+    reason: Reason
+    text: str = ""

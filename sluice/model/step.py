@@ -1,0 +1,60 @@
+"""A step: one parallel launch inside an allocation; the batch script is itself a step."""
+
+from .base import Record
+from .request import StepSpec
+from .states import StepState
+
+
+class StepNode(Record, frozen=True, kw_only=True):
+    """One node's part of a step.
+
+    ranks: the global ranks of its tasks, ascending, as a kernel list ("0-3,8").
+    """
+
+    node: str
+    ntasks: int
+    ranks: str = ""
+    cpus: str = ""
+    cpu_count: int = 0
+    memory_mib: int = 0
+
+
+class Usage(Record, frozen=True, kw_only=True):
+    """What a step used, summed or at most over its tasks, as the kernel reports it."""
+
+    user_s: float = 0.0
+    system_s: float = 0.0
+    max_rss_kib: int = 0
+    max_rss_node: str = ""
+    max_rss_task: int = 0
+    total_rss_kib: int = 0
+    max_vmsize_kib: int = 0
+    disk_read_bytes: int = 0
+    disk_written_bytes: int = 0
+
+
+class Step(Record, frozen=True, kw_only=True):
+    """One step of one attempt of a job."""
+
+    job_id: int
+    step_id: int
+    attempt: int = 0
+    spec: StepSpec
+    state: StepState = StepState.RUNNING
+    nodes: tuple[StepNode, ...] = ()
+    #: Nodes that have not yet reported the end of their tasks.
+    running_nodes: tuple[str, ...] = ()
+    started_at: float = 0.0
+    ended_at: float | None = None
+    exit_code: int = 0
+    exit_signal: int = 0
+    cancelled_by: int | None = None
+    usage: Usage = Usage()
+
+    @property
+    def ntasks(self) -> int:
+        return sum(node.ntasks for node in self.nodes)
+
+    @property
+    def cpu_count(self) -> int:
+        return sum(node.cpu_count for node in self.nodes)
