@@ -7,13 +7,13 @@ that a side may be one release older.  Commands send plain maps of the same shap
 
 import msgspec
 
-from ..model.job import Job
-from ..model.node import Inventory, Node
-from ..model.partition import Partition
-from ..model.reason import Blocker
-from ..model.request import JobSpec, StepSpec
-from ..model.states import Ending
-from ..model.step import Step, StepNode, Usage
+from sluice.model.job import Job
+from sluice.model.node import Inventory, Node
+from sluice.model.partition import Partition
+from sluice.model.reason import Blocker
+from sluice.model.request import JobSpec, StepSpec
+from sluice.model.states import Ending
+from sluice.model.step import Step, StepNode, Usage
 
 
 class Message(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -681,12 +681,60 @@ class TaskLaunch(Message, frozen=True, kw_only=True):
     cluster: str = ""
 
 
-class Identity(Message, frozen=True, kw_only=True):
-    """Who the controller takes the caller for."""
+# The connection after TaskLaunch, all NOTICEs.  From the step daemon: TaskStarted once, then TaskOutput, TaskExit and
+# StepTalk as they come, StepDone last.  From srun: TaskInput, TaskSignal, TerminalSize.
 
-    uid: int
-    user: str
-    roles: tuple[str, ...] = ()
+
+class TaskStarted(Message, frozen=True, kw_only=True):
+    """The tasks exist.  pids: (rank, pid)."""
+
+    node: str
+    pids: tuple[tuple[int, int], ...]
+
+
+class TaskOutput(Message, frozen=True, kw_only=True):
+    """Bytes that a task wrote; stream 1 is stdout, 2 stderr."""
+
+    task: int
+    stream: int
+    data: bytes
+
+
+class TaskExit(Message, frozen=True, kw_only=True):
+    task: int
+    exit_code: int = 0
+    exit_signal: int = 0
+    is_out_of_memory: bool = False
+
+
+class StepTalk(Message, frozen=True, kw_only=True):
+    """A line for the user's stderr, whole: "slurmstepd-n2: error: execve(): /no/such: No such file or directory"."""
+
+    text: str
+
+
+class StepDone(Message, frozen=True, kw_only=True):
+    """Every task of this node has ended and every byte was sent.  ending: set when the step was ended from outside."""
+
+    node: str
+    ending: Ending | None = None
+
+
+class TaskInput(Message, frozen=True, kw_only=True):
+    """Bytes for a task's stdin; task -1 is all of them."""
+
+    task: int = -1
+    data: bytes = b""
+    is_end: bool = False
+
+
+class TaskSignal(Message, frozen=True, kw_only=True):
+    signal: int
+
+
+class TerminalSize(Message, frozen=True, kw_only=True):
+    rows: int
+    columns: int
 
 
 class MintCredential(Message, frozen=True, kw_only=True):

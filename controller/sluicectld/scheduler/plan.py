@@ -1,0 +1,38 @@
+"""What a pass wants.  Valid against the snapshot's version; every decision is checked again when it is applied."""
+
+import msgspec
+
+from sluice.model.allocation import Allocation
+from sluice.model.reason import Blocker
+
+
+class StartJob(msgspec.Struct, frozen=True):
+    """Start a job, or one task of an array, on exactly these resources."""
+
+    job_id: int
+    allocation: Allocation
+    partition: str
+    limit_s: int | None
+    task_id: int | None = None
+    #: Takes every CPU of its nodes.
+    is_exclusive: bool = False
+
+
+class PlannedStart(msgspec.Struct, frozen=True):
+    """When and where a waiting job is expected to start."""
+
+    at: float
+    nodes: tuple[str, ...] = ()
+    partition: str = ""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """starts in order; for every other eligible job its blockers, most telling first (never empty)."""
+
+    version: int
+    starts: tuple[StartJob, ...] = ()
+    planned: dict[int, PlannedStart] = {}
+    blockers: dict[int, tuple[Blocker, ...]] = {}
+    #: Jobs looked at, shapes tried, for statistics.
+    tested_jobs: int = 0
+    tested_shapes: int = 0

@@ -1,0 +1,85 @@
+"""What one pass sees: an immutable view of the cluster at one version.
+
+The state keeps these records up to date as it applies events and hands out shallow copies; a pass never reads anything else.
+"""
+
+import msgspec
+
+from sluice.model.allocation import Allocation
+from sluice.model.job import Job
+from sluice.model.node import Node
+from sluice.model.partition import Partition
+
+
+class GresFree(msgspec.Struct, frozen=True):
+    """One kind of unit on a node: total and free unit numbers as masks; an uncounted device has bit n for unit n."""
+
+    name: str
+    type: str
+    total: int
+    free: int
+
+
+class NodeFree(msgspec.Struct, frozen=True):
+    """A node and what is free on it.
+
+    free_cpus: mask of schedulable CPU numbers.  job_count: jobs that hold a part of it.
+    exclusive_job: the job that has the whole node, 0 if none.  uids: whose jobs are here (for exclusive=user).
+    """
+
+    node: Node
+    free_cpus: int
+    free_memory_mib: int
+    gres: tuple[GresFree, ...] = ()
+    job_count: int = 0
+    exclusive_job: int = 0
+    uids: tuple[int, ...] = ()
+
+
+class RunningJob(msgspec.Struct, frozen=True):
+    """A job that holds resources; expected_end_at is its start plus its limit, None when unlimited."""
+
+    job_id: int
+    name: str
+    allocation: Allocation
+    expected_end_at: float | None
+    uid: int = 0
+    partition: str = ""
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """nodes: in configuration order.  pending: jobs that could start now (not held, begun, dependencies fulfilled), unordered.
+
+    running_tasks: by array job id, for throttles.  A job with pending_array stands for all its unstarted tasks.
+    """
+
+    version: int
+    now_at: float
+    nodes: tuple[NodeFree, ...]
+    partitions: dict[str, Partition]
+    pending: tuple[Job, ...]
+    running: tuple[RunningJob, ...] = ()
+    running_tasks: dict[int, int] = {}
+    licenses_free: dict[str, int] = {}
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """The scheduler's configuration: everything that a decision depends on besides the snapshot."""
+
+    is_backfilling: bool = True
+    #: Pending jobs for which a pass looks into the future at most (bf_max_job_test).
+    backfill_jobs_max: int = 500
+    backfill_window_s: float = 86400.0
+    backfill_resolution_s: float = 60.0
+    #: Starts in one pass at most.
+    starts_max: int = 1000
+    #: "cpu", "core" or "socket": the unit in which CPUs are granted; "node" for whole nodes (select/linear).
+    select_unit: str = "core"
+    has_memory: bool = True
+    is_least_loaded: bool = False
+    default_memory_per_node_mib: int | None = None
+    default_memory_per_cpu_mib: int | None = None
+    default_cpus_per_gpu: int = 0
+    enforce_partition_limits: str = "NO"
+    priority_weights: dict[str, int] = {}
+    max_age_s: float = 7 * 86400.0
