@@ -1,6 +1,6 @@
 """What one pass sees: an immutable view of the cluster at one version.
 
-The state keeps these records up to date as it applies events and hands out shallow copies; a pass never reads anything else.
+The state keeps these records up to date as it applies events and hands out shallow copies; a pass reads nothing else.
 """
 
 import msgspec
@@ -48,7 +48,7 @@ class RunningJob(msgspec.Struct, frozen=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """nodes: in configuration order.  pending: jobs that could start now (not held, begun, dependencies fulfilled), unordered.
+    """nodes: in configuration order.  pending: jobs that could start now (not held, begun, dependency fulfilled), unordered.
 
     running_tasks: by array job id, for throttles.  A job with pending_array stands for all its unstarted tasks.
     """
