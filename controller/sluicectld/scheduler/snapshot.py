@@ -48,7 +48,7 @@ class RunningJob(msgspec.Struct, frozen=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """nodes: in configuration order.  pending: jobs that could start now (not held, begun, dependency fulfilled), unordered.
+    """nodes: in configuration order.  pending: jobs that could start now (not held, begun, nothing to wait for).
 
     running_tasks: by array job id, for throttles.  A job with pending_array stands for all its unstarted tasks.
     """
