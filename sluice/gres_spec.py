@@ -18,8 +18,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    Gres = tuple[str, str, int]  # name, type, count
-    GresSpec = tuple[Gres, ...]
+Gres = tuple[str, str, int]  # name, type, count
+GresSpec = tuple[Gres, ...]
 
 _UNITS = "KMGT"
 _DIGITS_MAX = 12

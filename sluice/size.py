@@ -13,10 +13,8 @@ from __future__ import annotations
 
 from sluice.errors import InvalidRequest
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    SizeRange = tuple[int, int, int]  # min, max, step
-    NodeSizes = tuple[SizeRange, ...]
+SizeRange = tuple[int, int, int]  # min, max, step
+NodeSizes = tuple[SizeRange, ...]
 
 _KIB = 1024
 _UNITS = "KMGTP"

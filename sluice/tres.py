@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    Tres = dict[str, int]
+Tres = dict[str, int]
 
 #: The order in which scontrol prints TRES: by their id, gres and others after these.
 _ID_ORDER = {
