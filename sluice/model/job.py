@@ -39,6 +39,8 @@ class Job(Record, frozen=True, kw_only=True):
     partition: str = ""
     submitted_at: float = 0.0
     eligible_at: float | None = None
+    #: Not before this time: --begin, after+minutes or a requeue's pause.
+    begin_at: float | None = None
     started_at: float | None = None
     ended_at: float | None = None
     suspended_at: float | None = None

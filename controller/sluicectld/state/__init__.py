@@ -1,0 +1,12 @@
+"""The cluster as one object that only events change; pure, no asyncio, clock, I/O or SQL.
+
+events         the facts, each a row of the journal
+cluster        the object: its tables and indexes, the snapshot for a pass
+apply          what each event does to the cluster
+resources      what is free on each node, kept as jobs take and return resources
+dependencies   does a condition on another job hold, can it still hold
+arrays         splitting tasks off an array
+job_states     what may follow what in the life of a job
+commands       what is asked of the engine
+effects        what the shell does once the events are on disk
+"""

@@ -1,0 +1,308 @@
+"""The cluster's state: its tables, the indexes over them, and the view that a pass sees.
+
+Only apply(event) (apply.py) changes the tables, through put_job, put_node and their like, which keep every index in
+step and note the changed records for the store.  Finished jobs are forgotten here after MinJobAge; SQL keeps them.
+
+Invariant: validate() holds after every event.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from sluice.model.job import Job
+from sluice.model.node import Node
+from sluice.model.partition import Partition
+from sluice.model.states import Hold, JobState, NodeState
+from sluice.model.step import Step
+from sluicectld.scheduler.snapshot import NodeFree, RunningJob, Snapshot
+from sluicectld.store.batch import Batch
+
+from . import arrays, resources
+from .dependencies import Outcome, combine, outcome_of
+
+
+class Cluster:
+    """All state that the controller decides by."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[int, Job] = {}
+        #: Steps of the current attempt of each job in memory: job id -> step id -> step.
+        self.steps: dict[int, dict[int, Step]] = {}
+        self.nodes: dict[str, Node] = {}
+        self.partitions: dict[str, Partition] = {}
+        self.tokens: dict[str, int] = {}
+        self.next_job_id = 1
+        self.next_spec_id = 1
+        self.next_sequence = 1
+        self.epoch = 0
+        self.config_version = 0
+        self.config_digest = ""
+        #: Counts every change; a plan made for an older version is re-checked decision by decision.
+        self.version = 0
+        #: What the store has to write of the changes since the last take_batch().
+        self.batch = Batch()
+
+        # Indexes, all derived from the tables above.
+        self.free: dict[str, NodeFree] = {}
+        #: Pending, not held, nothing to wait for (begin_at may still lie ahead).
+        self.ready: dict[int, Job] = {}
+        self.running: dict[int, RunningJob] = {}
+        self.job_ids_by_node: dict[str, set[int]] = {}
+        #: job or array id -> pending jobs that depend on it.
+        self.dependents: dict[int, set[int]] = defaultdict(set)
+        #: array id -> index -> job id, of the tasks that were split off.
+        self.tasks: dict[int, dict[int, int]] = defaultdict(dict)
+        self.running_tasks: dict[int, int] = {}
+        #: array id -> records of tasks that were cancelled before they started.
+        self.cancelled_parts: dict[int, set[int]] = {}
+        #: (name, uid) -> jobs that are not ended, for singleton.
+        self.active_by_name: dict[tuple[str, int], set[int]] = {}
+        self.states_count: dict[JobState, int] = dict.fromkeys(JobState, 0)
+
+    # --- changes, called by apply.py and at load
+
+    def put_job(self, job: Job) -> None:
+        """Store *job* in place of the record with its id; every index follows."""
+        old = self.jobs.get(job.id)
+        self.jobs[job.id] = job
+        self.batch.jobs[job.id] = job
+        if job.spec_id >= self.next_spec_id:
+            self.batch.specs[job.spec_id] = job.spec
+            self.next_spec_id = job.spec_id + 1
+        self._index_job(old, job)
+
+    def load_job(self, job: Job) -> None:
+        """Take a stored job into memory at start."""
+        self.jobs[job.id] = job
+        self.next_spec_id = max(self.next_spec_id, job.spec_id + 1)
+        self._index_job(None, job)
+
+    def forget_job(self, job_id: int) -> None:
+        """Drop an ended job from memory; it stays in SQL."""
+        job = self.jobs.pop(job_id)
+        assert job.is_ended, f"job {job_id} is {job.state} and cannot be forgotten"
+        assert not job.completing_nodes, f"job {job_id} is not clean on {job.completing_nodes} and cannot be forgotten"
+        self.steps.pop(job_id, None)
+        self.dependents.pop(job_id, None)
+        self.states_count[job.state] -= 1
+        if job.array_task_id is not None:
+            siblings = self.tasks[job.array_job_id]
+            siblings.pop(job.array_task_id, None)
+            if not siblings:
+                del self.tasks[job.array_job_id]
+        elif job.pending_array is not None and job.array_job_id != job.id:
+            self.cancelled_parts[job.array_job_id].discard(job.id)
+
+    def put_step(self, step: Step) -> None:
+        self.steps.setdefault(step.job_id, {})[step.step_id] = step
+        self.batch.steps[step.job_id, step.attempt, step.step_id] = step
+
+    def put_node(self, node: Node) -> None:
+        old = self.nodes.get(node.name)
+        self.nodes[node.name] = node
+        self.batch.nodes[node.name] = node
+        self._index_node(old, node)
+
+    def load_node(self, node: Node) -> None:
+        self.nodes[node.name] = node
+        self._index_node(None, node)
+
+    def remove_node(self, name: str) -> None:
+        del self.nodes[name], self.free[name]
+        self.batch.removed_nodes.add(name)
+
+    def put_partition(self, partition: Partition) -> None:
+        self.partitions[partition.name] = partition
+        self.batch.partitions[partition.name] = partition
+
+    def remove_partition(self, name: str) -> None:
+        del self.partitions[name]
+        self.batch.removed_partitions.add(name)
+
+    def take_batch(self) -> Batch:
+        """Return what is to be written, and begin anew."""
+        batch, self.batch = self.batch, Batch()
+        return batch
+
+    # --- indexes
+
+    def _index_job(self, old: Job | None, job: Job) -> None:
+        self._index_state(old, job)
+        self._index_resources(old, job)
+        if job.state is JobState.PENDING and job.hold is Hold.NONE and _has_nothing_to_wait_for(job):
+            self.ready[job.id] = job
+        else:
+            self.ready.pop(job.id, None)
+        if old is None or old.dependency is not job.dependency:
+            self._index_dependency(old, job)
+        if job.array_task_id is not None and (old is None or old.array_task_id is None):
+            self.tasks[job.array_job_id][job.array_task_id] = job.id
+        if job.pending_array is not None and job.array_job_id != job.id:
+            self.cancelled_parts.setdefault(job.array_job_id, set()).add(job.id)
+
+    def _index_state(self, old: Job | None, job: Job) -> None:
+        was_running = old is not None and old.state in _RUNNING_STATES
+        is_running = job.state in _RUNNING_STATES
+        if is_running:
+            self.running[job.id] = _running_view(job)
+        elif was_running:
+            del self.running[job.id]
+        if job.array_task_id is not None and was_running != is_running:
+            count = self.running_tasks.get(job.array_job_id, 0) + (1 if is_running else -1)
+            if count:
+                self.running_tasks[job.array_job_id] = count
+            else:
+                del self.running_tasks[job.array_job_id]
+        if old is not None:
+            self.states_count[old.state] -= 1
+        self.states_count[job.state] += 1
+        key = (job.spec.name, job.spec.uid)
+        if job.is_ended and not job.is_requeued:
+            found = self.active_by_name.get(key)
+            if found is not None:
+                found.discard(job.id)
+                if not found:
+                    del self.active_by_name[key]
+        else:
+            self.active_by_name.setdefault(key, set()).add(job.id)
+
+    def _index_resources(self, old: Job | None, job: Job) -> None:
+        before = resources.held_grants(old) if old is not None else ()
+        after = resources.held_grants(job)
+        if before is after or before == after:
+            return
+        kept = {grant.node for grant in after}
+        for grant in before:
+            if grant.node not in kept:
+                self.job_ids_by_node[grant.node].discard(job.id)
+                if grant.node in self.free:
+                    self.free[grant.node] = resources.give_back(self.free[grant.node], grant, old or job)
+        had = {grant.node for grant in before}
+        for grant in after:
+            if grant.node not in had:
+                self.job_ids_by_node.setdefault(grant.node, set()).add(job.id)
+                if grant.node in self.free:
+                    self.free[grant.node] = resources.take(self.free[grant.node], grant, job)
+
+    def _index_dependency(self, old: Job | None, job: Job) -> None:
+        if old is not None:
+            for term in old.dependency.terms:
+                self.dependents[term.job_id].discard(job.id)
+        if job.state is JobState.PENDING:
+            for term in job.dependency.terms:
+                self.dependents[term.job_id].add(job.id)
+
+    def _index_node(self, old: Node | None, node: Node) -> None:
+        if old is not None and node.name in self.free and _same_resources(old, node):
+            free = self.free[node.name]
+            self.free[node.name] = NodeFree(
+                node, free.free_cpus, free.free_memory_mib, free.gres, free.job_count, free.exclusive_job, free.uids
+            )
+            return
+        free = resources.whole(node)
+        for job_id in self.job_ids_by_node.setdefault(node.name, set()):
+            job = self.jobs[job_id]
+            for grant in resources.held_grants(job):
+                if grant.node == node.name:
+                    free = resources.take(free, grant, job)
+        self.free[node.name] = free
+
+    # --- questions
+
+    def snapshot(self, now_at: float) -> Snapshot:
+        """Return what a pass sees at *now_at*."""
+        pending = []
+        for job in self.ready.values():
+            if job.begin_at is not None and job.begin_at > now_at:
+                continue
+            part = arrays.ready_part(job, self) if job.dependency.terms else job
+            if part is not None:
+                pending.append(part)
+        return Snapshot(
+            self.version,
+            now_at,
+            tuple(self.free.values()),
+            dict(self.partitions),
+            tuple(pending),
+            tuple(self.running.values()),
+            dict(self.running_tasks),
+        )
+
+    def outcome(self, job_id: int, task_id: int | None = None) -> Outcome | None:
+        """Return what dependencies may know of a job, an array task or a whole array; None if it is not in memory."""
+        if task_id is not None:
+            return self._task_outcome(job_id, task_id)
+        others = [*self.tasks.get(job_id, {}).values(), *self.cancelled_parts.get(job_id, ())]
+        parts = [outcome_of(self.jobs[other]) for other in others]
+        base = self.jobs.get(job_id)
+        if base is not None and base.array_task_id is None:
+            parts.append(outcome_of(base))
+        return combine(parts) if parts else None
+
+    def _task_outcome(self, array_id: int, task_id: int) -> Outcome | None:
+        job_id = self.tasks.get(array_id, {}).get(task_id)
+        if job_id is not None:
+            return outcome_of(self.jobs[job_id])
+        for part_id in (array_id, *self.cancelled_parts.get(array_id, ())):
+            part = self.jobs.get(part_id)
+            if part is not None and arrays.has_pending(part, task_id):
+                return outcome_of(part)
+        return None
+
+    def jobs_named(self, job_id: int) -> Iterable[Job]:
+        """Return the jobs that an id stands for: itself, or every task and the pending rest of an array."""
+        base = self.jobs.get(job_id)
+        others = (*self.tasks.get(job_id, {}).values(), *self.cancelled_parts.get(job_id, ()))
+        tasks = [self.jobs[other] for other in others if other != job_id]
+        if base is not None and (not tasks or base.array_job_id == job_id):
+            return [base, *tasks]
+        return tasks if base is None else [base]
+
+    def node_word(self, node: Node) -> str:
+        """Return the base word that listings use: idle, mixed, allocated, down, unknown or future."""
+        if node.state is not NodeState.UP:
+            return node.state.value.lower()
+        free = self.free[node.name]
+        if free.job_count == 0:
+            return "idle"
+        return "allocated" if free.free_cpus == 0 or free.exclusive_job else "mixed"
+
+    def validate(self) -> None:
+        """Walk the invariants; AssertionError with the story if one is broken."""
+        for name, free in self.free.items():
+            expected = resources.whole(self.nodes[name])
+            for job_id in sorted(self.job_ids_by_node.get(name, ())):
+                job = self.jobs[job_id]
+                grant = next(grant for grant in resources.held_grants(job) if grant.node == name)
+                assert resources.fits(expected, grant), f"node {name}: job {job_id} holds what another has: {grant}"
+                expected = resources.take(expected, grant, job)
+            assert (free.free_cpus, free.free_memory_mib, free.gres) == (
+                expected.free_cpus,
+                expected.free_memory_mib,
+                expected.gres,
+            ), f"node {name}: free is {free}, the jobs there leave {expected}"
+        for job in self.jobs.values():
+            is_running = job.state in _RUNNING_STATES
+            assert (job.id in self.running) == is_running, f"job {job.id} is {job.state}: running index disagrees"
+            assert not is_running or job.allocation is not None, f"job {job.id} runs without an allocation"
+
+
+_RUNNING_STATES = frozenset({JobState.RUNNING, JobState.SUSPENDED})
+
+
+def _has_nothing_to_wait_for(job: Job) -> bool:
+    """An array whose only conditions are task by task is ready in part; ready_part() tells which."""
+    if not job.dependency.terms:
+        return True
+    return job.pending_array is not None and all(term.type == "aftercorr" for term in job.dependency.terms)
+
+
+def _running_view(job: Job) -> RunningJob:
+    assert job.allocation is not None
+    assert job.started_at is not None
+    end_at = None if job.limit_s is None else job.started_at + job.suspended_s + job.limit_s
+    return RunningJob(job.id, job.spec.name, job.allocation, end_at, job.spec.uid, job.partition)
+
+
+def _same_resources(one: Node, other: Node) -> bool:
+    return (one.cpus, one.memory_mib, one.gres) == (other.cpus, other.memory_mib, other.gres)

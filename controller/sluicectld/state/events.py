@@ -1,0 +1,186 @@
+"""The facts of the journal: past tense, complete, enough to rebuild every table.
+
+An event carries what was decided, never what can be computed by applying it.  `decode` and `encode` are the journal's
+format (JSON, tagged by kind), version 1; fields may be added with defaults, never renamed.
+"""
+
+import msgspec
+
+from sluice.model.allocation import Allocation
+from sluice.model.job import Job
+from sluice.model.node import Node
+from sluice.model.partition import Partition
+from sluice.model.reason import Reason
+from sluice.model.states import Ending, JobState
+from sluice.model.step import Step
+
+
+class Event(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field="kind"):
+    """Base of all events.  at: when, by the controller's clock."""
+
+    at: float
+
+
+class EpochBegan(Event, frozen=True, kw_only=True, tag=True):
+    """A controller took over; agents refuse orders of an older epoch."""
+
+    epoch: int
+
+
+class ConfigurationApplied(Event, frozen=True, kw_only=True, tag=True):
+    """The cluster's nodes and partitions as configured from now on."""
+
+    version: int
+    digest: str
+    nodes: tuple[Node, ...]
+    partitions: tuple[Partition, ...]
+
+
+class JobSubmitted(Event, frozen=True, kw_only=True, tag=True):
+    """A job was accepted.  token: the client's, which makes a repetition harmless."""
+
+    job: Job
+    token: str = ""
+
+
+class JobRevised(Event, frozen=True, kw_only=True, tag=True):
+    """A job's record was changed: what says how ("hold", "release", "update", "dependency", ...)."""
+
+    job: Job
+    what: str
+
+
+class JobStarted(Event, frozen=True, kw_only=True, tag=True):
+    """A job got its allocation.  task_id: it is this task of the array job_id and lives on as new_id."""
+
+    job_id: int
+    new_id: int
+    allocation: Allocation
+    partition: str
+    limit_s: int | None
+    task_id: int | None = None
+
+
+class JobEnded(Event, frozen=True, kw_only=True, tag=True):
+    """A job reached its final state.  completing_nodes still have to report that nothing of it is left.
+
+    ending: why its processes are being ended.  is_requeued: it becomes pending again once it is clean.
+    """
+
+    job_id: int
+    state: JobState
+    ending: Ending = Ending.FINISHED
+    exit_code: int = 0
+    exit_signal: int = 0
+    reason: Reason = Reason.NONE
+    reason_text: str = ""
+    by_uid: int | None = None
+    completing_nodes: tuple[str, ...] = ()
+    is_requeued: bool = False
+    failed_node: str = ""
+
+
+class TasksCancelled(Event, frozen=True, kw_only=True, tag=True):
+    """Some pending tasks of an array were cancelled: they end as the record new_id, which never ran."""
+
+    job_id: int
+    ranges: tuple[tuple[int, int, int], ...]
+    new_id: int
+    by_uid: int | None = None
+
+
+class JobRequeued(Event, frozen=True, kw_only=True, tag=True):
+    """A clean job went back to the queue with the same id, as another attempt."""
+
+    job_id: int
+    begin_at: float | None = None
+
+
+class NodeCleaned(Event, frozen=True, kw_only=True, tag=True):
+    """Nothing of the job is left on the node; the node's part of the allocation is free."""
+
+    job_id: int
+    node: str
+
+
+class JobSuspended(Event, frozen=True, kw_only=True, tag=True):
+    job_id: int
+
+
+class JobResumed(Event, frozen=True, kw_only=True, tag=True):
+    job_id: int
+
+
+class StepBegan(Event, frozen=True, kw_only=True, tag=True):
+    """A step was granted its part of the job's resources."""
+
+    step: Step
+
+
+class StepRevised(Event, frozen=True, kw_only=True, tag=True):
+    """A node of the step reported, or the step ended."""
+
+    step: Step
+
+
+class NodeChanged(Event, frozen=True, kw_only=True, tag=True):
+    """A node registered, was lost, drained, resumed: what says which."""
+
+    node: Node
+    what: str
+
+
+class PartitionChanged(Event, frozen=True, kw_only=True, tag=True):
+    partition: Partition
+
+
+class PartitionDeleted(Event, frozen=True, kw_only=True, tag=True):
+    name: str
+
+
+AnyEvent = (
+    EpochBegan
+    | ConfigurationApplied
+    | JobSubmitted
+    | JobRevised
+    | JobStarted
+    | JobEnded
+    | TasksCancelled
+    | JobRequeued
+    | NodeCleaned
+    | JobSuspended
+    | JobResumed
+    | StepBegan
+    | StepRevised
+    | NodeChanged
+    | PartitionChanged
+    | PartitionDeleted
+)
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
+
+
+def encode(event: AnyEvent) -> bytes:
+    """Return the journal's text of an event."""
+    return _encoder.encode(event)
+
+
+def decode(text: bytes | str) -> AnyEvent:
+    """Return the event of a journal text; raises msgspec.ValidationError if it is none."""
+    return _decoder.decode(text)
+
+
+def kind_of(event: AnyEvent) -> str:
+    return type(event).__name__
+
+
+def job_id_of(event: AnyEvent) -> int | None:
+    """Return the job that an event is about, None when it is about none."""
+    if isinstance(event, JobSubmitted | JobRevised):
+        return event.job.id
+    if isinstance(event, JobStarted | TasksCancelled):
+        return event.new_id
+    if isinstance(event, StepBegan | StepRevised):
+        return event.step.job_id
+    return getattr(event, "job_id", None)
