@@ -1,0 +1,102 @@
+"""The controller as a command sees it: found by the configuration, asked once or patiently, its "no" in Slurm's words.
+
+    try:
+        reply = client.call("Ping", {})
+    except SluiceError as error:
+        voice.error(client.sentence(error))         Unable to contact slurm controller (connect failure)
+
+Bodies are plain maps in the shape of the structs in sluice/wire/messages.py; fields with default values are missing
+in replies.
+"""
+
+from __future__ import annotations
+
+from sluice.error_texts import text_of
+from sluice.errors import AuthenticationFailed, ConfigError, ProtocolMismatch, RequestError, Unreachable
+from sluice.wire import light
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from sluice.errors import SluiceError
+    from sluice.wire.light import Endpoints, LightConnection
+    from sluice_cli.talk import Voice
+
+UNREACHABLE = "Unable to contact slurm controller (connect failure)"
+#: How long a submission outlives a controller that is being restarted.
+PATIENCE_S = 60.0
+#: A deadline for what lasts as long as a job does.
+FOREVER_S = 10 * 365 * 86400.0
+
+
+def find_endpoints() -> Endpoints:
+    """Return where the cluster is, from SLUICE_CONF, SLURM_CONF or the default file.  Raises ConfigError."""
+    from sluice.config.light import find_config, read_endpoints
+
+    return read_endpoints(find_config())
+
+
+def connect() -> LightConnection:
+    """Return a connection to the controller.  Raises ConfigError or a PeerError."""
+    return light.connect(find_endpoints())
+
+
+def call(name: str, body: object, deadline_s: float = light.CALL_DEADLINE_S) -> Any:
+    """Return the body of the reply to one request.  Raises SluiceError."""
+    with connect() as connection:
+        return connection.call(name, body, deadline_s)
+
+
+def stream(name: str, body: object) -> Iterator[Any]:
+    """Give each part of the reply, then the final one.  Raises SluiceError."""
+    with connect() as connection:
+        yield from connection.stream(name, body)
+
+
+def call_patiently(name: str, body: object, voice: Voice, deadline_s: float = light.CALL_DEADLINE_S) -> Any:
+    """Return the reply, waiting for a controller that is being restarted; say so once.  Raises SluiceError.
+
+    The request may be sent more than once: body must carry a token where that matters.
+    """
+    has_told = False
+
+    def on_wait(_why: Unreachable, _pause_s: float) -> None:
+        nonlocal has_told
+        if not has_told:
+            voice.info(f"{UNREACHABLE}, retrying for up to {PATIENCE_S:.0f} seconds")
+        has_told = True
+
+    return light.call_with_retry(find_endpoints(), name, body, PATIENCE_S, on_wait, deadline_s)
+
+
+def sentence(error: SluiceError) -> str:
+    """Return what Slurm's commands say for *error*."""
+    if isinstance(error, RequestError):
+        return text_of(error.code, error.message)
+    if isinstance(error, Unreachable):
+        return UNREACHABLE
+    if isinstance(error, AuthenticationFailed):
+        return f"Protocol authentication error ({error})"
+    if isinstance(error, ProtocolMismatch):
+        return f"Incompatible versions of client and server code ({error})"
+    return str(error)
+
+
+def detail(error: SluiceError) -> str:
+    """Return what *error* says beyond its sentence: what stands against it, with the numbers; "" for nothing."""
+    if isinstance(error, RequestError) and error.message and error.message != text_of(error.code, error.message):
+        return error.message
+    return ""
+
+
+def tell_failure(voice: Voice, error: SluiceError, frame: str = "") -> None:
+    """Say on stderr why a request failed: the detail first, then the sentence, after *frame* if there is one."""
+    if isinstance(error, ConfigError):
+        voice.fatal(str(error))
+        return
+    if text := detail(error):
+        for line in text.split("\n"):
+            voice.error(line)
+    voice.error(f"{frame}: {sentence(error)}" if frame else sentence(error))
