@@ -4,6 +4,8 @@ Everything that differs between the two databases is here and in statements.py. 
 exclusive from its first statement (BEGIN IMMEDIATE); readers never wait for it and never hold it up.
 """
 
+import contextlib
+import os
 import sqlite3
 from enum import StrEnum
 from typing import Any
@@ -83,7 +85,7 @@ def name_of(url: URL) -> str:
 _SENTENCES = {
     Trouble.LOCKED: "database {where} is locked by another process",
     Trouble.FULL: "database {where} or its disk is full",
-    Trouble.GONE: "database {where} is gone",
+    Trouble.GONE: "database {where} is gone or out of reach",
     Trouble.CONFLICT: "database {where} was written by another controller",
     Trouble.REFUSED: "database {where} refused a statement",
 }
@@ -121,6 +123,8 @@ def _parse(url: str | URL) -> URL:
     backend = parsed.get_backend_name()
     if backend not in ("sqlite", "postgresql", "postgres"):
         raise StorageError(f"SluiceDatabase: {backend!r} is not supported; use sqlite:////path or postgresql://...")
+    if backend == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise StorageError("SluiceDatabase: state in memory would be lost; use sqlite:////path")
     return parsed if backend == "sqlite" else parsed.set(drivername="postgresql+psycopg")
 
 
@@ -128,6 +132,13 @@ def _open_sqlite(url: URL, is_read_only: bool) -> Engine:
     # isolation_level None: the driver begins no transactions of its own.
     arguments = {"timeout": BUSY_TIMEOUT_S, "isolation_level": None, "check_same_thread": False}
     engine = create_engine(url, connect_args=arguments)
+
+    @event.listens_for(engine, "do_connect")
+    def make_private(*_: object) -> None:
+        # Scripts and environments hold secrets.  SQLite gives its log files the mode of the database.
+        if not is_read_only and not os.path.exists(url.database or ""):
+            with contextlib.suppress(OSError):
+                os.close(os.open(url.database or "", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
 
     @event.listens_for(engine, "connect")
     def set_pragmas(connection: sqlite3.Connection, _: object) -> None:
