@@ -1,0 +1,37 @@
+"""What a step asks of cgroups, whichever version enforces it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class StepGroup(Protocol):
+    """The control group of one step on this node."""
+
+    def enter(self) -> None:
+        """Put the calling process in; for the forked child, before it gives its privilege up."""
+
+    def kill(self) -> None:
+        """Kill all that is in it, also what escapes a walk over the process tree."""
+
+    def oom_kills(self) -> int:
+        """Return how often the kernel killed for want of memory in it."""
+
+    def remove(self) -> None:
+        """Take it away; what is still in it stays where it is."""
+
+
+class NoGroup:
+    """Where nothing can be enforced."""
+
+    def enter(self) -> None:
+        pass
+
+    def kill(self) -> None:
+        pass
+
+    def oom_kills(self) -> int:
+        return 0
+
+    def remove(self) -> None:
+        pass

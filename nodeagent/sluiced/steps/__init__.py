@@ -1,0 +1,18 @@
+"""Steps: the processes, from the agent's wish to their result.  No asyncio but in launcher.
+
+launch             the launch record and the orders of a running step
+launcher           the agent's side of the fork server
+forkserver         forks step daemons, pre-imported and single-threaded
+stepd              claims a step, runs it, writes its result
+setup              names, files, pipes and environments of the tasks
+task               what a forked task does until exec
+runner             the poll loop: tasks, streams, orders, timers
+ending             when TERM and KILL are due
+descendants        every process of the step, wherever it went
+user               becoming the job's user
+usage              what the tasks used
+talk               the lines that the user reads
+notice             the file that says why a signal comes
+login_environment  what --export=NONE starts from
+launch_failure     a step that could not begin
+"""

@@ -1,0 +1,130 @@
+"""Every process that a step has started, wherever it went: setsid and double forks do not leave the family.
+
+A step daemon is the subreaper of its step, so all that is left of it is below the daemon in the process tree, and
+waiting for any child fails with ECHILD exactly when nothing is left.  What a dead step daemon left behind is found by
+the notice file's name in its environment.
+
+A pid that was read may belong to someone else by now: signals go through a pidfd, after the relation was read again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+
+from sluiced import process_id
+
+_PR_SET_CHILD_SUBREAPER = 36
+#: Rounds over the tree for one signal: a process may fork between two looks.
+_ROUNDS_MAX = 8
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every orphan below this process."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "PR_SET_CHILD_SUBREAPER")
+
+
+def descendants(root: int) -> set[int]:
+    """Return the pids of all processes below *root*, zombies left out."""
+    children: dict[int, list[int]] = {}
+    zombies = set()
+    for pid in process_id.all_pids():
+        fields = process_id.stat_fields(pid)
+        if fields:
+            children.setdefault(int(fields[1]), []).append(pid)
+            if fields[0] == b"Z":
+                zombies.add(pid)
+    found: set[int] = set()
+    waiting = [root]
+    while waiting:
+        below = children.get(waiting.pop(), [])
+        waiting += below
+        found.update(below)
+    return found - zombies
+
+
+def signal_descendants(root: int, *numbers: signal.Signals) -> int:
+    """Send *numbers* in order to everything below *root*; return how many got them."""
+    reached: set[int] = set()
+    for _ in range(_ROUNDS_MAX):
+        new = descendants(root) - reached
+        if not new:
+            break
+        for pid in new:
+            _signal_relative(root, pid, numbers)
+        reached |= new
+    return len(reached)
+
+
+def _signal_relative(root: int, pid: int, numbers: tuple[signal.Signals, ...]) -> None:
+    try:
+        descriptor = os.pidfd_open(pid)
+    except OSError:
+        return
+    try:
+        if not _is_below(root, pid):
+            return
+        for number in numbers:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                signal.pidfd_send_signal(descriptor, number)
+    finally:
+        os.close(descriptor)
+
+
+def _is_below(root: int, pid: int) -> bool:
+    while pid > 1:
+        fields = process_id.stat_fields(pid)
+        if not fields:
+            return False
+        pid = int(fields[1])
+        if pid == root:
+            return True
+    return False
+
+
+def strays(marker: str) -> list[int]:
+    """Return the processes whose environment at their start held *marker* (NAME=value)."""
+    needle = marker.encode() + b"\0"
+    found = []
+    for pid in process_id.all_pids():
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as file:
+                text = file.read()
+        except OSError:
+            continue
+        if (b"\0" + text).find(b"\0" + needle) >= 0:
+            found.append(pid)
+    return found
+
+
+def kill_strays(marker: str) -> int:
+    """Kill what a dead step daemon left behind; return how many processes were seen."""
+    seen = 0
+    for _ in range(_ROUNDS_MAX):
+        pids = strays(marker)
+        if not pids:
+            break
+        seen += len(pids)
+        for pid in pids:
+            _kill_marked(pid, marker)
+    return seen
+
+
+def _kill_marked(pid: int, marker: str) -> None:
+    try:
+        descriptor = os.pidfd_open(pid)
+    except OSError:
+        return
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            is_marked = (marker.encode() + b"\0") in file.read()
+        if is_marked:
+            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+    except OSError:
+        return
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,76 @@
+"""What a step daemon is told: the launch record in the step's folder, and the orders on its control socket."""
+
+from __future__ import annotations
+
+import msgspec
+
+from sluice.model.base import BATCH_STEP, Record, step_name
+from sluice.model.job import Job
+from sluice.model.states import Ending
+from sluice.wire.messages import AgentConfig, TaskLaunch
+
+
+class StepLaunch(Record, frozen=True, kw_only=True):
+    """Everything that one step daemon needs.
+
+    environment: of a batch job, as submitted; a launched step's is in *tasks*.
+    boot_id: a launch of another boot may have run before the machine went down.
+    """
+
+    node: str
+    job: Job
+    step_id: int
+    boot_id: str
+    config: AgentConfig
+    conf_path: str = ""
+    #: "host:port" for SLURM_WORKING_CLUSTER.
+    controller: str = ""
+    script_path: str = ""
+    #: The file that tells the program why it gets a signal.
+    notice_path: str = ""
+    environment: tuple[bytes, ...] = ()
+    tasks: TaskLaunch | None = None
+    #: What the system name of the srun's host and its port are, for SLURM_SRUN_COMM_*.
+    srun_address: str = ""
+    srun_port: int = 0
+    accepted_at: float = 0.0
+
+    @property
+    def is_batch(self) -> bool:
+        return self.step_id == BATCH_STEP
+
+    @property
+    def name(self) -> str:
+        """Return "12.batch", "12.0"."""
+        return f"{self.job.id}.{step_name(self.step_id)}"
+
+
+class EndOrder(Record, frozen=True, kw_only=True, tag="end"):
+    """End the step: TERM to all, after kill_wait_s KILL."""
+
+    ending: Ending
+    kill_wait_s: float
+    ended_at: float = 0.0
+    #: The line names the step rather than the job.
+    names_step: bool = False
+
+
+class SignalOrder(Record, frozen=True, kw_only=True, tag="signal"):
+    """Send a signal to the tasks; full: to everything that they started too."""
+
+    signal: int
+    full: bool = False
+
+
+ControlOrder = EndOrder | SignalOrder
+
+_decoder = msgspec.msgpack.Decoder(ControlOrder)
+
+
+def encode_order(order: ControlOrder) -> bytes:
+    return msgspec.msgpack.encode(order)
+
+
+def decode_order(data: bytes) -> ControlOrder:
+    order: ControlOrder = _decoder.decode(data)
+    return order

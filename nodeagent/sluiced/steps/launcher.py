@@ -1,0 +1,140 @@
+"""The agent's side of the fork server: starts it, asks it for step daemons, starts it again if it dies."""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import logging
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+
+import msgspec
+
+logger = logging.getLogger(__name__)
+
+_REPLY_SIZE_MAX = 256
+#: Replacements of a fork server in one life of the agent; beyond, the machine itself is broken.
+_RESTARTS_MAX = 1000
+
+#: Called with the step daemon's pid and pidfd; the callee owns the descriptor.
+OnForked = Callable[[int, int], None]
+
+
+class _Request:
+    """A step daemon that was asked for; kept until its pid is known, so that it can be asked for again."""
+
+    __slots__ = ("connection", "control", "folder", "on_forked")
+
+    def __init__(
+        self, folder: str, control: socket.socket, connection: socket.socket | None, on_forked: OnForked
+    ) -> None:
+        self.folder = folder
+        self.control = control
+        self.connection = connection
+        self.on_forked = on_forked
+
+    def close(self) -> None:
+        self.control.close()
+        if self.connection is not None:
+            self.connection.close()
+
+
+class Launcher:
+    """One fork server.  lock: the spool's, which the server and new step daemons share."""
+
+    def __init__(self, lock: int) -> None:
+        self._lock = lock
+        self._socket: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._requests: dict[int, _Request] = {}
+        self._last_number = 0
+        self._restarts = 0
+
+    def start(self) -> None:
+        """Start the fork server; requests may follow at once."""
+        own, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        own.setblocking(False)
+        command = [sys.executable, "-m", "sluiced.steps.forkserver", str(theirs.fileno()), str(self._lock)]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        self._process = subprocess.Popen(command, pass_fds=(theirs.fileno(), self._lock), env=environment)
+        theirs.close()
+        self._socket = own
+        asyncio.get_running_loop().add_reader(own.fileno(), self._on_readable)
+
+    def stop(self) -> None:
+        """End the fork server; the step daemons live on."""
+        if self._socket is not None:
+            asyncio.get_running_loop().remove_reader(self._socket.fileno())
+            self._socket.close()
+            self._socket = None
+        if self._process is not None:
+            self._process.wait()
+        for request in self._requests.values():
+            request.close()
+        self._requests.clear()
+
+    def fork(self, folder: str, control: socket.socket, connection: socket.socket | None, on_forked: OnForked) -> None:
+        """Have a step daemon forked for the step in *folder*; takes over the sockets."""
+        self._last_number += 1
+        self._requests[self._last_number] = _Request(folder, control, connection, on_forked)
+        self._send(self._last_number)
+
+    def _send(self, number: int) -> None:
+        assert self._socket is not None, "the fork server is started first"
+        request = self._requests[number]
+        descriptors = [request.control.fileno()]
+        if request.connection is not None:
+            descriptors.append(request.connection.fileno())
+        packet = msgspec.msgpack.encode((number, request.folder))
+        try:
+            socket.send_fds(self._socket, [packet], descriptors)
+        except BlockingIOError:
+            asyncio.get_running_loop().call_later(0.01, self._send_again, number)
+        except OSError:
+            # The end of the socket is seen by the reader, which starts a new server and asks again.
+            logger.warning("fork server: not reached folder=%s", request.folder)
+
+    def _send_again(self, number: int) -> None:
+        if number in self._requests and self._socket is not None:
+            self._send(number)
+
+    def _on_readable(self) -> None:
+        assert self._socket is not None
+        fds = array.array("i")
+        try:
+            data, ancillary, _, _ = self._socket.recvmsg(
+                _REPLY_SIZE_MAX, socket.CMSG_LEN(fds.itemsize), socket.MSG_CMSG_CLOEXEC
+            )
+        except BlockingIOError:
+            return
+        except OSError:
+            data, ancillary = b"", []
+        if not data:
+            self._restart()
+            return
+        for _, _, content in ancillary:
+            fds.frombytes(content)
+        number, pid = msgspec.msgpack.decode(data, type=tuple[int, int])
+        request = self._requests.pop(number, None)
+        if request is None:
+            os.close(fds[0])
+            return
+        request.close()
+        request.on_forked(pid, fds[0])
+
+    def _restart(self) -> None:
+        """The server died: what it had not answered is asked for again; the claim keeps it from running twice."""
+        assert self._socket is not None
+        assert self._process is not None
+        asyncio.get_running_loop().remove_reader(self._socket.fileno())
+        self._socket.close()
+        code = self._process.wait()
+        self._restarts += 1
+        assert self._restarts <= _RESTARTS_MAX, "the fork server does not stay alive"
+        logger.error("fork server: ended code=%s, starting another one waiting=%s", code, len(self._requests))
+        self.start()
+        for number in list(self._requests):
+            self._send(number)

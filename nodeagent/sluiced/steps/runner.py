@@ -1,0 +1,288 @@
+"""The life of a step's processes: fork, feed, wait, end.  A poll loop in a single thread.
+
+The step is over when nothing is left below this process (waiting fails with ECHILD) and srun has every byte.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import time
+
+from sluice.model.states import Ending
+from sluice.wire.messages import (
+    Message,
+    StepDone,
+    StepTalk,
+    TaskExit,
+    TaskInput,
+    TaskSignal,
+    TaskStarted,
+    TerminalSize,
+)
+from sluiced.cgroup.interface import StepGroup
+from sluiced.stdio.relay import Relay
+from sluiced.stdio.srun_link import SrunLink
+from sluiced.steps import descendants, talk
+from sluiced.steps.ending import EndSchedule
+from sluiced.steps.launch import EndOrder, SignalOrder, StepLaunch, decode_order
+from sluiced.steps.notice import write_notice
+from sluiced.steps.setup import Preparation
+from sluiced.steps.task import run_task
+from sluiced.steps.usage import UsageMeter
+from sluiced.steps.user import User
+
+_ORDER_SIZE_MAX = 4096
+#: How long srun may take to read the rest once the tasks have ended.
+_DRAIN_S = 60.0
+_SAMPLE_FIRST_S = 0.2
+_SAMPLE_MAX_S = 5.0
+#: How a step ends whose srun is gone.
+_ALONE = Ending.CANCEL
+
+
+class StepRunner:
+    """Owns the processes of one step on one node."""
+
+    def __init__(
+        self,
+        launch: StepLaunch,
+        user: User,
+        relay: Relay,
+        link: SrunLink | None,
+        group: StepGroup,
+        control: socket.socket,
+        talk_fd: int | None,
+    ) -> None:
+        self.launch = launch
+        self.user = user
+        self.relay = relay
+        self.link = link
+        self.group = group
+        self.control = control
+        #: Where lines for the user go when there is no srun.
+        self.talk_fd = talk_fd
+        self.schedule = EndSchedule()
+        self.meter = UsageMeter(launch.node)
+        #: rank by pid, of the tasks that run.
+        self.ranks: dict[int, int] = {}
+        #: (exit code, signal) of the tasks that ended.
+        self.exits: dict[int, tuple[int, int]] = {}
+        self._is_empty = False
+        self._is_alone = False
+        self._sample_s = _SAMPLE_FIRST_S
+        self._sample_at = 0.0
+        self._drain_until: float | None = None
+        self._wakeup = _watch_children()
+
+    def start(self, preparation: Preparation) -> None:
+        for plan in preparation.plans:
+            pid = os.fork()
+            if pid == 0:
+                run_task(plan, self.group.enter)
+            # Also done by the child: whoever comes first, the group is there before a signal is sent.
+            with contextlib.suppress(OSError):
+                if not plan.has_terminal:
+                    os.setpgid(pid, pid)
+            self.ranks[pid] = plan.rank
+        preparation.close_task_ends()
+        self._notify(TaskStarted(node=self.launch.node, pids=tuple((rank, pid) for pid, rank in self.ranks.items())))
+
+    def run(self) -> None:
+        """Return when nothing of the step is left."""
+        self._sample_at = time.monotonic() + self._sample_s
+        self._reap()
+        while not self._is_over():
+            self._poll()
+            if self.link is not None and self.link.is_gone and not self._is_alone:
+                self._on_link_gone()
+            self._do_timers()
+        if self.link is not None and not self.link.is_gone:
+            self._say_done()
+
+    @property
+    def outcome(self) -> tuple[int, int]:
+        """Return (exit code, signal) of the task that ended worst, as srun's status counts them."""
+        return max(self.exits.values(), key=lambda pair: 128 + pair[1] if pair[1] else pair[0], default=(0, 0))
+
+    def say(self, line: str) -> None:
+        """Tell the user a line."""
+        if self.link is not None:
+            self._notify(StepTalk(text=line))
+        elif self.talk_fd is not None:
+            with contextlib.suppress(OSError):
+                os.write(self.talk_fd, os.fsencode(line + "\n"))
+
+    # The loop.
+
+    def _is_over(self) -> bool:
+        if not self._is_empty:
+            return False
+        if self.link is None or self.link.is_gone:
+            return True
+        if self._drain_until is None:
+            self._drain_until = time.monotonic() + _DRAIN_S
+        is_sent = self.relay.is_output_ended and self.link.is_drained
+        return is_sent or time.monotonic() > self._drain_until
+
+    def _poll(self) -> None:
+        poller = select.poll()
+        poller.register(self._wakeup, select.POLLIN)
+        poller.register(self.control, select.POLLIN)
+        if self.link is not None and not self.link.is_gone:
+            self.link.flush()
+            poller.register(self.link, self.link.wanted_events(self.relay.wants_input))
+        for fd, events in self.relay.poll_events().items():
+            poller.register(fd, events)
+        for fd, events in poller.poll(self._timeout_ms()):
+            self._on_event(fd, events)
+
+    def _on_event(self, fd: int, events: int) -> None:
+        if fd == self._wakeup:
+            with contextlib.suppress(BlockingIOError):
+                os.read(fd, 512)
+            self._reap()
+        elif fd == self.control.fileno():
+            self._on_order()
+        elif self.link is not None and fd == self.link.fileno():
+            self._on_link(self.link, events)
+        else:
+            self.relay.on_event(fd, events)
+
+    def _timeout_ms(self) -> int | None:
+        """Return how long to sleep at most; None where only events matter."""
+        now = time.monotonic()
+        waits = [self.schedule.wait_s(time.time())]
+        if self.ranks:
+            waits.append(max(0.0, self._sample_at - now))
+        if self._drain_until is not None:
+            waits.append(max(0.0, self._drain_until - now))
+        known = [wait for wait in waits if wait is not None]
+        return int(min(known) * 1000) + 1 if known else None
+
+    def _do_timers(self) -> None:
+        if not self._is_empty and self.schedule.take_kill(time.time()):
+            self._kill_all()
+        if self.ranks and time.monotonic() >= self._sample_at:
+            for pid, rank in self.ranks.items():
+                self.meter.sample(pid, rank)
+            self._sample_s = min(_SAMPLE_MAX_S, self._sample_s * 2)
+            self._sample_at = time.monotonic() + self._sample_s
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status, used = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                self._is_empty = True
+                return
+            if pid == 0:
+                return
+            rank = self.ranks.pop(pid, None)
+            self.meter.add(used, rank)
+            if rank is not None:
+                self._on_task_end(rank, status)
+
+    def _on_task_end(self, rank: int, status: int) -> None:
+        number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+        code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 0
+        self.exits[rank] = (code, number)
+        is_oom = bool(number) and self.group.oom_kills() > 0
+        self._notify(TaskExit(task=rank, exit_code=code, exit_signal=number, is_out_of_memory=is_oom))
+        if not self.ranks:
+            # What the tasks left behind has no business here any more.
+            self.schedule.kill_now(time.time())
+
+    # Orders.
+
+    def _on_order(self) -> None:
+        order = decode_order(self.control.recv(_ORDER_SIZE_MAX))
+        if isinstance(order, EndOrder):
+            self.end(order)
+        else:
+            self._signal(order)
+
+    def end(self, order: EndOrder) -> None:
+        """Begin to end the step; a repeat changes nothing, or shortens the wait."""
+        now_at = time.time()
+        if not self.schedule.begin(order, now_at):
+            return
+        what = f"STEP {self.launch.name}" if order.names_step else f"JOB {self.launch.job.id}"
+        if order.ending is not Ending.FINISHED:
+            self.say(talk.end_line(self.launch.node, what, order.ending, order.ended_at or now_at))
+        self._tell(order.ending.value, signal.SIGTERM, now_at, now_at + order.kill_wait_s)
+        descendants.signal_descendants(os.getpid(), signal.SIGCONT, signal.SIGTERM)
+
+    def _signal(self, order: SignalOrder) -> None:
+        try:
+            number = signal.Signals(order.signal)
+        except ValueError:
+            return
+        self._tell("signal", number, time.time(), None)
+        if number == signal.SIGKILL and order.full:
+            self._kill_all()
+        elif order.full:
+            descendants.signal_descendants(os.getpid(), number)
+        elif self.launch.is_batch:
+            for pid in self.ranks:
+                os.kill(pid, number)
+        else:
+            for pid in self.ranks:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(pid, number)
+
+    def _kill_all(self) -> None:
+        self.group.kill()
+        descendants.signal_descendants(os.getpid(), signal.SIGKILL)
+
+    def _tell(self, reason: str, number: int, sent_at: float, deadline_at: float | None) -> None:
+        write_notice(self.launch.notice_path, self.user, reason, int(number), sent_at, deadline_at)
+
+    # srun.
+
+    def _on_link(self, link: SrunLink, events: int) -> None:
+        if events & select.POLLOUT:
+            link.flush()
+        if events & (select.POLLIN | select.POLLRDHUP | select.POLLHUP | select.POLLERR):
+            for message in link.receive():
+                self._on_message(message)
+
+    def _on_link_gone(self) -> None:
+        """Nobody waits for this step any more."""
+        self._is_alone = True
+        self.relay.end_input()
+        self.end(EndOrder(ending=_ALONE, kill_wait_s=self.launch.config.kill_wait_s))
+
+    def _on_message(self, message: Message) -> None:
+        if isinstance(message, TaskInput):
+            self.relay.on_input(message)
+        elif isinstance(message, TerminalSize):
+            self.relay.on_terminal_size(message)
+        elif isinstance(message, TaskSignal):
+            self._signal(SignalOrder(signal=message.signal, full=message.signal == signal.SIGKILL))
+
+    def _notify(self, message: Message) -> None:
+        if self.link is not None:
+            self.link.notify(message)
+
+    def _say_done(self) -> None:
+        assert self.link is not None
+        self.link.notify(StepDone(node=self.launch.node, ending=self.schedule.ending))
+        ends_at = time.monotonic() + _DRAIN_S
+        while not self.link.is_drained and time.monotonic() < ends_at:
+            self.link.flush()
+            if not self.link.is_drained:
+                select.select([], [self.link], [], 1.0)
+
+
+def _watch_children() -> int:
+    """Return a descriptor that is readable after any child has ended."""
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda number, frame: None)
+    return reader

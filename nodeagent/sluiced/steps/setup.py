@@ -1,0 +1,255 @@
+"""From a launch record to tasks that only need to be forked: names, files, pipes, environments.
+
+Files are opened as the job's user.  Raises LaunchFailure with the reason that the user will see.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from sluice import cpuset, job_env
+from sluice.model.job import Job
+from sluice.model.reason import Reason
+from sluice.model.step import Step, StepNode
+from sluice.wire.messages import TaskLaunch
+from sluiced.stdio import output_files
+from sluiced.stdio.file_names import file_path, job_fields
+from sluiced.stdio.relay import STDERR, STDOUT, Relay, set_terminal_size
+from sluiced.steps import notice
+from sluiced.steps.launch import StepLaunch
+from sluiced.steps.launch_failure import LaunchFailure
+from sluiced.steps.login_environment import read_login_environment
+from sluiced.steps.task import TaskPlan
+from sluiced.steps.user import User, acting_as
+
+
+class OpenFile:
+    """An output file of the step: where its own part begins, for the tail."""
+
+    __slots__ = ("fd", "path", "start", "stream")
+
+    def __init__(self, path: str, fd: int, start: int, stream: int) -> None:
+        self.path = path
+        self.fd = fd
+        self.start = start
+        self.stream = stream
+
+
+class Preparation:
+    """Collects what the tasks will use, and what the step daemon closes once they are forked."""
+
+    def __init__(self, launch: StepLaunch, user: User, relay: Relay) -> None:
+        self.launch = launch
+        self.user = user
+        self.relay = relay
+        self.plans: list[TaskPlan] = []
+        self.files: dict[str, OpenFile] = {}
+        #: Given to a task: this side has no use for them after the fork.
+        self.task_ends: list[int] = []
+
+    def close_task_ends(self) -> None:
+        for fd in self.task_ends:
+            os.close(fd)
+        self.task_ends.clear()
+
+    def null(self) -> int:
+        fd = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        self.task_ends.append(fd)
+        return fd
+
+    def pipe_from_task(self, rank: int, stream: int) -> int:
+        reader, writer = os.pipe()
+        self.relay.add_output(reader, rank, stream)
+        self.task_ends.append(writer)
+        return writer
+
+    def pipe_to_task(self, rank: int) -> int:
+        reader, writer = os.pipe()
+        self.relay.add_input(writer, rank)
+        self.task_ends.append(reader)
+        return reader
+
+    def terminal(self, rank: int, size: tuple[int, int]) -> int:
+        master, slave = os.openpty()
+        set_terminal_size(slave, *size)
+        os.fchown(slave, self.user.uid, -1)
+        self.relay.add_terminal(master, rank)
+        self.task_ends.append(slave)
+        return slave
+
+    def output(self, path: str, stream: int, is_appended: bool) -> int:
+        """Return the file's descriptor; tasks and streams that name the same path share one."""
+        known = self.files.get(path)
+        if known is None:
+            fd = output_files.open_output(path, is_appended)
+            known = self.files[path] = OpenFile(path, fd, output_files.size_of(fd), stream)
+        return known.fd
+
+    def input(self, path: str) -> int:
+        fd = output_files.open_input(path)
+        self.task_ends.append(fd)
+        return fd
+
+
+def prepare_step(launch: StepLaunch, user: User, relay: Relay) -> Preparation:
+    """Return the step's tasks, all files open.  Raises LaunchFailure."""
+    preparation = Preparation(launch, user, relay)
+    umask = launch.tasks.umask if launch.tasks else launch.job.spec.umask
+    with acting_as(user, umask):
+        try:
+            if launch.tasks is None:
+                preparation.plans.append(_plan_batch(preparation))
+            else:
+                preparation.plans += _plan_tasks(preparation, launch.tasks)
+        except output_files.FileProblem as problem:
+            reason = Reason.OUTPUT_NOT_WRITABLE if "output" in str(problem) else Reason.JOB_LAUNCH_FAILURE
+            raise LaunchFailure(reason, str(problem)) from None
+    return preparation
+
+
+def site_of(launch: StepLaunch) -> job_env.Site:
+    config = launch.config
+    return job_env.Site(
+        config.cluster, launch.conf_path, launch.controller, config.tmp_fs or "/tmp", config.constrain_devices
+    )
+
+
+def _plan_batch(preparation: Preparation) -> TaskPlan:
+    launch, user = preparation.launch, preparation.user
+    spec = launch.job.spec
+    inherited = job_env.read_environment(launch.environment)
+    if spec.get_user_env:
+        inherited = read_login_environment(user) | inherited
+    site = site_of(launch)
+    environment = job_env.batch_environment(launch.job, launch.node, site, inherited)
+    environment[notice.VARIABLE] = launch.notice_path
+    return TaskPlan(
+        rank=0,
+        local_id=0,
+        argv=(launch.script_path, *spec.arguments),
+        environment=environment,
+        descriptors=_batch_descriptors(preparation, launch.job),
+        work_dir=spec.work_dir or user.home,
+        fallback_dir=site.tmp_dir,
+        umask=spec.umask,
+        rlimits=spec.rlimits if launch.config.propagate_limits.upper() != "NONE" else (),
+        user=user,
+        node=launch.node,
+    )
+
+
+def _batch_descriptors(preparation: Preparation, job: Job) -> tuple[int, int, int]:
+    launch, spec = preparation.launch, job.spec
+    index = job.nodes.index(launch.node) if launch.node in job.nodes else 0
+    fields = job_fields(job, launch.step_id, launch.node, index, 0)
+    default = "slurm-%j.out" if job.array_task_id is None else "slurm-%A_%a.out"
+    out_path = file_path(spec.std_out or default, spec.work_dir, fields)
+    err_path = file_path(spec.std_err, spec.work_dir, fields) if spec.std_err else out_path
+    in_path = file_path(spec.std_in or os.devnull, spec.work_dir, fields)
+    is_appended = _is_appended(spec.open_mode, launch)
+    stdin = preparation.input(in_path)
+    stdout = preparation.output(out_path, STDOUT, is_appended)
+    return stdin, stdout, preparation.output(err_path, STDERR, is_appended)
+
+
+def _is_appended(open_mode: str, launch: StepLaunch) -> bool:
+    return open_mode.startswith("a") if open_mode else launch.config.job_file_append
+
+
+def _plan_tasks(preparation: Preparation, tasks: TaskLaunch) -> list[TaskPlan]:
+    launch = preparation.launch
+    part = next(node for node in tasks.step.nodes if node.node == launch.node)
+    ranks = cpuset.numbers(cpuset.parse(part.ranks)) or list(range(part.ntasks))
+    inherited = job_env.read_environment(tasks.environment)
+    return [_plan_task(preparation, tasks, part, rank, local_id, inherited) for local_id, rank in enumerate(ranks)]
+
+
+def _plan_task(
+    preparation: Preparation, tasks: TaskLaunch, part: StepNode, rank: int, local_id: int, inherited: dict[str, str]
+) -> TaskPlan:
+    launch = preparation.launch
+    has_terminal = tasks.is_pty and rank == 0
+    return TaskPlan(
+        rank=rank,
+        local_id=local_id,
+        argv=tasks.argv,
+        environment=_task_variables(launch, tasks, part, rank, local_id, inherited),
+        descriptors=_task_descriptors(preparation, tasks, rank),
+        work_dir=tasks.work_dir or launch.job.spec.work_dir or preparation.user.home,
+        fallback_dir=launch.config.tmp_fs or "/tmp",
+        umask=tasks.umask,
+        rlimits=tasks.rlimits,
+        user=preparation.user,
+        node=launch.node,
+        has_terminal=has_terminal,
+    )
+
+
+def _task_variables(
+    launch: StepLaunch, tasks: TaskLaunch, part: StepNode, rank: int, local_id: int, inherited: dict[str, str]
+) -> dict[str, str]:
+    variables = job_env.task_environment(launch.job, tasks.step, part, rank, local_id, site_of(launch), inherited)
+    variables |= {
+        notice.VARIABLE: launch.notice_path,
+        "SLURM_UMASK": f"{tasks.umask:04o}",
+        "SLURM_LAUNCH_NODE_IPADDR": launch.srun_address,
+        "SLURM_SRUN_COMM_HOST": launch.srun_address,
+        "SLURM_SRUN_COMM_PORT": str(launch.srun_port),
+        "SLURM_STEP_LAUNCHER_PORT": str(launch.srun_port),
+    }
+    return variables
+
+
+def _task_descriptors(preparation: Preparation, tasks: TaskLaunch, rank: int) -> tuple[int, int, int]:
+    if tasks.is_pty:
+        if rank != 0:
+            null = preparation.null()
+            return null, null, null
+        slave = preparation.terminal(rank, tasks.pty_size)
+        return slave, slave, slave
+    stdin = _task_input(preparation, tasks, rank)
+    stdout = _task_output(preparation, tasks, tasks.std_out, rank, STDOUT)
+    # A file for stdout alone takes stderr too; what goes to srun keeps its two streams apart.
+    err_pattern = tasks.std_err or ("" if _is_streamed(tasks.std_out) else tasks.std_out)
+    return stdin, stdout, _task_output(preparation, tasks, err_pattern, rank, STDERR)
+
+
+def _task_input(preparation: Preparation, tasks: TaskLaunch, rank: int) -> int:
+    wanted = tasks.std_in or "all"
+    if wanted == "none" or (wanted.isdecimal() and int(wanted) != rank):
+        return preparation.null()
+    if wanted == "all" or wanted.isdecimal():
+        return preparation.pipe_to_task(rank)
+    return preparation.input(file_path(wanted, _base_dir(preparation, tasks), _fields(preparation, tasks.step, rank)))
+
+
+def _task_output(preparation: Preparation, tasks: TaskLaunch, pattern: str, rank: int, stream: int) -> int:
+    if _is_streamed(pattern):
+        if pattern.isdecimal() and int(pattern) != rank:
+            return preparation.null()
+        return preparation.pipe_from_task(rank, stream)
+    path = file_path(pattern, _base_dir(preparation, tasks), _fields(preparation, tasks.step, rank))
+    return preparation.output(path, stream, _is_appended(tasks.open_mode, preparation.launch))
+
+
+def _is_streamed(pattern: str) -> bool:
+    return pattern in ("", "all") or pattern.isdecimal()
+
+
+def _base_dir(preparation: Preparation, tasks: TaskLaunch) -> str:
+    return tasks.work_dir or preparation.launch.job.spec.work_dir or preparation.user.home
+
+
+def _fields(preparation: Preparation, step: Step, rank: int) -> dict[str, str]:
+    launch = preparation.launch
+    nodes = [node.node for node in step.nodes]
+    return job_fields(launch.job, launch.step_id, launch.node, nodes.index(launch.node), rank)
+
+
+def peer_address(connection: socket.socket | None) -> tuple[str, int]:
+    """Return srun's address and port; the loopback for one on this host."""
+    if connection is None or connection.family == socket.AF_UNIX:
+        return "127.0.0.1", 0
+    host, port = connection.getpeername()[:2]
+    return host, port

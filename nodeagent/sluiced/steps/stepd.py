@@ -1,0 +1,163 @@
+"""The step daemon: claims one step, runs it, writes its result, and is gone.
+
+It is forked by the fork server and outlives agent and fork server alike.  The result is whole on disk before it
+exits; whoever sees it end without a result knows that it was killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import time
+
+import msgspec
+
+from sluice.model.base import BATCH_STEP
+from sluice.model.reason import Reason
+from sluice.wire.messages import StepDone, StepResult, StepTalk, StreamTail
+from sluiced import spool
+from sluiced.cgroup.detect import step_group
+from sluiced.cgroup.interface import StepGroup
+from sluiced.stdio import output_files
+from sluiced.stdio.relay import STDERR, STDOUT, Relay
+from sluiced.stdio.srun_link import SrunLink
+from sluiced.steps import descendants, talk
+from sluiced.steps.launch import StepLaunch
+from sluiced.steps.launch_failure import LaunchFailure
+from sluiced.steps.runner import StepRunner
+from sluiced.steps.setup import Preparation, prepare_step
+from sluiced.steps.user import load_user
+
+logger = logging.getLogger(__name__)
+
+_STREAM_NAMES = {STDOUT: "stdout", STDERR: "stderr"}
+#: The signal number that Slurm shows for a job that could not be launched (ExitCode 0:53).
+LAUNCH_FAILURE_SIGNAL = 53
+_OOM_SIGNAL = 125
+
+
+def run_step(folder: str, control: socket.socket, connection: socket.socket | None, lock: int) -> None:
+    """Run the step whose launch record lies in *folder*, unless somebody else does.
+
+    lock: of the spool, given back as soon as the claim is made or lost.
+    """
+    is_ours = spool.claim(folder)
+    os.close(lock)
+    if not is_ours:
+        return
+    launch = spool.read_launch(folder)
+    assert launch is not None, f"{folder}: no launch record"
+    started_at = time.time()
+    try:
+        result = _run(launch, control, connection, started_at)
+    except LaunchFailure as failure:
+        result = _fail(launch, failure, connection, started_at)
+    except Exception as error:
+        logger.exception("step %s: step daemon failed", launch.name)
+        descendants.signal_descendants(os.getpid(), signal.SIGKILL)
+        problem = LaunchFailure(Reason.JOB_LAUNCH_FAILURE, f"step daemon failed: {error!r}")
+        result = _fail(launch, problem, connection, started_at)
+    spool.write_durably(folder, "result", msgspec.msgpack.encode(result))
+
+
+def _run(launch: StepLaunch, control: socket.socket, connection: socket.socket | None, started_at: float) -> StepResult:
+    descendants.adopt_orphans()
+    spec = launch.job.spec
+    user = load_user(spec.uid, spec.gid, spec.user)
+    link = SrunLink(connection) if connection is not None else None
+    relay = Relay(link, launch.config.output_tail_bytes)
+    preparation = prepare_step(launch, user, relay)
+    group = step_group(launch)
+    errors = [file for file in preparation.files.values() if file.stream == STDERR] or [*preparation.files.values()]
+    runner = StepRunner(launch, user, relay, link, group, control, errors[0].fd if errors else None)
+    try:
+        runner.start(preparation)
+        runner.run()
+        _tell_oom(launch, runner, group)
+        return _result(launch, runner, group, preparation, started_at)
+    finally:
+        group.remove()
+
+
+def _result(
+    launch: StepLaunch, runner: StepRunner, group: StepGroup, preparation: Preparation, started_at: float
+) -> StepResult:
+    code, number = runner.outcome
+    is_oom = group.oom_kills() > 0 and bool(code or number)
+    return StepResult(
+        node=launch.node,
+        job_id=launch.job.id,
+        attempt=launch.job.attempt,
+        step_id=launch.step_id,
+        started_at=started_at,
+        ended_at=time.time(),
+        exit_code=0 if is_oom else code,
+        exit_signal=_OOM_SIGNAL if is_oom else number,
+        reason=Reason.OUT_OF_MEMORY.value if is_oom else "",
+        usage=runner.meter.usage(),
+        tails=_tails(launch, runner, preparation),
+    )
+
+
+def _tails(launch: StepLaunch, runner: StepRunner, preparation: Preparation) -> tuple[StreamTail, ...]:
+    """Return the end of each stream: of the files as they are now, and of what went to srun."""
+    size_max = launch.config.output_tail_bytes
+    tails = []
+    for file in preparation.files.values():
+        data, is_cut = output_files.read_tail(file.fd, file.start, size_max)
+        tails.append(_tail(launch, _STREAM_NAMES[file.stream], data, is_cut, file.path))
+    for stream, kept in runner.relay.tails.items():
+        if kept.bytes():
+            tails.append(_tail(launch, _STREAM_NAMES[stream], kept.bytes(), kept.is_cut, ""))
+    return tuple(tails)
+
+
+def _tail(launch: StepLaunch, stream: str, data: bytes, is_cut: bool, path: str) -> StreamTail:
+    return StreamTail(step_id=launch.step_id, node=launch.node, stream=stream, path=path, tail=data, is_cut=is_cut)
+
+
+def _tell_oom(launch: StepLaunch, runner: StepRunner, group: StepGroup) -> None:
+    count = group.oom_kills()
+    if count:
+        runner.say(talk.oom_line(launch.node, launch.name, count))
+
+
+def _fail(
+    launch: StepLaunch, failure: LaunchFailure, connection: socket.socket | None, started_at: float
+) -> StepResult:
+    """Tell srun, and return the result of a step that could not run."""
+    _tell_failure(launch, connection, failure.text)
+    return failed_result(launch, failure, started_at, time.time())
+
+
+def failed_result(launch: StepLaunch, failure: LaunchFailure, started_at: float, ended_at: float) -> StepResult:
+    """Return the result of a step that could not run, or whose daemon is gone."""
+    line = talk.error_line(launch.node, failure.text)
+    tail = StreamTail(step_id=launch.step_id, node=launch.node, stream="stderr", error=line)
+    return StepResult(
+        node=launch.node,
+        job_id=launch.job.id,
+        attempt=launch.job.attempt,
+        step_id=launch.step_id,
+        started_at=started_at,
+        ended_at=ended_at,
+        exit_code=0 if launch.step_id == BATCH_STEP else 1,
+        exit_signal=LAUNCH_FAILURE_SIGNAL if launch.step_id == BATCH_STEP else 0,
+        reason=failure.reason.value,
+        reason_text=failure.text,
+        tails=(tail,),
+    )
+
+
+def _tell_failure(launch: StepLaunch, connection: socket.socket | None, text: str) -> None:
+    if connection is None:
+        return
+    with contextlib.suppress(OSError):
+        link = SrunLink(connection)
+        link.notify(StepTalk(text=talk.error_line(launch.node, text)))
+        link.notify(StepDone(node=launch.node))
+        link.flush()
+        link.close()

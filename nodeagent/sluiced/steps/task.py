@@ -1,0 +1,142 @@
+"""From a fork to the program: what a task does to itself, in order, until exec.
+
+Runs in the forked child alone; nothing here returns, and nothing may raise past run_task().
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import resource
+import signal
+import sys
+import termios
+from collections.abc import Callable
+from typing import NamedTuple, NoReturn
+
+from sluiced.steps.talk import error_line
+from sluiced.steps.user import User, become
+
+
+class TaskPlan(NamedTuple):
+    """One task, ready to be forked.
+
+    descriptors: what becomes 0, 1 and 2.  rank: global; local_id: on this node.
+    """
+
+    rank: int
+    local_id: int
+    argv: tuple[str, ...]
+    environment: dict[str, str]
+    descriptors: tuple[int, int, int]
+    work_dir: str
+    fallback_dir: str
+    umask: int
+    rlimits: tuple[tuple[str, int, int], ...]
+    user: User
+    node: str
+    #: Descriptor 0 is the slave of a pseudo terminal that becomes the controlling one.
+    has_terminal: bool = False
+
+
+def run_task(plan: TaskPlan, enter_group: Callable[[], None]) -> NoReturn:
+    """Become the program.  enter_group: puts the calling process into the step's cgroup."""
+    try:
+        enter_group()
+        _set_descriptors(plan)
+        _reset_signals()
+        if plan.has_terminal:
+            os.setsid()
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        else:
+            os.setpgid(0, 0)
+        set_limits(plan.rlimits)
+        become(plan.user)
+        os.umask(plan.umask)
+        _enter_work_dir(plan)
+        environment = plan.environment | {"SLURM_TASK_PID": str(os.getpid())}
+        _exec(plan, environment)
+    except OSError as error:
+        _say(plan.node, str(error))
+        os._exit(1)
+    except BaseException as error:
+        _say(plan.node, f"task launch failed: {error!r}")
+        os._exit(1)
+
+
+def set_limits(limits: tuple[tuple[str, int, int], ...]) -> None:
+    """Set what of the submitter's limits this process may set."""
+    for name, soft, hard in limits:
+        number = getattr(resource, "RLIMIT_" + name.upper().removeprefix("RLIMIT_"), None)
+        if number is None:
+            continue
+        with contextlib.suppress(OSError, ValueError):
+            own_hard = resource.getrlimit(number)[1]
+            is_raise = own_hard != -1 and (hard == -1 or hard > own_hard)
+            hard = own_hard if is_raise and os.geteuid() != 0 else hard
+            soft = hard if hard != -1 and (soft == -1 or soft > hard) else soft
+            resource.setrlimit(number, (soft, hard))
+
+
+def find_program(name: str, path: str, work_dir: str) -> str:
+    """Return where *name* is: as it stands when it has a slash, else the first executable in *path*."""
+    if "/" in name:
+        return name
+    for folder in path.split(":"):
+        candidate = os.path.join(work_dir, folder, name)
+        if os.path.isfile(candidate) and os.access(candidate, os.X_OK):
+            return candidate
+    return name
+
+
+def _set_descriptors(plan: TaskPlan) -> None:
+    # Moved out of the way first: a descriptor may itself be 0, 1 or 2.
+    moved = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, 10) for descriptor in plan.descriptors]
+    for number, descriptor in enumerate(moved):
+        os.dup2(descriptor, number, inheritable=True)
+    os.closerange(3, 1 << 20)
+
+
+def _reset_signals() -> None:
+    # An ignored signal stays ignored through exec; Python ignores SIGPIPE and SIGXFSZ.
+    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _enter_work_dir(plan: TaskPlan) -> None:
+    try:
+        os.chdir(plan.work_dir)
+    except OSError as error:
+        folder = plan.fallback_dir
+        _say(plan.node, f"couldn't chdir to `{plan.work_dir}': {error.strerror}: going to {folder} instead")
+        os.chdir(folder)
+    plan.environment["PWD"] = os.getcwd()
+
+
+def _exec(plan: TaskPlan, environment: dict[str, str]) -> NoReturn:
+    program = find_program(plan.argv[0], environment.get("PATH", os.defpath), os.getcwd())
+    environment["PWD"] = plan.environment["PWD"]
+    try:
+        os.execve(program, plan.argv, environment)
+    except OSError as error:
+        _say(plan.node, f"execve(): {_named(program, error)}: {error.strerror}")
+        os._exit(error.errno if error.errno and error.errno < 256 else 1)
+
+
+def _named(program: str, error: OSError) -> str:
+    """Return what could not be executed: the interpreter where a script names a missing one."""
+    if error.errno == errno.ENOENT and os.path.exists(program):
+        with contextlib.suppress(OSError), open(program, "rb") as file:
+            line = file.readline(256)
+            if line.startswith(b"#!") and line[2:].split():
+                return f"bad interpreter({os.fsdecode(line[2:].split()[0])})"
+    return program
+
+
+def _say(node: str, text: str) -> None:
+    with contextlib.suppress(OSError):
+        os.write(2, os.fsencode(error_line(node, text) + "\n"))
+        sys.stderr.flush()

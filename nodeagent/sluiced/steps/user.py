@@ -1,0 +1,63 @@
+"""Becoming the job's user: for a while (files), or for good (tasks).
+
+Without privilege the agent is the only user there is, and both do nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+from collections.abc import Iterator
+from typing import NamedTuple
+
+
+class User(NamedTuple):
+    """Whom a step runs for, with the groups that the system gives them here."""
+
+    uid: int
+    gid: int
+    name: str
+    groups: tuple[int, ...]
+    home: str
+    shell: str
+
+
+def load_user(uid: int, gid: int, name: str) -> User:
+    """Return the user; name, home and shell have fallbacks where the system does not know the uid."""
+    try:
+        entry = pwd.getpwuid(uid)
+        name, home, shell = entry.pw_name, entry.pw_dir, entry.pw_shell
+    except KeyError:
+        home, shell = "/", "/bin/sh"
+    groups = tuple(os.getgrouplist(name, gid)) if os.geteuid() == 0 else ()
+    return User(uid, gid, name, groups, home, shell or "/bin/sh")
+
+
+@contextlib.contextmanager
+def acting_as(user: User, umask: int) -> Iterator[None]:
+    """Touch the file system as *user*; the real uid stays, so the user cannot signal us meanwhile."""
+    own_umask = os.umask(umask)
+    own_groups = os.getgroups()
+    is_other = os.geteuid() == 0 and (user.uid, user.gid) != (0, 0)
+    try:
+        if is_other:
+            os.setgroups(user.groups)
+            os.setegid(user.gid)
+            os.seteuid(user.uid)
+        yield
+    finally:
+        if is_other:
+            os.seteuid(0)
+            os.setegid(0)
+            os.setgroups(own_groups)
+        os.umask(own_umask)
+
+
+def become(user: User) -> None:
+    """Be *user* from now on."""
+    if os.geteuid() != 0 or (user.uid, user.gid) == (0, 0):
+        return
+    os.setgroups(user.groups)
+    os.setresgid(user.gid, user.gid, user.gid)
+    os.setresuid(user.uid, user.uid, user.uid)
