@@ -7,6 +7,6 @@ resources      what is free on each node, kept as jobs take and return resources
 dependencies   does a condition on another job hold, can it still hold
 arrays         splitting tasks off an array
 job_states     what may follow what in the life of a job
-commands       what is asked of the engine
+commands       what the controller asks of its own engine
 effects        what the shell does once the events are on disk
 """

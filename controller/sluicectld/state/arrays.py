@@ -49,7 +49,7 @@ def is_last(base: Job) -> bool:
 
 
 def ready_part(base: Job, cluster: "Cluster") -> Job | None:
-    """Return the array with only the tasks whose counterpart in every aftercorr array succeeded; None: there is none."""
+    """Return the array with only the tasks whose counterparts (aftercorr) succeeded; None: there is none."""
     assert base.pending_array is not None
     ready = base.pending_array.ranges
     for term in base.dependency.terms:

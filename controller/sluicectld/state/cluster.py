@@ -31,6 +31,8 @@ class Cluster:
         self.nodes: dict[str, Node] = {}
         self.partitions: dict[str, Partition] = {}
         self.tokens: dict[str, int] = {}
+        #: Of CreateStep, while the controller lives: a repeated request returns the same step.
+        self.step_tokens: dict[str, int] = {}
         self.next_job_id = 1
         self.next_spec_id = 1
         self.next_sequence = 1

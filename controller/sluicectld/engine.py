@@ -1,0 +1,110 @@
+"""The engine: a synchronous state machine, handle(command, caller, now) -> Outcome.
+
+Events are applied as they are made; what they change is in the outcome's batch, to be committed before the reply and the
+effects leave.  A command that is refused changes nothing.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from sluice.config.settings import Settings
+from sluice.wire import messages
+from sluicectld.handlers import (
+    change,
+    configure,
+    kill,
+    nodes,
+    partitions,
+    plan,
+    reports,
+    steps,
+    submit,
+    timers,
+    update_job,
+)
+from sluicectld.handlers.turn import Turn
+from sluicectld.permissions import SYSTEM, Caller
+from sluicectld.scheduler.snapshot import Policy, Snapshot
+from sluicectld.state import commands, events
+from sluicectld.state.cluster import Cluster
+from sluicectld.state.effects import Effect
+from sluicectld.state.timers import Due, Timers
+from sluicectld.store.batch import Batch
+
+
+class Outcome(msgspec.Struct):
+    """What a command led to.  reply: the handler's answer; batch: what the store must write first."""
+
+    reply: Any
+    events: list[events.AnyEvent]
+    effects: list[Effect]
+    batch: Batch
+
+
+class Engine:
+    """The cluster with its configuration, and the rules that change it."""
+
+    def __init__(self, cluster: Cluster, settings: Settings, policy: Policy) -> None:
+        self.cluster = cluster
+        self.settings = settings
+        self.policy = policy
+        self.timers = Timers()
+        #: A pass should look at the queue.
+        self.is_pass_due = False
+        for job in cluster.jobs.values():
+            self._restore_timers(job.id)
+
+    def handle(self, command: object, caller: Caller, now_at: float) -> Outcome:
+        """Return what the command led to.  Raises RequestError when it is refused; nothing has changed then."""
+        turn = Turn(self.cluster, self.settings, self.policy, self.timers, caller, now_at)
+        reply = _HANDLERS[type(command)](turn, command)
+        self.is_pass_due = self.is_pass_due or turn.is_pass_due
+        return Outcome(reply, turn.events, turn.effects, self.cluster.take_batch())
+
+    def handle_own(self, command: object, now_at: float) -> Outcome:
+        """Handle a command of the controller itself."""
+        return self.handle(command, SYSTEM, now_at)
+
+    def snapshot(self, now_at: float) -> Snapshot:
+        """Return what a pass sees; the next change makes another one due."""
+        self.is_pass_due = False
+        return self.cluster.snapshot(now_at)
+
+    def next_wakeup_at(self) -> float | None:
+        return self.timers.next_at()
+
+    def _restore_timers(self, job_id: int) -> None:
+        job = self.cluster.jobs[job_id]
+        if job.is_ended and not job.completing_nodes:
+            self.timers.add((job.ended_at or 0.0) + self.settings.min_job_age_s, Due.FORGET, job_id)
+            return
+        self.timers.add_job_limit(job)
+        if job.begin_at is not None:
+            self.timers.add(job.begin_at, Due.PASS)
+        if job.spec.deadline_at is not None and job.started_at is None:
+            shortest_s = job.spec.min_limit_s or job.limit_s or 0
+            self.timers.add(job.spec.deadline_at - shortest_s, Due.DEADLINE, job_id)
+        if job.dependency.terms and not job.is_ended:
+            self.timers.add(0.0, Due.DEPENDENCY, job_id)
+
+
+_HANDLERS: dict[type, Callable[[Turn, Any], Any]] = {
+    commands.AcceptJob: submit.handle_submit,
+    commands.AgentLost: nodes.handle_agent_lost,
+    commands.ApplyConfiguration: configure.handle_configuration,
+    commands.ApplyPlan: plan.handle_plan,
+    commands.BeginEpoch: configure.handle_begin_epoch,
+    commands.Tick: timers.handle_tick,
+    messages.ChangeJobs: change.handle_change,
+    messages.CreateStep: steps.handle_create_step,
+    messages.FinishAllocation: kill.handle_finish_allocation,
+    messages.FinishStep: steps.handle_finish_step,
+    messages.KillJobs: kill.handle_kill,
+    messages.Register: nodes.handle_register,
+    messages.Report: reports.handle_report,
+    messages.UpdateJobs: update_job.handle_update_jobs,
+    messages.UpdateNodes: nodes.handle_update_nodes,
+    messages.UpdatePartition: partitions.handle_update_partition,
+}

@@ -1,0 +1,19 @@
+"""What the engine does with each command: rules that turn a command into events and effects, never I/O.
+
+turn         one command at work: emit events, leave effects, ask permission
+select       which jobs a user's ids and filters name
+admission    defaults, checks and refusals of a submission
+submit       SubmitJob
+endings      how a job ends: final state, what still has to be cleaned, who wakes up
+kill         scancel: KillJobs; FinishAllocation
+change       hold, release, requeue, suspend, resume, top
+update_job   scontrol update of a job, one row a key
+nodes        registration, loss, scontrol update of nodes
+partitions   scontrol update, create, delete of partitions
+reports      what agents report of steps and clean nodes
+steps        CreateStep, FinishStep
+step_layout  which nodes and how many tasks a step gets inside its allocation
+plan         applying a pass's plan, each decision checked again
+timers       time limits, warnings, deadlines, lost nodes, forgetting
+configure    a new configuration; a new epoch
+"""

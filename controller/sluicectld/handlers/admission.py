@@ -1,0 +1,160 @@
+"""What a submission must be, and what it becomes: defaults, checks, refusals with the numbers.
+
+Pure rules over the request, the configuration and the state.  What can never run here is refused; what cannot run
+now is accepted, with a warning where the user would not guess it.
+"""
+
+from msgspec.structs import replace
+
+from sluice import array_spec
+from sluice.config.settings import Settings
+from sluice.errors import InvalidRequest, NotPermitted, RequestError
+from sluice.model.partition import Partition
+from sluice.model.request import JobSpec
+from sluicectld.permissions import Caller, Verb
+from sluicectld.scheduler import feasible
+from sluicectld.state.cluster import Cluster
+
+from .turn import Turn
+
+#: Durations are kept at minute resolution, rounded up.
+_MINUTE_S = 60
+
+
+def admit(turn: Turn, spec: JobSpec, groups: tuple[str, ...]) -> tuple[JobSpec, list[str]]:
+    """Return (the request with its defaults, warnings).  Raises RequestError with the reason."""
+    spec = _identify(turn.caller, spec)
+    _check_counts(turn.settings, spec)
+    partitions = _partitions(turn.cluster, spec)
+    spec = replace(spec, partitions=tuple(partition.name for partition in partitions))
+    spec = _fill(turn.settings, partitions[0], spec)
+    _check_times(turn, spec)
+    _check_privileged(turn.caller, spec)
+    return spec, _check_partitions(turn, partitions, spec, groups)
+
+
+def _identify(caller: Caller, spec: JobSpec) -> JobSpec:
+    """The wire's identity counts; an administrator may submit for another user."""
+    if spec.uid == caller.uid or caller.may(Verb.SUBMIT_AS):
+        return spec
+    raise NotPermitted(f"user {caller.user!r} may not submit as uid {spec.uid}", "invalid_user")
+
+
+def _check_counts(settings: Settings, spec: JobSpec) -> None:
+    if spec.min_nodes < 1:
+        raise InvalidRequest(f"{spec.min_nodes} nodes requested, at least 1 is needed", "node_count")
+    if spec.max_nodes and spec.max_nodes < spec.min_nodes:
+        raise InvalidRequest(f"at least {spec.min_nodes} but at most {spec.max_nodes} nodes requested", "node_count")
+    if spec.ntasks < 1 or spec.cpus_per_task < 1:
+        raise InvalidRequest(f"{spec.ntasks} tasks of {spec.cpus_per_task} CPUs requested", "ntasks")
+    if spec.array:
+        greatest = array_spec.greatest(spec.array)
+        if greatest >= settings.array_size_max:
+            raise InvalidRequest(
+                f"array index {greatest} requested, indices must be below {settings.array_size_max} (MaxArraySize)",
+                "invalid_array",
+            )
+
+
+def _partitions(cluster: Cluster, spec: JobSpec) -> list[Partition]:
+    if not spec.partitions:
+        default = next((partition for partition in cluster.partitions.values() if partition.is_default), None)
+        if default is None:
+            raise InvalidRequest("no partition was named and none is the default", "no_partition")
+        return [default]
+    unknown = [name for name in spec.partitions if name not in cluster.partitions]
+    if unknown:
+        raise InvalidRequest(f"invalid partition specified: {','.join(spec.partitions)}", "invalid_partition")
+    return [cluster.partitions[name] for name in spec.partitions]
+
+
+def _fill(settings: Settings, partition: Partition, spec: JobSpec) -> JobSpec:
+    """Fill the defaults that the user left open: time limit, memory, name."""
+    changes: dict[str, object] = {}
+    if spec.limit_s is None and not spec.is_unlimited:
+        limit_s = partition.default_limit_s if partition.default_limit_s is not None else partition.max_limit_s
+        changes["limit_s"] = limit_s
+        changes["is_unlimited"] = limit_s is None
+    elif spec.limit_s is not None:
+        changes["limit_s"] = -(-spec.limit_s // _MINUTE_S) * _MINUTE_S
+    if spec.memory_per_node_mib is None and spec.memory_per_cpu_mib is None and spec.memory_per_gpu_mib is None:
+        per_cpu = _first(partition.default_memory_per_cpu_mib, settings.default_memory_per_cpu_mib)
+        per_node = _first(partition.default_memory_per_node_mib, settings.default_memory_per_node_mib)
+        if per_cpu:
+            changes["memory_per_cpu_mib"] = per_cpu
+        elif per_node:
+            changes["memory_per_node_mib"] = per_node
+    if not spec.account:
+        # Until accounts are kept, the user's name stands for the account nobody asked about.
+        changes["account"] = ""
+    return replace(spec, **changes)
+
+
+def _first(*values: int | None) -> int | None:
+    return next((value for value in values if value is not None), None)
+
+
+def _check_times(turn: Turn, spec: JobSpec) -> None:
+    if spec.deadline_at is None:
+        return
+    shortest_s = spec.min_limit_s or spec.limit_s or 0
+    begin_at = max(turn.now_at, spec.begin_at or 0.0)
+    if spec.deadline_at < begin_at + shortest_s:
+        raise InvalidRequest(
+            f"the deadline is {spec.deadline_at - begin_at:.0f} s away, the job needs {shortest_s} s", "time_limit"
+        )
+
+
+def _check_privileged(caller: Caller, spec: JobSpec) -> None:
+    if caller.may(Verb.RAISE_PRIORITY):
+        return
+    if spec.nice < 0:
+        raise RequestError(f"nice {spec.nice} requested, only operators may go below 0", "nice")
+
+
+def _check_partitions(turn: Turn, partitions: list[Partition], spec: JobSpec, groups: tuple[str, ...]) -> list[str]:
+    """Refuse what no partition of the list could ever run; warn of what waits for a change."""
+    refusal: RequestError | None = None
+    warnings: list[str] = []
+    accepted = 0
+    for partition in partitions:
+        try:
+            _check_access(turn.caller, partition, spec, groups)
+            warnings += _check_fit(turn, partition, spec)
+            accepted += 1
+        except RequestError as error:
+            refusal = refusal or error
+    if refusal is not None and not accepted:
+        raise refusal
+    return warnings
+
+
+def _check_access(caller: Caller, partition: Partition, spec: JobSpec, groups: tuple[str, ...]) -> None:
+    where = f"partition {partition.name!r}"
+    if partition.state in ("INACTIVE", "DRAIN"):
+        raise InvalidRequest(f"{where} is {partition.state} and accepts no jobs", "partition_not_available")
+    if caller.is_administrator and caller.uid != spec.uid:
+        return
+    if partition.root_only and spec.uid != 0:
+        raise NotPermitted(f"{where} is for root only (RootOnly)")
+    if partition.disable_root_jobs and spec.uid == 0:
+        raise NotPermitted(f"{where} runs no jobs of root (DisableRootJobs)")
+    if partition.allow_groups and not set(partition.allow_groups) & {*groups, spec.group}:
+        allowed = ",".join(partition.allow_groups)
+        raise NotPermitted(f"{where} is for the groups {allowed}, user {spec.user!r} is in none of them")
+    if partition.allow_accounts and spec.account not in partition.allow_accounts:
+        raise InvalidRequest(
+            f"{where} is for the accounts {','.join(partition.allow_accounts)}, not {spec.account!r}", "invalid_account"
+        )
+    if spec.account and spec.account in partition.deny_accounts:
+        raise InvalidRequest(f"{where} is closed to the account {spec.account!r}", "invalid_account")
+
+
+def _check_fit(turn: Turn, partition: Partition, spec: JobSpec) -> list[str]:
+    nodes = tuple(turn.cluster.nodes[name] for name in partition.nodes if name in turn.cluster.nodes)
+    verdict = feasible.check_request(spec, nodes, partition, turn.policy, tuple(turn.cluster.nodes))
+    if verdict is None:
+        return []
+    if verdict.is_refusal:
+        raise RequestError(verdict.text, verdict.code)
+    return [verdict.text]

@@ -1,0 +1,210 @@
+"""scancel: end jobs, parts of arrays and steps, or send them a signal; and the end of an interactive allocation."""
+
+from msgspec.structs import replace
+
+from sluice import array_spec, jobid_spec
+from sluice.errors import NotFound, NotPermitted
+from sluice.model.base import BATCH_STEP
+from sluice.model.job import Job
+from sluice.model.states import Ending, JobState, StepState
+from sluice.model.step import Step
+from sluice.wire.messages import (
+    Done,
+    EndStep,
+    FinishAllocation,
+    JobFilter,
+    KilledJobs,
+    KillJobs,
+    KillOutcome,
+    SignalJob,
+)
+from sluicectld.permissions import Verb
+from sluicectld.state.events import JobRevised, TasksCancelled
+
+from .endings import end_job, wake_dependents
+from .select import jobs_of_id, select_jobs
+from .turn import Turn
+
+_STEP_IDS = {"batch": BATCH_STEP, "extern": -4, "interactive": -6}
+
+
+def handle_kill(turn: Turn, command: KillJobs) -> KilledJobs:
+    """Return what became of each id; without ids, of each job that passes the filters."""
+    passing = {job.id for job in select_jobs(turn.cluster, _filter(command))}
+    if command.ids:
+        outcomes = [
+            outcome
+            for text in command.ids
+            for spec in jobid_spec.parse_list(text)
+            for outcome in _kill_id(turn, command, spec, passing)
+        ]
+    else:
+        outcomes = [_kill_job(turn, command, turn.job(job_id), None, str(job_id)) for job_id in sorted(passing)]
+        outcomes = [outcome for outcome in outcomes if outcome.code != "ended"]
+    return KilledJobs(outcomes=tuple(outcomes))
+
+
+def _filter(command: KillJobs) -> JobFilter:
+    return JobFilter(
+        users=command.users,
+        names=command.names,
+        partitions=command.partitions,
+        accounts=command.accounts,
+        qos=command.qos,
+        states=command.states,
+        nodes=command.nodes,
+        reservations=command.reservations,
+    )
+
+
+def _kill_id(turn: Turn, command: KillJobs, spec: jobid_spec.JobIdSpec, passing: set[int]) -> list[KillOutcome]:
+    text = jobid_spec.format_spec(spec)
+    found = jobs_of_id(turn.cluster, spec)
+    if not found:
+        return [KillOutcome(id=text, code="unknown", message="Invalid job id specified")]
+    if spec.step is not None:
+        return [_kill_step(turn, command, found[0][0], spec.step, text)]
+    outcomes = [_kill_job(turn, command, job, tasks, text) for job, tasks in found if job.id in passing]
+    # An array with ended tasks is no error as long as something was done.
+    done = [outcome for outcome in outcomes if outcome.code != "ended"]
+    return done or outcomes[:1]
+
+
+def _kill_job(turn: Turn, command: KillJobs, job: Job, tasks: array_spec.Ranges | None, text: str) -> KillOutcome:
+    try:
+        turn.require(Verb.SIGNAL if command.signal else Verb.CANCEL, job)
+    except NotPermitted as refusal:
+        return KillOutcome(id=text, code="not_permitted", message=refusal.message)
+    if job.is_ended and not job.is_requeued:
+        return KillOutcome(id=text, code="ended", message="Job/step already completing or completed")
+    if command.signal and not _is_plain_kill(command):
+        return _signal_job(turn, command, job, text)
+    if tasks is not None:
+        _cancel_tasks(turn, job, tasks)
+    else:
+        cancel_job(turn, job, turn.caller.uid)
+    return KillOutcome(id=text)
+
+
+def _is_plain_kill(command: KillJobs) -> bool:
+    """scancel -s KILL without further say ends the job."""
+    return command.signal == 9 and not command.batch_only and not command.full
+
+
+def cancel_job(turn: Turn, job: Job, by_uid: int) -> None:
+    """End a job because somebody asked; a requeued one that is not yet clean stays ended."""
+    if job.is_ended:
+        _cancel_requeue(turn, job, by_uid)
+        return
+    end_job(turn, job, JobState.CANCELLED, Ending.CANCEL, by_uid=by_uid)
+
+
+def _cancel_requeue(turn: Turn, job: Job, by_uid: int) -> None:
+    ended = replace(job, is_requeued=False, state=JobState.CANCELLED, cancelled_by=by_uid)
+    turn.emit(JobRevised(at=turn.now_at, job=ended, what="cancel"))
+    wake_dependents(turn, ended)
+
+
+def _cancel_tasks(turn: Turn, base: Job, tasks: array_spec.Ranges) -> None:
+    turn.emit(
+        TasksCancelled(
+            at=turn.now_at,
+            job_id=base.id,
+            ranges=tasks,
+            new_id=turn.cluster.next_job_id,
+            by_uid=turn.caller.uid,
+        )
+    )
+    wake_dependents(turn, base)
+
+
+def _signal_job(turn: Turn, command: KillJobs, job: Job, text: str) -> KillOutcome:
+    if job.state not in (JobState.RUNNING, JobState.SUSPENDED):
+        return KillOutcome(id=text, code="not_running", message="Job is pending execution")
+    for node in job.nodes:
+        is_first = node == job.nodes[0]
+        turn.effects.append(
+            SignalJob(
+                node=node,
+                epoch=turn.cluster.epoch,
+                job_id=job.id,
+                attempt=job.attempt,
+                signal=command.signal,
+                to_batch=is_first and (command.batch_only or command.full),
+                to_steps=not command.batch_only,
+                full=command.full,
+            )
+        )
+    return KillOutcome(id=text)
+
+
+def _kill_step(turn: Turn, command: KillJobs, job: Job, step_text: str, text: str) -> KillOutcome:
+    try:
+        turn.require(Verb.CANCEL, job)
+    except NotPermitted as refusal:
+        return KillOutcome(id=text, code="not_permitted", message=refusal.message)
+    step_id = _STEP_IDS[step_text] if step_text in _STEP_IDS else int(step_text)
+    step = turn.cluster.steps.get(job.id, {}).get(step_id)
+    if step is None:
+        return KillOutcome(id=text, code="unknown", message="Invalid job id specified")
+    if step.state is not StepState.RUNNING:
+        return KillOutcome(id=text, code="ended", message="Job/step already completing or completed")
+    if command.signal and not _is_plain_kill(command):
+        _signal_step(turn, command.signal, job, step)
+    else:
+        end_step(turn, job, step, Ending.CANCEL)
+    return KillOutcome(id=text)
+
+
+def _signal_step(turn: Turn, signal: int, job: Job, step: Step) -> None:
+    for node in step.running_nodes:
+        turn.effects.append(
+            SignalJob(
+                node=node,
+                epoch=turn.cluster.epoch,
+                job_id=job.id,
+                attempt=job.attempt,
+                signal=signal,
+                step_id=step.step_id,
+                to_batch=step.step_id == BATCH_STEP,
+            )
+        )
+
+
+def end_step(turn: Turn, job: Job, step: Step, ending: Ending) -> None:
+    """Order the end of a step on every node where it runs."""
+    for node in step.running_nodes:
+        turn.effects.append(
+            EndStep(
+                node=node,
+                epoch=turn.cluster.epoch,
+                job_id=job.id,
+                attempt=job.attempt,
+                step_id=step.step_id,
+                kill_wait_s=float(turn.settings.kill_wait_s),
+                ending=ending,
+            )
+        )
+
+
+def handle_finish_allocation(turn: Turn, command: FinishAllocation) -> Done:
+    """The command of an interactive job is done: its exit code is the job's."""
+    job = turn.cluster.jobs.get(command.job_id)
+    if job is None:
+        raise NotFound(f"job {command.job_id} is not known", "invalid_job")
+    turn.require(Verb.FINISH_ALLOCATION, job)
+    if job.is_ended:
+        return Done()
+    if job.state is JobState.PENDING:
+        cancel_job(turn, job, turn.caller.uid)
+        return Done()
+    is_success = command.exit_code == 0 and command.exit_signal == 0
+    end_job(
+        turn,
+        job,
+        JobState.COMPLETED if is_success else JobState.FAILED,
+        Ending.FINISHED,
+        exit_code=command.exit_code,
+        exit_signal=command.exit_signal,
+    )
+    return Done()

@@ -1,0 +1,223 @@
+"""Nodes: registration and what follows from it, loss, and scontrol's changes."""
+
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from sluice import hostlist
+from sluice.errors import InvalidRequest, NotFound, NotPermitted
+from sluice.model.job import Job
+from sluice.model.node import Inventory, Node
+from sluice.model.states import Ending, JobState, NodeState
+from sluice.wire.messages import Done, NodeReport, Register, UpdateNodes
+from sluicectld.permissions import Verb
+from sluicectld.state.commands import AgentLost
+from sluicectld.state.effects import Launch
+from sluicectld.state.events import NodeChanged
+
+from .endings import clean_node, end_order, requeue_or_fail
+from .turn import Turn
+
+NOT_RESPONDING = "Not responding"
+
+
+def handle_register(turn: Turn, command: Register) -> tuple[tuple[str, int, int], ...]:
+    """Return the (node, job, attempt) that the agents run although they should not."""
+    stale: list[tuple[str, int, int]] = []
+    for report in command.nodes:
+        _check_agent(turn, report.node)
+        _register(turn, report)
+        stale += _reconcile(turn, report)
+    return tuple(stale)
+
+
+def _check_agent(turn: Turn, name: str) -> None:
+    turn.caller.require(Verb.REGISTER)
+    if name not in turn.cluster.nodes:
+        raise NotFound(f"node {name!r} is not in the configuration", "invalid_node")
+    if turn.caller.agent_of not in ("*", name):
+        raise NotPermitted(f"the agent of node {turn.caller.agent_of!r} may not register node {name!r}")
+
+
+def _register(turn: Turn, report: NodeReport) -> None:
+    node = turn.cluster.nodes[report.node]
+    old = node.inventory
+    if old is not None and old.boot_id != report.inventory.boot_id:
+        _fail_jobs(turn, node.name, f"node {node.name} was rebooted")
+    changed = replace(
+        node,
+        inventory=report.inventory,
+        registered_at=turn.now_at,
+        is_responding=True,
+        address=report.address or node.address,
+        port=report.port or node.port,
+    )
+    changed = _return_to_service(turn, changed)
+    problem = _shortfall(turn, changed, report.inventory)
+    if problem and not changed.is_drained:
+        changed = replace(changed, is_drained=True, reason=problem, reason_uid=0, reason_at=turn.now_at)
+    if changed.idle_since_at == 0.0:
+        changed = replace(changed, idle_since_at=turn.now_at)
+    turn.emit(NodeChanged(at=turn.now_at, node=changed, what="registered"))
+    turn.is_pass_due = True
+
+
+def _return_to_service(turn: Turn, node: Node) -> Node:
+    if node.state is NodeState.UNKNOWN:
+        return replace(node, state=NodeState.UP)
+    if node.state is not NodeState.DOWN:
+        return node
+    service = turn.settings.return_to_service
+    if service == 2 or (service == 1 and node.reason == NOT_RESPONDING) or node.reason == NOT_RESPONDING:
+        return replace(node, state=NodeState.UP, reason="", reason_at=0.0)
+    return node
+
+
+def _shortfall(turn: Turn, node: Node, seen: Inventory) -> str:
+    """Return why the node is smaller than the configuration says, empty if it is not."""
+    if "config_overrides" in turn.settings.slurmd_parameters:
+        return ""
+    if seen.cpus < node.cpus:
+        return f"Low CPUs: registered with {seen.cpus}, configuration says {node.cpus}"
+    if seen.memory_mib < node.memory_mib:
+        return f"Low RealMemory: registered with {seen.memory_mib} MiB, configuration says {node.memory_mib} MiB"
+    return ""
+
+
+def _reconcile(turn: Turn, report: NodeReport) -> list[tuple[str, int, int]]:
+    """Compare the agent's jobs with the book: repeat lost orders, end what is not wanted."""
+    node = turn.cluster.nodes[report.node]
+    present = {(step.job_id, step.attempt) for step in report.steps}
+    wanted = set()
+    for job_id in sorted(turn.cluster.job_ids_by_node.get(node.name, ())):
+        job = turn.job(job_id)
+        wanted.add((job.id, job.attempt))
+        if node.name in job.completing_nodes:
+            turn.effects.append(end_order(turn, job, node.name, job.ending or Ending.CANCEL, job.cancelled_by))
+        elif (job.id, job.attempt) not in present and _has_batch_here(job, node.name):
+            turn.effects.append(Launch(node.name, job))
+    return [(node.name, job_id, attempt) for job_id, attempt in sorted(present - wanted)]
+
+
+def _has_batch_here(job: Job, node: str) -> bool:
+    return job.state is JobState.RUNNING and job.spec.is_batch and job.nodes[0] == node
+
+
+def _fail_jobs(turn: Turn, node: str, text: str) -> None:
+    """Every job that holds a part of a lost node: completing ones are clean there, running ones fail or requeue."""
+    for job_id in sorted(turn.cluster.job_ids_by_node.get(node, ())):
+        job = turn.job(job_id)
+        if node in job.completing_nodes:
+            clean_node(turn, job_id, node)
+        elif job.spec.no_kill and len(job.nodes) > 1 and job.nodes[0] != node:
+            continue
+        else:
+            requeue_or_fail(turn, job, node, text, frozenset((node,)))
+
+
+def handle_agent_lost(turn: Turn, command: AgentLost) -> Done:
+    """The agents' connection is gone; after SlurmdTimeout their nodes are down and their jobs end."""
+    for name in command.nodes:
+        node = turn.cluster.nodes.get(name)
+        if node is None:
+            continue
+        changed = replace(node, is_responding=False)
+        if command.is_final and node.state is NodeState.UP:
+            changed = replace(changed, state=NodeState.DOWN, reason=NOT_RESPONDING, reason_at=turn.now_at)
+        if changed != node:
+            turn.emit(NodeChanged(at=turn.now_at, node=changed, what="lost" if command.is_final else "silent"))
+        if command.is_final:
+            _fail_jobs(turn, name, f"node {name} stopped responding")
+    turn.is_pass_due = True
+    return Done()
+
+
+def drain_node(turn: Turn, name: str, reason: str) -> None:
+    """Set a node to drain for the system's own reason; an admin's reason stays."""
+    node = turn.cluster.nodes.get(name)
+    if node is None or node.is_drained:
+        return
+    drained = replace(node, is_drained=True, reason=reason, reason_uid=0, reason_at=turn.now_at)
+    turn.emit(NodeChanged(at=turn.now_at, node=drained, what="drained"))
+
+
+# --- scontrol update NodeName=...
+
+
+def handle_update_nodes(turn: Turn, command: UpdateNodes) -> Done:
+    """Change the nodes of a hostlist; nothing changes when one of them is refused."""
+    turn.caller.require(Verb.UPDATE_NODE)
+    names = list(turn.cluster.nodes) if command.nodes.upper() == "ALL" else hostlist.expand(command.nodes)
+    unknown = [name for name in names if name not in turn.cluster.nodes]
+    if unknown:
+        raise NotFound(f"node {hostlist.fold(unknown)} is not in the configuration", "invalid_node")
+    changes = {key.lower(): value for key, value in command.changes}
+    changed = [_change(turn, turn.cluster.nodes[name], changes) for name in names]
+    for node in changed:
+        turn.emit(NodeChanged(at=turn.now_at, node=node, what="update"))
+        if node.state is NodeState.DOWN:
+            _fail_jobs(turn, node.name, f"node {node.name} was set down: {node.reason}")
+    turn.is_pass_due = True
+    return Done()
+
+
+def _change(turn: Turn, node: Node, changes: dict[str, str]) -> Node:
+    if "reason" in changes:
+        node = replace(node, reason=changes["reason"], reason_uid=turn.caller.uid, reason_at=turn.now_at)
+    for key, value in changes.items():
+        if key == "reason":
+            continue
+        if key == "state":
+            node = _change_state(turn, node, value.upper(), "reason" in changes)
+        elif key in _FIELDS:
+            field, parse = _FIELDS[key]
+            node = replace(node, **{field: parse(value)})
+        else:
+            raise InvalidRequest(f"{key!r} of a node cannot be changed: State, Reason, {', '.join(_FIELDS)} can")
+    return node
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word for word in text.split(",") if word)
+
+
+_FIELDS: dict[str, tuple[str, Callable[[str], object]]] = {
+    "weight": ("weight", int),
+    "availablefeatures": ("features", _words),
+    "activefeatures": ("features", _words),
+    "features": ("features", _words),
+    "comment": ("comment", str),
+    "extra": ("extra", str),
+    "nodeaddr": ("address", str),
+    "nodehostname": ("hostname", str),
+}
+
+
+def _change_state(turn: Turn, node: Node, word: str, has_reason: bool) -> Node:
+    if word in ("DRAIN", "DOWN", "FAIL") and not (has_reason or node.reason):
+        raise InvalidRequest("You must specify a reason when DOWNING or DRAINING a node. Request denied", "reason")
+    if word == "DRAIN":
+        return replace(node, is_drained=True)
+    if word == "FAIL":
+        return replace(node, is_failing=True)
+    if word == "DOWN":
+        return replace(node, state=NodeState.DOWN)
+    if word == "NORESP":
+        return replace(node, is_responding=False)
+    if word in ("RESUME", "UNDRAIN", "IDLE"):
+        return _resume(node, word)
+    if word == "FUTURE":
+        return replace(node, state=NodeState.FUTURE)
+    raise InvalidRequest(
+        f"{word!r} is no state for a node: DOWN, DRAIN, RESUME, UNDRAIN, IDLE, FAIL, FUTURE", "invalid_node_state"
+    )
+
+
+def _resume(node: Node, word: str) -> Node:
+    is_off = node.is_drained or node.is_failing or node.state is not NodeState.UP
+    if not is_off and word == "RESUME":
+        raise InvalidRequest(f"node {node.name} is in service already", "invalid_node_state")
+    state = node.state
+    if word != "UNDRAIN" and state in (NodeState.DOWN, NodeState.FUTURE):
+        state = NodeState.UP if node.inventory is not None else NodeState.UNKNOWN
+    return replace(node, state=state, is_drained=False, is_failing=False, reason="", reason_uid=0, reason_at=0.0)

@@ -1,0 +1,71 @@
+"""Applying a pass's plan: every start is checked against the state as it is now.
+
+A stale one is dropped; the next pass decides about its job again.
+"""
+
+from sluice.model.job import Job
+from sluice.model.states import Hold, JobState
+from sluicectld.scheduler.plan import StartJob
+from sluicectld.state import resources
+from sluicectld.state.arrays import has_pending, is_last
+from sluicectld.state.commands import ApplyPlan
+from sluicectld.state.effects import Launch
+from sluicectld.state.events import JobStarted
+
+from .endings import wake_dependents
+from .turn import Turn
+
+
+def handle_plan(turn: Turn, command: ApplyPlan) -> int:
+    """Return how many decisions were stale."""
+    stale = 0
+    for start in command.plan.starts:
+        job = turn.cluster.jobs.get(start.job_id)
+        if job is None or not _may_start(turn, job, start):
+            stale += 1
+            continue
+        _start(turn, job, start)
+    turn.is_pass_due = stale > 0
+    return stale
+
+
+def _may_start(turn: Turn, job: Job, start: StartJob) -> bool:
+    if job.state is not JobState.PENDING or job.hold is not Hold.NONE or job.id not in turn.cluster.ready:
+        return False
+    if (start.task_id is None) != (job.pending_array is None):
+        return False
+    if start.task_id is not None and not has_pending(job, start.task_id):
+        return False
+    partition = turn.cluster.partitions.get(start.partition)
+    if partition is None or partition.state not in ("UP", "DRAIN"):
+        return False
+    for grant in start.allocation.grants:
+        free = turn.cluster.free.get(grant.node)
+        if free is None or not free.node.is_usable or free.exclusive_job or not resources.fits(free, grant):
+            return False
+        if job.spec.exclusive == "node" and free.job_count:
+            return False
+    return True
+
+
+def _start(turn: Turn, job: Job, start: StartJob) -> None:
+    new_id = job.id
+    if start.task_id is not None and not is_last(job):
+        new_id = turn.cluster.next_job_id
+    turn.emit(
+        JobStarted(
+            at=turn.now_at,
+            job_id=job.id,
+            new_id=new_id,
+            allocation=start.allocation,
+            partition=start.partition,
+            limit_s=start.limit_s,
+            task_id=start.task_id,
+        )
+    )
+    started = turn.job(new_id)
+    turn.timers.add_job_limit(started)
+    if started.spec.is_batch:
+        turn.effects.append(Launch(started.nodes[0], started))
+    if turn.cluster.dependents:
+        wake_dependents(turn, started)

@@ -1,0 +1,181 @@
+"""What agents report: step results, clean nodes, drains.  A repeated report changes nothing."""
+
+from msgspec.structs import replace
+
+from sluice.model.base import BATCH_STEP
+from sluice.model.job import Job
+from sluice.model.reason import Reason
+from sluice.model.states import Ending, Hold, JobState, StepState
+from sluice.model.step import Step, Usage
+from sluice.wire.messages import Done, NodeClean, Report, StepResult
+from sluicectld.state.events import JobRevised, StepRevised
+
+from .endings import clean_node, end_job
+from .nodes import drain_node
+from .turn import Turn
+
+_OUT_OF_MEMORY_CODE = 125
+
+
+def handle_report(turn: Turn, command: Report) -> Done:
+    """Take every item that is about a current attempt; ignore what is known already."""
+    for result in command.results:
+        _take_result(turn, result)
+    for clean in command.clean:
+        _take_clean(turn, clean)
+    for node, reason in command.drains:
+        drain_node(turn, node, reason)
+    return Done()
+
+
+def _take_result(turn: Turn, result: StepResult) -> None:
+    job = turn.cluster.jobs.get(result.job_id)
+    if job is None or job.attempt != result.attempt:
+        return
+    for tail in result.tails:
+        turn.cluster.batch.tails.append((job.id, job.attempt, tail))
+    step = turn.cluster.steps.get(job.id, {}).get(result.step_id)
+    if step is not None and result.node in step.running_nodes:
+        _merge_result(turn, job, step, result)
+    job = turn.job(job.id)
+    if result.step_id == BATCH_STEP and job.state in (JobState.RUNNING, JobState.SUSPENDED):
+        _end_batch_job(turn, job, result)
+    elif result.is_node_clean:
+        _clean(turn, result.job_id, result.node, result.attempt)
+
+
+def _merge_result(turn: Turn, job: Job, step: Step, result: StepResult) -> None:
+    """Add one node's result to the step; the last one decides its state."""
+    merged = replace(
+        step,
+        running_nodes=tuple(node for node in step.running_nodes if node != result.node),
+        exit_code=max(step.exit_code, result.exit_code),
+        exit_signal=max(step.exit_signal, result.exit_signal),
+        usage=_add_usage(step.usage, result.usage),
+        ended_at=max(step.ended_at or 0.0, result.ended_at or turn.now_at),
+    )
+    if not merged.running_nodes:
+        merged = replace(merged, state=_step_state(job, merged, result))
+        turn.is_pass_due = True
+    turn.emit(StepRevised(at=turn.now_at, step=merged))
+
+
+def _step_state(job: Job, step: Step, result: StepResult) -> StepState:
+    if result.reason == Reason.OUT_OF_MEMORY.value:
+        return StepState.OUT_OF_MEMORY
+    if job.ending in (Ending.CANCEL, Ending.REQUEUE, Ending.PREEMPTION) or step.cancelled_by is not None:
+        return StepState.CANCELLED
+    if job.ending is Ending.TIME_LIMIT:
+        return StepState.CANCELLED
+    if job.ending is Ending.NODE_FAILURE:
+        return StepState.NODE_FAIL
+    if step.exit_code or step.exit_signal:
+        return StepState.FAILED
+    return StepState.COMPLETED
+
+
+def _add_usage(one: Usage, other: Usage) -> Usage:
+    larger = one if one.max_rss_kib >= other.max_rss_kib else other
+    return Usage(
+        user_s=one.user_s + other.user_s,
+        system_s=one.system_s + other.system_s,
+        max_rss_kib=larger.max_rss_kib,
+        max_rss_node=larger.max_rss_node,
+        max_rss_task=larger.max_rss_task,
+        total_rss_kib=one.total_rss_kib + other.total_rss_kib,
+        max_vmsize_kib=max(one.max_vmsize_kib, other.max_vmsize_kib),
+        disk_read_bytes=one.disk_read_bytes + other.disk_read_bytes,
+        disk_written_bytes=one.disk_written_bytes + other.disk_written_bytes,
+    )
+
+
+def step_ended(turn: Turn, step: Step, state: StepState, exit_code: int, exit_signal: int) -> None:
+    """End a step that no node will report any more."""
+    ended = replace(
+        step, state=state, running_nodes=(), exit_code=exit_code, exit_signal=exit_signal, ended_at=turn.now_at
+    )
+    turn.emit(StepRevised(at=turn.now_at, step=ended))
+    turn.is_pass_due = True
+
+
+def _end_batch_job(turn: Turn, job: Job, result: StepResult) -> None:
+    """The batch script has ended: so has the job."""
+    clean = frozenset((result.node,)) if result.is_node_clean else frozenset()
+    if result.reason == Reason.PROLOG.value:
+        _requeue_held(turn, job, result, clean)
+        return
+    is_requeued = _wants_requeue(turn, job, result)
+    if is_requeued and result.exit_code in turn.settings.requeue_exit_hold:
+        turn.emit(JobRevised(at=turn.now_at, job=replace(job, hold=Hold.USER, is_special_exit=True), what="requeue"))
+    state, reason = _final_state(result)
+    end_job(
+        turn,
+        turn.job(job.id),
+        state,
+        Ending.FINISHED,
+        exit_code=result.exit_code,
+        exit_signal=result.exit_signal,
+        reason=reason,
+        reason_text=result.reason_text,
+        clean_nodes=clean,
+        is_requeued=is_requeued,
+    )
+
+
+def _wants_requeue(turn: Turn, job: Job, result: StepResult) -> bool:
+    codes = (*turn.settings.requeue_exit, *turn.settings.requeue_exit_hold)
+    return not result.reason and result.exit_code in codes and job.attempt < turn.settings.batch_requeues_max
+
+
+def _final_state(result: StepResult) -> tuple[JobState, Reason]:
+    if result.reason == Reason.OUT_OF_MEMORY.value:
+        return JobState.OUT_OF_MEMORY, Reason.OUT_OF_MEMORY
+    if result.reason:
+        return JobState.FAILED, Reason(result.reason)
+    if result.exit_signal:
+        return JobState.FAILED, Reason.RAISED_SIGNAL
+    if result.exit_code:
+        return JobState.FAILED, Reason.NON_ZERO_EXIT_CODE
+    return JobState.COMPLETED, Reason.NONE
+
+
+def _requeue_held(turn: Turn, job: Job, result: StepResult, clean: frozenset[str]) -> None:
+    """A prolog that failed is the node's fault: the job goes back, held unless the site says otherwise."""
+    if "nohold_on_prolog_fail" not in turn.settings.scheduler_parameters:
+        held = replace(job, hold=Hold.ADMIN)
+        turn.emit(JobRevised(at=turn.now_at, job=held, what="prolog failed"))
+    end_job(
+        turn,
+        turn.job(job.id),
+        JobState.FAILED,
+        Ending.REQUEUE,
+        reason=Reason.JOB_LAUNCH_FAILURE,
+        reason_text=result.reason_text,
+        clean_nodes=clean,
+        is_requeued=job.spec.is_batch,
+    )
+
+
+def _take_clean(turn: Turn, clean: NodeClean) -> None:
+    if clean.problem:
+        drain_node(turn, clean.node, clean.problem)
+    _clean(turn, clean.job_id, clean.node, clean.attempt)
+
+
+def _clean(turn: Turn, job_id: int, node: str, attempt: int) -> None:
+    job = turn.cluster.jobs.get(job_id)
+    if job is None or job.attempt != attempt or node not in job.completing_nodes:
+        return
+    _end_steps_on(turn, job, node)
+    clean_node(turn, job_id, node)
+
+
+def _end_steps_on(turn: Turn, job: Job, node: str) -> None:
+    """A clean node runs nothing: steps that never reported from it have ended there."""
+    for step in list(turn.cluster.steps.get(job.id, {}).values()):
+        if node in step.running_nodes:
+            left = tuple(other for other in step.running_nodes if other != node)
+            if left:
+                turn.emit(StepRevised(at=turn.now_at, step=replace(step, running_nodes=left)))
+            else:
+                step_ended(turn, step, StepState.CANCELLED, step.exit_code, step.exit_signal)

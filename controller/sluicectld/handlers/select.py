@@ -1,0 +1,93 @@
+"""Which jobs a user's ids and filters name, among those in memory."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from sluice import array_spec, jobid_spec
+from sluice.model.job import Job
+from sluice.model.states import JobState
+from sluice.wire.messages import JobFilter
+from sluicectld.state.cluster import Cluster
+
+
+def jobs_of_id(cluster: Cluster, spec: jobid_spec.JobIdSpec) -> list[tuple[Job, array_spec.Ranges | None]]:
+    """Return (job, pending tasks meant or None for all of it) for one id; empty when nothing has it."""
+    if spec.tasks is None:
+        return [(job, None) for job in cluster.jobs_named(spec.job_id)]
+    found: list[tuple[Job, array_spec.Ranges | None]] = []
+    known = cluster.tasks.get(spec.job_id, {})
+    found += [(cluster.jobs[job_id], None) for index, job_id in known.items() if array_spec.contains(spec.tasks, index)]
+    for part_id in (spec.job_id, *cluster.cancelled_parts.get(spec.job_id, ())):
+        part = cluster.jobs.get(part_id)
+        if part is not None and part.pending_array is not None:
+            meant = array_spec.intersect(part.pending_array.ranges, spec.tasks)
+            if meant:
+                found.append((part, None if meant == part.pending_array.ranges else meant))
+    return found
+
+
+def jobs_of_ids(cluster: Cluster, ids: Iterable[str]) -> Iterator[Job]:
+    """Return the distinct jobs that any of the ids names, in order of the ids."""
+    seen = set()
+    for text in ids:
+        for spec in jobid_spec.parse_list(text):
+            for job, _ in jobs_of_id(cluster, spec):
+                if job.id not in seen:
+                    seen.add(job.id)
+                    yield job
+
+
+def select_jobs(cluster: Cluster, wanted: JobFilter) -> Iterator[Job]:
+    """Return the jobs in memory that pass every filter."""
+    candidates: Iterable[Job] = jobs_of_ids(cluster, wanted.ids) if wanted.ids else cluster.jobs.values()
+    tests = _tests(wanted)
+    return (job for job in candidates if all(test(job) for test in tests))
+
+
+def _tests(wanted: JobFilter) -> list[Callable[[Job], bool]]:
+    tests: list[Callable[[Job], bool]] = []
+    if wanted.users:
+        users = frozenset(wanted.users)
+        tests.append(lambda job: job.spec.user in users or str(job.spec.uid) in users)
+    if wanted.states:
+        states = frozenset(state.upper() for state in wanted.states)
+        tests.append(lambda job: not states.isdisjoint(state_words(job)))
+    if wanted.names:
+        names = frozenset(wanted.names)
+        tests.append(lambda job: job.spec.name in names)
+    if wanted.partitions:
+        partitions = frozenset(wanted.partitions)
+        tests.append(lambda job: not partitions.isdisjoint(_partitions_of(job)))
+    if wanted.accounts:
+        accounts = frozenset(wanted.accounts)
+        tests.append(lambda job: job.spec.account in accounts)
+    if wanted.qos:
+        qos = frozenset(wanted.qos)
+        tests.append(lambda job: job.spec.qos in qos)
+    if wanted.nodes:
+        nodes = frozenset(wanted.nodes)
+        tests.append(lambda job: not nodes.isdisjoint(job.nodes))
+    if wanted.reservations:
+        reservations = frozenset(wanted.reservations)
+        tests.append(lambda job: job.spec.reservation in reservations)
+    if wanted.licenses:
+        licenses = frozenset(wanted.licenses)
+        tests.append(
+            lambda job: not licenses.isdisjoint(word.partition(":")[0] for word in job.spec.licenses.split(","))
+        )
+    return tests
+
+
+def _partitions_of(job: Job) -> tuple[str, ...]:
+    return job.spec.partitions if job.state is JobState.PENDING else (job.partition,)
+
+
+def state_words(job: Job) -> set[str]:
+    """Return every word by which a state filter may mean the job."""
+    words = {job.state.value}
+    if job.is_completing:
+        words.add("COMPLETING")
+    if job.is_requeued:
+        words.add("REQUEUED")
+    if job.state is JobState.PENDING and job.is_special_exit:
+        words.add("SPECIAL_EXIT")
+    return words

@@ -1,0 +1,182 @@
+"""Which nodes, CPUs and ranks a step gets inside its job's allocation.
+
+A step takes what it asks for and no more; steps do not share CPUs unless one of them overlaps.  Pure.
+"""
+
+import msgspec
+
+from sluice import cpuset
+from sluice.errors import InvalidRequest
+from sluice.model.allocation import NodeGrant
+from sluice.model.job import Job
+from sluice.model.request import StepSpec
+from sluice.model.states import StepState
+from sluice.model.step import Step, StepNode
+
+
+class Busy(msgspec.Struct, frozen=True):
+    """The step fits the allocation but not beside the steps that run now."""
+
+    text: str
+
+
+class _Room(msgspec.Struct):
+    """One node of the allocation, and what the step may use of it."""
+
+    grant: NodeGrant
+    free_cpus: int
+    ntasks: int = 0
+
+    def capacity(self, cpus_per_task: int, per_node_max: int) -> int:
+        tasks = self.free_cpus.bit_count() // cpus_per_task
+        return min(tasks, per_node_max) if per_node_max else tasks
+
+
+def lay_out(job: Job, spec: StepSpec, running: list[Step]) -> tuple[StepNode, ...] | Busy:
+    """Return the step's nodes with their ranks, or what keeps it waiting.
+
+    Raises InvalidRequest when the whole allocation could not hold it.
+    """
+    assert job.allocation is not None, f"job {job.id} has no allocation"
+    cpus_per_task = spec.cpus_per_task or job.spec.cpus_per_task
+    whole = _choose(job, spec, _rooms(job, spec, []), cpus_per_task)
+    if isinstance(whole, Busy):
+        raise InvalidRequest(f"job {job.id}: {whole.text}", "too_many_cpus")
+    if spec.is_overlapping or spec.is_overcommitted or spec.is_interactive:
+        return _number(whole, spec, cpus_per_task)
+    chosen = _choose(job, spec, _rooms(job, spec, running), cpus_per_task)
+    if isinstance(chosen, Busy):
+        return Busy(f"{chosen.text}; {_holders(running)}")
+    return _number(chosen, spec, cpus_per_task)
+
+
+def _rooms(job: Job, spec: StepSpec, running: list[Step]) -> list[_Room]:
+    assert job.allocation is not None
+    rooms = [_Room(grant, cpuset.parse(grant.cpus)) for grant in job.allocation.grants]
+    by_name = {room.grant.node: room for room in rooms}
+    for step in running:
+        if step.step_id < 0 or step.spec.is_overlapping or step.state is not StepState.RUNNING:
+            continue
+        for node in step.nodes:
+            if node.node in step.running_nodes:
+                by_name[node.node].free_cpus &= ~cpuset.parse(node.cpus)
+    if spec.excluded_nodes:
+        rooms = [room for room in rooms if room.grant.node not in spec.excluded_nodes]
+    if spec.relative:
+        rooms = rooms[spec.relative :] + rooms[: spec.relative]
+    if spec.required_nodes:
+        unknown = [name for name in spec.required_nodes if name not in by_name]
+        if unknown:
+            raise InvalidRequest(f"node {unknown[0]} is not in the allocation of job {job.id}", "infeasible")
+        first = set(spec.required_nodes)
+        rooms.sort(key=lambda room: room.grant.node not in first)
+    return rooms
+
+
+def _choose(job: Job, spec: StepSpec, rooms: list[_Room], cpus_per_task: int) -> list[_Room] | Busy:
+    """Return the rooms with their task counts set."""
+    ntasks, min_nodes = _sizes(job, spec, len(rooms))
+    if min_nodes > len(rooms):
+        return Busy(f"{min_nodes} nodes requested, the allocation has {len(rooms)}")
+    per_node_max = spec.ntasks_per_node or 0
+    if spec.is_overcommitted or job.spec.is_overcommitted:
+        return _spread_overcommitted(rooms[:min_nodes], ntasks)
+    usable = [room for room in rooms if room.capacity(cpus_per_task, per_node_max) > 0]
+    capacity = sum(room.capacity(cpus_per_task, per_node_max) for room in usable)
+    if len(usable) < min_nodes or capacity < ntasks:
+        free = sum(room.free_cpus.bit_count() for room in rooms)
+        return Busy(f"{ntasks} tasks of {cpus_per_task} CPUs on {min_nodes} nodes requested, {free} CPUs are free")
+    chosen = usable[:min_nodes]
+    while sum(room.capacity(cpus_per_task, per_node_max) for room in chosen) < ntasks:
+        if spec.max_nodes and len(chosen) >= spec.max_nodes:
+            return Busy(f"{ntasks} tasks requested on at most {spec.max_nodes} nodes")
+        chosen.append(usable[len(chosen)])
+    _deal(chosen, ntasks, cpus_per_task, per_node_max, spec.distribution)
+    return chosen
+
+
+def _sizes(job: Job, spec: StepSpec, node_count: int) -> tuple[int, int]:
+    """Return (tasks, nodes): the step's own, else the job's, else one task on each node."""
+    ntasks = spec.ntasks
+    if ntasks is None and spec.min_nodes is None and "ntasks" in job.spec.given:
+        ntasks = job.spec.ntasks
+    if ntasks is None:
+        nodes = spec.min_nodes or node_count
+        return nodes * (spec.ntasks_per_node or 1), nodes
+    return ntasks, spec.min_nodes or min(node_count, ntasks)
+
+
+def _spread_overcommitted(rooms: list[_Room], ntasks: int) -> list[_Room]:
+    for index in range(ntasks):
+        rooms[index * len(rooms) // ntasks].ntasks += 1
+    return rooms
+
+
+def _deal(rooms: list[_Room], ntasks: int, cpus_per_task: int, per_node_max: int, distribution: str) -> None:
+    """Give every room one task, then block (fill in order) or cyclic (one each in turn)."""
+    for room in rooms:
+        room.ntasks = 1
+    left = ntasks - len(rooms)
+    is_cyclic = distribution.lower().startswith("cyclic")
+    while left > 0:
+        for room in rooms:
+            spare = room.capacity(cpus_per_task, per_node_max) - room.ntasks
+            take = min(left, spare, 1 if is_cyclic else spare)
+            room.ntasks += take
+            left -= take
+
+
+def _number(rooms: list[_Room], spec: StepSpec, cpus_per_task: int) -> tuple[StepNode, ...]:
+    """Return the rooms as the step's nodes, with global ranks by the distribution."""
+    ranks = _cyclic_ranks(rooms) if spec.distribution.lower().startswith("cyclic") else _block_ranks(rooms)
+    nodes = []
+    for room, mask in zip(rooms, ranks, strict=True):
+        cpus = cpuset.lowest(room.free_cpus, room.ntasks * cpus_per_task)
+        nodes.append(
+            StepNode(
+                node=room.grant.node,
+                ntasks=room.ntasks,
+                ranks=cpuset.format(mask),
+                cpus=cpuset.format(cpus),
+                cpu_count=cpus.bit_count(),
+                memory_mib=_memory_mib(room, spec, cpus.bit_count()),
+            )
+        )
+    return tuple(nodes)
+
+
+def _block_ranks(rooms: list[_Room]) -> list[int]:
+    masks = []
+    first = 0
+    for room in rooms:
+        masks.append(((1 << room.ntasks) - 1) << first)
+        first += room.ntasks
+    return masks
+
+
+def _cyclic_ranks(rooms: list[_Room]) -> list[int]:
+    masks = [0] * len(rooms)
+    rank = 0
+    for turn in range(max(room.ntasks for room in rooms)):
+        for index, room in enumerate(rooms):
+            if room.ntasks > turn:
+                masks[index] |= 1 << rank
+                rank += 1
+    return masks
+
+
+def _memory_mib(room: _Room, spec: StepSpec, cpu_count: int) -> int:
+    if spec.memory_per_node_mib:
+        return min(spec.memory_per_node_mib, room.grant.memory_mib or spec.memory_per_node_mib)
+    if spec.memory_per_cpu_mib:
+        return spec.memory_per_cpu_mib * cpu_count
+    return room.grant.memory_mib
+
+
+def _holders(running: list[Step]) -> str:
+    names = [
+        f"step {step.job_id}.{step.step_id} ({step.spec.name}) has {step.cpu_count}"
+        for step in running
+        if step.step_id >= 0 and not step.spec.is_overlapping
+    ]
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more steps" if len(names) > 4 else "")

@@ -1,0 +1,75 @@
+"""CreateStep and FinishStep: a step's part of its job's allocation, granted and returned."""
+
+from sluice.errors import NotFound, RequestError
+from sluice.model.job import Job
+from sluice.model.states import JobState, StepState
+from sluice.model.step import Step
+from sluice.wire.messages import CreateStep, Done, FinishStep
+from sluicectld.permissions import Verb
+from sluicectld.state.events import StepBegan
+
+from .reports import step_ended
+from .step_layout import Busy, lay_out
+from .turn import Turn
+
+
+class StepBusy(RequestError):
+    """The step has to wait for others of its job; the shell tries again when one ends."""
+
+    default_code = "step_busy"
+
+
+def handle_create_step(turn: Turn, command: CreateStep) -> Step:
+    """Return the new step.  Raises StepBusy when it has to wait, RequestError when it can never be."""
+    job = find_job(turn, command.job_id)
+    turn.require(Verb.CREATE_STEP, job)
+    known = turn.cluster.step_tokens.get(command.token) if command.token else None
+    if known is not None and known in turn.cluster.steps.get(job.id, {}):
+        return turn.cluster.steps[job.id][known]
+    _check_running(job)
+    if job.next_step_id >= turn.settings.steps_per_job_max:
+        raise RequestError(f"job {job.id} has had {job.next_step_id} steps (MaxStepCount)", "step_limit")
+    running = [step for step in turn.cluster.steps.get(job.id, {}).values() if step.state is StepState.RUNNING]
+    nodes = lay_out(job, command.spec, running)
+    if isinstance(nodes, Busy):
+        raise StepBusy(nodes.text)
+    step = Step(
+        job_id=job.id,
+        step_id=job.next_step_id,
+        attempt=job.attempt,
+        spec=command.spec,
+        nodes=nodes,
+        running_nodes=tuple(node.node for node in nodes),
+        started_at=turn.now_at,
+    )
+    turn.emit(StepBegan(at=turn.now_at, step=step))
+    if command.token:
+        turn.cluster.step_tokens[command.token] = step.step_id
+    return step
+
+
+def find_job(turn: Turn, job_id: int) -> Job:
+    """Return the job; of an array that is all split off, the task with the base id.  Raises NotFound."""
+    job = turn.cluster.jobs.get(job_id)
+    if job is None:
+        raise NotFound(f"job {job_id} is not known", "invalid_job")
+    return job
+
+
+def _check_running(job: Job) -> None:
+    if job.is_ended:
+        raise RequestError(f"job {job.id} is {job.state.value}", "already_done")
+    if job.state is not JobState.RUNNING:
+        raise RequestError(f"job {job.id} is {job.state.value}", "not_running")
+
+
+def handle_finish_step(turn: Turn, command: FinishStep) -> Done:
+    """srun could not launch the step, or lost its nodes: it ends as failed."""
+    job = find_job(turn, command.job_id)
+    turn.require(Verb.CREATE_STEP, job)
+    step = turn.cluster.steps.get(job.id, {}).get(command.step_id)
+    if step is None:
+        raise NotFound(f"job {job.id} has no step {command.step_id}", "invalid_job")
+    if step.state is StepState.RUNNING:
+        step_ended(turn, step, StepState.FAILED, max(step.exit_code, command.exit_code), step.exit_signal)
+    return Done()

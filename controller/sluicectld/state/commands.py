@@ -1,0 +1,52 @@
+"""Commands that come from the controller itself; those of users and agents are the wire's messages."""
+
+import msgspec
+
+from sluice.model.node import Node
+from sluice.model.partition import Partition
+from sluice.wire.messages import SubmitJob
+from sluicectld.scheduler.plan import Plan
+from sluicectld.state.dependencies import Outcome
+
+
+class BeginEpoch(msgspec.Struct, frozen=True):
+    """A controller takes over."""
+
+    epoch: int
+
+
+class ApplyConfiguration(msgspec.Struct, frozen=True):
+    """A configuration was read and validated."""
+
+    version: int
+    digest: str
+    nodes: tuple[Node, ...]
+    partitions: tuple[Partition, ...]
+
+
+class AcceptJob(msgspec.Struct, frozen=True):
+    """A submission with what only the shell knows: digests of the texts, and jobs that left memory long ago."""
+
+    request: SubmitJob
+    script_digest: str = ""
+    environment_digest: str = ""
+    groups: tuple[str, ...] = ()
+    ended: dict[int, Outcome] = {}
+
+
+class ApplyPlan(msgspec.Struct, frozen=True):
+    """A pass is done."""
+
+    plan: Plan
+
+
+class AgentLost(msgspec.Struct, frozen=True):
+    """The connection of these nodes' agent broke, or its heartbeats stopped."""
+
+    nodes: tuple[str, ...]
+    #: For longer than SlurmdTimeout: the nodes are down.
+    is_final: bool = False
+
+
+class Tick(msgspec.Struct, frozen=True):
+    """The time that next_wakeup_at() named has come."""

@@ -1,0 +1,51 @@
+"""When the engine has to look again: a heap of times, checked against the state when they come.
+
+Entries are never removed: a limit that was changed or a job that ended leaves an entry which finds nothing to do.
+"""
+
+import heapq
+from enum import IntEnum
+
+from sluice.model.job import Job
+
+
+class Due(IntEnum):
+    """What may be due; the key is a job id, or an index into nothing for the pass."""
+
+    TIME_LIMIT = 1
+    WARN_SIGNAL = 2
+    DEADLINE = 3
+    FORGET = 4
+    PASS = 5
+    DEPENDENCY = 6
+
+
+class Timers:
+    """(at, what, key) in order of time."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, Due, int]] = []
+
+    def add(self, at: float, due: Due, key: int = 0) -> None:
+        heapq.heappush(self._heap, (at, due, key))
+
+    def add_job_limit(self, job: Job) -> None:
+        """Look again when the job's limit is reached, and when its warning is due before that."""
+        if job.limit_s is None or job.started_at is None:
+            return
+        end_at = job.started_at + job.suspended_s + job.limit_s
+        self.add(end_at, Due.TIME_LIMIT, job.id)
+        if job.spec.warn_signal is not None:
+            self.add(end_at - job.spec.warn_signal.before_s, Due.WARN_SIGNAL, job.id)
+
+    def next_at(self) -> float | None:
+        """Return the earliest time, None if nothing is due ever."""
+        return self._heap[0][0] if self._heap else None
+
+    def pop_due(self, now_at: float) -> list[tuple[Due, int]]:
+        """Remove and return what is due by *now_at*, in order."""
+        due = []
+        while self._heap and self._heap[0][0] <= now_at:
+            _, what, key = heapq.heappop(self._heap)
+            due.append((what, key))
+        return due
