@@ -30,6 +30,12 @@ _PROLOG_BRINGS = {
     "X11": ("Alloc", "Contain"),
     "RunInJob": ("Alloc", "Contain"),
 }
+#: Groups of keys of which one may have a value (0 and nothing are none).
+_EXCLUSIVE_KEYS = (
+    ("MaxMemPerCPU", "MaxMemPerNode"),
+    ("DefMemPerCPU", "DefMemPerGPU", "DefMemPerNode"),
+    ("PropagateResourceLimits", "PropagateResourceLimitsExcept"),
+)
 _UNIT_OF_ALLOCATION = re.compile(r"CR_(CPU|Core|Socket)(_Memory)?|CR_Memory")
 _CONTROLLER = re.compile(r"([^\s()]+)(?:\(([^\s()]+)\))?")
 
@@ -106,15 +112,10 @@ class SettingsBuilder:
                 self._problems.error(str(self._path), 1, key, "missing; every configuration needs it")
 
     def _check_exclusive(self) -> None:
-        for one, other in (
-            ("MaxMemPerCPU", "MaxMemPerNode"),
-            ("PropagateResourceLimits", "PropagateResourceLimitsExcept"),
-        ):
-            if one in self._line_by_key and other in self._line_by_key:
-                self._error(other, f"excludes {one}; use one of the two")
-        memory = [key for key in ("DefMemPerCPU", "DefMemPerGPU", "DefMemPerNode") if key in self._line_by_key]
-        if len(memory) > 1:
-            self._error(memory[1], f"excludes {memory[0]}; use one of the two")
+        for keys in _EXCLUSIVE_KEYS:
+            chosen = [key for key in keys if self._values.get(CLUSTER.get(key).field)]
+            if len(chosen) > 1:
+                self._error(chosen[1], f"excludes {chosen[0]}; use one of the two")
         flags = cast("tuple[str, ...]", self._values.get("select_type_parameters", ()))
         units = [flag for flag in flags if _UNIT_OF_ALLOCATION.fullmatch(flag)]
         if len(units) > 1:

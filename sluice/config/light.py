@@ -77,6 +77,11 @@ def read_endpoints(path: str) -> Endpoints:
     return Endpoints(values, controllers, os.path.dirname(path))
 
 
+def expand_path(pattern: str, node_name: str, host_name: str) -> str:
+    """Return a path of the configuration with %n and %h filled in, as agents' paths have them."""
+    return pattern.replace("%n", node_name).replace("%h", host_name)
+
+
 def _scan(path: str, values: dict[str, str], controllers: list[tuple[str, str]], depth: int) -> None:
     if depth > _INCLUDE_DEPTH_MAX:
         raise ConfigError(f"more than {_INCLUDE_DEPTH_MAX} files deep", path, 1, "Include")
