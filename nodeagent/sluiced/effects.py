@@ -1,0 +1,104 @@
+"""What the engine wants done: the shell performs these in order."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+from sluice.model.job import Job
+from sluice.wire.messages import LaunchJob, NodeClean, StepResult, TaskLaunch
+from sluiced.spool import JobKey, StepKey
+from sluiced.steps.launch import ControlOrder
+
+
+class Hook(StrEnum):
+    """The site's programs around a job on a node."""
+
+    PROLOG = "prolog"
+    EPILOG = "epilog"
+
+
+class StartBatch(NamedTuple):
+    """Persist the launch, then have the step daemon forked."""
+
+    key: StepKey
+    order: LaunchJob
+
+
+class StartTasks(NamedTuple):
+    """The same for a step that an srun launched; ticket: its connection."""
+
+    key: StepKey
+    request: TaskLaunch
+    ticket: int
+
+
+class RefuseTasks(NamedTuple):
+    ticket: int
+    code: str
+    message: str
+
+
+class SendOrder(NamedTuple):
+    """Tell a running step's daemon."""
+
+    key: StepKey
+    order: ControlOrder
+
+
+class RunHook(NamedTuple):
+    hook: Hook
+    key: JobKey
+    job: Job
+    result: StepResult | None = None
+
+
+class KillStrays(NamedTuple):
+    """Kill what a dead step daemon left behind."""
+
+    key: StepKey
+
+
+class MarkEnded(NamedTuple):
+    """Remember across a restart that the job starts nothing more here."""
+
+    key: JobKey
+
+
+class ForgetStep(NamedTuple):
+    key: StepKey
+
+
+class ForgetJob(NamedTuple):
+    key: JobKey
+
+
+class TellResult(NamedTuple):
+    """Report until it is acknowledged."""
+
+    result: StepResult
+
+
+class TellClean(NamedTuple):
+    clean: NodeClean
+
+
+class TellDrain(NamedTuple):
+    node: str
+    reason: str
+
+
+Effect = (
+    StartBatch
+    | StartTasks
+    | RefuseTasks
+    | SendOrder
+    | RunHook
+    | KillStrays
+    | MarkEnded
+    | ForgetStep
+    | ForgetJob
+    | TellResult
+    | TellClean
+    | TellDrain
+)

@@ -1,0 +1,374 @@
+"""The step engine of one node: what the controller wants, what runs, what is reported.
+
+A state machine: every on_* method takes one event and returns the effects, in order.  No I/O, no clock.  A job
+passes through: prolog, running, ending (nothing new starts), epilog, clean (told, not yet acknowledged).
+
+Invariant: a (job, attempt, step) is started at most once, whatever is repeated; a job is told clean only when
+no step of it runs here.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from enum import Enum, auto
+
+from msgspec.structs import replace
+
+from sluice.errors import RequestError
+from sluice.model.base import BATCH_STEP, EXTERN_STEP
+from sluice.model.job import Job
+from sluice.model.reason import Reason
+from sluice.model.states import Ending
+from sluice.wire.messages import (
+    AgentConfig,
+    EndJob,
+    EndStep,
+    LaunchJob,
+    NodeClean,
+    Orders,
+    RunningStep,
+    SignalJob,
+    StepResult,
+    TaskLaunch,
+)
+from sluiced.effects import (
+    Effect,
+    ForgetJob,
+    ForgetStep,
+    Hook,
+    KillStrays,
+    MarkEnded,
+    RefuseTasks,
+    RunHook,
+    SendOrder,
+    StartBatch,
+    StartTasks,
+    TellClean,
+    TellDrain,
+    TellResult,
+)
+from sluiced.spool import JobKey, StepKey
+from sluiced.steps.launch import EndOrder, SignalOrder
+
+#: Attempts whose end is remembered, against orders that come late or twice.
+_FINISHED_MAX = 10_000
+
+
+class Phase(Enum):
+    PROLOG = auto()
+    RUNNING = auto()
+    ENDING = auto()
+    EPILOG = auto()
+    CLEAN = auto()
+
+
+class JobHere:
+    """One attempt of a job on this node."""
+
+    __slots__ = ("batch_result", "ended_steps", "job", "key", "phase", "running_steps", "waiting")
+
+    def __init__(self, key: JobKey, job: Job, phase: Phase) -> None:
+        self.key = key
+        self.job = job
+        self.phase = phase
+        self.running_steps: set[int] = set()
+        self.ended_steps: set[int] = set()
+        #: Starts that wait for the prolog.
+        self.waiting: list[StartBatch | StartTasks] = []
+        #: The batch step's result while it is not told yet.
+        self.batch_result: StepResult | None = None
+
+
+class StepEngine:
+    """The jobs and steps of *node*.  own_uid: None when the agent may become any user."""
+
+    def __init__(self, node: str, config: AgentConfig, own_uid: int | None) -> None:
+        self.node = node
+        self.config = config
+        self._own_uid = own_uid
+        self._epoch = 0
+        self.jobs: dict[JobKey, JobHere] = {}
+        self._finished: OrderedDict[tuple[int, ...], None] = OrderedDict()
+
+    # Of the controller.
+
+    def on_registered(self, epoch: int, config: AgentConfig, stale: list[JobKey]) -> list[Effect]:
+        self._epoch = max(self._epoch, epoch)
+        self.config = config
+        effects: list[Effect] = []
+        for key in stale:
+            effects += self._end_job(key, Ending.NODE_FAILURE, config.kill_wait_s, 0.0)
+        return effects
+
+    def on_orders(self, orders: Orders) -> list[Effect]:
+        """Follow what is for this node and not of an older controller."""
+        if orders.config is not None:
+            self.config = orders.config
+        effects: list[Effect] = []
+        for launch in orders.launches:
+            if self._is_valid(launch):
+                effects += self._on_launch(launch)
+        for end in orders.ends:
+            if self._is_valid(end):
+                effects += self._end_job(JobKey(end.job_id, end.attempt), end.ending, end.kill_wait_s, end.ended_at)
+        for signal in orders.signals:
+            if self._is_valid(signal):
+                effects += self._on_signal(signal)
+        for step_end in orders.step_ends:
+            if self._is_valid(step_end):
+                effects += self._on_end_step(step_end)
+        return effects
+
+    def on_acknowledged(self, item: StepResult | NodeClean) -> list[Effect]:
+        """The controller has committed *item*: what it told may be forgotten."""
+        key = JobKey(item.job_id, item.attempt)
+        here = self.jobs.get(key)
+        if isinstance(item, NodeClean) or item.is_node_clean:
+            self._remember(key)
+            self.jobs.pop(key, None)
+            return [ForgetJob(key)]
+        if item.step_id == BATCH_STEP or here is None:
+            # The batch step's folder stays until the job is clean: it says after a restart what is left to do.
+            return []
+        here.ended_steps.discard(item.step_id)
+        return [ForgetStep(StepKey(*key, item.step_id))]
+
+    def running_steps(self) -> tuple[RunningStep, ...]:
+        """Return what a registration tells: every job that this node knows."""
+        steps = []
+        for key, here in self.jobs.items():
+            waiting = {start.key.step_id for start in here.waiting}
+            steps += [RunningStep(**key._asdict(), step_id=number) for number in sorted(here.running_steps | waiting)]
+            ended = sorted(here.ended_steps) if here.ended_steps or here.running_steps or waiting else [EXTERN_STEP]
+            steps += [RunningStep(**key._asdict(), step_id=number, is_ended=True) for number in ended]
+        return tuple(steps)
+
+    # Of srun.
+
+    def on_tasks_wanted(self, request: TaskLaunch, ticket: int) -> list[Effect]:
+        """An srun whose credential is good wants its step started."""
+        key = StepKey(request.job.id, request.job.attempt, request.step.step_id)
+        here = self.jobs.get(key.job)
+        try:
+            self._check_tasks(request, key, here)
+        except RequestError as error:
+            return [RefuseTasks(ticket, error.code, str(error))]
+        return self._start_or_wait(request.job, StartTasks(key, request, ticket))
+
+    def _check_tasks(self, request: TaskLaunch, key: StepKey, here: JobHere | None) -> None:
+        """Raises RequestError."""
+        if key.job in self._finished or (here is not None and here.phase not in (Phase.PROLOG, Phase.RUNNING)):
+            raise RequestError(f"job {key.job_id} has ended on node {self.node}", "ended")
+        if key in self._finished or (here is not None and self._is_known(here, key)):
+            raise RequestError(f"step {key.job_id}.{key.step_id} was launched on node {self.node} already", "launched")
+        if request.job.attempt != request.step.attempt or request.step.job_id != request.job.id:
+            raise RequestError(f"step {key.job_id}.{key.step_id} is not of that job", "invalid_request")
+        if all(part.node != self.node for part in request.step.nodes):
+            raise RequestError(f"step {key.job_id}.{key.step_id} has no part on node {self.node}", "invalid_node")
+        if not self._can_become(request.job.spec.uid):
+            raise RequestError(self._no_privilege(request.job.spec.uid), "not_permitted")
+
+    # Of the steps.
+
+    def on_step_ended(self, key: StepKey, result: StepResult) -> list[Effect]:
+        here = self.jobs.get(key.job)
+        if here is None or key.step_id not in here.running_steps:
+            return []
+        here.running_steps.discard(key.step_id)
+        here.ended_steps.add(key.step_id)
+        if key.step_id != BATCH_STEP:
+            return [TellResult(result), *self._advance(here)]
+        here.batch_result = result
+        effects: list[Effect] = []
+        if here.phase is Phase.RUNNING:
+            effects += self._begin_ending(here, Ending.FINISHED, self.config.kill_wait_s, 0.0)
+        return effects + self._advance(here)
+
+    def on_step_lost(self, key: StepKey, result: StepResult) -> list[Effect]:
+        """The step daemon is gone without a result; *result* says so."""
+        return [KillStrays(key), *self.on_step_ended(key, result)]
+
+    def on_hook_ended(self, hook: Hook, key: JobKey, problem: str) -> list[Effect]:
+        """problem: empty when the hook succeeded, else what it said last."""
+        here = self.jobs.get(key)
+        if here is None:
+            return []
+        if hook is Hook.EPILOG:
+            return self._on_epilog_ended(here, problem)
+        return self._on_prolog_ended(here, problem)
+
+    # Recovery, before anything else.
+
+    def on_recovered(self, job: Job, is_ended: bool) -> None:
+        """The spool has a folder for this attempt of *job*."""
+        key = JobKey(job.id, job.attempt)
+        self.jobs[key] = JobHere(key, job, Phase.ENDING if is_ended else Phase.RUNNING)
+
+    def on_step_recovered(self, key: StepKey) -> None:
+        """The spool has a step whose end will be told by on_step_ended() or on_step_lost()."""
+        self.jobs[key.job].running_steps.add(key.step_id)
+
+    def on_recovery_done(self) -> list[Effect]:
+        """Every step is known and those that have ended were told: go on where the last agent stopped."""
+        return [effect for here in list(self.jobs.values()) for effect in self._advance(here)]
+
+    # Starting.
+
+    def _on_launch(self, order: LaunchJob) -> list[Effect]:
+        job = order.job
+        key = StepKey(job.id, job.attempt, BATCH_STEP)
+        here = self.jobs.get(key.job)
+        if key.job in self._finished or (here is not None and self._is_known(here, key)):
+            return []
+        if not self._can_become(job.spec.uid):
+            result = self._failure(key, Reason.JOB_LAUNCH_FAILURE, self._no_privilege(job.spec.uid))
+            return [TellResult(replace(result, is_node_clean=True))]
+        return self._start_or_wait(job, StartBatch(key, order))
+
+    def _start_or_wait(self, job: Job, start: StartBatch | StartTasks) -> list[Effect]:
+        here = self.jobs.get(start.key.job)
+        if here is None:
+            here = self.jobs[start.key.job] = JobHere(start.key.job, job, Phase.RUNNING)
+            if self.config.prolog:
+                here.phase = Phase.PROLOG
+                here.waiting.append(start)
+                return [RunHook(Hook.PROLOG, here.key, job)]
+        if here.phase is Phase.PROLOG:
+            here.waiting.append(start)
+            return []
+        here.running_steps.add(start.key.step_id)
+        return [start]
+
+    def _on_prolog_ended(self, here: JobHere, problem: str) -> list[Effect]:
+        waiting, here.waiting = here.waiting, []
+        if here.phase is not Phase.PROLOG:
+            refusals: list[Effect] = [self._refusal(start) for start in waiting if isinstance(start, StartTasks)]
+            return refusals + self._advance(here)
+        if problem:
+            return self._on_prolog_failed(here, waiting, problem)
+        here.phase = Phase.RUNNING
+        here.running_steps |= {start.key.step_id for start in waiting}
+        return list(waiting)
+
+    def _on_prolog_failed(self, here: JobHere, waiting: list[StartBatch | StartTasks], problem: str) -> list[Effect]:
+        effects: list[Effect] = [TellDrain(self.node, f"Prolog error: {problem}")]
+        for start in waiting:
+            if isinstance(start, StartBatch):
+                here.batch_result = self._failure(start.key, Reason.PROLOG, f"prolog failed: {problem}")
+            else:
+                effects.append(RefuseTasks(start.ticket, "prolog", f"prolog failed on node {self.node}: {problem}"))
+        here.phase = Phase.ENDING
+        return effects + self._tell_clean(here, "")
+
+    def _refusal(self, start: StartTasks) -> RefuseTasks:
+        return RefuseTasks(start.ticket, "ended", f"job {start.key.job_id} is being ended")
+
+    # Ending.
+
+    def _end_job(self, key: JobKey, ending: Ending, kill_wait_s: float, ended_at: float) -> list[Effect]:
+        here = self.jobs.get(key)
+        if here is None:
+            self._remember(key)
+            return [TellClean(NodeClean(node=self.node, job_id=key.job_id, attempt=key.attempt))]
+        if here.phase in (Phase.EPILOG, Phase.CLEAN):
+            return []
+        was_prolog = here.phase is Phase.PROLOG
+        effects = self._begin_ending(here, ending, kill_wait_s, ended_at)
+        return effects if was_prolog else effects + self._advance(here)
+
+    def _begin_ending(self, here: JobHere, ending: Ending, kill_wait_s: float, ended_at: float) -> list[Effect]:
+        here.phase = Phase.ENDING
+        effects: list[Effect] = [MarkEnded(here.key)]
+        for number in sorted(here.running_steps):
+            order = EndOrder(ending=ending, kill_wait_s=kill_wait_s, ended_at=ended_at, names_step=number != BATCH_STEP)
+            effects.append(SendOrder(StepKey(*here.key, number), order))
+        return effects
+
+    def _advance(self, here: JobHere) -> list[Effect]:
+        """Do what is due now that a step, the prolog or the wait for an order has ended."""
+        if here.phase is not Phase.ENDING:
+            return []
+        if here.running_steps or here.waiting:
+            return self._tell_batch_result(here)
+        if self.config.epilog:
+            here.phase = Phase.EPILOG
+            result = here.batch_result
+            return [*self._tell_batch_result(here), RunHook(Hook.EPILOG, here.key, here.job, result)]
+        return self._tell_clean(here, "")
+
+    def _on_epilog_ended(self, here: JobHere, problem: str) -> list[Effect]:
+        if here.phase is not Phase.EPILOG:
+            return []
+        effects: list[Effect] = [TellDrain(self.node, f"Epilog error: {problem}")] if problem else []
+        return effects + self._tell_clean(here, f"Epilog error: {problem}" if problem else "")
+
+    def _tell_batch_result(self, here: JobHere) -> list[Effect]:
+        result, here.batch_result = here.batch_result, None
+        return [TellResult(result)] if result is not None else []
+
+    def _tell_clean(self, here: JobHere, problem: str) -> list[Effect]:
+        here.phase = Phase.CLEAN
+        result, here.batch_result = here.batch_result, None
+        if result is not None:
+            return [TellResult(replace(result, is_node_clean=True))]
+        clean = NodeClean(node=self.node, job_id=here.key.job_id, attempt=here.key.attempt, problem=problem)
+        return [TellClean(clean)]
+
+    def _on_end_step(self, order: EndStep) -> list[Effect]:
+        key = StepKey(order.job_id, order.attempt, order.step_id)
+        here = self.jobs.get(key.job)
+        if here is not None and key.step_id in here.running_steps:
+            return [SendOrder(key, EndOrder(ending=order.ending, kill_wait_s=order.kill_wait_s, names_step=True))]
+        if here is not None and self._is_known(here, key):
+            return []
+        # Never launched here, and now never will be: the controller need not wait for it.
+        self._remember(key)
+        return [TellResult(StepResult(node=self.node, **key._asdict(), exit_signal=15))]
+
+    def _on_signal(self, order: SignalJob) -> list[Effect]:
+        here = self.jobs.get(JobKey(order.job_id, order.attempt))
+        if here is None:
+            return []
+        effects: list[Effect] = []
+        for number in sorted(here.running_steps):
+            if order.step_id is not None and order.step_id != number:
+                continue
+            is_batch = number == BATCH_STEP
+            is_meant = order.full or (order.to_batch if is_batch else order.to_steps) or order.step_id == number
+            if is_meant:
+                signal = SignalOrder(signal=order.signal, full=order.full)
+                effects.append(SendOrder(StepKey(*here.key, number), signal))
+        return effects
+
+    # Helpers.
+
+    def _is_valid(self, order: LaunchJob | EndJob | SignalJob | EndStep) -> bool:
+        return order.node == self.node and order.epoch >= self._epoch
+
+    def _is_known(self, here: JobHere, key: StepKey) -> bool:
+        waiting = {start.key.step_id for start in here.waiting}
+        return key.step_id in here.running_steps | here.ended_steps | waiting
+
+    def _can_become(self, uid: int) -> bool:
+        return self._own_uid is None or self._own_uid == uid
+
+    def _no_privilege(self, uid: int) -> str:
+        return f"the agent of node {self.node} runs as uid {self._own_uid} and cannot run a job of uid {uid}"
+
+    def _remember(self, key: JobKey | StepKey) -> None:
+        self._finished[key] = None
+        if len(self._finished) > _FINISHED_MAX:
+            self._finished.popitem(last=False)
+
+    def _failure(self, key: StepKey, reason: Reason, text: str) -> StepResult:
+        return StepResult(
+            node=self.node,
+            **key._asdict(),
+            exit_signal=_LAUNCH_FAILURE_SIGNAL,
+            reason=reason.value,
+            reason_text=text,
+        )
+
+
+#: The signal number that Slurm shows for a job that could not be launched (ExitCode 0:53).
+_LAUNCH_FAILURE_SIGNAL = 53
