@@ -45,6 +45,8 @@ class NodeBuilder:
         """Take one NodeName line."""
         written = line.pairs[0][1]
         values = self._reader.read(line, line.pairs[1:])
+        if values.pop("name", None) is not None:
+            self._problems.error(line.file, line.number, "NodeName", "stands twice on one line")
         if written.upper() == "DEFAULT":
             self._defaults = self._defaults | values
             return

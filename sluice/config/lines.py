@@ -47,13 +47,13 @@ class LineReader:
         if key is None:
             self.problems.error(line.file, line.number, name, self._unknown(name))
             return None
-        if not key.has_effect:
-            self.warn_no_effect(line, key.name)
-            return None
         try:
             value = key.parse(text)
         except ValueError as error:
             self.problems.error(line.file, line.number, key.name, str(error))
+            return None
+        if not key.has_effect:
+            self.warn_no_effect(line, key.name)
             return None
         self._parsed[pair] = (key.field, value)
         return key.field, value

@@ -177,6 +177,7 @@ def test_all_errors_are_reported_together_with_their_places(folder: Folder) -> N
         ),
         pytest.param({"nodes": "NodeName=n1 State=SLEEPY"}, "one of UNKNOWN, CLOUD", id="a state that is none"),
         pytest.param({"nodes": "NodeName=n1 CPUs=2 CPUs=2"}, "stands twice on one line", id="a key twice on a line"),
+        pytest.param({"nodes": "NodeName=n1 NodeName=n2"}, "NodeName: stands twice", id="two node names on a line"),
         pytest.param({"nodes": "NodeName=n1 Gres=fpga:1"}, "'fpga' is not in GresTypes", id="a GRES of no known type"),
         pytest.param(
             {"nodes": "NodeName=n1 CoreSpecCount=1 CpuSpecList=0"}, "excludes CoreSpecCount", id="two ways to reserve"
