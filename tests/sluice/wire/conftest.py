@@ -17,6 +17,7 @@ import uvloop
 
 from sluice.clock import VirtualClock
 from sluice.errors import NotFound, PeerError
+from sluice.wire.client import TcpEndpoint, UnixEndpoint, connect
 from sluice.wire.connection import Connection
 from sluice.wire.credentials import Claims, SharedKeyAuthenticator, mint, new_nonce
 from sluice.wire.envelope import Envelope, append_frame
@@ -38,7 +39,8 @@ class EchoHandler(Handler):
         self.notices: list[tuple[str, Any]] = []
         self.closed: list[PeerError] = []
         self.kept: list[Responder] = []
-        self.changed = asyncio.Condition()
+        #: Of the requests that count.
+        self.bodies: list[Any] = []
         self.credential_for: Callable[[Identity, str], str] | None = None
 
     def on_connected(self, connection: Connection) -> None:
@@ -63,6 +65,12 @@ class EchoHandler(Handler):
                 raise KeyError("a bug of ours")
             case "Blob":
                 responder.reply(b"x" * body["size"])
+            case "DropFirst":
+                self.bodies.append(body)
+                if len(self.bodies) == 1:
+                    connection.close()
+                else:
+                    responder.reply(body)
             case "Bye":
                 connection.close()
             case "MintCredential" if self.credential_for is not None:
@@ -136,21 +144,36 @@ def now_at() -> float:
 
 @pytest.fixture
 def serving(folder: Path, key: bytes, now_at: float) -> Callable[..., Any]:
-    """`async with serving(limits) as place:` a server with .handler, .server, .path, .port."""
+    """`async with serving(limits) as place:` .handler .server .path .port, and .dial() and .dial_tcp(credential)."""
 
     @contextlib.asynccontextmanager
     async def serve(limits: Limits | None = None, handler: Handler | None = None) -> AsyncIterator[SimpleNamespace]:
         handler = handler or EchoHandler()
-        server = Server(handler, limits)
+        server = Server(handler, limits or Limits(linger_deadline_s=0.05))
         path = str(folder / "s")
         await server.listen_unix(path, 0o666)
         port = await server.listen_tcp("127.0.0.1", 0, SharedKeyAuthenticator(key, VirtualClock(now_at)))
+        dialed: list[Connection] = []
+
+        async def dial(handler: Handler | None = None, **options: Any) -> Connection:
+            dialed.append(await connect(UnixEndpoint(path), None, handler, **options))
+            return dialed[-1]
+
+        async def dial_tcp(text: str, handler: Handler | None = None) -> Connection:
+            async def source(audience: str) -> str:
+                return text
+
+            dialed.append(await connect(TcpEndpoint("127.0.0.1", port), source, handler))
+            return dialed[-1]
+
         try:
-            yield SimpleNamespace(handler=handler, server=server, path=path, port=port)
+            yield SimpleNamespace(handler=handler, server=server, path=path, port=port, dial=dial, dial_tcp=dial_tcp)
         finally:
+            for connection in dialed:
+                connection.close()
             await server.stop()
-            # One turn of the loop, for what was scheduled by the closing.
-            await asyncio.sleep(0)
+            for connection in dialed:
+                await connection.wait_lost()
 
     return serve
 
