@@ -10,6 +10,7 @@ envelope     frames to and from msgspec records
 limits       every bound and deadline of a connection, in one record
 quiet        log lines that cannot flood
 pending      requests of ours that wait for a reply
+incoming     requests of the peer that are not answered yet
 responder    the handle by which a request is answered, now or later
 handler      what a daemon does with the frames of its peers
 outbox       frames on their way out, batched and bounded

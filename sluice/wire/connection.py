@@ -25,7 +25,6 @@ from sluice.errors import (
     InvalidRequest,
     PeerError,
     RequestError,
-    SluiceError,
     Unreachable,
 )
 from sluice.wire.admission import Admission
@@ -33,7 +32,6 @@ from sluice.wire.envelope import Envelope, ErrorBody, decode_body, decode_envelo
 from sluice.wire.faults import (
     FRAME_TOO_SLOW,
     HELLO_TOO_SLOW,
-    INTERNAL_ERROR,
     TOO_MANY_REQUESTS,
     FrameError,
     code_of,
@@ -43,11 +41,11 @@ from sluice.wire.faults import (
 from sluice.wire.framing import CONNECTION_ID, ERROR, NOTICE, PART, REPLY, REQUEST, FrameSplitter
 from sluice.wire.handler import Handler
 from sluice.wire.identity import Identity
+from sluice.wire.incoming import IncomingRequests
 from sluice.wire.limits import Limits
 from sluice.wire.outbox import Outbox
 from sluice.wire.pending import OnDone, OnPart, PendingRequests, settle
 from sluice.wire.quiet import QuietLog
-from sluice.wire.responder import Responder
 
 logger = logging.getLogger(__name__)
 
@@ -75,8 +73,7 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._splitter = FrameSplitter(limits.first_frame_size_max)
         self._pending = PendingRequests(self._loop)
-        #: Ids of the peer's requests that are not answered yet.
-        self._requests: set[int] = set()
+        self._incoming = IncomingRequests(self, handler, limits.requests_in_flight_max)
         self._is_admitted = False
         self._is_held = False
         self._discarded = 0
@@ -153,7 +150,7 @@ class Connection(asyncio.Protocol):
 
     def forget_request(self, id: int) -> None:
         """The peer's request *id* has its answer."""
-        self._requests.discard(id)
+        self._incoming.forget(id)
 
     # Ending.
 
@@ -282,7 +279,8 @@ class Connection(asyncio.Protocol):
         self._lost.set_result(None)
 
     def pause_writing(self) -> None:
-        self._outbox.on_full()
+        if self.is_open:
+            self._outbox.on_full()
 
     def resume_writing(self) -> None:
         self._outbox.on_drained()
@@ -311,7 +309,7 @@ class Connection(asyncio.Protocol):
             self._admission.on_first(self, envelope)
             self._admit()
         elif envelope.kind == REQUEST:
-            self._on_request(envelope)
+            self._incoming.on_request(envelope)
         elif envelope.kind == NOTICE:
             self._guard(self._handler.on_notice, self, envelope)
         elif envelope.kind == REPLY:
@@ -329,32 +327,6 @@ class Connection(asyncio.Protocol):
         self._is_admitted = True
         self._splitter.size_max = self._limits.frame_size_max
         self._guard(self._handler.on_connected, self)
-
-    def _on_request(self, envelope: Envelope) -> None:
-        if envelope.id in self._requests or envelope.id == CONNECTION_ID:
-            raise FrameError(f"request {envelope.name!r} has id {envelope.id}, which is in use")
-        if len(self._requests) >= self._limits.requests_in_flight_max:
-            text = f"{len(self._requests)} requests of this connection are in flight"
-            body = ErrorBody(code=TOO_MANY_REQUESTS, message=text)
-            self.send_frame(ERROR, envelope.id, envelope.name, body)
-            return
-        self._requests.add(envelope.id)
-        responder = Responder(self, envelope.id, envelope.name)
-        try:
-            self._handler.on_request(self, envelope, responder)
-        except Exception as error:
-            self._answer_failure(responder, error)
-
-    def _answer_failure(self, responder: Responder, error: Exception) -> None:
-        is_expected = isinstance(error, SluiceError)
-        if not is_expected or responder.is_done:
-            logger.error("request %s: failed peer=%s", responder.name, self.peer, exc_info=error)
-        if responder.is_done:
-            return
-        if isinstance(error, SluiceError):
-            responder.error(error)
-        else:
-            responder.error(INTERNAL_ERROR, f"{responder.name} failed: {type(error).__name__}, see the daemon's log")
 
     def _on_peer_refuses(self, envelope: Envelope) -> None:
         body = _error_body(envelope)

@@ -100,8 +100,6 @@ class LightConnection:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # Requests.
-
     def call(self, name: str, body: object, deadline_s: float = CALL_DEADLINE_S) -> Any:
         """Return the body of the reply; parts before it are dropped.
 

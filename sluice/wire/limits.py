@@ -20,7 +20,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     #: Connections that have not been authenticated yet.
     strangers_max: int = 1024
     #: Per uid on the UNIX socket; root and the daemon's own user are exempt.
-    connections_per_user_max: int = 1024
+    #: Each may hold a frame that is half here, so this times frame_size_max is what one user can pin.
+    connections_per_user_max: int = 256
     #: From the first byte of a frame to its last.
     frame_deadline_s: float = 30.0
     hello_deadline_s: float = 10.0
