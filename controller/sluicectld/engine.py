@@ -1,7 +1,7 @@
 """The engine: a synchronous state machine, handle(command, caller, now) -> Outcome.
 
-Events are applied as they are made; what they change is in the outcome's batch, to be committed before the reply and the
-effects leave.  A command that is refused changes nothing.
+Events are applied as they are made; the cluster's batch has what they change, to be committed before the reply and
+the effects leave.  A command that is refused changes nothing.
 """
 
 from collections.abc import Callable
@@ -31,16 +31,14 @@ from sluicectld.state import commands, events
 from sluicectld.state.cluster import Cluster
 from sluicectld.state.effects import Effect
 from sluicectld.state.timers import Due, Timers
-from sluicectld.store.batch import Batch
 
 
 class Outcome(msgspec.Struct):
-    """What a command led to.  reply: the handler's answer; batch: what the store must write first."""
+    """What a command led to.  reply: the handler's answer."""
 
     reply: Any
     events: list[events.AnyEvent]
     effects: list[Effect]
-    batch: Batch
 
 
 class Engine:
@@ -61,7 +59,7 @@ class Engine:
         turn = Turn(self.cluster, self.settings, self.policy, self.timers, caller, now_at)
         reply = _HANDLERS[type(command)](turn, command)
         self.is_pass_due = self.is_pass_due or turn.is_pass_due
-        return Outcome(reply, turn.events, turn.effects, self.cluster.take_batch())
+        return Outcome(reply, turn.events, turn.effects)
 
     def handle_own(self, command: object, now_at: float) -> Outcome:
         """Handle a command of the controller itself."""

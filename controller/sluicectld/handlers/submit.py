@@ -30,7 +30,7 @@ def handle_submit(turn: Turn, command: AcceptJob) -> Submitted:
     _check_room(turn)
     spec, warnings = admit(turn, request.spec, command.groups)
     spec = replace(spec, script_digest=command.script_digest, environment_digest=command.environment_digest)
-    job = _new_job(turn, spec)
+    job = new_job(turn, spec)
     job, is_never = _resolve_dependency(turn, job, command.ended)
     turn.emit(JobSubmitted(at=turn.now_at, job=job, token=request.token))
     _set_timers(turn, job)
@@ -49,7 +49,8 @@ def _check_room(turn: Turn) -> None:
         )
 
 
-def _new_job(turn: Turn, spec: JobSpec) -> Job:
+def new_job(turn: Turn, spec: JobSpec) -> Job:
+    """Return the pending job that an admitted request would become; nothing is changed."""
     hold = Hold.NONE
     if spec.is_held or spec.priority == 0:
         hold = Hold.USER

@@ -1,0 +1,48 @@
+"""From the tables to a cluster in memory, and from the journal to one (for `sluice verify`)."""
+
+from collections.abc import Iterable
+
+from sluice.config.settings import Settings
+from sluicectld.state import events
+from sluicectld.state.apply import apply
+from sluicectld.state.cluster import Cluster
+from sluicectld.store.batch import StoredEvent
+from sluicectld.store.load import load
+
+#: A repeated submission is recognised for this long.
+TOKEN_AGE_S = 3 * 86400.0
+
+
+def load_cluster(settings: Settings, now_at: float) -> Cluster:
+    """Return the state as it was last committed.  Raises StorageError."""
+    loaded = load(
+        settings.database_url,
+        ended_after_at=now_at - settings.min_job_age_s,
+        tokens_after_at=now_at - TOKEN_AGE_S,
+    )
+    cluster = Cluster()
+    for node in sorted(loaded.nodes.values(), key=lambda node: node.index):
+        cluster.load_node(node)
+    for partition in sorted(loaded.partitions.values(), key=lambda partition: partition.index):
+        cluster.partitions[partition.name] = partition
+    for job in sorted(loaded.jobs.values(), key=lambda job: job.id):
+        cluster.load_job(job)
+    for step in loaded.steps.values():
+        cluster.steps.setdefault(step.job_id, {})[step.step_id] = step
+    cluster.tokens = loaded.tokens
+    cluster.next_sequence = loaded.next_sequence
+    cluster.next_spec_id = max(cluster.next_spec_id, loaded.next_spec_id)
+    cluster.next_job_id = max(settings.first_job_id, loaded.next_job_id, int(loaded.meta.get("next_job_id", "1")))
+    cluster.epoch = int(loaded.meta.get("epoch", "0"))
+    cluster.config_version = int(loaded.meta.get("config_version", "0"))
+    cluster.config_digest = loaded.meta.get("config_digest", "")
+    return cluster
+
+
+def replay(stored: Iterable[StoredEvent]) -> Cluster:
+    """Return the cluster that the journal describes, nothing forgotten."""
+    cluster = Cluster()
+    for row in stored:
+        apply(cluster, events.decode(row.payload))
+        cluster.take_batch()
+    return cluster

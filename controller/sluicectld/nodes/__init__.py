@@ -1,0 +1,4 @@
+"""The node agents as the controller sees them: connections, orders, heartbeats.
+
+agents     which connection speaks for which node; orders batched per connection; who fell silent
+"""

@@ -1,0 +1,102 @@
+"""Scheduling passes: one at a time, in a worker thread, over an immutable snapshot.
+
+The event loop never waits for a pass, and nothing that comes in waits for one either.  What a pass says of the jobs
+that wait is kept until the next one; it is derived, so it is not stored.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from sluicectld.engine import Engine
+from sluicectld.scheduler.decide import decide
+from sluicectld.scheduler.plan import Plan
+from sluicectld.scheduler.snapshot import Snapshot
+
+logger = logging.getLogger(__name__)
+
+#: A pass may take this share of the time at most; the rest belongs to the event loop.
+_SHARE = 0.5
+
+
+class PassStatistics:
+    """Counts and seconds since the start."""
+
+    def __init__(self) -> None:
+        self.passes = 0
+        self.starts = 0
+        self.stale = 0
+        self.total_s = 0.0
+        self.last_s = 0.0
+        self.max_s = 0.0
+        self.last_depth = 0
+        self.last_ended_at = 0.0
+
+    def note(self, plan: Plan, took_s: float, now_at: float) -> None:
+        self.passes += 1
+        self.starts += len(plan.starts)
+        self.total_s += took_s
+        self.last_s = took_s
+        self.max_s = max(self.max_s, took_s)
+        self.last_depth = plan.tested_jobs
+        self.last_ended_at = now_at
+
+
+class Passes:
+    """Runs decide() whenever the engine says that one is due.  apply: hands a plan to the engine."""
+
+    def __init__(self, engine: Engine, now: Callable[[], float], apply: Callable[[Plan], int]) -> None:
+        self.engine = engine
+        self.plan = Plan(version=0)
+        self.statistics = PassStatistics()
+        self._now = now
+        self._apply = apply
+        self._loop = asyncio.get_running_loop()
+        self._executor = ThreadPoolExecutor(1, "sluice-pass")
+        self._is_running = False
+        self._is_scheduled = False
+        self._is_closed = False
+
+    def kick(self) -> None:
+        """Run a pass soon if one is due: after this turn of the loop, so that what came together is seen together."""
+        if self.engine.is_pass_due and not self._is_running and not self._is_scheduled and not self._is_closed:
+            self._is_scheduled = True
+            self._loop.call_soon(self._start)
+
+    def close(self) -> None:
+        self._is_closed = True
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+    def _start(self) -> None:
+        self._is_scheduled = False
+        if self._is_closed or not self.engine.is_pass_due:
+            return
+        self._is_running = True
+        snapshot = self.engine.snapshot(self._now())
+        future = self._executor.submit(self._run, snapshot)
+        future.add_done_callback(lambda done: self._loop.call_soon_threadsafe(self._done, done, snapshot))
+
+    def _run(self, snapshot: Snapshot) -> tuple[Plan, float]:
+        began_s = time.perf_counter()
+        plan = decide(snapshot, self.engine.policy)
+        return plan, time.perf_counter() - began_s
+
+    def _done(self, done: "Future[tuple[Plan, float]]", snapshot: Snapshot) -> None:
+        if self._is_closed:
+            return
+        try:
+            self.plan, took_s = done.result()
+        except Exception:
+            logger.exception("scheduling pass failed version=%d pending=%d", snapshot.version, len(snapshot.pending))
+            self._loop.call_later(1.0, self._rest_over)
+            return
+        self.statistics.note(self.plan, took_s, self._now())
+        if self.plan.starts:
+            self.statistics.stale += self._apply(self.plan)
+        self._loop.call_later(took_s * (1 / _SHARE - 1), self._rest_over)
+
+    def _rest_over(self) -> None:
+        self._is_running = False
+        self.kick()

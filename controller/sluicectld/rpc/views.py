@@ -1,0 +1,115 @@
+"""Records as the listings get them: jobs with what the scheduler says, nodes with what is allocated.
+
+A job's encoded view is kept until the job or what is said of it changes: ten thousand jobs are listed by joining bytes.
+"""
+
+import msgspec
+
+from sluice import cpuset, hostlist
+from sluice.model.job import Job
+from sluice.model.node import Node
+from sluice.model.reason import Blocker, Reason
+from sluice.model.states import Hold, JobState
+from sluice.wire.messages import JobView, NodeView
+from sluicectld.scheduler.explain import held_blockers
+from sluicectld.scheduler.plan import Plan, PlannedStart
+from sluicectld.scheduler.snapshot import NodeFree
+from sluicectld.state.cluster import Cluster
+
+from .callers import user_name
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class JobViewCache:
+    """Encoded JobViews by job id."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Job, object, object, msgspec.Raw]] = {}
+
+    def view(self, job: Job, plan: Plan, now_at: float) -> msgspec.Raw:
+        """Return the job's encoded view."""
+        blockers, planned = plan.blockers.get(job.id), plan.planned.get(job.id)
+        known = self._known.get(job.id)
+        if known is not None and known[0] is job and known[1] is blockers and known[2] is planned:
+            return known[3]
+        encoded = msgspec.Raw(_encode(job_view(job, plan, now_at)))
+        if job.begin_at is None:
+            self._known[job.id] = (job, blockers, planned, encoded)
+        return encoded
+
+    def prune(self, cluster: Cluster) -> None:
+        """Drop what is not in memory any more."""
+        if len(self._known) > 2 * len(cluster.jobs) + 100:
+            self._known = {job_id: entry for job_id, entry in self._known.items() if job_id in cluster.jobs}
+
+
+def job_view(job: Job, plan: Plan, now_at: float) -> JobView:
+    """Return a job with its blockers and planned start."""
+    planned = plan.planned.get(job.id)
+    return JobView(
+        job=job,
+        blockers=blockers_of(job, plan, now_at),
+        planned_start_at=planned.at if planned is not None else _begin_at(job),
+        planned_nodes=_planned_nodes(planned),
+        nodes=hostlist.fold(job.nodes) if job.allocation is not None else "",
+    )
+
+
+def blockers_of(job: Job, plan: Plan, now_at: float) -> tuple[Blocker, ...]:
+    """Return why a pending job waits; never empty for one."""
+    if job.state is not JobState.PENDING:
+        return ()
+    held = held_blockers(job, now_at)
+    if held:
+        return held
+    return plan.blockers.get(job.id) or (Blocker(reason=Reason.NONE, text="not looked at by a pass yet"),)
+
+
+def _begin_at(job: Job) -> float | None:
+    return job.begin_at if job.state is JobState.PENDING and job.hold is Hold.NONE else None
+
+
+def _planned_nodes(planned: PlannedStart | None) -> str:
+    return hostlist.fold(planned.nodes) if planned is not None else ""
+
+
+def node_view(
+    cluster: Cluster, node: Node, partitions: tuple[str, ...], planned: set[str], load: tuple[float, int] | None
+) -> NodeView:
+    """Return a node with what its jobs have of it."""
+    free = cluster.free[node.name]
+    flags = []
+    if node.is_drained:
+        flags.append("DRAIN")
+    if node.is_failing:
+        flags.append("FAIL")
+    if not node.is_responding:
+        flags.append("NOT_RESPONDING")
+    job_ids = cluster.job_ids_by_node.get(node.name, ())
+    if any(cluster.jobs[job_id].completing_nodes for job_id in job_ids):
+        flags.append("COMPLETING")
+    if node.name in planned and free.job_count == 0:
+        flags.append("PLANNED")
+    return NodeView(
+        node=node,
+        state=cluster.node_word(node),
+        flags=tuple(flags),
+        partitions=partitions,
+        allocated_cpus=node.cpus - free.free_cpus.bit_count(),
+        allocated_memory_mib=node.memory_mib - free.free_memory_mib,
+        gres_used=_gres_used(free),
+        cpu_load=load[0] if load is not None else None,
+        free_memory_mib=load[1] if load is not None else None,
+        reason_user=user_name(node.reason_uid) if node.reason else "",
+    )
+
+
+def _gres_used(free: NodeFree) -> str:
+    parts = []
+    for item in free.gres:
+        used = item.total & ~item.free
+        kind = f":{item.type}" if item.type else ""
+        units = cpuset.format(used) or "N/A"
+        parts.append(f"{item.name}{kind}:{used.bit_count()}(IDX:{units})")
+    return ",".join(parts)
