@@ -33,6 +33,8 @@ class Plan(msgspec.Struct, frozen=True):
     starts: tuple[StartJob, ...] = ()
     planned: dict[int, PlannedStart] = {}
     blockers: dict[int, tuple[Blocker, ...]] = {}
+    #: The pass reached a bound or freed a planned start: another one may start more.
+    has_more: bool = False
     #: Jobs looked at, shapes tried, for statistics.
     tested_jobs: int = 0
     tested_shapes: int = 0

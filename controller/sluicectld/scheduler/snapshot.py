@@ -34,6 +34,8 @@ class NodeFree(msgspec.Struct, frozen=True):
     job_count: int = 0
     exclusive_job: int = 0
     uids: tuple[int, ...] = ()
+    #: The only user whose jobs may come (exclusive=user), None: any.
+    exclusive_uid: int | None = None
 
 
 class RunningJob(msgspec.Struct, frozen=True):
@@ -73,6 +75,8 @@ class Policy(msgspec.Struct, frozen=True):
     backfill_resolution_s: float = 60.0
     #: Starts in one pass at most.
     starts_max: int = 1000
+    #: Planned starts for one shape of request in one pass at most; further twins wait behind them.
+    planned_per_shape_max: int = 20
     #: "cpu", "core" or "socket": the unit in which CPUs are granted; "node" for whole nodes (select/linear).
     select_unit: str = "core"
     has_memory: bool = True
@@ -83,3 +87,7 @@ class Policy(msgspec.Struct, frozen=True):
     enforce_partition_limits: str = "NO"
     priority_weights: dict[str, int] = {}
     max_age_s: float = 7 * 86400.0
+    #: The largest PriorityJobFactor of all partitions: the partition factor is relative to it.
+    partition_factor_max: int = 1
+    #: Seconds east of UTC for the clock times in blockers' texts.
+    utc_offset_s: int = 0

@@ -1,0 +1,196 @@
+"""What a request needs on the nodes of one partition: a JobSpec boiled down to numbers to compare with a node.
+
+Defaults are resolved here (memory, whole nodes, tasks implied by a node count), so that the rooms after this one
+never look at a JobSpec.  Whether a node can give it is offer.py's.
+
+Invariant: two jobs with equal shape keys have equal needs.
+"""
+
+import operator
+
+import msgspec
+
+from sluice.model.job import Job
+from sluice.model.partition import Partition
+from sluice.model.request import GresRequest, JobSpec
+
+from .snapshot import Policy
+
+#: Everything of a spec that decides where it fits.
+_SHAPE_FIELDS = (
+    "min_nodes",
+    "max_nodes",
+    "ntasks",
+    "cpus_per_task",
+    "ntasks_per_node",
+    "ntasks_per_core",
+    "ntasks_per_socket",
+    "min_cpus_per_node",
+    "memory_per_node_mib",
+    "memory_per_cpu_mib",
+    "memory_per_gpu_mib",
+    "tmp_disk_mib",
+    "gres_per_node",
+    "gres_per_job",
+    "gres_per_task",
+    "gres_per_socket",
+    "cpus_per_gpu",
+    "required_nodes",
+    "excluded_nodes",
+    "features",
+    "licenses",
+    "is_contiguous",
+    "exclusive",
+    "is_overcommitted",
+    "sockets_per_node",
+    "cores_per_socket",
+    "threads_per_core",
+    "hint",
+    "given",
+)
+_shape_of = operator.attrgetter(*_SHAPE_FIELDS)
+
+#: limit, partition, user (0 unless some job keeps its nodes to one user), and the fields above.
+ShapeKey = tuple[int | None, str, int, tuple[object, ...]]
+
+
+class Needs(msgspec.Struct, frozen=True):
+    """One request in one partition.
+
+    tasks: never fewer than the nodes asked.  node_tasks_max: 0 for no cap; node_tasks_min: a node offering fewer is of
+    no use.  Exactly one of the memory kinds is set; is_whole_memory asks for all that a node has.
+    """
+
+    tasks: int
+    cpus_per_task: int
+    nodes_min: int
+    #: 0: no maximum.
+    nodes_max: int
+    node_tasks_min: int = 1
+    node_tasks_max: int = 0
+    tasks_per_core_max: int = 0
+    threads_per_core_max: int = 0
+    node_cpus_min: int = 0
+    #: 0: no cap.
+    node_cpus_max: int = 0
+    memory_per_node_mib: int = 0
+    memory_per_cpu_mib: int = 0
+    memory_per_gpu_mib: int = 0
+    is_whole_memory: bool = False
+    tmp_disk_mib: int = 0
+    gres_per_node: tuple[GresRequest, ...] = ()
+    gres_per_job: tuple[GresRequest, ...] = ()
+    gres_per_task: tuple[GresRequest, ...] = ()
+    cpus_per_gpu: int = 0
+    required_nodes: tuple[str, ...] = ()
+    excluded_nodes: tuple[str, ...] = ()
+    features: str = ""
+    is_contiguous: bool = False
+    is_exclusive: bool = False
+    is_user_exclusive: bool = False
+    is_overcommitted: bool = False
+    has_task_count: bool = False
+    #: The user gave a minimum and a larger maximum of nodes.
+    is_ranged: bool = False
+    sockets_min: int = 0
+    cores_per_socket_min: int = 0
+    threads_per_core_min: int = 0
+    licenses: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def is_single_node(self) -> bool:
+        """Can the request be held by one node and no more?"""
+        return self.nodes_max == 1 or self.tasks == 1
+
+
+def compute_shape_key(job: Job, partition: str, user: int = 0) -> ShapeKey:
+    """Return what decides whether and where the job fits: equal keys fit equally."""
+    return job.limit_s, partition, user, _shape_of(job.spec)
+
+
+def compute_needs(spec: JobSpec, partition: Partition, policy: Policy) -> Needs:
+    """Return the needs of *spec* in *partition*, defaults resolved."""
+    nodes_min = max(spec.min_nodes, len(spec.required_nodes), partition.min_nodes, 1)
+    tasks = _task_count(spec, nodes_min)
+    has_task_count = "ntasks" in spec.given
+    memory = _memory(spec, partition, policy)
+    return Needs(
+        tasks=tasks,
+        cpus_per_task=max(spec.cpus_per_task, 1),
+        nodes_min=nodes_min,
+        nodes_max=_nodes_max(spec, partition),
+        node_tasks_min=spec.ntasks_per_node if spec.ntasks_per_node and not has_task_count else 1,
+        node_tasks_max=spec.ntasks_per_node,
+        tasks_per_core_max=spec.ntasks_per_core,
+        threads_per_core_max=1 if spec.hint == "nomultithread" else spec.threads_per_core,
+        node_cpus_min=max(spec.min_cpus_per_node, spec.ntasks_per_node * spec.cpus_per_task),
+        node_cpus_max=partition.max_cpus_per_node or 0,
+        memory_per_node_mib=memory.get("node", 0),
+        memory_per_cpu_mib=memory.get("cpu", 0),
+        memory_per_gpu_mib=memory.get("gpu", 0),
+        is_whole_memory=policy.has_memory and not any(memory.values()),
+        tmp_disk_mib=spec.tmp_disk_mib,
+        gres_per_node=(*spec.gres_per_node, *_scaled(spec.gres_per_socket, max(spec.sockets_per_node, 1))),
+        gres_per_job=spec.gres_per_job,
+        gres_per_task=spec.gres_per_task,
+        cpus_per_gpu=spec.cpus_per_gpu or ("cpus-per-task" not in spec.given and policy.default_cpus_per_gpu) or 0,
+        required_nodes=spec.required_nodes,
+        excluded_nodes=spec.excluded_nodes,
+        features=spec.features,
+        is_contiguous=spec.is_contiguous,
+        is_exclusive=is_whole_node(spec, partition, policy),
+        is_user_exclusive=spec.exclusive == "user" or partition.exclusive_user,
+        is_overcommitted=spec.is_overcommitted,
+        has_task_count=has_task_count,
+        is_ranged=spec.max_nodes > spec.min_nodes and spec.min_nodes > 0,
+        sockets_min=spec.sockets_per_node,
+        cores_per_socket_min=spec.cores_per_socket,
+        threads_per_core_min=spec.threads_per_core,
+        licenses=parse_licenses(spec.licenses),
+    )
+
+
+def is_whole_node(spec: JobSpec, partition: Partition, policy: Policy) -> bool:
+    """Does the job take every CPU of its nodes?"""
+    return spec.exclusive == "node" or partition.oversubscribe.startswith("EXCLUSIVE") or policy.select_unit == "node"
+
+
+def parse_licenses(text: str) -> tuple[tuple[str, int], ...]:
+    """Return (name, count) of `name[:count]{,name[:count]}`; a count that is no number is one."""
+    entries = []
+    for entry in text.replace(";", ",").split(","):
+        name, _, count = entry.strip().replace("=", ":").partition(":")
+        if name:
+            entries.append((name, int(count) if count.isdigit() else 1))
+    return tuple(entries)
+
+
+def _task_count(spec: JobSpec, nodes_min: int) -> int:
+    if spec.ntasks_per_node and "ntasks" not in spec.given:
+        return max(spec.ntasks, nodes_min * spec.ntasks_per_node)
+    return max(spec.ntasks, nodes_min)
+
+
+def _nodes_max(spec: JobSpec, partition: Partition) -> int:
+    limits = [limit for limit in (spec.max_nodes, partition.max_nodes) if limit]
+    return min(limits, default=0)
+
+
+def _memory(spec: JobSpec, partition: Partition, policy: Policy) -> dict[str, int]:
+    """Return MiB by the unit that it is asked for; memory that nobody asked or configured is the whole node's."""
+    if not policy.has_memory:
+        return {}
+    choices = (
+        ("node", spec.memory_per_node_mib),
+        ("cpu", spec.memory_per_cpu_mib),
+        ("gpu", spec.memory_per_gpu_mib),
+        ("cpu", partition.default_memory_per_cpu_mib),
+        ("node", partition.default_memory_per_node_mib),
+        ("cpu", policy.default_memory_per_cpu_mib),
+        ("node", policy.default_memory_per_node_mib),
+    )
+    return next(({unit: value} for unit, value in choices if value is not None), {})
+
+
+def _scaled(gres: tuple[GresRequest, ...], factor: int) -> tuple[GresRequest, ...]:
+    return tuple(GresRequest(name=item.name, type=item.type, count=item.count * factor) for item in gres)
