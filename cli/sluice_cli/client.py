@@ -11,6 +11,9 @@ in replies.
 
 from __future__ import annotations
 
+import os
+import time
+
 from sluice.error_texts import text_of
 from sluice.errors import AuthenticationFailed, ConfigError, ProtocolMismatch, RequestError, Unreachable
 from sluice.wire import light
@@ -20,8 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
+    from sluice.config.light import Endpoints
     from sluice.errors import SluiceError
-    from sluice.wire.light import Endpoints, LightConnection
+    from sluice.wire.light import LightConnection
     from sluice_cli.talk import Voice
 
 UNREACHABLE = "Unable to contact slurm controller (connect failure)"
@@ -31,11 +35,26 @@ PATIENCE_S = 60.0
 FOREVER_S = 10 * 365 * 86400.0
 
 
-def find_endpoints() -> Endpoints:
+class Where:
+    """A cluster's endpoints as this host sees them."""
+
+    __slots__ = ("agent_socket", "cluster_name", "controller_socket", "controllers", "key_file", "port")
+
+    def __init__(self, endpoints: Endpoints) -> None:
+        self.cluster_name = endpoints.cluster_name
+        self.controller_socket = endpoints.controller_socket
+        self.controllers = list(endpoints.controllers)
+        self.port = endpoints.controller_port
+        self.key_file = endpoints.key_file
+        node = os.environ.get("SLURMD_NODENAME") or os.uname().nodename.partition(".")[0]
+        self.agent_socket = endpoints.agent_socket.replace("%n", node)
+
+
+def find_endpoints() -> Where:
     """Return where the cluster is, from SLUICE_CONF, SLURM_CONF or the default file.  Raises ConfigError."""
     from sluice.config.light import find_config, read_endpoints
 
-    return read_endpoints(find_config())
+    return Where(read_endpoints(find_config()))
 
 
 def connect() -> LightConnection:
@@ -69,6 +88,21 @@ def call_patiently(name: str, body: object, voice: Voice, deadline_s: float = li
         has_told = True
 
     return light.call_with_retry(find_endpoints(), name, body, PATIENCE_S, on_wait, deadline_s)
+
+
+def wait_patiently(name: str, body: object, voice: Voice) -> Any:
+    """Return the reply to a question that is answered when a job starts or ends, through restarts of the controller.
+
+    Raises SluiceError; Unreachable once the controller has been away for PATIENCE_S.
+    """
+    while True:
+        asked_at = time.monotonic()
+        try:
+            return call_patiently(name, body, voice, FOREVER_S)
+        except Unreachable:
+            # Patience is counted from the question: after a long wait the absence has only begun.
+            if time.monotonic() - asked_at < 2 * PATIENCE_S:
+                raise
 
 
 def sentence(error: SluiceError) -> str:

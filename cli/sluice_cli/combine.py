@@ -1,0 +1,117 @@
+"""What options mean together: nodes and tasks, generic resources, contradictions.
+
+Runs once over a draft when every source has been read.
+"""
+
+from __future__ import annotations
+
+from sluice_cli.draft import REFUSED_EXIT, OptionError
+from sluice_cli.size_values import INVALID_GRES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from sluice_cli.draft import Draft
+
+_GEOMETRY = ("extra-node-info", "sockets-per-node", "cores-per-socket", "ntasks-per-core", "ntasks-per-socket")
+
+
+def combine(draft: Draft) -> None:
+    """Complete the draft.  Raises OptionError for options that contradict each other."""
+    _check(draft)
+    combine_gres(draft)
+    combine_tasks(draft)
+
+
+def combine_tasks(draft: Draft) -> None:
+    """Derive nodes from tasks and tasks from nodes, where only one was said."""
+    spec = draft.spec
+    _nodes_for_names(draft)
+    if not draft.has("ntasks"):
+        per_gpu = _tasks_for_gpus(draft)
+        spec["ntasks"] = per_gpu or max(1, spec.get("min_nodes", 1)) * spec.get("ntasks_per_node", 1)
+        return
+    ntasks = spec["ntasks"]
+    if draft.has("ntasks-per-node") and not draft.has("nodes"):
+        spec["min_nodes"] = max(spec.get("min_nodes", 1), -(-ntasks // spec["ntasks_per_node"]))
+    min_nodes = spec.get("min_nodes", 1)
+    if min_nodes > ntasks:
+        draft.warnings.append(f"can't run {ntasks} processes on {min_nodes} nodes, setting nnodes to {ntasks}")
+        spec["min_nodes"] = ntasks
+        if spec.get("max_nodes"):
+            spec["max_nodes"] = ntasks
+
+
+def _nodes_for_names(draft: Draft) -> None:
+    """Named nodes are at least so many nodes."""
+    spec = draft.spec
+    named = len(set(spec.get("required_nodes", ())))
+    if not named:
+        return
+    max_nodes = spec.get("max_nodes", 0)
+    if max_nodes and named > max_nodes:
+        raise OptionError(f"invalid number of nodes (-N {named}-{max_nodes})", exit_code=REFUSED_EXIT)
+    spec["min_nodes"] = max(named, spec.get("min_nodes", 1))
+
+
+def _tasks_for_gpus(draft: Draft) -> int:
+    per_gpu = int(draft.other.get("ntasks-per-gpu") or draft.other.get("ntasks-per-tres") or 0)
+    gpus: int = sum(count for _, _, count in draft.own.get("gpus", ()))
+    on_nodes = sum(count for name, _, count in _per_node(draft) if name == "gpu")
+    return per_gpu * (gpus or on_nodes * max(1, draft.spec.get("min_nodes", 1)))
+
+
+def _per_node(draft: Draft) -> list[tuple[str, str, int]]:
+    return [*draft.own.get("gres-entries", ()), *draft.own.get("gpus-per-node", ())]
+
+
+def combine_gres(draft: Draft) -> None:
+    """Collect the options of generic resources under the fields of the spec."""
+    from sluice import gres_spec
+
+    fields = {
+        "gres_per_node": _per_node(draft),
+        "gres_per_job": draft.own.get("gpus", ()),
+        "gres_per_task": [*draft.own.get("gpus-per-task", ()), *draft.own.get("tres-per-task", ())],
+        "gres_per_socket": draft.own.get("gpus-per-socket", ()),
+    }
+    for field, entries in fields.items():
+        if entries:
+            draft.spec[field] = _maps(gres_spec.merge(entries))
+
+
+def _maps(entries: Iterable[tuple[str, str, int]]) -> list[dict[str, Any]]:
+    return [{"name": name, "type": kind, "count": count} for name, kind, count in entries if count]
+
+
+def _check(draft: Draft) -> None:
+    if (
+        draft.has("cpus-per-gpu")
+        and draft.has("cpus-per-task")
+        and _same_source(draft, "cpus-per-gpu", "cpus-per-task")
+    ):
+        raise _gres_error("--cpus-per-gpu is mutually exclusive with --cpus-per-task")
+    if draft.has("gpus-per-socket") and not draft.has("sockets-per-node", "extra-node-info"):
+        raise _gres_error("--gpus-per-socket option requires --sockets-per-node specification")
+    if draft.has("gpus-per-task") and not draft.has("gpus", "ntasks", "ntasks-per-node"):
+        raise _gres_error(
+            "Failed to validate job spec. --gpus-per-task used without either --gpus or -n/--ntasks is not allowed."
+        )
+    if draft.has("hint") and draft.has(*_GEOMETRY):
+        given = next(key for key in _GEOMETRY if draft.has(key))
+        raise OptionError(f"--hint is mutually exclusive with --{given}.", exit_code=REFUSED_EXIT)
+    if draft.spec.get("distribution", "").lower().startswith("arbitrary") and not draft.has("nodelist", "nodefile"):
+        raise OptionError(
+            "With Arbitrary distribution you need to specify a nodelist or hostfile with the -w option",
+            exit_code=REFUSED_EXIT,
+        )
+
+
+def _same_source(draft: Draft, one: str, another: str) -> bool:
+    return draft.given[one] == draft.given[another]
+
+
+def _gres_error(line: str) -> OptionError:
+    return OptionError(line, INVALID_GRES, exit_code=REFUSED_EXIT)

@@ -1,0 +1,188 @@
+"""sbatch: submit a batch script.
+
+Options, environment and directives become a SubmitJob; the controller's id is printed when it is committed.
+A submission carries a token, so that asking again through a controller's restart submits once.
+
+Source: CONTRACT.md sections 2, 3.1 and 15.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from sluice.errors import RequestError, SluiceError
+from sluice.wire.light import new_token
+from sluice_cli import client, job_request, layers, script, talk
+from sluice_cli.combine import combine
+from sluice_cli.draft import REFUSED_EXIT, Draft, OptionError
+from sluice_cli.getopt import UsageError
+from sluice_cli.options import table_for
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from sluice_cli.getopt import Found, OptionTable
+
+_SYNOPSIS = "[OPTIONS] script [args...]"
+_FAILED = "Batch job submission failed"
+
+
+class Source:
+    """The script to submit: its bytes, the job's default name, the Command value and the script's arguments."""
+
+    __slots__ = ("arguments", "command", "label", "name", "script")
+
+    def __init__(self, script: bytes, name: str, command: str = "", arguments: Sequence[str] = ()) -> None:
+        self.script = script
+        self.name = name
+        self.command = command
+        self.arguments = list(arguments)
+        #: How messages call it.
+        self.label = name
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run sbatch; return its exit status."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    voice = talk.Voice("sbatch")
+    try:
+        return _run(words, voice)
+    except UsageError as error:
+        voice.usage_error(error)
+        return talk.USAGE_EXIT
+    except OptionError as refusal:
+        return job_request.tell_refusal(voice, refusal)
+    except SluiceError as error:
+        if isinstance(error, RequestError) and error.code == "invalid_gres":
+            voice.error(client.sentence(error))
+        else:
+            client.tell_failure(voice, error, _FAILED)
+        return REFUSED_EXIT
+
+
+def _run(words: list[str], voice: talk.Voice) -> int:
+    table = table_for("sbatch")
+    found, positionals = table.parse(words)
+    for key, _ in found:
+        if talk.put_standard_answer("sbatch", key, table, _SYNOPSIS):
+            return 0
+    layers.set_loudness(voice, found, os.environ, "sbatch")
+    if positionals[:1] == [":"]:
+        raise OptionError(script.NO_HETJOB, exit_code=REFUSED_EXIT)
+    source = _read_source(dict(found), positionals)
+    draft = _make_draft(source, table, found, voice)
+    if answer := job_request.check_gres_help(draft):
+        talk.put(answer)
+        return 0
+    where = client.find_endpoints()
+    job_request.check_clusters(draft, where)
+    spec = _make_spec(draft, source, words)
+    if draft.own.get("test-only"):
+        return _test(spec, voice)
+    return _submit(spec, source, draft, where, voice)
+
+
+def _read_source(values: dict[str, str | None], positionals: Sequence[str]) -> Source:
+    if "wrap" in values:
+        if positionals:
+            raise OptionError("Script arguments not permitted with --wrap option", exit_code=REFUSED_EXIT)
+        return Source(script.wrap(values["wrap"] or ""), "wrap")
+    if not positionals:
+        content = script.read(None)
+        script.check(content)
+        return Source(content, "sbatch")
+    path = script.find(positionals[0])
+    content = script.read(path)
+    script.check(content)
+    source = Source(content, os.path.basename(positionals[0]), path, positionals[1:])
+    source.label = positionals[0]
+    return source
+
+
+def _make_draft(source: Source, table: OptionTable, found: Found, voice: talk.Voice) -> Draft:
+    draft = Draft("sbatch", time.time())
+    directives = script.directives(source.script, table, source.label)
+    if not any(key == "ignore-pbs" for key, _ in found) and "SBATCH_IGNORE_PBS" not in os.environ:
+        directives = _foreign_directives(source) + directives
+    layers.apply_layers(draft, directives, os.environ, found)
+    combine(draft)
+    for warning in draft.warnings:
+        voice.lines(f"Warning: {warning}")
+    return draft
+
+
+def _foreign_directives(source: Source) -> Found:
+    """Return the options of #PBS and #BSUB lines; they are rare, and so is the import."""
+    if b"\n#PBS" not in source.script and b"\n#BSUB" not in source.script:
+        return []
+    from sluice_cli import foreign_directives
+
+    return foreign_directives.read(source.script)
+
+
+def _make_spec(draft: Draft, source: Source, words: Sequence[str]) -> dict[str, Any]:
+    spec = job_request.job_spec(draft, source.name, words)
+    spec["is_batch"] = True
+    spec["command"] = source.command
+    spec["arguments"] = source.arguments
+    return spec
+
+
+def _test(spec: dict[str, Any], voice: talk.Voice) -> int:
+    try:
+        reply = client.call_patiently("TestJob", {"spec": spec}, voice)
+    except RequestError as error:
+        talk.plain(f"allocation failure: {client.sentence(error)}")
+        return REFUSED_EXIT
+    voice.lines(estimate(reply))
+    return 0
+
+
+def estimate(reply: dict[str, Any]) -> str:
+    """Return --test-only's sentence."""
+    from sluice import timepoint
+
+    start = timepoint.format_local(reply["start_at"])
+    return (
+        f"Job {reply.get('job_id', 0)} to start at {start} using {reply['cpu_count']} processors "
+        f"on nodes {reply['nodes']} in partition {reply['partition']}"
+    )
+
+
+def _submit(spec: dict[str, Any], source: Source, draft: Draft, where: client.Where, voice: talk.Voice) -> int:
+    body = {
+        "token": new_token(),
+        "spec": spec,
+        "script": source.script,
+        "environment": job_request.job_environment(draft),
+    }
+    reply = client.call_patiently("SubmitJob", body, voice)
+    for warning in reply.get("warnings", ()):
+        voice.lines(warning)
+    _tell_id(reply["job_id"], draft, where, voice)
+    return _wait(reply["job_id"], voice) if draft.own.get("wait") else 0
+
+
+def _tell_id(job_id: int, draft: Draft, where: client.Where, voice: talk.Voice) -> None:
+    cluster = where.cluster_name if "clusters" in draft.own else ""
+    if draft.own.get("parsable"):
+        talk.put(f"{job_id};{cluster}\n" if cluster else f"{job_id}\n")
+    elif not voice.is_quiet:
+        talk.put(f"Submitted batch job {job_id}" + (f" on cluster {cluster}\n" if cluster else "\n"))
+
+
+def _wait(job_id: int, voice: talk.Voice) -> int:
+    """Return the job's exit status; 1 for a job that a signal ended, as sbatch(1) says."""
+    reply = client.wait_patiently("WaitJobEnd", {"job_id": job_id}, voice)
+    if reply.get("exit_signal"):
+        return 1
+    code: int = reply.get("exit_code", 0)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

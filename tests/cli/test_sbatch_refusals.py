@@ -1,0 +1,314 @@
+"""sbatch refuses what the recorded one refuses, in its words and with its exit status.
+
+Nothing here may reach a controller: there is none.
+"""
+
+import os
+
+import pytest
+from sluice_cli import client
+from sluice_cli.sbatch import main
+
+WRAP = ["-J", "badcase", "--wrap", "true"]
+TRY = 'Try "sbatch --help" for more information'
+
+
+@pytest.fixture(autouse=True)
+def no_patience(dead_cluster, monkeypatch):
+    monkeypatch.setattr(client, "PATIENCE_S", 0.0)
+    monkeypatch.chdir(dead_cluster)
+
+
+def error(*lines):
+    return "".join(f"sbatch: error: {line}\n" for line in lines)
+
+
+NOT_A_SCRIPT = error(
+    "This does not look like a batch script.  The first",
+    "line must start with #! followed by the path to an interpreter.",
+    "For instance: #!/bin/sh",
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "stderr", "status"),
+    [
+        pytest.param(
+            b"#!/bin/sh\r\ntrue\r\n",
+            error("Batch script contains DOS line breaks (\\r\\n)", "instead of expected UNIX line breaks (\\n)."),
+            1,
+            id="carriage returns",
+        ),
+        pytest.param(b"echo x\n", NOT_A_SCRIPT, 1, id="no interpreter line"),
+        pytest.param(b"", error("Batch script is empty!"), 1, id="empty"),
+        pytest.param(b"\x7fELF\0\0", NOT_A_SCRIPT, 1, id="a binary"),
+        pytest.param(
+            b"#!/bin/sh\n#SBATCH --bogus-option=3\n",
+            f"sbatch: unrecognized option '--bogus-option=3'\n{TRY}\n",
+            255,
+            id="unknown option in a directive",
+        ),
+        pytest.param(
+            b"#!/bin/sh\n#SBATCH -t abc\n", error("Invalid --time specification"), 255, id="bad value in a directive"
+        ),
+        pytest.param(
+            b"#!/bin/sh\n#SBATCH -n\n",
+            f"sbatch: option requires an argument -- 'n'\n{TRY}\n",
+            255,
+            id="directive without its value",
+        ),
+        pytest.param(
+            b"#!/bin/sh\n#SBATCHX -n 3\n",
+            error("Invalid directive found in batch script: X"),
+            255,
+            id="a word that is no option",
+        ),
+        pytest.param(
+            b'#!/bin/sh\n#SBATCH --comment="unclosed\n',
+            'sbatch: fatal: b.sh: line 2: Unmatched `"` in [--comment="unclosed]\n',
+            1,
+            id="unmatched quote",
+        ),
+        pytest.param(
+            b"#!/bin/sh\n" + b"#" * (4 * 1024 * 1024),
+            error(
+                "the script has more than 4194304 bytes",
+                "Batch job submission failed: Pathname of a file, directory or other parameter too long",
+            ),
+            1,
+            id="too long",
+        ),
+    ],
+)
+def test_scripts(content, stderr, status, dead_cluster, capfd):
+    (dead_cluster / "b.sh").write_bytes(content)
+
+    assert main(["-J", "badcase", "b.sh"]) == status
+    assert capfd.readouterr() == ("", stderr)
+
+
+@pytest.mark.parametrize(
+    ("words", "stderr", "status"),
+    [
+        (["/nonexistent.sh"], error("Unable to open file /nonexistent.sh"), 1),
+        (["-"], error("Unable to open file -"), 1),
+        (["--array", "--wrap", "bad"], error("Unable to open file bad"), 1),
+        (["/tmp"], error("Batch script is empty!"), 1),
+        (["--bogus"], f"sbatch: unrecognized option '--bogus'\n{TRY}\n", 255),
+        (["--wrap"], f"sbatch: option '--wrap' requires an argument\n{TRY}\n", 255),
+        (["--immediate"], f"sbatch: unrecognized option '--immediate'\n{TRY}\n", 255),
+        (["-Z"], f"sbatch: invalid option -- 'Z'\n{TRY}\n", 255),
+        (
+            ["--no"],
+            "sbatch: option '--no' is ambiguous; possibilities: "
+            f"'--no-kill' '--no-requeue' '--nodefile' '--nodelist' '--nodes'\n{TRY}\n",
+            255,
+        ),
+        (
+            ["--ntasks-per"],
+            "sbatch: option '--ntasks-per' is ambiguous; possibilities: '--ntasks-per-core' '--ntasks-per-gpu' "
+            f"'--ntasks-per-node' '--ntasks-per-socket' '--ntasks-per-tres'\n{TRY}\n",
+            255,
+        ),
+        (["--mail"], f"sbatch: option '--mail' is ambiguous; possibilities: '--mail-type' '--mail-user'\n{TRY}\n", 255),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_command_lines(words, stderr, status, capfd):
+    assert main(words) == status
+    assert capfd.readouterr() == ("", stderr)
+
+
+def failed(text):
+    return error(f"Batch job submission failed: {text}")
+
+
+def number(value, option):
+    return error(f'Invalid numeric value "{value}" for {option}.')
+
+
+def spec(option):
+    return error(f"Invalid --{option} specification")
+
+
+GRES = "Invalid generic resource (gres) specification"
+BAD_TIME = "Invalid time specification (pos={}): {}\n"
+
+CASES = [
+    (["--mem=abc"], spec("mem"), 255),
+    (["--mem=-5"], spec("mem"), 255),
+    (["--mem="], spec("mem"), 255),
+    (["--mem=1X"], spec("mem"), 255),
+    (["--mem=1.5G"], spec("mem"), 255),
+    (["--mem-per-cpu=x"], spec("mem-per-cpu"), 255),
+    (["--mem-per-gpu=x"], spec("mem-per-gpu"), 255),
+    (["--tmp=x"], spec("tmp"), 255),
+    (["-t", "abc"], spec("time"), 255),
+    (["-t", "1:2:3:4"], spec("time"), 255),
+    (["--time="], spec("time"), 255),
+    (["--time-min=x"], spec("time-min"), 255),
+    (["-n", "0"], number("0", "--ntasks"), 1),
+    (["-n", "-3"], number("-3", "--ntasks"), 1),
+    (["-n", "2.5"], number("2.5", "--ntasks"), 1),
+    (["-c", "x"], number("x", "--cpus-per-task"), 1),
+    (["--ntasks-per-node=x"], number("x", "--ntasks-per-node"), 1),
+    (["--cpus-per-gpu=x"], number("x", "--cpus-per-gpu"), 1),
+    (["--core-spec=-1"], number("-1", "--core-spec"), 1),
+    (["--switches=x"], number("x", "--switches"), 1),
+    (["-B", "x"], error('Invalid numeric value "x" for first arg of -B.'), 1),
+    (["-B", "1:x"], error('Invalid numeric value "x" for second arg of -B.'), 1),
+    (["-N", "3-1"], error("Maximum node count 1 is less than minimum node count 3"), 255),
+    (["-N", "x"], error('"x" is not a valid node count'), 255),
+    (["-N", "1-x"], error('"x" is not a valid node count'), 255),
+    (["-N", ""], error('"" is not a valid node count'), 255),
+    (["-d", "bogus:1"], failed("Job dependency problem"), 1),
+    (["-d", "afterok:"], failed("Job dependency problem"), 1),
+    (["-d", "afterok:1,x?y"], failed("Job dependency problem"), 1),
+    (["-a", "5-1"], failed("Invalid job array specification"), 1),
+    (["-a", "x"], failed("Invalid job array specification"), 1),
+    (["-a", "1-3:0"], failed("Invalid job array specification"), 1),
+    (["-w", "n1,n2", "-N", "1"], error("invalid number of nodes (-N 2-1)"), 1),
+    (["--begin=yesterdayish"], BAD_TIME.format(0, "yesterdayish") + spec("begin"), 255),
+    (["-b", "now+1x"], BAD_TIME.format(4, "now+1x") + spec("begin"), 255),
+    (["--begin="], spec("begin"), 255),
+    (["--deadline=now+1min"], BAD_TIME.format(4, "now+1min") + spec("deadline"), 255),
+    (["--signal=ZZZ@10"], spec("signal"), 255),
+    (["--signal=USR1@99999"], spec("signal"), 255),
+    (["--signal=0"], spec("signal"), 255),
+    (["--mail-type=SOMETIMES"], spec("mail-type"), 255),
+    (["--open-mode=x"], spec("open-mode"), 255),
+    (["--exclusive=foo"], spec("exclusive"), 255),
+    (["--no-kill=x"], spec("no-kill"), 255),
+    (["--kill-on-invalid-dep=maybe"], spec("kill-on-invalid-dep"), 255),
+    (["--get-user-env=x"], spec("get-user-env"), 255),
+    (["--gres-flags=bogus"], spec("gres-flags"), 255),
+    (["--delay-boot=x"], spec("delay-boot"), 255),
+    (["--wait-all-nodes=2"], spec("wait-all-nodes"), 255),
+    (["--wait-all-nodes=x"], number("x", "--wait-all-nodes"), 1),
+    (["-m", "foo"], spec("distribution"), 255),
+    (["-m", "plane"], error("Invalid plane size or size not specified", "Invalid --distribution specification"), 255),
+    (
+        ["-m", "arbitrary"],
+        error("With Arbitrary distribution you need to specify a nodelist or hostfile with the -w option"),
+        1,
+    ),
+    (["--hint=foo"], error('unrecognized --hint argument "foo", see --hint=help'), 1),
+    (["--cpu-freq=bogus"], error('unrecognized --cpu-freq argument "bogus"', "Invalid --cpu-freq argument"), 255),
+    (["--acctg-freq=x"], error("Invalid --acctg-freq specification: x"), 255),
+    (["--profile=x"], error("invalid --profile=x option"), 255),
+    (["--mem-bind=x"], error('unrecognized --mem-bind argument "x"'), 255),
+    (["--gpu-bind=bogus"], error("Invalid --gpu-bind argument: gpu:bogus"), 255),
+    (["--gpu-freq=x"], error("Invalid --gpu-freq argument: gpu:x"), 255),
+    (["--propagate=X"], error("Bad rlimit name: X", "--propagate=X is not valid."), 1),
+    (["--nice=99999999999"], error("Invalid --nice value, out of range (+/- 2147483645)"), 255),
+    (["--priority=-1"], error("Priority must be >= 0"), 255),
+    (["--uid=nosuch"], spec("uid"), 255),
+    (["--gid=nosuch"], spec("gid"), 255),
+    (["--gres=gpu:"], error(GRES), 1),
+    (["--gres=gpu:1:2:3"], error(GRES), 1),
+    (["--gpus-per-node=x:y:z"], error(GRES), 1),
+    (
+        ["--gpus-per-task=1"],
+        error(
+            "Failed to validate job spec. --gpus-per-task used without either --gpus or -n/--ntasks is not allowed.",
+            GRES,
+        ),
+        1,
+    ),
+    (
+        ["--gpus-per-socket=1"],
+        error("--gpus-per-socket option requires --sockets-per-node specification", GRES),
+        1,
+    ),
+    (["--cpus-per-gpu=2", "-c2", "-G1"], error("--cpus-per-gpu is mutually exclusive with --cpus-per-task", GRES), 1),
+    (
+        ["--mem=10", "--mem-per-cpu=10"],
+        "sbatch: fatal: --mem, --mem-per-cpu, and --mem-per-gpu are mutually exclusive.\n",
+        1,
+    ),
+    (["-Q", "-v"], error("don't specify both --verbose (-v) and --quiet (-Q)"), 1),
+    (["script.sh"], error("Script arguments not permitted with --wrap option"), 1),
+    (
+        ["-F", "/nonexistent"],
+        error(
+            "slurm_allocate_resources error opening file /nonexistent, No such file or directory",
+            "Invalid --nodefile node file",
+        ),
+        255,
+    ),
+    (
+        ["-w", "/nonexistent"],
+        error("slurm_allocate_resources error opening file /nonexistent, No such file or directory"),
+        1,
+    ),
+    (
+        ["-M", "other"],
+        error(
+            "No cluster 'other' known by database.",
+            "'other' can't be reached now, or it is an invalid entry for --cluster.  "
+            "Use 'sacctmgr list clusters' to see available clusters.",
+        ),
+        1,
+    ),
+    (["--export-file=/nonexistent"], error("Could not open user environment file /nonexistent"), 1),
+    (["--bbf=/nonexistent"], spec("bbf"), 1),
+    (["--requeue=1"], f"sbatch: option '--requeue' doesn't allow an argument\n{TRY}\n", 255),
+]
+
+
+@pytest.mark.parametrize(("words", "stderr", "status"), CASES, ids=[" ".join(words) for words, _, _ in CASES])
+def test_values(words, stderr, status, capfd):
+    assert main([*WRAP, *words]) == status
+    assert capfd.readouterr() == ("", stderr)
+
+
+def test_a_malformed_node_list_is_an_unknown_node(capfd):
+    assert main([*WRAP, "-w", "n["]) == 1
+    assert capfd.readouterr().err.endswith("Batch job submission failed: Invalid node name specified\n")
+
+
+def test_uid_is_for_root(monkeypatch, capfd):
+    monkeypatch.setattr(os, "getuid", lambda: 1234)
+
+    assert main([*WRAP, "--uid=root"]) == 255
+    assert capfd.readouterr().err == error("--uid only permitted by root user")
+
+
+def test_a_variable_is_checked_like_an_option(monkeypatch, capfd):
+    monkeypatch.setenv("SBATCH_EXCLUSIVE", "no")
+
+    assert main(WRAP) == 255
+    assert capfd.readouterr().err == spec("exclusive")
+
+
+def test_empty_standard_input_is_an_empty_script(monkeypatch, capfd):
+    reading, writing = os.pipe()
+    os.close(writing)
+    saved = os.dup(0)
+    try:
+        os.dup2(reading, 0)
+        assert main(["-J", "badcase"]) == 1
+    finally:
+        os.dup2(saved, 0)
+        os.close(saved)
+        os.close(reading)
+    assert capfd.readouterr().err == error("Batch script is empty!")
+
+
+def test_no_controller(capfd):
+    assert main(WRAP) == 1
+    assert capfd.readouterr() == ("", failed("Unable to contact slurm controller (connect failure)"))
+
+
+def test_a_heterogeneous_job_is_refused_clearly(capfd):
+    assert main(["-n2", ":", "-n1", "x.sh"]) == 1
+    assert "heterogeneous jobs" in capfd.readouterr().err
+
+
+def test_help_and_version_need_no_cluster(monkeypatch, capfd):
+    monkeypatch.delenv("SLUICE_CONF")
+
+    assert main(["-V"]) == 0
+    assert main(["--usage"]) == 0
+    assert main(["-h"]) == 0
+    assert capfd.readouterr().out.startswith("slurm 25.05.0\nUsage: sbatch ")

@@ -1,0 +1,326 @@
+"""What sbatch sends to the controller, and what it makes of the answer."""
+
+import os
+
+import pytest
+from sluice_cli import client
+from sluice_cli.sbatch import main
+
+from sluice import timepoint
+from sluice.errors import InvalidRequest, NotPermitted
+from sluice.wire.light import time as light_time
+from sluice.wire.messages import SubmitJob, TestJob
+
+
+@pytest.fixture
+def submit(controller, monkeypatch, dead_cluster, capfd):
+    """Run sbatch; return the spec that arrived, its environment and script checked by the wire's own types."""
+    import msgspec
+
+    controller.answers["SubmitJob"] = lambda body: {"job_id": 7}
+    monkeypatch.chdir(dead_cluster)
+
+    def run(*words):
+        controller.requests.clear()
+        assert main(list(words)) == 0, capfd.readouterr().err
+        (body,) = controller.bodies("SubmitJob")
+        return msgspec.convert(body, SubmitJob)
+
+    return run
+
+
+def test_the_reply_is_the_line_that_tools_match(submit, capfd):
+    submit("--wrap", "true")
+
+    assert capfd.readouterr() == ("Submitted batch job 7\n", "")
+
+
+def test_parsable_is_the_bare_id(submit, capfd):
+    submit("--parsable", "--wrap", "true")
+    submit("--parsable", "-M", "test", "--wrap", "true")
+    submit("-Q", "--wrap", "true")
+
+    assert capfd.readouterr().out == "7\n7;test\n"
+
+
+def test_wrap_makes_a_script(submit):
+    job = submit("--wrap", "sleep 1 && true")
+
+    assert job.script == b"#!/bin/sh\n# This script was created by sbatch --wrap.\n\nsleep 1 && true\n"
+    assert (job.spec.name, job.spec.command, job.spec.origin, job.spec.is_batch) == ("wrap", "", "sbatch", True)
+    assert job.spec.submit_line == "sbatch --wrap sleep 1 && true"
+
+
+def test_a_script_file_names_the_job_and_takes_arguments(submit, dead_cluster):
+    (dead_cluster / "s.sh").write_text("#!/bin/bash\necho hi\n")
+    job = submit("-t", "7", "s.sh", "a", "-b")
+
+    assert (job.spec.name, job.spec.command) == ("s.sh", str(dead_cluster / "s.sh"))
+    assert job.spec.arguments == ("a", "-b")
+    assert job.spec.limit_s == 420
+    assert job.spec.work_dir == str(dead_cluster)
+
+
+def test_directives_as_they_really_come(submit, dead_cluster):
+    (dead_cluster / "s.sh").write_text(
+        "#!/bin/bash\n# a comment\n\n#SBATCH -J fromscript --time=5\n #SBATCH -n 4\n"
+        '#SBATCH --comment="two words" -N1 # trailing comment\n##SBATCH -n 3\n#SBATCH\t-c\t2\n'
+        "#SBATCH --mem      50\necho hi\n#SBATCH -n 5\n"
+    )
+    spec = submit("s.sh").spec
+
+    assert (spec.name, spec.limit_s, spec.comment) == ("fromscript", 300, "two words")
+    assert (spec.min_nodes, spec.max_nodes, spec.ntasks, spec.cpus_per_task) == (1, 1, 1, 2)
+    assert spec.memory_per_node_mib == 50
+    assert {"time", "comment", "nodes", "cpus-per-task", "mem", "job-name"} == set(spec.given)
+
+
+def test_command_line_beats_environment_beats_directives(submit, dead_cluster, monkeypatch):
+    (dead_cluster / "s.sh").write_text("#!/bin/sh\n#SBATCH -J script -t 1 -A script\n")
+    monkeypatch.setenv("SBATCH_JOB_NAME", "env")
+    monkeypatch.setenv("SBATCH_TIMELIMIT", "2")
+    spec = submit("-J", "line", "s.sh").spec
+
+    assert (spec.name, spec.limit_s, spec.account) == ("line", 120, "script")
+
+
+def test_a_stronger_source_replaces_the_memory_option(submit, monkeypatch):
+    monkeypatch.setenv("SBATCH_MEM_PER_CPU", "10")
+    spec = submit("--mem=20", "--wrap", "true").spec
+
+    assert (spec.memory_per_node_mib, spec.memory_per_cpu_mib) == (20, None)
+
+
+def test_foreign_directives_count_unless_ignored(submit, dead_cluster):
+    (dead_cluster / "s.sh").write_text("#!/bin/sh\n#PBS -N pbs -l nodes=2:ppn=3,walltime=1:00:00\n#BSUB -q night\n")
+    spec = submit("s.sh").spec
+
+    assert (spec.name, spec.min_nodes, spec.ntasks, spec.limit_s, spec.partitions) == ("pbs", 2, 6, 3600, ("night",))
+    assert submit("--ignore-pbs", "s.sh").spec.name == "s.sh"
+
+
+@pytest.mark.parametrize(
+    ("words", "fields"),
+    [
+        (["-N2"], {"min_nodes": 2, "max_nodes": 2, "ntasks": 2}),
+        (["-N1k"], {"min_nodes": 1024}),
+        (["-N2-4", "--ntasks-per-node=3"], {"min_nodes": 2, "max_nodes": 4, "ntasks": 6, "ntasks_per_node": 3}),
+        (["-N2,4,8-16:4"], {"min_nodes": 2, "max_nodes": 16, "other": (("nodes", "2,4,8-16:4"),)}),
+        (["-N0"], {"min_nodes": 0, "max_nodes": 0}),
+        (["-n4", "--ntasks-per-node=2"], {"min_nodes": 2, "ntasks": 4}),
+        (["-w", "n[1-2]"], {"required_nodes": ("n1", "n2"), "min_nodes": 2, "max_nodes": 0, "ntasks": 2}),
+        (["-x", "n3"], {"excluded_nodes": ("n3",)}),
+        (["-t", "0"], {"limit_s": None, "is_unlimited": True}),
+        (["-t", "-1"], {"limit_s": None, "is_unlimited": True}),
+        (["-t", "1:30"], {"limit_s": 120}),
+        (["-t", "30-0"], {"limit_s": 30 * 86400}),
+        (["--mem=0"], {"memory_per_node_mib": 0}),
+        (["--mem=1g"], {"memory_per_node_mib": 1024}),
+        (["-a", "0-9%2"], {"array": ((0, 9, 1),), "array_throttle": 2}),
+        (["-a", "1-10%0"], {"array": ((1, 10, 1),), "array_throttle": 0}),
+        (["-a", "1-3%x"], {"array": ((1, 3, 1),), "array_throttle": 0}),
+        (["-a", ""], {"array": ()}),
+        (["--nice"], {"nice": 100}),
+        (["--nice=-5"], {"nice": -5}),
+        (["--nice=x"], {"nice": 0}),
+        (["--priority=TOP"], {"priority": 4294967292}),
+        (["--exclusive"], {"exclusive": "node"}),
+        (["--exclusive=user"], {"exclusive": "user"}),
+        (["--requeue", "--no-requeue"], {"can_requeue": False}),
+        (["--no-requeue", "--requeue"], {"can_requeue": True}),
+        (["-k"], {"no_kill": True}),
+        (["--no-kill=off"], {"no_kill": False}),
+        (["--mail-type=BEGIN,end,X"], {"mail_types": ("BEGIN", "END")}),
+        (["-p", "a,b"], {"partitions": ("a", "b")}),
+        (["-C", "a&"], {"features": "a"}),
+        (["-o", "none"], {"std_out": "/dev/null"}),
+        (["--open-mode=append"], {"open_mode": "a"}),
+        (["-s", "-O"], {"can_oversubscribe": True, "is_overcommitted": True}),
+        (["-B", "2:4:*"], {"sockets_per_node": 2, "cores_per_socket": 4, "threads_per_core": 0}),
+        (["-H"], {"is_held": True}),
+        (["--export=NONE"], {"export": "NONE", "get_user_env": True}),
+        (["--export=NIL"], {"export": "NIL", "get_user_env": False}),
+        (["--export=ALL,A=b"], {"export": "ALL,A=b", "get_user_env": False}),
+        (["--get-user-env=L"], {"get_user_env": True}),
+        (["--mcs-label=x", "--reboot"], {"other": (("mcs-label", "x"), ("reboot", ""))}),
+        (["--propagate=NONE"], {"rlimits": ()}),
+        (["--kill-on-invalid-dep=YES"], {"kill_on_invalid_dependency": True}),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_options_land_in_the_spec(submit, words, fields):
+    spec = submit(*words, "--wrap", "true").spec
+
+    assert {name: getattr(spec, name) for name in fields} == fields
+
+
+def requests(entries):
+    return [(each.name, each.type, each.count) for each in entries]
+
+
+def test_generic_resources(submit):
+    spec = submit("--gres=gpu:a100:2,nic", "-G4", "--gpus-per-task=1", "-n2", "--wrap", "true").spec
+
+    assert requests(spec.gres_per_node) == [("gpu", "a100", 2), ("nic", "", 1)]
+    assert requests(spec.gres_per_job) == [("gpu", "", 4)]
+    assert requests(spec.gres_per_task) == [("gpu", "", 1)]
+    assert submit("--ntasks-per-gpu=2", "-G1", "--wrap", "true").spec.ntasks == 2
+
+
+def test_tres_per_task_sets_cpus_and_gpus(submit):
+    spec = submit("-n2", "--tres-per-task=cpu=3,gres/gpu:a100=1", "--wrap", "true").spec
+
+    assert spec.cpus_per_task == 3
+    assert requests(spec.gres_per_task) == [("gpu", "a100", 1)]
+
+
+def test_dependencies_and_signals_are_structured(submit):
+    spec = submit("-d", "afterok:1:2_3,after:4+5", "--signal=B:USR1@90", "--wrap", "true").spec
+
+    terms = [(term.type, term.job_id, term.task_id, term.delay_s) for term in spec.dependency.terms]
+    assert terms == [("afterok", 1, None, 0), ("afterok", 2, 3, 0), ("after", 4, None, 300)]
+    assert (spec.warn_signal.number, spec.warn_signal.before_s, spec.warn_signal.to_batch_only) == (10, 90, True)
+
+
+def test_fewer_tasks_than_nodes_is_a_warning(submit, capfd):
+    spec = submit("-N2", "-n1", "--wrap", "true").spec
+
+    assert (spec.min_nodes, spec.max_nodes) == (1, 1)
+    assert capfd.readouterr().err == "sbatch: Warning: can't run 1 processes on 2 nodes, setting nnodes to 1\n"
+
+
+def variables(job):
+    return dict(entry.split(b"=", 1) for entry in job.environment)
+
+
+def test_the_environment_goes_along_with_the_submissions_own(submit, monkeypatch, dead_cluster):
+    monkeypatch.setenv("FOO", "1")
+    found = variables(submit("--wrap", "true"))
+
+    assert found[b"FOO"] == b"1"
+    assert found[b"SLURM_SUBMIT_DIR"] == os.fsencode(dead_cluster)
+    assert found[b"SLURM_SUBMIT_HOST"] == os.uname().nodename.encode()
+
+
+def test_export_chooses(submit, monkeypatch):
+    monkeypatch.setenv("FOO", "1")
+    monkeypatch.setenv("BAR", "2")
+    monkeypatch.setenv("SLURM_TEST", "3")
+    found = variables(submit("--export=FOO,BAZ='a,b',NOSUCH", "--wrap", "true"))
+
+    assert {name: value for name, value in found.items() if name in (b"FOO", b"BAR", b"BAZ", b"NOSUCH")} == {
+        b"FOO": b"1",
+        b"BAZ": b"a,b",
+    }
+    assert found[b"SLURM_TEST"] == b"3"
+    assert b"PATH" not in found
+    assert variables(submit("--export=ALL,BAR=9", "--wrap", "true"))[b"BAR"] == b"9"
+
+
+def test_export_file(submit, dead_cluster, monkeypatch):
+    monkeypatch.setenv("FOO", "1")
+    (dead_cluster / "env").write_bytes(b"A=1\0B=two\nlines\0")
+    found = variables(submit("--export-file=env", "--wrap", "true"))
+
+    assert (found[b"A"], found[b"B"], b"FOO" in found) == (b"1", b"two\nlines", False)
+
+
+def test_a_restarted_controller_is_waited_for_with_one_token(controller, submit, monkeypatch, capfd):
+    monkeypatch.setattr(light_time, "sleep", lambda seconds: None)
+    controller.drops["SubmitJob"] = 2
+
+    assert main(["--wrap", "true"]) == 0
+
+    tokens = [body["token"] for body in controller.bodies("SubmitJob")]
+    assert len(tokens) == 3
+    assert len(set(tokens)) == 1
+    out, err = capfd.readouterr()
+    assert out == "Submitted batch job 7\n"
+    assert err.count("\n") == 1
+    assert err.startswith("sbatch: Unable to contact slurm controller (connect failure), retrying")
+
+
+def refuse(error):
+    def answer(body):
+        raise error
+
+    return answer
+
+
+def test_a_refusal_has_its_reason_and_slurms_sentence(controller, capfd):
+    controller.answers["SubmitJob"] = refuse(
+        InvalidRequest("invalid partition specified: nopart", code="invalid_partition")
+    )
+
+    assert main(["-p", "nopart", "--wrap", "true"]) == 1
+    assert capfd.readouterr() == (
+        "",
+        "sbatch: error: invalid partition specified: nopart\n"
+        "sbatch: error: Batch job submission failed: Invalid partition name specified\n",
+    )
+
+
+def test_an_unknown_gres_is_refused_without_the_frame(controller, capfd):
+    controller.answers["SubmitJob"] = refuse(
+        InvalidRequest("Invalid generic resource (gres) specification", "invalid_gres")
+    )
+
+    assert main(["--gres=bogus", "--wrap", "true"]) == 1
+    assert capfd.readouterr().err == "sbatch: error: Invalid generic resource (gres) specification\n"
+
+
+def test_warnings_of_the_reply_are_talk(controller, capfd):
+    controller.answers["SubmitJob"] = lambda body: {"job_id": 8, "warnings": ["Warning: something"]}
+
+    assert main(["--wrap", "true"]) == 0
+    assert capfd.readouterr() == ("Submitted batch job 8\n", "sbatch: Warning: something\n")
+
+
+@pytest.mark.parametrize(
+    ("ended", "status"),
+    [
+        ({"state": "COMPLETED", "exit_code": 0}, 0),
+        ({"state": "FAILED", "exit_code": 7}, 7),
+        ({"state": "FAILED", "exit_code": 0, "exit_signal": 9}, 1),
+    ],
+)
+def test_wait_exits_with_the_jobs_code(controller, submit, ended, status, capfd):
+    controller.answers["WaitJobEnd"] = lambda body: dict(ended)
+
+    assert main(["-W", "--wrap", "true"]) == status
+    assert controller.bodies("WaitJobEnd") == [{"job_id": 7}]
+
+
+def test_wait_lasts_through_a_restart(controller, submit, monkeypatch):
+    monkeypatch.setattr(light_time, "sleep", lambda seconds: None)
+    controller.answers["WaitJobEnd"] = lambda body: {"state": "COMPLETED", "exit_code": 0}
+    controller.drops["WaitJobEnd"] = 1
+
+    assert main(["-W", "--wrap", "true"]) == 0
+
+
+def test_test_only_says_when_and_where_on_stderr(controller, capfd):
+    import msgspec
+
+    start = timepoint.format_local(1795378112.0)
+    controller.answers["TestJob"] = {"start_at": 1795378112.0, "cpu_count": 2, "nodes": "n[1-2]", "partition": "batch"}
+
+    assert main(["--test-only", "--wrap", "true"]) == 0
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.startswith("sbatch: Job ")
+    assert err.endswith(f" to start at {start} using 2 processors on nodes n[1-2] in partition batch\n")
+    msgspec.convert(controller.bodies("TestJob")[0], TestJob)
+
+
+def test_test_only_of_the_impossible(controller, capfd):
+    controller.answers["TestJob"] = refuse(NotPermitted("no"))
+
+    assert main(["--test-only", "--wrap", "true"]) == 1
+    assert capfd.readouterr() == ("", "allocation failure: Access/permission denied\n")
+
+
+def test_patience_is_bounded(dead_cluster, monkeypatch, capfd):
+    monkeypatch.setattr(client, "PATIENCE_S", 0.0)
+
+    assert main(["--wrap", "true"]) == 1
