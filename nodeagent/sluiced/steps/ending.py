@@ -1,4 +1,4 @@
-"""When which signal is due while a step is being ended: TERM at once, KILL after the wait, and again until all is gone."""
+"""When which signal is due while a step ends: TERM at once, KILL after the wait, then again until all is gone."""
 
 from __future__ import annotations
 

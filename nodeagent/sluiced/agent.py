@@ -1,0 +1,338 @@
+"""The shell of one node's agent: feeds the engine with events and performs its effects."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import socket
+from typing import assert_never
+
+import msgspec
+
+from sluice.clock import WallClock
+from sluice.errors import InvalidRequest, PeerError
+from sluice.model.base import BATCH_STEP
+from sluice.model.job import Job
+from sluice.wire.connection import Connection
+from sluice.wire.keyfile import read_key_file
+from sluice.wire.messages import (
+    AgentConfig,
+    Heartbeat,
+    LaunchJob,
+    NodeReport,
+    Orders,
+    Registered,
+    StepResult,
+    TaskLaunch,
+)
+from sluice.wire.responder import Responder
+from sluice.wire.server import Server
+from sluiced import inventory, process_id
+from sluiced.cgroup.detect import unenforced
+from sluiced.effects import (
+    Effect,
+    ForgetJob,
+    ForgetStep,
+    KillStrays,
+    MarkEnded,
+    RefuseTasks,
+    RunHook,
+    SendOrder,
+    StartBatch,
+    StartTasks,
+    TellClean,
+    TellDrain,
+    TellResult,
+)
+from sluiced.engine import StepEngine
+from sluiced.hooks import hook_environment, run_hooks
+from sluiced.link import ControllerLink
+from sluiced.options import Options
+from sluiced.outbox import Item
+from sluiced.processes import StepProcesses
+from sluiced.recovery import Condition, condition_of
+from sluiced.server import AgentAuthenticator, AgentServer
+from sluiced.spool import JobKey, Spool, StepKey, write_durably
+from sluiced.steps.launch import StepLaunch
+from sluiced.steps.launcher import Launcher
+from sluiced.steps.setup import peer_address
+
+logger = logging.getLogger(__name__)
+
+_LOCK_PAUSE_S = 0.05
+_LOCK_TRIES_MAX = 400
+
+
+class Agent:
+    """One node.  run() serves until cancelled; the steps live on."""
+
+    def __init__(self, options: Options, rng: random.Random) -> None:
+        self._options = options
+        self._node = options.node.name
+        self._clock = WallClock()
+        self._started_at = self._clock.now()
+        self._boot_id = process_id.boot_id()
+        self._spool = Spool(options.spool)
+        self._launcher = Launcher(self._spool.lock)
+        self._processes = StepProcesses(self._spool, self._launcher, self._on_step_ended)
+        own_uid = None if os.geteuid() == 0 else os.geteuid()
+        self._engine = StepEngine(self._node, self._load_config(), own_uid)
+        self._tickets: dict[int, tuple[Connection, Responder]] = {}
+        self._last_ticket = 0
+        self._hooks: asyncio.TaskGroup | None = None
+        self._unenforced = unenforced()
+        key = read_key_file(options.key_file)
+        self._handler = AgentServer(key, self._node, self._on_tasks)
+        self._server = Server(self._handler, audience=self._handler.audience)
+        self._authenticator = AgentAuthenticator(key, self._node)
+        self._link = ControllerLink(
+            options,
+            key,
+            rng,
+            describe=self._describe,
+            on_registered=self._on_registered,
+            on_orders=self._on_orders,
+            on_acknowledged=self._on_acknowledged,
+            measure=self._measure,
+        )
+
+    async def run(self) -> None:
+        await self._lock_spool()
+        if self._unenforced:
+            logger.warning("node %s: not enforced: %s", self._node, self._unenforced)
+        self._launcher.start()
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._hooks = group
+                self._recover()
+                await self._listen()
+                group.create_task(self._link.run())
+        finally:
+            await self._server.stop()
+            self._processes.stop()
+            self._launcher.stop()
+            self._spool.close()
+
+    async def _lock_spool(self) -> None:
+        """Wait for the fork server of the last agent, which goes when it has seen that agent's end."""
+        for _ in range(_LOCK_TRIES_MAX):
+            if self._spool.lock_nowait():
+                return
+            await asyncio.sleep(_LOCK_PAUSE_S)
+        raise InvalidRequest(f"spool {self._spool.path!r} is used by another agent")
+
+    async def _listen(self) -> None:
+        folder = os.path.dirname(self._options.agent_socket)
+        os.makedirs(folder, mode=0o755, exist_ok=True)
+        await self._server.listen_unix(self._options.agent_socket, 0o666)
+        port = await self._server.listen_tcp(
+            _listening_address(self._options.address), self._options.port, self._authenticator
+        )
+        logger.info("node %s: listening port=%s socket=%s", self._node, port, self._options.agent_socket)
+
+    # Starting again.
+
+    def _recover(self) -> None:
+        """Bring the engine to where the spool is; ends and losses are told once every step is known."""
+        found: list[tuple[StepKey, Condition, str]] = []
+        for key in self._spool.jobs():
+            steps = self._spool.steps(key)
+            launches = [launch for step in steps if (launch := self._spool.read_launch(step)) is not None]
+            if not launches:
+                self._spool.remove_job(key)
+                continue
+            self._engine.on_recovered(launches[0].job, self._spool.is_ended(key))
+            for step in steps:
+                self._engine.on_step_recovered(step)
+                found.append((step, *condition_of(self._spool, step, self._boot_id)))
+        for step, condition, why in found:
+            logger.info("step %s.%s: found condition=%s", step.job_id, step.step_id, condition.name)
+            self._resume(step, condition, why)
+        self._perform(self._engine.on_recovery_done())
+
+    def _resume(self, key: StepKey, condition: Condition, why: str) -> None:
+        match condition:
+            case Condition.ENDED:
+                result = self._spool.read_result(key)
+                assert result is not None, f"{key}: the result was there"
+                self._on_step_ended(key, result, True)
+            case Condition.RUNNING:
+                if not self._processes.adopt(key):
+                    self._resume(key, *condition_of(self._spool, key, self._boot_id))
+            case Condition.WAITING:
+                self._processes.fork(key)
+            case Condition.LOST:
+                self._processes.fail(key, why, self._clock.now())
+            case _:
+                assert_never(condition)
+
+    def _load_config(self) -> AgentConfig:
+        """Return the configuration last heard of, so that an agent works before the controller answers."""
+        try:
+            with open(os.path.join(self._spool.path, "config"), "rb") as file:
+                return msgspec.msgpack.decode(file.read(), type=AgentConfig)
+        except (OSError, msgspec.DecodeError):
+            return AgentConfig(version=0, digest="", cluster=self._options.cluster)
+
+    # What the link asks and tells.
+
+    def _describe(self) -> tuple[NodeReport, ...]:
+        measured = inventory.measure(self._spool.id, self._started_at, self._unenforced, self._engine.config.tmp_fs)
+        return (NodeReport(node=self._node, inventory=measured, steps=self._engine.running_steps()),)
+
+    def _measure(self) -> Heartbeat:
+        return Heartbeat(nodes=((self._node, *inventory.load_and_free_memory()),))
+
+    def _on_registered(self, registered: Registered) -> None:
+        config = registered.config
+        if config != self._engine.config:
+            write_durably(self._spool.path, "config", msgspec.msgpack.encode(config))
+        stale = [JobKey(job_id, attempt) for node, job_id, attempt in registered.stale_jobs if node == self._node]
+        self._perform(self._engine.on_registered(registered.epoch, config, stale))
+
+    def _on_orders(self, orders: Orders) -> None:
+        self._perform(self._engine.on_orders(orders))
+
+    def _on_acknowledged(self, items: list[Item]) -> None:
+        for item in items:
+            if not isinstance(item, tuple):
+                self._perform(self._engine.on_acknowledged(item))
+
+    # What srun and the steps tell.
+
+    def _on_tasks(self, request: TaskLaunch, connection: Connection, responder: Responder) -> None:
+        self._last_ticket += 1
+        self._tickets[self._last_ticket] = (connection, responder)
+        self._perform(self._engine.on_tasks_wanted(request, self._last_ticket))
+
+    def _on_step_ended(self, key: StepKey, result: StepResult, is_own: bool) -> None:
+        logger.info(
+            "step %s.%s: ended code=%s signal=%s reason=%s",
+            key.job_id,
+            key.step_id,
+            result.exit_code,
+            result.exit_signal,
+            result.reason,
+        )
+        told = msgspec.structs.replace(result, node=self._node)
+        on_end = self._engine.on_step_ended if is_own else self._engine.on_step_lost
+        self._perform(on_end(key, told))
+
+    # Effects.
+
+    def _perform(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            self._perform_one(effect)
+
+    def _perform_one(self, effect: Effect) -> None:
+        match effect:
+            case StartBatch():
+                self._start_batch(effect.key, effect.order)
+            case StartTasks():
+                self._start_tasks(effect.key, effect.request, effect.ticket)
+            case RefuseTasks():
+                connection, responder = self._tickets.pop(effect.ticket)
+                connection.resume()
+                responder.error(effect.code, effect.message)
+            case SendOrder():
+                self._processes.send(effect.key, effect.order)
+            case RunHook():
+                assert self._hooks is not None, "hooks run while the agent does"
+                self._hooks.create_task(self._run_hook(effect))
+            case KillStrays():
+                self._processes.kill_strays(effect.key)
+            case MarkEnded():
+                self._spool.mark_ended(effect.key)
+            case ForgetStep():
+                self._spool.remove_step(effect.key)
+            case ForgetJob():
+                self._spool.remove_job(effect.key)
+            case TellResult():
+                self._link.report(effect.result)
+            case TellClean():
+                self._link.report(effect.clean)
+            case TellDrain():
+                self._link.report((effect.node, effect.reason))
+            case _:
+                assert_never(effect)
+
+    def _start_batch(self, key: StepKey, order: LaunchJob) -> None:
+        spec = order.job.spec
+        script, environment = order.script, order.environment
+        assert isinstance(script, bytes), "decoded as bytes"
+        assert isinstance(environment, tuple), "decoded as strings"
+        launch = self._launch_record(order.job, key)
+        launch = msgspec.structs.replace(launch, script_path=self._spool.script_path(key.job), environment=environment)
+        try:
+            self._spool.make_job(key.job, spec.uid, spec.gid)
+            self._spool.write_script(key.job, script, spec.uid, spec.gid)
+            self._processes.start(key, launch, None)
+        except OSError as error:
+            self._fail_start(key, f"spool {self._spool.path!r}: {error.strerror}")
+
+    def _start_tasks(self, key: StepKey, request: TaskLaunch, ticket: int) -> None:
+        connection, responder = self._tickets.pop(ticket)
+        try:
+            handed_over = connection.detach()
+        except (PeerError, InvalidRequest) as error:
+            if connection.is_open:
+                connection.resume()
+                responder.error(error)
+            self._fail_start(key, f"srun's connection: {error}")
+            return
+        spec = request.job.spec
+        launch = self._launch_record(request.job, key)
+        address, port = peer_address(handed_over)
+        launch = msgspec.structs.replace(launch, tasks=request, srun_address=address, srun_port=port)
+        try:
+            self._spool.make_job(key.job, spec.uid, spec.gid)
+            self._processes.start(key, launch, handed_over)
+        except OSError as error:
+            handed_over.close()
+            self._fail_start(key, f"spool {self._spool.path!r}: {error.strerror}")
+
+    def _launch_record(self, job: Job, key: StepKey) -> StepLaunch:
+        address, port = self._options.controllers[0] if self._options.controllers else ("", 0)
+        return StepLaunch(
+            node=self._node,
+            job=job,
+            step_id=key.step_id,
+            boot_id=self._boot_id,
+            config=self._engine.config,
+            conf_path=self._options.conf_path,
+            controller=f"{_numeric(address)}:{port}" if address else "",
+            notice_path=self._spool.notice_path(key),
+            accepted_at=self._clock.now(),
+        )
+
+    def _fail_start(self, key: StepKey, text: str) -> None:
+        logger.error("step %s.%s: not started: %s", key.job_id, key.step_id, text)
+        if key.step_id == BATCH_STEP:
+            drain = f"step {key.job_id}.batch could not be started: {text}"
+            self._link.report((self._node, drain))
+        self._processes.fail(key, text, self._clock.now())
+
+    async def _run_hook(self, effect: RunHook) -> None:
+        config = self._engine.config
+        patterns = config.prolog if effect.hook.value == "prolog" else config.epilog
+        environment = hook_environment(effect.hook, effect.job, self._node, config, effect.result)
+        environment["SLURM_CONF"] = self._options.conf_path
+        problem = await run_hooks(patterns, environment, config.prolog_timeout_s)
+        if problem:
+            logger.error("job %s: %s failed: %s", effect.key.job_id, effect.hook.value, problem)
+        self._perform(self._engine.on_hook_ended(effect.hook, effect.key, problem))
+
+
+def _listening_address(address: str) -> str:
+    """Return where to listen: everywhere, but for several nodes of one host that differ by loopback address."""
+    return address if address.startswith("127.") else "0.0.0.0"
+
+
+def _numeric(address: str) -> str:
+    """Return the address in numbers, as SLURM_WORKING_CLUSTER has it."""
+    try:
+        return socket.gethostbyname(address)
+    except OSError:
+        return address

@@ -1,0 +1,99 @@
+"""The step daemons of a node as processes: started, adopted after a restart, watched to their end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable
+
+from sluice.clock import WallClock
+from sluice.model.reason import Reason
+from sluice.wire.messages import StepResult
+from sluiced import process_id
+from sluiced.spool import Spool, StepKey
+from sluiced.steps import descendants, notice
+from sluiced.steps.launch import ControlOrder, StepLaunch, encode_order
+from sluiced.steps.launch_failure import LaunchFailure
+from sluiced.steps.launcher import Launcher
+from sluiced.steps.stepd import failed_result
+
+logger = logging.getLogger(__name__)
+
+#: Told once per step: its result, and whether the step daemon left it itself.
+OnEnded = Callable[[StepKey, StepResult, bool], None]
+
+
+class StepProcesses:
+    """Watches one pidfd a step: when it is readable, the result is there or never will be."""
+
+    def __init__(self, spool: Spool, launcher: Launcher, on_ended: OnEnded) -> None:
+        self._spool = spool
+        self._launcher = launcher
+        self._on_ended = on_ended
+        self._watched: dict[StepKey, int] = {}
+
+    def start(self, key: StepKey, launch: StepLaunch, connection: socket.socket | None) -> None:
+        """Write the launch record, then have a step daemon forked.  Raises OSError when the spool fails."""
+        self._spool.write_launch(key, launch)
+        self.fork(key, connection)
+
+    def fork(self, key: StepKey, connection: socket.socket | None = None) -> None:
+        """Have a step daemon forked for a step whose launch record is there."""
+        control = self._spool.bind_control(key)
+        self._launcher.fork(
+            self._spool.step_folder(key), control, connection, lambda pid, pidfd: self._watch(key, pidfd)
+        )
+
+    def adopt(self, key: StepKey) -> bool:
+        """Watch the step daemon that has claimed the step; False: it is gone."""
+        claim = self._spool.read_claim(key)
+        pidfd = process_id.open_process(*claim) if claim else None
+        if pidfd is None:
+            return False
+        self._watch(key, pidfd)
+        return True
+
+    def send(self, key: StepKey, order: ControlOrder) -> None:
+        """An order that reaches nobody is about a step whose end is on its way."""
+        if not self._spool.send_control(key, encode_order(order)):
+            logger.info("step %s.%s: order not delivered, it has ended", key.job_id, key.step_id)
+
+    def kill_strays(self, key: StepKey) -> None:
+        count = descendants.kill_strays(notice.marker(self._spool.notice_path(key)))
+        logger.warning("step %s.%s: step daemon lost, killed=%s", key.job_id, key.step_id, count)
+
+    def stop(self) -> None:
+        """Watch nothing any more; the step daemons go on."""
+        for pidfd in self._watched.values():
+            asyncio.get_running_loop().remove_reader(pidfd)
+            os.close(pidfd)
+        self._watched.clear()
+
+    def fail(self, key: StepKey, text: str, ended_at: float) -> None:
+        """Tell that the step ended without a word."""
+        launch = self._spool.read_launch(key)
+        failure = LaunchFailure(Reason.JOB_LAUNCH_FAILURE, text)
+        if launch is None:
+            result = StepResult(
+                node="", job_id=key.job_id, attempt=key.attempt, step_id=key.step_id, reason=failure.reason.value
+            )
+        else:
+            result = failed_result(launch, failure, launch.accepted_at, ended_at)
+        self._on_ended(key, result, False)
+
+    def _watch(self, key: StepKey, pidfd: int) -> None:
+        self._watched[key] = pidfd
+        asyncio.get_running_loop().add_reader(pidfd, self._on_exit, key)
+
+    def _on_exit(self, key: StepKey) -> None:
+        pidfd = self._watched.pop(key)
+        asyncio.get_running_loop().remove_reader(pidfd)
+        os.close(pidfd)
+        result = self._spool.read_result(key)
+        if result is not None:
+            self._on_ended(key, result, True)
+        elif not self.adopt(key):
+            # Not a loser of the claim beside a living owner: the owner itself is gone.
+            self.fail(key, "the step daemon died", WallClock().now())

@@ -1,0 +1,98 @@
+"""What the agent accepts from commands: srun's launches, and requests for a credential.
+
+Launches come over TCP or the UNIX socket and carry the controller's step credential.  A credential that names its
+bearer is minted on the UNIX socket alone, where the kernel tells who asks.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+
+from sluice.clock import WallClock
+from sluice.errors import AuthenticationFailed, InvalidRequest, NotPermitted
+from sluice.wire.connection import Connection
+from sluice.wire.credentials import LIFETIME_S, Claims, SharedKeyAuthenticator, mint, new_nonce
+from sluice.wire.envelope import Envelope, decode_body
+from sluice.wire.framing import node_audience
+from sluice.wire.handler import Handler
+from sluice.wire.identity import Identity
+from sluice.wire.messages import Credential, MintCredential, TaskLaunch
+from sluice.wire.responder import Responder
+from sluice.wire.step_credential import STEP_AUDIENCE, StepGrant, check_step_credential
+
+logger = logging.getLogger(__name__)
+
+#: Takes a launch whose credential is good, on a held connection, with the handle that refuses it.
+OnTasks = Callable[[TaskLaunch, Connection, Responder], None]
+
+
+class AgentAuthenticator:
+    """Hellos on TCP: a user's credential for this node, or a step's that names it."""
+
+    def __init__(self, key: bytes, node: str) -> None:
+        self._key = key
+        self._node = node
+        self._users = SharedKeyAuthenticator(key)
+
+    def check(self, credential: str, audience: str) -> Identity:
+        try:
+            grant = check_step_credential(self._key, credential, WallClock().now())
+        except AuthenticationFailed:
+            return self._users.check(credential, audience)
+        if self._node not in grant.nodes:
+            raise AuthenticationFailed(f"credential is for a step without part on node {self._node!r}")
+        return Identity(uid=grant.uid, gid=grant.gid, user=grant.user)
+
+
+class AgentServer(Handler):
+    """The requests of one node's agent."""
+
+    def __init__(self, key: bytes, node: str, on_tasks: OnTasks) -> None:
+        self._key = key
+        self._node = node
+        self._on_tasks = on_tasks
+        self.audience = node_audience(node)
+
+    def on_request(self, connection: Connection, envelope: Envelope, responder: Responder) -> None:
+        if envelope.name == "TaskLaunch":
+            self._launch(connection, decode_body(envelope.body, TaskLaunch), responder)
+        elif envelope.name == "MintCredential":
+            responder.reply(self._mint(connection, decode_body(envelope.body, MintCredential)))
+        else:
+            super().on_request(connection, envelope, responder)
+
+    def _launch(self, connection: Connection, request: TaskLaunch, responder: Responder) -> None:
+        """Raises AuthenticationFailed, NotPermitted or InvalidRequest."""
+        grant = check_step_credential(self._key, request.credential, WallClock().now())
+        _check_grant(grant, request, self._node)
+        caller = connection.identity
+        if caller is None or caller.uid not in (0, grant.uid):
+            raise NotPermitted(f"the step belongs to uid {grant.uid}")
+        # What follows on the connection is the step daemon's to read.
+        connection.hold()
+        self._on_tasks(request, connection, responder)
+
+    def _mint(self, connection: Connection, request: MintCredential) -> Credential:
+        caller = connection.identity
+        if caller is None or caller.pid is None:
+            raise NotPermitted("credentials are minted on the UNIX socket, where the kernel tells who asks")
+        if request.audience == STEP_AUDIENCE:
+            raise NotPermitted("step credentials come from the controller")
+        claims = Claims(
+            uid=caller.uid, gid=caller.gid, user=caller.user, host=os.uname().nodename, audience=request.audience
+        )
+        return Credential(credential=mint(self._key, claims, WallClock().now(), LIFETIME_S, new_nonce()))
+
+
+def _check_grant(grant: StepGrant, request: TaskLaunch, node: str) -> None:
+    """The launch must be the one that the controller granted, for this node and the job's own user."""
+    job, step = request.job, request.step
+    if (grant.job_id, grant.attempt, grant.step_id) != (job.id, step.attempt, step.step_id):
+        raise InvalidRequest(f"the credential is for step {grant.job_id}.{grant.step_id}, not {job.id}.{step.step_id}")
+    if node not in grant.nodes or request.node != node:
+        raise InvalidRequest(f"step {job.id}.{step.step_id} has no part on node {node}", "invalid_node")
+    # The job record is srun's word; whose rights the tasks get must not be.
+    if (job.spec.uid, job.spec.gid) != (grant.uid, grant.gid):
+        raise NotPermitted(f"the credential is for uid {grant.uid} gid {grant.gid}, the job record says otherwise")

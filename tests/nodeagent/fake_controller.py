@@ -1,0 +1,103 @@
+"""A controller made of the real wire layer and lists: registers agents, sends orders, remembers reports."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+from sluice.wire.connection import Connection
+from sluice.wire.envelope import Envelope, decode_body
+from sluice.wire.handler import Handler
+from sluice.wire.messages import (
+    AgentConfig,
+    Done,
+    NodeClean,
+    NodeReport,
+    Orders,
+    Register,
+    Registered,
+    Report,
+    StepResult,
+)
+from sluice.wire.responder import Responder
+from sluice.wire.server import Server
+
+T = TypeVar("T")
+
+
+class FakeController(Handler):
+    """Serves on a UNIX socket, in a thread of its own."""
+
+    def __init__(self, socket_path: str, config: AgentConfig) -> None:
+        self.config = config
+        self.epoch = 1
+        self.socket_path = socket_path
+        self.registrations: list[NodeReport] = []
+        self.results: list[StepResult] = []
+        self.cleans: list[NodeClean] = []
+        self.drains: list[tuple[str, str]] = []
+        self.reports = 0
+        self.stale: tuple[tuple[str, int, int], ...] = ()
+        #: While true, reports get no answer.
+        self.is_mute = False
+        self._connection: Connection | None = None
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._server: Server | None = None
+        self.listen()
+
+    def listen(self) -> None:
+        async def listen() -> None:
+            self._server = Server(self)
+            await self._server.listen_unix(self.socket_path)
+
+        asyncio.run_coroutine_threadsafe(listen(), self._loop).result(10)
+
+    def hang_up(self) -> None:
+        """Stop listening and drop every connection."""
+        assert self._server is not None
+        asyncio.run_coroutine_threadsafe(self._server.stop(), self._loop).result(10)
+
+    def stop(self) -> None:
+        self.hang_up()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+    def order(self, **kinds: object) -> None:
+        """Send Orders(**kinds) to the agent."""
+        self._call(lambda: self._notify(Orders(**kinds)))  # type: ignore[arg-type]
+
+    def _notify(self, orders: Orders) -> None:
+        assert self._connection is not None, "no agent is registered"
+        self._connection.notify("Orders", orders)
+
+    def _call(self, function: Callable[[], T]) -> T:
+        async def call() -> T:
+            return function()
+
+        return asyncio.run_coroutine_threadsafe(call(), self._loop).result(10)
+
+    def result_of(self, job_id: int, step_id: int = -5) -> StepResult | None:
+        found = [result for result in self.results if (result.job_id, result.step_id) == (job_id, step_id)]
+        return found[-1] if found else None
+
+    def is_clean(self, job_id: int) -> bool:
+        told = [clean.job_id for clean in self.cleans] + [one.job_id for one in self.results if one.is_node_clean]
+        return job_id in told
+
+    def on_request(self, connection: Connection, envelope: Envelope, responder: Responder) -> None:
+        if envelope.name == "Register":
+            self.registrations += decode_body(envelope.body, Register).nodes
+            self._connection = connection
+            responder.reply(Registered(epoch=self.epoch, config=self.config, stale_jobs=self.stale))
+        elif envelope.name == "Report" and not self.is_mute:
+            report = decode_body(envelope.body, Report)
+            self.reports += 1
+            self.results += report.results
+            self.cleans += report.clean
+            self.drains += report.drains
+            responder.reply(Done())
