@@ -60,7 +60,7 @@ def blockers_of(job: Job, plan: Plan, now_at: float) -> tuple[Blocker, ...]:
     """Return why a pending job waits; never empty for one."""
     if job.state is not JobState.PENDING:
         return ()
-    held = held_blockers(job, now_at)
+    held = held_blockers(job, now_at, is_never_satisfied=job.reason is Reason.DEPENDENCY_NEVER_SATISFIED)
     if held:
         return held
     return plan.blockers.get(job.id) or (Blocker(reason=Reason.NONE, text="not looked at by a pass yet"),)

@@ -7,6 +7,7 @@ exclusive from its first statement (BEGIN IMMEDIATE); readers never wait for it 
 import contextlib
 import os
 import sqlite3
+import time
 from enum import StrEnum
 from typing import Any
 
@@ -142,6 +143,8 @@ def _open_sqlite(url: URL, is_read_only: bool) -> Engine:
 
     @event.listens_for(engine, "connect")
     def set_pragmas(connection: sqlite3.Connection, _: object) -> None:
+        if not is_read_only:
+            _turn_log_on(connection)
         for pragma in _READER_PRAGMAS if is_read_only else _WRITER_PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
 
@@ -154,13 +157,25 @@ def _open_sqlite(url: URL, is_read_only: bool) -> Engine:
 
 _READER_PRAGMAS = ("query_only = ON",)
 _WRITER_PRAGMAS = (
-    "journal_mode = WAL",
     # Every commit reaches the disk: acknowledged means committed.
     "synchronous = FULL",
     # checkpoint.py copies the log into the database, beside the commits instead of inside one.
     "wal_autocheckpoint = 0",
     f"journal_size_limit = {_LOG_SIZE_MAX_BYTES}",
 )
+
+
+def _turn_log_on(connection: sqlite3.Connection) -> None:
+    """SQLite does not wait for others when it changes the journal's mode, so we do."""
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if trouble_of(error) is not Trouble.LOCKED or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
 
 
 def _open_postgresql(url: URL, is_read_only: bool) -> Engine:

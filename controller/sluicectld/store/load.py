@@ -1,6 +1,7 @@
 """Load what the engine needs at start: what is active, what ended lately, and where the numbers go on."""
 
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from sqlalchemy import ColumnElement, Connection, Engine, func, or_, select
 from sqlalchemy.exc import SQLAlchemyError
@@ -26,6 +27,7 @@ class Loaded:
     specs: dict[int, JobSpec] = field(default_factory=dict)
     #: The steps of the current attempts of the active jobs.
     steps: dict[StepKey, Step] = field(default_factory=dict)
+    #: Nodes and partitions in the order of the configuration.
     nodes: dict[str, Node] = field(default_factory=dict)
     partitions: dict[str, Partition] = field(default_factory=dict)
     #: Job ids by the tokens of the last days' submissions.
@@ -60,10 +62,10 @@ def _load(connection: Connection, ended_after_at: float, tokens_after_at: float)
     wanted = or_(tables.job_is_active, tables.job.c.ended_at >= ended_after_at)
     _load_jobs(connection, loaded, wanted)
     _load_steps(connection, loaded)
-    for name, text in connection.execute(select(tables.node.c.name, tables.node.c.record)):
-        loaded.nodes[name] = records.decode_node(text)
-    for name, text in connection.execute(select(tables.partition_.c.name, tables.partition_.c.record)):
-        loaded.partitions[name] = records.decode_partition(text)
+    nodes = map(records.decode_node, connection.scalars(select(tables.node.c.record)))
+    loaded.nodes = {node.name: node for node in sorted(nodes, key=attrgetter("index", "name"))}
+    partitions = map(records.decode_partition, connection.scalars(select(tables.partition_.c.record)))
+    loaded.partitions = {partition.name: partition for partition in sorted(partitions, key=attrgetter("index", "name"))}
     token = tables.submission_token.c
     for name, job_id in connection.execute(select(token.token, token.job_id).where(token.at >= tokens_after_at)):
         loaded.tokens[name] = job_id

@@ -98,7 +98,8 @@ event = Table(
 )
 
 job = Table("job", metadata, _key("job_id"), _number("attempt"), *_life_columns())
-Index("ix_job_user_name", job.c.user_name)
+# A user's jobs, mostly of a window of time: the default of sacct.
+Index("ix_job_user_name", job.c.user_name, job.c.ended_at)
 Index("ix_job_name", job.c.name)
 Index("ix_job_ended_at", job.c.ended_at)
 # Partial: plain jobs and ended jobs cost these two nothing.  Queries must repeat the condition word by word.
