@@ -39,7 +39,7 @@ def free_port() -> int:
 
 
 def make_job(job_id: int, work_dir: Path | str, **fields: Any) -> Job:
-    spec = {
+    spec: dict[str, Any] = {
         "name": "test",
         "uid": os.getuid(),
         "gid": os.getgid(),
@@ -80,6 +80,8 @@ class Cluster:
         self._log = os.open(folder / "agent.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         self._ids = itertools.count(1)
         self.agent: subprocess.Popen[bytes] | None = None
+        #: What else ends with the test.
+        self.closers: list[Callable[[], None]] = []
 
     @property
     def spool(self) -> Path:
@@ -127,6 +129,8 @@ class Cluster:
         return (self.work / name).read_text()
 
     def stop(self) -> None:
+        for close in self.closers:
+            close()
         if self.agent is not None and self.agent.poll() is None:
             self.agent.send_signal(signal.SIGTERM)
             self.agent.wait(20)

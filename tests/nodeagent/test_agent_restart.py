@@ -1,0 +1,149 @@
+"""Agents die and come back: every job runs once, and its result arrives once."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import msgspec
+import pytest
+from sluiced.spool import Spool, StepKey
+
+from tests.nodeagent.conftest import Cluster, make_job
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.system
+
+
+def test_a_job_outlives_its_agent(cluster: Cluster) -> None:
+    job_id = cluster.submit("echo begin; touch begun; while ! test -e go; do sleep 0.05; done; echo end")
+    wait_until((cluster.work / "begun").exists)
+    cluster.kill_agent()
+
+    cluster.start_agent()
+    registered = cluster.controller.registrations[-1]
+    (cluster.work / "go").touch()
+
+    result = cluster.result(job_id)
+    assert [(step.job_id, step.is_ended) for step in registered.steps] == [(job_id, False)]
+    assert result.exit_code == 0
+    assert cluster.read() == "begin\nend\n"
+
+
+def test_a_job_that_ended_without_its_agent_is_told(cluster: Cluster) -> None:
+    job_id = cluster.submit("touch begun; while ! test -e go; do sleep 0.05; done; exit 6")
+    wait_until((cluster.work / "begun").exists)
+    cluster.kill_agent()
+    (cluster.work / "go").touch()
+    wait_until(lambda: list(cluster.spool.glob("jobs/*/steps/batch/result")))
+
+    cluster.start_agent()
+
+    assert cluster.result(job_id).exit_code == 6
+    wait_until(lambda: os.listdir(cluster.spool / "jobs") == [])
+    assert len(cluster.controller.results) == 1
+
+
+def test_a_result_is_repeated_until_it_is_acknowledged(cluster: Cluster) -> None:
+    cluster.controller.is_mute = True
+    job_id = cluster.submit("exit 4")
+    wait_until(lambda: list(cluster.spool.glob("jobs/*/steps/batch/result")))
+    cluster.controller.hang_up()
+    cluster.controller.is_mute = False
+
+    cluster.controller.listen()
+
+    assert cluster.result(job_id).exit_code == 4
+
+
+def test_a_repeated_launch_starts_nothing(cluster: Cluster) -> None:
+    job = make_job(50, cluster.work, open_mode="a")
+    for _ in range(3):
+        cluster.launch(job, "#!/bin/sh\necho once\n")
+    cluster.result(50)
+    cluster.launch(job, "#!/bin/sh\necho once\n")
+    cluster.run("true", std_out="other.txt")
+
+    assert cluster.read() == "once\n"
+
+
+def test_a_lost_step_daemon_is_a_failed_job_with_nothing_left(cluster: Cluster) -> None:
+    job_id = cluster.submit("setsid sleep 300 & echo $! > child; echo $$ > pid; wait")
+    wait_until(lambda: (cluster.work / "pid").exists() and (cluster.work / "pid").read_text())
+    claim = Spool(str(cluster.spool)).read_claim(StepKey(job_id, 0, -5))
+    assert claim is not None
+
+    os.kill(claim.pid, signal.SIGKILL)
+
+    result = cluster.result(job_id)
+    assert (result.reason, result.reason_text) == ("JobLaunchFailure", "the step daemon died")
+    for name in ("pid", "child"):
+        pid = int(cluster.read(name))
+        wait_until(lambda pid=pid: not Path(f"/proc/{pid}").exists())  # type: ignore[misc]
+
+
+def test_a_launch_that_nobody_claimed_is_started_after_the_restart(cluster: Cluster) -> None:
+    """The agent stops between writing the launch and asking for the step daemon."""
+    job_id = cluster.submit("touch begun; while ! test -e go; do sleep 0.05; done")
+    wait_until((cluster.work / "begun").exists)
+    cluster.kill_agent()
+    folder = cluster.spool / "jobs" / f"{job_id}.0"
+    copy = cluster.spool / "jobs" / "9.0"
+    (copy / "steps" / "batch").mkdir(parents=True)
+    (copy / "user").mkdir()
+    script = copy / "user" / "slurm_script"
+    script.write_text("#!/bin/sh\necho late\n")
+    script.chmod(0o755)
+    _write_copy(cluster, copy, job_id)
+    (cluster.work / "go").touch()
+
+    cluster.start_agent()
+
+    cluster.result(9)
+    assert cluster.read("late.txt") == "late\n"
+    wait_until(lambda: not folder.exists())
+
+
+def _write_copy(cluster: Cluster, copy: Path, job_id: int) -> None:
+    spool = Spool(str(cluster.spool))
+    launch = spool.read_launch(StepKey(job_id, 0, -5))
+    assert launch is not None
+    spec = msgspec.structs.replace(launch.job.spec, std_out="late.txt")
+    job = msgspec.structs.replace(launch.job, id=9, spec=spec)
+    script = str(copy / "user" / "slurm_script")
+    spool.write_launch(StepKey(9, 0, -5), msgspec.structs.replace(launch, job=job, script_path=script))
+
+
+def test_what_the_controller_does_not_want_is_ended(cluster: Cluster) -> None:
+    job_id = cluster.submit("touch begun; sleep 300")
+    wait_until((cluster.work / "begun").exists)
+    cluster.controller.hang_up()
+    cluster.controller.stale = (("n1", job_id, 0),)
+
+    cluster.controller.listen()
+
+    assert cluster.result(job_id).is_node_clean
+
+
+def test_the_fork_server_is_replaced(cluster: Cluster) -> None:
+    assert cluster.agent is not None
+    children = Path(f"/proc/{cluster.agent.pid}/task/{cluster.agent.pid}/children")
+    servers = [int(pid) for pid in children.read_text().split()] if children.exists() else _children(cluster.agent.pid)
+    assert len(servers) == 1
+
+    os.kill(servers[0], signal.SIGKILL)
+
+    assert cluster.run("echo still").exit_code == 0
+
+
+def _children(parent: int) -> list[int]:
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except FileNotFoundError:
+            continue
+        if int(fields[1]) == parent:
+            found.append(int(stat.parent.name))
+    return found
