@@ -19,7 +19,7 @@ from sluice.model.request import JobSpec
 
 from . import explain
 from .backfill import Slot, find_slot, release, reserve
-from .limits import find_license_blocker, find_partition_blocker
+from .limits import find_license_blocker, find_orphan_blocker, find_partition_blocker
 from .needs import ShapeKey, compute_needs, compute_shape_key
 from .plan import Plan, PlannedStart, StartJob
 from .queue import Entry, rank_queue
@@ -33,15 +33,19 @@ DEFAULT_POLICY = Policy()
 Blockers = tuple[Blocker, ...]
 
 
-def decide(snapshot: Snapshot, policy: Policy = DEFAULT_POLICY) -> Plan:
-    """Return what to start now, what to expect, and why every other eligible job waits."""
-    return _Pass(snapshot, policy).run()
+def decide(snapshot: Snapshot, policy: Policy = DEFAULT_POLICY, focus_id: int = 0) -> Plan:
+    """Return what to start now, what to expect, and why every other eligible job waits.
+
+    focus_id: a job that is considered and planned whatever the bounds and the window are.
+    """
+    return _Pass(snapshot, policy, focus_id).run()
 
 
 class _Pass:
     """The state of one pass; thrown away afterwards."""
 
-    def __init__(self, snapshot: Snapshot, policy: Policy) -> None:
+    def __init__(self, snapshot: Snapshot, policy: Policy, focus_id: int) -> None:
+        self.focus_id = focus_id
         self.snapshot = snapshot
         self.policy = policy
         self.working = WorkingCopy(snapshot, policy)
@@ -65,14 +69,15 @@ class _Pass:
         self.is_user_sensitive = is_user_sensitive(self.working, snapshot.pending, snapshot.partitions)
 
     def run(self) -> Plan:
-        entries = rank_queue(self.snapshot, self.policy)
+        entries, orphans = rank_queue(self.snapshot, self.policy)
+        for job in orphans:
+            self.blockers[job.id] = (find_orphan_blocker(job),)
         for place_number, entry in enumerate(entries):
             if len(self.starts) >= self.policy.starts_max:
                 self._leave_for_next_pass(entries[place_number:])
                 break
             if entry.job.id not in self.started_ids:
                 self._consider(entry)
-        self._name_orphans()
         return Plan(
             self.snapshot.version,
             tuple(self.starts),
@@ -93,7 +98,7 @@ class _Pass:
             if blockers is None:
                 self.blockers.pop(job.id, None)
                 return
-        elif shape.may_plan:
+        elif shape.may_plan or (job.id == self.focus_id and shape.is_waiting):
             self._plan(job, shape)
         before = self.blockers.get(job.id)
         self.blockers[job.id] = blockers if before is None else before + blockers
@@ -197,6 +202,7 @@ class _Pass:
             self.heads[name] = job.id
         resources = (self._resources_blocker(shape),) if is_head or is_near else ()
         if self.policy.is_backfilling:
+            shape.is_waiting = True
             shape.may_plan = is_near
             self._plan(job, shape)
         shape.blockers = (self._priority_blocker(shape), *resources)
@@ -211,20 +217,21 @@ class _Pass:
     def _plan(self, job: Job, shape: Shape) -> None:
         """Give the job a planned start, unless the bounds are reached or nothing is free within the window."""
         policy = self.policy
+        is_focus = job.id == self.focus_id
         if self.looked_ahead >= policy.backfill_jobs_max:
             shape.may_plan = False
-            return
         self.looked_ahead += 1
-        if not shape.may_plan or job.id in self.planned:
+        if job.id in self.planned or not (shape.may_plan or is_focus):
             return
         timeline = self._timeline()
-        slot = find_slot(shape, self.working, timeline, policy.backfill_window_s)
+        slot = find_slot(shape, self.working, timeline, float("inf") if is_focus else policy.backfill_window_s)
         if slot is None:
             shape.may_plan = False
             return
         reserve(slot, shape, timeline)
         names = tuple(self.working.names[part.position] for part in slot.parts)
-        self.planned[job.id] = PlannedStart(slot.at, names, shape.partition.name)
+        cpu_count = sum(part.take.cpus for part in slot.parts)
+        self.planned[job.id] = PlannedStart(slot.at, names, shape.partition.name, cpu_count)
         if len(job.spec.partitions) > 1:
             self.slots[job.id] = (slot, shape)
         shape.planned_at = slot.at
@@ -259,16 +266,12 @@ class _Pass:
         self.has_more = True
         blockers = (self._next_pass_blocker(),)
         for entry in entries:
-            if entry.job.id not in self.started_ids:
+            if entry.job.id in self.started_ids:
+                continue
+            if entry.job.id == self.focus_id:
+                self._consider(entry)
+            else:
                 self.blockers.setdefault(entry.job.id, blockers)
-
-    def _name_orphans(self) -> None:
-        """Give jobs without any known partition their reason too."""
-        for job in self.snapshot.pending:
-            names = job.spec.partitions or (job.partition,)
-            if not any(name in self.snapshot.partitions for name in names):
-                text = f"partition {','.join(names)} does not exist"
-                self.blockers[job.id] = (Blocker(reason=Reason.PARTITION_INACTIVE, text=text),)
 
 
 def _tasks(job: Job) -> Iterator[int | None]:

@@ -41,7 +41,7 @@ def held_blockers(
         found.append(Blocker(reason=Reason.JOB_HELD_USER, text=job.reason_text or "held by its user"))
     if job.dependency.terms:
         found.append(_dependency_blocker(job, is_never_satisfied))
-    begin_at = job.spec.begin_at
+    begin_at = job.begin_at
     if begin_at is not None and begin_at > now_at:
         found.append(Blocker(reason=Reason.BEGIN_TIME, text=f"begins {format_at(begin_at, now_at, utc_offset_s)}"))
     return tuple(found)

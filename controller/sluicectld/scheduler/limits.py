@@ -7,6 +7,7 @@ may change while the job waits.  Source: Slurm 22.05, observed after a schedulin
 from collections.abc import Mapping
 
 from sluice import duration
+from sluice.model.job import Job
 from sluice.model.partition import Partition
 from sluice.model.reason import Blocker, Reason
 
@@ -28,6 +29,12 @@ def find_partition_blocker(needs: Needs, limit_s: int | None, partition: Partiti
             f"{duration.format_long(partition.max_limit_s)} (MaxTime)",
         )
     return _find_node_count_blocker(needs, partition)
+
+
+def find_orphan_blocker(job: Job) -> Blocker:
+    """Return that none of the job's partitions exists."""
+    text = f"partition {','.join(job.spec.partitions or (job.partition,))} does not exist"
+    return Blocker(reason=Reason.PARTITION_INACTIVE, text=text)
 
 
 def find_license_blocker(needs: Needs, licenses_free: Mapping[str, int]) -> Blocker | None:

@@ -24,6 +24,7 @@ class PlannedStart(msgspec.Struct, frozen=True):
     at: float
     nodes: tuple[str, ...] = ()
     partition: str = ""
+    cpu_count: int = 0
 
 
 class Plan(msgspec.Struct, frozen=True):

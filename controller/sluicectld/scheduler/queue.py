@@ -5,8 +5,7 @@ A job that asks for several partitions stands in the queue once for each.  Wheth
 
 import operator
 from collections.abc import Sequence
-
-import msgspec
+from typing import NamedTuple
 
 from sluice.model.job import Job
 from sluice.model.partition import Partition
@@ -18,21 +17,28 @@ _ID = operator.attrgetter("id")
 _PRIORITY = operator.attrgetter("priority")
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(NamedTuple):
     """A job in one of its partitions."""
 
     job: Job
     partition: Partition
 
 
-def rank_queue(snapshot: Snapshot, policy: Policy) -> list[Entry]:
-    """Return every job in each of its known partitions, first to be considered first."""
-    jobs = rank_jobs(snapshot, policy)
+def rank_queue(snapshot: Snapshot, policy: Policy) -> tuple[list[Entry], list[Job]]:
+    """Return every job in each of its partitions, first to be considered first, and the jobs without a partition."""
     partitions = snapshot.partitions
-    entries = [Entry(job, partitions[name]) for job in jobs for name in partition_names(job) if name in partitions]
+    entries = []
+    orphans = []
+    for job in rank_jobs(snapshot, policy):
+        names = job.spec.partitions or (job.partition,)
+        known = [Entry(job, partitions[name]) for name in names if name in partitions]
+        if known:
+            entries += known
+        else:
+            orphans.append(job)
     if len({partition.priority_tier for partition in partitions.values()}) > 1:
         entries.sort(key=lambda entry: -entry.partition.priority_tier)
-    return entries
+    return entries, orphans
 
 
 def rank_jobs(snapshot: Snapshot, policy: Policy) -> Sequence[Job]:
@@ -47,11 +53,6 @@ def rank_jobs(snapshot: Snapshot, policy: Policy) -> Sequence[Job]:
     return jobs
 
 
-def partition_names(job: Job) -> tuple[str, ...]:
-    """Return the partitions that the job asks for, in its order."""
-    return job.spec.partitions or (job.partition,)
-
-
 def _priority_now(job: Job, snapshot: Snapshot, policy: Policy, total_nodes: int) -> int:
-    partition = snapshot.partitions.get(partition_names(job)[0])
+    partition = snapshot.partitions.get(job.spec.partitions[0] if job.spec.partitions else job.partition)
     return job.priority if partition is None else compute_priority(job, partition, snapshot.now_at, policy, total_nodes)

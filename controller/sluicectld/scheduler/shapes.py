@@ -44,6 +44,8 @@ class Shape:
         self.useful_now: list[int] | None = None
         #: Why no job of this shape can start in this pass, for all but the first; None while it may.
         self.blockers: tuple[Blocker, ...] | None = None
+        #: Only free resources are missing: its jobs can be planned.
+        self.is_waiting = False
         #: May further jobs of this shape get a planned start?
         self.may_plan = False
         self.planned_count = 0

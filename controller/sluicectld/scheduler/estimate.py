@@ -1,0 +1,50 @@
+"""When and where a job would start (--test-only): a pass over the snapshot with the job in it.
+
+The job is planned whatever the pass's bounds and window are.  Partitions that start nothing now are taken as up, since
+the question is about resources.
+"""
+
+from msgspec.structs import replace
+
+from sluice import hostlist
+from sluice.errors import Infeasible
+from sluice.model.job import Job
+from sluice.model.partition import Partition
+from sluice.wire.messages import TestedJob
+
+from .decide import decide
+from .explain import held_blockers
+from .snapshot import Policy, Snapshot
+
+
+def estimate(snapshot: Snapshot, policy: Policy, job: Job) -> TestedJob:
+    """Return when and where *job* would start if it were submitted now.
+
+    Raises Infeasible, with the blockers' words, when the timeline never holds it.
+    """
+    partitions = {name: _as_up(partition) for name, partition in snapshot.partitions.items()}
+    asked = replace(snapshot, partitions=partitions, pending=(*snapshot.pending, job))
+    plan = decide(asked, replace(policy, is_backfilling=True, starts_max=policy.starts_max + 1), focus_id=job.id)
+    begin_at = job.begin_at or snapshot.now_at
+    start = next((start for start in plan.starts if start.job_id == job.id), None)
+    if start is not None:
+        return TestedJob(
+            start_at=max(snapshot.now_at, begin_at),
+            cpu_count=start.allocation.cpu_count,
+            nodes=hostlist.fold(start.allocation.nodes),
+            partition=start.partition,
+        )
+    planned = plan.planned.get(job.id)
+    if planned is None:
+        blockers = plan.blockers.get(job.id) or held_blockers(job, snapshot.now_at)
+        raise Infeasible("; ".join(blocker.text for blocker in blockers) or "no start is in sight")
+    return TestedJob(
+        start_at=max(planned.at, begin_at),
+        cpu_count=planned.cpu_count,
+        nodes=hostlist.fold(planned.nodes),
+        partition=planned.partition,
+    )
+
+
+def _as_up(partition: Partition) -> Partition:
+    return partition if partition.state == "UP" else replace(partition, state="UP")
