@@ -55,7 +55,7 @@ if TYPE_CHECKING:
         controller_socket: str
         #: (host, address), the primary first.
         controllers: list[tuple[str, str]]
-        port: int
+        controller_port: int
         agent_socket: str
         key_file: str
 
@@ -258,7 +258,7 @@ def connect(endpoints: Endpoints, deadline_s: float = CONNECT_DEADLINE_S) -> Lig
             failures.append(str(error))
     for host, address in endpoints.controllers:
         try:
-            own = _connect_tcp(address, endpoints.port, _left(ends_at, host, deadline_s))
+            own = _connect_tcp(address, endpoints.controller_port, _left(ends_at, host, deadline_s))
         except Unreachable as error:
             failures.append(f"{host}: {error}")
             continue

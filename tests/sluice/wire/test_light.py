@@ -31,7 +31,7 @@ from sluice.wire.framing import ERROR, PART, REPLY, REQUEST, pack_length
 class Endpoints:
     controller_socket: str = ""
     controllers: list[tuple[str, str]] = dataclasses.field(default_factory=list)
-    port: int = 0
+    controller_port: int = 0
     agent_socket: str = ""
     key_file: str = ""
 
@@ -164,7 +164,7 @@ def test_the_way_by_tcp_with_the_readable_key(thread_server: Any, folder: Path) 
     endpoints = Endpoints(
         controller_socket=str(folder / "absent"),
         controllers=[("backup", "127.0.0.1")],
-        port=thread_server.port,
+        controller_port=thread_server.port,
         key_file=str(folder / "cluster.key"),
     )
     with light.connect(endpoints) as connection:
@@ -180,7 +180,7 @@ def test_the_way_by_tcp_with_a_credential_from_the_agent(thread_server: Any, key
         return mint(key, claims, time.time(), 300.0, new_nonce())
 
     thread_server.handler.credential_for = credential_for
-    endpoints = Endpoints(controllers=[("ctl", "127.0.0.1")], port=thread_server.port, agent_socket=thread_server.path)
+    endpoints = Endpoints(controllers=[("ctl", "127.0.0.1")], controller_port=thread_server.port, agent_socket=thread_server.path)
 
     with light.connect(endpoints) as connection:
         assert connection.call("Whoami", None)["user"] == "minted"
@@ -189,7 +189,7 @@ def test_the_way_by_tcp_with_a_credential_from_the_agent(thread_server: Any, key
 def test_the_second_controller_is_asked_when_the_first_is_away(thread_server: Any, folder: Path) -> None:
     endpoints = Endpoints(
         controllers=[("ctl1", "127.0.0.2"), ("ctl2", "127.0.0.1")],
-        port=thread_server.port,
+        controller_port=thread_server.port,
         key_file=str(folder / "cluster.key"),
     )
 
@@ -199,7 +199,7 @@ def test_the_second_controller_is_asked_when_the_first_is_away(thread_server: An
 
 def test_without_any_credential_it_says_what_was_tried(thread_server: Any, folder: Path) -> None:
     endpoints = Endpoints(
-        controllers=[("ctl", "127.0.0.1")], port=thread_server.port, agent_socket=str(folder / "absent")
+        controllers=[("ctl", "127.0.0.1")], controller_port=thread_server.port, agent_socket=str(folder / "absent")
     )
 
     with pytest.raises(AuthenticationFailed, match=r"no credential for TCP: local agent: .*absent: No such file"):
@@ -215,7 +215,7 @@ def test_a_refused_credential_is_told(thread_server: Any) -> None:
 
 
 def test_nobody_there_lists_every_way_that_was_tried(folder: Path) -> None:
-    endpoints = Endpoints(controller_socket=str(folder / "absent"), controllers=[("ctl", "127.0.0.1")], port=1)
+    endpoints = Endpoints(controller_socket=str(folder / "absent"), controllers=[("ctl", "127.0.0.1")], controller_port=1)
 
     with pytest.raises(Unreachable, match=r"no controller answers: .*absent: No such file.*; ctl: .*refused"):
         light.connect(endpoints)
