@@ -186,19 +186,23 @@ def _open_postgresql(url: URL, is_read_only: bool) -> Engine:
 
     @event.listens_for(engine, "connect")
     def set_session(connection: Any, _: object) -> None:
-        connection.execute(_READER_SESSION if is_read_only else _WRITER_SESSION)
+        for statement in _READER_SESSION if is_read_only else _WRITER_SESSION:
+            connection.execute(statement)
+        connection.execute(f"SET lock_timeout = {int(BUSY_TIMEOUT_S * 1000)}")
         connection.commit()
 
     return engine
 
 
-#: A site may ask for more than "on" (its standbys too), never for less.
 _WRITER_SESSION = (
+    # A site may ask for more than "on" (its standbys too), never for less.
     "SELECT set_config('synchronous_commit', 'on', false)"
-    " WHERE current_setting('synchronous_commit') IN ('off', 'local')"
+    " WHERE current_setting('synchronous_commit') IN ('off', 'local')",
 )
-#: All statements of one transaction see the same state, as in SQLite.
-_READER_SESSION = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+_READER_SESSION = (
+    # All statements of one transaction see the same state, as in SQLite.
+    "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+)
 
 
 def _postgresql_arguments(url: URL) -> dict[str, object]:

@@ -32,8 +32,7 @@ def conditions(query: QueryAccounting, table: Table) -> Condition:
     wanted, column = query.filter, table.c
     tests: list[Condition] = [true()]
     if wanted.users or query.uids:
-        uids = [*query.uids, *(int(user) for user in wanted.users if user.isdecimal() and len(user) <= _UID_DIGITS_MAX)]
-        tests.append(or_(column.user_name.in_(wanted.users), column.uid.in_(uids)))
+        tests.append(_is_of_users(table, wanted.users, query.uids))
     for values, of in (
         (wanted.names, column.name),
         (wanted.partitions, column.partition),
@@ -96,6 +95,14 @@ def _names(spec: JobIdSpec, job: Job) -> bool:
 
 def _license_names(job: Job) -> set[str]:
     return {part.partition(":")[0].strip() for part in job.spec.licenses.replace("|", ",").split(",")}
+
+
+def _is_of_users(table: Table, users: Sequence[str], uids: Sequence[int]) -> Condition:
+    """By name or by number; a name may be a number too."""
+    numbers = [*uids, *(int(user) for user in users if user.isdecimal() and len(user) <= _UID_DIGITS_MAX)]
+    # No empty list: SQLite would not use the index of the other one.
+    tests = [of.in_(values) for of, values in ((table.c.user_name, users), (table.c.uid, numbers)) if values]
+    return or_(*tests)
 
 
 def _existed(table: Table, start_at: float | None, end_at: float | None) -> Condition:

@@ -51,7 +51,7 @@ def _create_journal() -> None:
 
 def _create_jobs() -> None:
     op.create_table("job", _key("job_id"), _number("attempt"), *_life_columns())
-    op.create_index("ix_job_user_name", "job", ["user_name"])
+    op.create_index("ix_job_user_name", "job", ["user_name", "ended_at"])
     op.create_index("ix_job_name", "job", ["name"])
     op.create_index("ix_job_ended_at", "job", ["ended_at"])
     is_of_array = sa.column("array_job_id", sa.Integer) != sa.text("0")
