@@ -8,8 +8,8 @@ Invariant: a planned start never moves later because of a job below it.
 Source: Mu'alem & Feitelson 2001, section 2 (conservative variant).
 """
 
-import bisect
 import heapq
+import operator
 
 import msgspec
 
@@ -50,6 +50,7 @@ def release(slot: Slot, shape: Shape, timeline: Timeline) -> None:
 def _find_on_one_node(shape: Shape, working: WorkingCopy, timeline: Timeline, latest_at: float) -> Slot | None:
     """Keep the earliest start of every node in a heap; a node is looked at again only when its steps have changed."""
     if shape.starts_by_node is None:
+        timeline.looks += len(shape.candidates)
         shape.starts_by_node = [
             (_earliest_on(shape, working, timeline, position), order, position, timeline.changes.get(position, 0))
             for order, position in enumerate(shape.candidates)
@@ -63,6 +64,7 @@ def _find_on_one_node(shape: Shape, working: WorkingCopy, timeline: Timeline, la
         if changes == timeline.changes.get(position, 0):
             level = timeline.floor(position, at, at + shape.duration_s)
             return Slot(at, [Part(position, shape.needs.tasks, shape.take(level, shape.needs.tasks))])
+        timeline.looks += 1
         at = _earliest_on(shape, working, timeline, position)
         heapq.heapreplace(heap, (at, order, position, timeline.changes.get(position, 0)))
     return None
@@ -94,11 +96,14 @@ def _find_on_many_nodes(shape: Shape, working: WorkingCopy, timeline: Timeline, 
     The sums are never too low (a node's offer is lowered late at a planned job's start), so no moment is missed; the
     search itself looks at each node exactly.
     """
-    changes = sorted(
-        (at, position, offer)
+    from_at = max(timeline.now_at, shape.planned_at)
+    changes = [
+        (at if at > from_at else from_at, position, offer)
         for position in shape.candidates
         for at, offer in _offers_over_time(shape, working, timeline, position)
-    )
+    ]
+    # Only by time: what happens to one node up to from_at stays in its order, and the last of it counts.
+    changes.sort(key=operator.itemgetter(0))
     offer_by_position: dict[int, int] = {}
     total = nodes = 0
     for index, (at, position, offer) in enumerate(changes):
@@ -118,19 +123,22 @@ def _find_on_many_nodes(shape: Shape, working: WorkingCopy, timeline: Timeline, 
 
 def _offers_over_time(shape: Shape, working: WorkingCopy, timeline: Timeline, position: int) -> list[tuple[float, int]]:
     """Return (moment, tasks that the node holds from it on for the whole limit) where that changes."""
+    known = shape.offers_by_node.get(position)
+    changes = timeline.changes.get(position, 0)
+    if known is None or known[0] != changes:
+        timeline.looks += 1
+        known = shape.offers_by_node[position] = (changes, _compute_offers(shape, working, timeline, position))
+    return known[1]
+
+
+def _compute_offers(shape: Shape, working: WorkingCopy, timeline: Timeline, position: int) -> list[tuple[float, int]]:
     times, levels = timeline.steps(position)
-    from_at = max(timeline.now_at, shape.planned_at)
-    first = bisect.bisect_right(times, from_at) - 1
-    if position not in timeline.planned_positions:
-        moments = [from_at, *times[first + 1 :]]
-        found = [_offer(shape, working, position, level) for level in levels[first:]]
-    else:
-        duration_s = shape.duration_s
-        moments = sorted(
-            {from_at, *times[first + 1 :], *(at - duration_s for at in times if at - duration_s > from_at)}
-        )
-        floors = [timeline.floor(position, at, at + duration_s) for at in moments]
-        found = [_offer(shape, working, position, level) for level in floors]
+    moments = times
+    if position in timeline.planned_positions:
+        ends = {at - shape.duration_s for at in times}
+        moments = sorted({*times, *(at for at in ends if at > timeline.now_at)})
+        levels = [timeline.floor(position, at, at + shape.duration_s) for at in moments]
+    found = [_offer(shape, working, position, level) for level in levels]
     result = []
     last = 0
     for at, offer in zip(moments, found, strict=True):

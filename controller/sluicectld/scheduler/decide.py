@@ -38,10 +38,10 @@ def decide(snapshot: Snapshot, policy: Policy = DEFAULT_POLICY, focus_id: int = 
 
     focus_id: a job that is considered and planned whatever the bounds and the window are.
     """
-    return _Pass(snapshot, policy, focus_id).run()
+    return Pass(snapshot, policy, focus_id).run()
 
 
-class _Pass:
+class Pass:
     """The state of one pass; thrown away afterwards."""
 
     def __init__(self, snapshot: Snapshot, policy: Policy, focus_id: int) -> None:
@@ -72,12 +72,12 @@ class _Pass:
         entries, orphans = rank_queue(self.snapshot, self.policy)
         for job in orphans:
             self.blockers[job.id] = (find_orphan_blocker(job),)
-        for place_number, entry in enumerate(entries):
+        for place_number, (job, partition) in enumerate(entries):
             if len(self.starts) >= self.policy.starts_max:
                 self._leave_for_next_pass(entries[place_number:])
                 break
-            if entry.job.id not in self.started_ids:
-                self._consider(entry)
+            if job.id not in self.started_ids:
+                self._consider(job, partition)
         return Plan(
             self.snapshot.version,
             tuple(self.starts),
@@ -88,10 +88,9 @@ class _Pass:
             len(self.shapes),
         )
 
-    def _consider(self, entry: Entry) -> None:
-        job = entry.job
+    def _consider(self, job: Job, partition: Partition) -> None:
         self.tested += 1
-        shape = self._shape_of(job, entry.partition)
+        shape = self._shape_of(job, partition)
         blockers = shape.blockers
         if blockers is None:
             blockers = self._try_start(job, shape)
@@ -100,8 +99,9 @@ class _Pass:
                 return
         elif shape.may_plan or (job.id == self.focus_id and shape.is_waiting):
             self._plan(job, shape)
-        before = self.blockers.get(job.id)
-        self.blockers[job.id] = blockers if before is None else before + blockers
+        if len(job.spec.partitions) > 1:
+            blockers = self.blockers.get(job.id, ()) + blockers
+        self.blockers[job.id] = blockers
 
     def _shape_of(self, job: Job, partition: Partition) -> Shape:
         uid = job.spec.uid if self.is_user_sensitive else None
@@ -218,7 +218,7 @@ class _Pass:
         """Give the job a planned start, unless the bounds are reached or nothing is free within the window."""
         policy = self.policy
         is_focus = job.id == self.focus_id
-        if self.looked_ahead >= policy.backfill_jobs_max:
+        if self.looked_ahead >= policy.backfill_jobs_max or self._node_looks() >= policy.backfill_node_looks_max:
             shape.may_plan = False
         self.looked_ahead += 1
         if job.id in self.planned or not (shape.may_plan or is_focus):
@@ -237,6 +237,9 @@ class _Pass:
         shape.planned_at = slot.at
         shape.planned_count += 1
         shape.may_plan = shape.planned_count < policy.planned_per_shape_max
+
+    def _node_looks(self) -> int:
+        return 0 if self.timeline is None else self.timeline.looks
 
     def _timeline(self) -> Timeline:
         if self.timeline is None:
@@ -265,13 +268,13 @@ class _Pass:
     def _leave_for_next_pass(self, entries: list[Entry]) -> None:
         self.has_more = True
         blockers = (self._next_pass_blocker(),)
-        for entry in entries:
-            if entry.job.id in self.started_ids:
+        for job, partition in entries:
+            if job.id in self.started_ids:
                 continue
-            if entry.job.id == self.focus_id:
-                self._consider(entry)
+            if job.id == self.focus_id:
+                self._consider(job, partition)
             else:
-                self.blockers.setdefault(entry.job.id, blockers)
+                self.blockers.setdefault(job.id, blockers)
 
 
 def _tasks(job: Job) -> Iterator[int | None]:

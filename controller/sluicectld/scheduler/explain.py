@@ -6,7 +6,6 @@ with the policy's offset from UTC, so that the same state gives the same text.
 Source of the words: CONTRACT section 14.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -58,12 +57,8 @@ def format_at(at: float, now_at: float, utc_offset_s: int) -> str:
 def compute_funnel(shape: Shape, working: WorkingCopy) -> str:
     """Return how many nodes are left after each demand: "4 nodes in partition batch -> 3 with 8 free CPUs; needs 4"."""
     needs, name = shape.needs, shape.partition.name
-    members = Counter(
-        (level, free.node.is_usable)
-        for level, free in zip(working.levels, working.nodes, strict=True)
-        if name in level.kind.partitions
-    )
-    total = members.total()
+    members = {each: count for each, count in working.count_levels().items() if name in each[0].kind.partitions}
+    total = sum(members.values())
     usable = sum(count for (_, is_usable), count in members.items() if is_usable)
     suiting = {level: count for (level, is_usable), count in members.items() if is_usable and shape.suits(level.kind)}
     free = sum(count for level, count in suiting.items() if shape.offer(level))

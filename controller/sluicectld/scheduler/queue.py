@@ -5,7 +5,6 @@ A job that asks for several partitions stands in the queue once for each.  Wheth
 
 import operator
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from sluice.model.job import Job
 from sluice.model.partition import Partition
@@ -15,29 +14,25 @@ from .snapshot import Policy, Snapshot
 
 _ID = operator.attrgetter("id")
 _PRIORITY = operator.attrgetter("priority")
-
-
-class Entry(NamedTuple):
-    """A job in one of its partitions."""
-
-    job: Job
-    partition: Partition
+#: A job in one of its partitions.
+Entry = tuple[Job, Partition]
 
 
 def rank_queue(snapshot: Snapshot, policy: Policy) -> tuple[list[Entry], list[Job]]:
     """Return every job in each of its partitions, first to be considered first, and the jobs without a partition."""
     partitions = snapshot.partitions
-    entries = []
-    orphans = []
+    entries: list[Entry] = []
+    orphans: list[Job] = []
     for job in rank_jobs(snapshot, policy):
-        names = job.spec.partitions or (job.partition,)
-        known = [Entry(job, partitions[name]) for name in names if name in partitions]
-        if known:
-            entries += known
-        else:
+        count = len(entries)
+        for name in job.spec.partitions or (job.partition,):
+            partition = partitions.get(name)
+            if partition is not None:
+                entries.append((job, partition))
+        if len(entries) == count:
             orphans.append(job)
     if len({partition.priority_tier for partition in partitions.values()}) > 1:
-        entries.sort(key=lambda entry: -entry.partition.priority_tier)
+        entries.sort(key=lambda entry: -entry[1].priority_tier)
     return entries, orphans
 
 

@@ -34,6 +34,10 @@ def find_now(shape: Shape, working: WorkingCopy, timeline: Timeline | None) -> l
     """Return where a job of the shape starts now without delaying any planned start, or None."""
     level_of = _level_now(shape, working, timeline)
     offer_of = offers(shape, working, level_of)
+    if not shape.is_screened:
+        shape.is_screened = True
+        if not any(map(shape.offer, set(working.levels))):
+            return None
     if is_first_fit(shape):
         candidates = shape.candidates
         while shape.cursor < len(candidates):

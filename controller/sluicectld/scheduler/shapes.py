@@ -40,6 +40,8 @@ class Shape:
         self._suits: dict[Kind, bool] = {}
         #: Candidates before this one hold no whole job of this shape any more.
         self.cursor = 0
+        #: It was made sure that some node has something for it.
+        self.is_screened = False
         #: Nodes that hold a part of a job now; None until that was asked.
         self.useful_now: list[int] | None = None
         #: Why no job of this shape can start in this pass, for all but the first; None while it may.
@@ -51,6 +53,10 @@ class Shape:
         self.planned_count = 0
         #: No job of this shape can start before this: the last planned start.
         self.planned_at = 0.0
+        #: (changes seen, offers over time) per node.
+        self.offers_by_node: dict[int, tuple[int, list[tuple[float, int]]]] = {}
+        #: (changes seen, offers over time) per node.
+        self.offers_by_node: dict[int, tuple[int, list[tuple[float, int]]]] = {}
         #: (start, place in the order, position, changes seen) per node, a heap; None until it was asked.
         self.starts_by_node: list[tuple[float, int, int, int]] | None = None
 
@@ -62,21 +68,18 @@ class Shape:
     def candidates(self) -> list[int]:
         """Positions of the usable nodes that could hold a part of it, in placement order."""
         if self._candidates is None:
-            nodes = self._working.nodes
-            self._candidates = [each for each in self.configured_candidates() if nodes[each].node.is_usable]
+            is_usable = self._working.is_usable
+            self._candidates = [each for each in self.configured_candidates() if is_usable[each]]
         return self._candidates
 
     def configured_candidates(self) -> list[int]:
         """Return the candidates as if every node were usable."""
         working = self._working
         excluded = working.positions_of(self.needs.excluded_nodes)
-        found = [
-            position
-            for position, level in enumerate(working.levels)
-            if self.suits(level.kind) and position not in excluded
-        ]
-        found.sort(key=lambda position: working.nodes[position].node.weight)
-        return found
+        levels = working.levels
+        suiting = {level for level in set(levels) if self.suits(level.kind)}
+        found = [each for each in working.placement_order if levels[each] in suiting]
+        return [each for each in found if each not in excluded] if excluded else found
 
     def sort_by_load(self) -> None:
         """Put the least loaded nodes first."""

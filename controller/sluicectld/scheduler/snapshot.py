@@ -71,6 +71,8 @@ class Policy(msgspec.Struct, frozen=True):
     is_backfilling: bool = True
     #: Pending jobs for which a pass looks into the future at most (bf_max_job_test).
     backfill_jobs_max: int = 500
+    #: Nodes looked at over time in one pass at most, all planned jobs together: bounds the time of a pass.
+    backfill_node_looks_max: int = 50_000
     backfill_window_s: float = 86400.0
     backfill_resolution_s: float = 60.0
     #: Starts in one pass at most.

@@ -31,6 +31,8 @@ class Timeline:
         self._levels: dict[int, list[Level]] = {}
         #: Positions where a planned job takes something away later on.
         self.planned_positions: set[int] = set()
+        #: How often a node was looked at over time.
+        self.looks = 0
         #: Counts the changes of each position's steps.
         self.changes: dict[int, int] = {}
 

@@ -6,6 +6,7 @@ is timeline.py's.
 Invariant: a node's level counts what its masks have, in whole units.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 
 from sluice import cpuset
@@ -23,6 +24,11 @@ class WorkingCopy:
         self.nodes = snapshot.nodes
         self.names = [free.node.name for free in snapshot.nodes]
         self.position_by_name = {name: position for position, name in enumerate(self.names)}
+        self.is_usable = [free.node.is_usable for free in snapshot.nodes]
+        #: All positions, lowest weight first, then in the order of the configuration.
+        self.placement_order = sorted(
+            range(len(snapshot.nodes)), key=lambda position: snapshot.nodes[position].node.weight
+        )
         self.levels = self._read_levels(snapshot)
         self.cpu_masks = [free.free_cpus for free in snapshot.nodes]
         self.gres_masks = [tuple(item.free for item in free.gres) for free in snapshot.nodes]
@@ -32,6 +38,7 @@ class WorkingCopy:
             for position, free in enumerate(snapshot.nodes)
             if free.exclusive_uid is not None
         }
+        self._level_counts: Counter[tuple[Level, bool]] | None = None
         self._picked_cpus: dict[tuple[int, int, int], tuple[int, str]] = {}
 
     def positions_of(self, names: Iterable[str]) -> frozenset[int]:
@@ -45,9 +52,16 @@ class WorkingCopy:
             return True
         return is_user_exclusive and any(other != uid for other in self.uids_by_position.get(position, ()))
 
+    def count_levels(self) -> Counter[tuple[Level, bool]]:
+        """Return how many nodes are at each level, usable ones and others apart."""
+        if self._level_counts is None:
+            self._level_counts = Counter(zip(self.levels, self.is_usable, strict=True))
+        return self._level_counts
+
     def grant(self, position: int, take: Take) -> NodeGrant:
         """Take the resources out and return them with their numbers, lowest first."""
         level = self.levels[position]
+        self._level_counts = None
         mask, cpus = self._pick_cpus(self.cpu_masks[position], take.cpus, level.kind.unit)
         self.cpu_masks[position] ^= mask
         self.levels[position] = self.table.take(level, take)
