@@ -109,6 +109,7 @@ def batch_environment(job: Job, node: str, site: Site, inherited: dict[str, str]
         "ENVIRONMENT": "BATCH",
         "HOSTNAME": node,
         "SLURM_NODEID": str(_node_index(job.nodes, node)),
+        "SLURM_NODE_ALIASES": "(null)",
         "SLURM_PRIO_PROCESS": "0",
     }
     if "TMPDIR" not in inherited:
@@ -187,7 +188,6 @@ def _allocation_variables(job: Job) -> dict[str, str]:
         "SLURM_NODELIST": nodes,
         "SLURM_JOB_NUM_NODES": str(len(allocation.nodes)),
         "SLURM_NNODES": str(len(allocation.nodes)),
-        "SLURM_NODE_ALIASES": "(null)",
         "SLURM_JOB_CPUS_PER_NODE": cpus_per_node.fold([grant.cpu_count for grant in allocation.grants]),
         "SLURM_TASKS_PER_NODE": cpus_per_node.fold(_batch_tasks_per_node(job)),
     }

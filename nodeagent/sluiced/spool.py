@@ -209,9 +209,14 @@ def read_launch(folder: str) -> StepLaunch | None:
     """Return the launch record in a step's folder; None: it is not there or not whole."""
     try:
         with open(os.path.join(folder, "launch"), "rb") as file:
-            return msgspec.msgpack.decode(file.read(), type=StepLaunch)
+            return decode_launch(file.read())
     except (OSError, msgspec.DecodeError):
         return None
+
+
+def decode_launch(data: bytes) -> StepLaunch:
+    """Return a launch record.  Raises msgspec.DecodeError."""
+    return msgspec.msgpack.decode(data, type=StepLaunch)
 
 
 def read_claim(folder: str) -> Claim | None:

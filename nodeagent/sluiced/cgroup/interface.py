@@ -11,8 +11,8 @@ class StepGroup(Protocol):
     def enter(self) -> None:
         """Put the calling process in; for the forked child, before it gives its privilege up."""
 
-    def kill(self) -> None:
-        """Kill all that is in it, also what escapes a walk over the process tree."""
+    def kill(self, pids: set[int]) -> None:
+        """Kill *pids*, which a plain walk did not catch up with, and whatever they start meanwhile."""
 
     def oom_kills(self) -> int:
         """Return how often the kernel killed for want of memory in it."""
@@ -27,7 +27,7 @@ class NoGroup:
     def enter(self) -> None:
         pass
 
-    def kill(self) -> None:
+    def kill(self, pids: set[int]) -> None:
         pass
 
     def oom_kills(self) -> int:

@@ -2,8 +2,9 @@
 
     /sys/fs/cgroup/CONTROLLER/sluice_CLUSTER_NODE/job_ID.ATTEMPT/step_NAME
 
-freezer holds every step, so that killing is complete: frozen, nothing can fork away between two looks.
-memory and cpuset are used where the configuration constrains them.
+memory and cpuset are used where the configuration constrains them.  Entering a group costs some 10 ms (the kernel waits
+for a grace period), so a step that is not constrained enters none; only what forks faster than it is killed is put into
+a frozen group, where it cannot.
 """
 
 from __future__ import annotations
@@ -35,7 +36,6 @@ def make_step_group(launch: StepLaunch) -> V1Group:
         f"step_{step_name(launch.step_id)}",
     )
     group = V1Group(below)
-    group.make("freezer")
     grant = launch.job.allocation.grant_on(launch.node) if launch.job.allocation else None
     if grant is None:
         return group
@@ -72,11 +72,14 @@ class V1Group:
         for folder in self._folders.values():
             _write(folder, "cgroup.procs", "0")
 
-    def kill(self) -> None:
-        folder = self._folders["freezer"]
+    def kill(self, pids: set[int]) -> None:
+        folder = self.make("freezer")
         with contextlib.suppress(OSError):
             _write(folder, "freezer.state", "FROZEN")
         try:
+            for pid in pids:
+                with contextlib.suppress(OSError):
+                    _write(folder, "cgroup.procs", str(pid))
             for pid in _pids(folder):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)

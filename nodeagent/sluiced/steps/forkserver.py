@@ -22,6 +22,7 @@ import sys
 import msgspec
 
 from sluiced.steps.stepd import run_step
+from sluiced.steps.warmup import warm_up
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ def main(arguments: list[str]) -> int:
     # An interrupt at the terminal is the agent's to handle.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     wakeup = _watch_children()
+    warm_up()
     # Objects made so far are never freed: the collector must not touch, and so copy, their pages in each child.
     gc.freeze()
     _serve(requests, lock, wakeup)

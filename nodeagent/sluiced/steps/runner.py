@@ -73,6 +73,7 @@ class StepRunner:
         self.exits: dict[int, tuple[int, int]] = {}
         self._is_empty = False
         self._is_alone = False
+        self._has_killed = False
         self._sample_s = _SAMPLE_FIRST_S
         self._sample_at = 0.0
         self._drain_until: float | None = None
@@ -235,7 +236,11 @@ class StepRunner:
                     os.killpg(pid, number)
 
     def _kill_all(self) -> None:
-        self.group.kill()
+        """Kill everything; from the second time on also what forks faster than a walk over the tree."""
+        if self._has_killed:
+            with contextlib.suppress(OSError):
+                self.group.kill(descendants.descendants(os.getpid()))
+        self._has_killed = True
         descendants.signal_descendants(os.getpid(), signal.SIGKILL)
 
     def _tell(self, reason: str, number: int, sent_at: float, deadline_at: float | None) -> None:
