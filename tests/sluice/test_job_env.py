@@ -146,7 +146,7 @@ def test_nothing_of_an_outer_job_shines_through() -> None:
         "SLURM_ARRAY_TASK_ID": "1",
         "SLURM_NTASKS": "9",
         "HOME": "/root",
-        "TMPDIR": "/scratch",
+        "TMPDIR": "/x",
     }
 
     environment = job_env.batch_environment(_job(1), "n2", _SITE, outer)
