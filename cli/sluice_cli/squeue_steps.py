@@ -1,0 +1,65 @@
+"""squeue -s: the running steps."""
+
+from __future__ import annotations
+
+from sluice.wire import light
+from sluice_cli import client, fields_step, listing, squeue_select, talk
+from sluice_cli.fields_step import StepRow
+from sluice_cli.job_row import Context
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from sluice_cli.listing import Comparison
+    from sluice_cli.render import Layout
+    from sluice_cli.squeue_select import Values
+    from sluice_cli.talk import Voice
+
+
+def list_steps(voice: Voice, values: Values, layout: Layout, comparisons: list[Comparison]) -> int:
+    """Print the steps that *values* select; return the exit status.  Raises Refusal, SluiceError."""
+    try:
+        rows = _fetch_rows(voice, values)
+    except squeue_select.Refusal as refusal:
+        if not refusal.is_empty:
+            raise
+        rows = []
+    if listing.is_structured(values):
+        from sluice_cli import json_out, json_step
+
+        return json_out.put(values, "steps", [json_step.step_object(row) for row in rows])
+    listing.sort_rows(rows, comparisons)
+    if "noheader" not in values:
+        talk.put(layout.header() + "\n")
+    if rows:
+        talk.put("\n".join(layout.lines(rows)) + "\n")
+    return 0
+
+
+def _fetch_rows(voice: Voice, values: Values) -> list[StepRow]:
+    wanted = squeue_select.read_steps(values["steps"]) if values.get("steps") else []
+    selection = squeue_select.read_selection({"states": "all"} | values, voice)
+    selection.filter.pop("states", None)
+    if wanted:
+        # Two ids at least: a single unknown one would be refused instead of listed as nothing.
+        ids = [str(job_id) for job_id, _, _ in wanted]
+        selection.filter["ids"] = ids if len(ids) > 1 else ids * 2
+    where = client.find_endpoints()
+    with light.connect(where) as connection:
+        if values.get("nodelist"):
+            known = connection.call("QueryNodes", {}).get("nodes", [])
+            selection.filter["nodes"] = squeue_select.read_nodes(values["nodelist"], known)
+        reply = connection.call("QuerySteps", {"filter": selection.filter})
+    context = Context(reply.get("now_at", 0.0), where.cluster_name)
+    rows = [StepRow(view, context) for view in reply.get("steps", ())]
+    return [row for row in rows if _is_wanted(row, wanted)] if wanted else rows
+
+
+def _is_wanted(row: StepRow, wanted: list[tuple[int, int | None, str]]) -> bool:
+    step = row.step
+    word = fields_step.step_word(step["step_id"])
+    index = row.view.get("array_task_id")
+    for job_id, task, asked in wanted:
+        is_job = job_id == step["job_id"] if task is None else (job_id, task) == (row.view.get("array_job_id"), index)
+        if is_job and asked == word:
+            return True
+    return False
