@@ -35,26 +35,15 @@ PATIENCE_S = 60.0
 FOREVER_S = 10 * 365 * 86400.0
 
 
-class Where:
-    """A cluster's endpoints as this host sees them."""
-
-    __slots__ = ("agent_socket", "cluster_name", "controller_socket", "controllers", "key_file", "port")
-
-    def __init__(self, endpoints: Endpoints) -> None:
-        self.cluster_name = endpoints.cluster_name
-        self.controller_socket = endpoints.controller_socket
-        self.controllers = list(endpoints.controllers)
-        self.port = endpoints.controller_port
-        self.key_file = endpoints.key_file
-        node = os.environ.get("SLURMD_NODENAME") or os.uname().nodename.partition(".")[0]
-        self.agent_socket = endpoints.agent_socket.replace("%n", node)
-
-
-def find_endpoints() -> Where:
+def find_endpoints() -> Endpoints:
     """Return where the cluster is, from SLUICE_CONF, SLURM_CONF or the default file.  Raises ConfigError."""
     from sluice.config.light import find_config, read_endpoints
 
-    return Where(read_endpoints(find_config()))
+    endpoints = read_endpoints(find_config())
+    if "%n" in endpoints.agent_socket:
+        node = os.environ.get("SLURMD_NODENAME") or os.uname().nodename.partition(".")[0]
+        endpoints.agent_socket = endpoints.agent_socket.replace("%n", node)
+    return endpoints
 
 
 def connect() -> LightConnection:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from sluice_cli.client import Where
+    from sluice.config.light import Endpoints
     from sluice_cli.draft import Draft
     from sluice_cli.talk import Voice
 
@@ -75,7 +75,7 @@ def job_environment(draft: Draft) -> list[bytes]:
     return environment.encode(variables)
 
 
-def check_clusters(draft: Draft, where: Where) -> None:
+def check_clusters(draft: Draft, where: Endpoints) -> None:
     """Raise OptionError for another cluster than this one."""
     for name in draft.own.get("clusters", "").split(","):
         if name and name.lower() not in ("all", where.cluster_name):

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from sluice.config.light import Endpoints
     from sluice_cli.getopt import Found, OptionTable
 
 _SYNOPSIS = "[OPTIONS] script [args...]"
@@ -153,7 +154,7 @@ def estimate(reply: dict[str, Any]) -> str:
     )
 
 
-def _submit(spec: dict[str, Any], source: Source, draft: Draft, where: client.Where, voice: talk.Voice) -> int:
+def _submit(spec: dict[str, Any], source: Source, draft: Draft, where: Endpoints, voice: talk.Voice) -> int:
     body = {
         "token": new_token(),
         "spec": spec,
@@ -167,7 +168,7 @@ def _submit(spec: dict[str, Any], source: Source, draft: Draft, where: client.Wh
     return _wait(reply["job_id"], voice) if draft.own.get("wait") else 0
 
 
-def _tell_id(job_id: int, draft: Draft, where: client.Where, voice: talk.Voice) -> None:
+def _tell_id(job_id: int, draft: Draft, where: Endpoints, voice: talk.Voice) -> None:
     cluster = where.cluster_name if "clusters" in draft.own else ""
     if draft.own.get("parsable"):
         talk.put(f"{job_id};{cluster}\n" if cluster else f"{job_id}\n")

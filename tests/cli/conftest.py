@@ -28,6 +28,9 @@ class FakeController(Handler):
         self.answers: dict[str, Answer] = {}
         #: Requests by name that are answered with the end of the connection, so often.
         self.drops: dict[str, int] = {}
+        #: Requests by name that are never answered; on_silence is told of each.
+        self.silent: set[str] = set()
+        self.on_silence: Callable[[str], None] = lambda name: None
 
     def on_request(self, connection: Connection, envelope: Envelope, responder: Responder) -> None:
         body = msgspec.msgpack.decode(envelope.body)
@@ -35,6 +38,9 @@ class FakeController(Handler):
         if self.drops.get(envelope.name, 0) > 0:
             self.drops[envelope.name] -= 1
             connection.close()
+            return
+        if envelope.name in self.silent:
+            self.on_silence(envelope.name)
             return
         if envelope.name not in self.answers:
             super().on_request(connection, envelope, responder)

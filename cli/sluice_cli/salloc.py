@@ -1,0 +1,111 @@
+"""salloc: get an allocation, run a command in it, give it back.
+
+Source: CONTRACT.md sections 2, 4 and 15.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from sluice.errors import SluiceError
+from sluice_cli import allocation, client, job_request, layers, script, talk
+from sluice_cli.combine import combine
+from sluice_cli.draft import REFUSED_EXIT, Draft, OptionError
+from sluice_cli.getopt import UsageError
+from sluice_cli.options import table_for
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sluice_cli.getopt import Found
+
+_SYNOPSIS = "[OPTIONS] [command [args...]]"
+_FAILED = "Job submit/allocate failed"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run salloc; return its exit status: the command's, or 1 (SLURM_EXIT_ERROR) without an allocation."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    voice = talk.Voice("salloc")
+    try:
+        return _run(words, voice)
+    except UsageError as error:
+        voice.usage_error(error)
+        return talk.USAGE_EXIT
+    except OptionError as refusal:
+        return job_request.tell_refusal(voice, refusal)
+    except SluiceError as error:
+        client.tell_failure(voice, error, _FAILED)
+    except allocation.Revoked as revoked:
+        voice.info(f"Job allocation {revoked.job_id} has been revoked.")
+        voice.info("Job aborted due to signal" if revoked.number else "Job has been cancelled")
+    except allocation.NotAtOnce as late:
+        voice.error(f"Unable to allocate resources: {late.text}")
+        voice.info(f"Job allocation {late.job_id} has been revoked.")
+        return exit_status("SLURM_EXIT_IMMEDIATE")
+    return exit_status("SLURM_EXIT_ERROR")
+
+
+def exit_status(variable: str) -> int:
+    """Return the exit status of a failure, which the user may choose."""
+    value = os.environ.get(variable, "")
+    return int(value) % 256 if value.isdecimal() else REFUSED_EXIT
+
+
+def _run(words: list[str], voice: talk.Voice) -> int:
+    table = table_for("salloc")
+    found, command = table.parse(words)
+    for key, _ in found:
+        if talk.put_standard_answer("salloc", key, table, _SYNOPSIS):
+            return 0
+    layers.set_loudness(voice, found, os.environ, "salloc")
+    if ":" in command[:1]:
+        raise OptionError(script.NO_HETJOB, exit_code=REFUSED_EXIT)
+    draft = _make_draft(found, voice)
+    if answer := job_request.check_gres_help(draft):
+        talk.put(answer)
+        return 0
+    job_request.check_clusters(draft, client.find_endpoints())
+    job_id = allocation.submit(draft, "interactive", words, voice)
+    started = allocation.wait_started(
+        job_id,
+        draft,
+        voice,
+        lambda job: voice.info(f"Pending job allocation {job}\nsalloc: job {job} queued and waiting for resources"),
+        lambda job: voice.info(f"job {job} has been allocated resources"),
+    )
+    return _use(started, draft, command, voice)
+
+
+def _make_draft(found: Found, voice: talk.Voice) -> Draft:
+    draft = Draft("salloc", time.time())
+    layers.apply_layers(draft, (), os.environ, found)
+    combine(draft)
+    for warning in draft.warnings:
+        voice.lines(f"Warning: {warning}")
+    return draft
+
+
+def _use(started: dict[str, object], draft: Draft, command: list[str], voice: talk.Voice) -> int:
+    from sluice_cli import salloc_command
+
+    job = started["job"]
+    assert isinstance(job, dict)
+    job_id: int = job["id"]
+    voice.info(f"Granted job allocation {job_id}")
+    if draft.own.get("bell"):
+        talk.put("\a")
+    if draft.own.get("no-shell"):
+        return 0
+    outcome = salloc_command.run(job, draft, command, voice)
+    if not outcome.is_revoked:
+        voice.info(f"Relinquishing job allocation {job_id}")
+        allocation.finish(job_id, voice, outcome.exit_code, outcome.exit_signal)
+    return outcome.status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,126 @@
+"""Waiting for the controller's answer while signals may come and a deadline may pass."""
+
+from __future__ import annotations
+
+import select
+import time
+
+from sluice.errors import Unreachable
+from sluice.wire.faults import error_from
+from sluice.wire.framing import ERROR, NOTICE, REPLY
+from sluice_cli import client
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from sluice.wire.light import LightConnection
+    from sluice_cli.inbox import Inbox
+    from sluice_cli.talk import Voice
+
+    OnNotice = Callable[[str, dict[str, Any]], None]
+
+_RECONNECT_PAUSE_S = 1.0
+
+
+class Interrupted(Exception):
+    """A signal came while the answer had not."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"signal {number}")
+        self.number = number
+
+
+class TimedOut(Exception):
+    """The deadline passed while the answer had not come."""
+
+
+class Question:
+    """One request and its answer, asked again when the controller is restarted: body must bear that.
+
+    on_notice gets the notices that come before the answer.
+    """
+
+    def __init__(self, name: str, body: object, voice: Voice, on_notice: OnNotice | None = None) -> None:
+        self._name = name
+        self._body = body
+        self._voice = voice
+        self._on_notice = on_notice
+        self._connection: LightConnection | None = None
+        self._id = 0
+        self._lost_at: float | None = None
+
+    def __enter__(self) -> Question:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+    def wait(self, inbox: Inbox, timeout_s: float | None = None) -> dict[str, Any]:
+        """Return the body of the reply.
+
+        Raises what the controller answers, Interrupted, TimedOut, or Unreachable when it stays away too long.
+        Waiting may go on with another call.
+        """
+        ends_at = None if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            left_s = None if ends_at is None else ends_at - time.monotonic()
+            if left_s is not None and left_s <= 0:
+                raise TimedOut
+            try:
+                answer = self._step(inbox, left_s)
+            except Unreachable as error:
+                self._on_lost(error)
+                continue
+            if answer is not None:
+                return answer
+
+    def fileno(self) -> int:
+        assert self._connection is not None, "asked before the question"
+        return self._connection.fileno()
+
+    def _step(self, inbox: Inbox, left_s: float | None) -> dict[str, Any] | None:
+        if number := inbox.next():
+            raise Interrupted(number)
+        connection = self._connection or self._ask()
+        poller = select.poll()
+        poller.register(connection.fileno(), select.POLLIN)
+        poller.register(inbox.fileno(), select.POLLIN)
+        ready = {descriptor for descriptor, _ in poller.poll(None if left_s is None else int(left_s * 1000) + 1)}
+        if connection.fileno() in ready and (answer := self._read(connection)) is not None:
+            return answer
+        return None
+
+    def _ask(self) -> LightConnection:
+        connection = client.connect()
+        self._id = connection.send_request(self._name, self._body)
+        self._connection = connection
+        self._lost_at = None
+        return connection
+
+    def _read(self, connection: LightConnection) -> dict[str, Any] | None:
+        for kind, id, name, value in connection.receive_nowait():
+            if kind == NOTICE and self._on_notice is not None:
+                self._on_notice(name, value)
+            if id != self._id:
+                continue
+            if kind == ERROR:
+                raise error_from(str(value.get("code", "")), str(value.get("message", "")))
+            if kind == REPLY:
+                answer: dict[str, Any] = value
+                return answer
+        return None
+
+    def _on_lost(self, error: Unreachable) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        now = time.monotonic()
+        if self._lost_at is None:
+            self._lost_at = now
+            self._voice.info(f"{client.UNREACHABLE}, retrying for up to {client.PATIENCE_S:.0f} seconds")
+        if now - self._lost_at > client.PATIENCE_S:
+            raise error
+        time.sleep(_RECONNECT_PAUSE_S)

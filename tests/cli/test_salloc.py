@@ -1,0 +1,185 @@
+"""salloc: the allocation's life around a command."""
+
+import os
+
+import msgspec
+import pytest
+from sluice_cli import allocation, client
+from sluice_cli.salloc import main
+
+from sluice.errors import InvalidRequest, RequestError
+from sluice.model.allocation import Allocation, NodeGrant
+from sluice.model.job import Job
+from sluice.model.request import JobSpec
+from sluice.wire.messages import FinishAllocation, SubmitJob
+
+
+def make_job():
+    spec = JobSpec(name="interactive", uid=os.getuid(), gid=os.getgid(), user="alice", ntasks=2)
+    grants = (NodeGrant(node="n1", cpus="0-1", cpu_count=2), NodeGrant(node="n2", cpus="0", cpu_count=1))
+    allocation = Allocation(grants=grants, tasks_per_node=(1, 1))
+    return msgspec.to_builtins(Job(id=51, spec=spec, partition="batch", allocation=allocation))
+
+
+@pytest.fixture
+def granted(controller):
+    """A controller that grants at once; the job lasts as long as the command."""
+    controller.answers["SubmitJob"] = lambda body: {"job_id": 51}
+    controller.answers["WaitJobStart"] = lambda body: {"job": make_job()}
+    controller.answers["FinishAllocation"] = lambda body: {}
+    controller.silent = {"WaitJobEnd"}
+    return controller
+
+
+def finished(controller):
+    (body,) = controller.bodies("FinishAllocation")
+    request = msgspec.convert(body, FinishAllocation)
+    return request.exit_code, request.exit_signal
+
+
+def test_the_commands_status_is_sallocs(granted, capfd):
+    assert main(["-n1", "sh", "-c", "echo $SLURM_JOB_ID; exit 5"]) == 5
+    assert capfd.readouterr() == (
+        "51\n",
+        "salloc: Granted job allocation 51\nsalloc: Relinquishing job allocation 51\n",
+    )
+    assert finished(granted) == (5, 0)
+
+
+def test_the_request_is_an_interactive_job(granted):
+    main(["-N2", "-J", "nm", "true"])
+    spec = msgspec.convert(granted.bodies("SubmitJob")[0], SubmitJob).spec
+
+    assert (spec.is_batch, spec.origin, spec.name, spec.min_nodes) == (False, "salloc", "nm", 2)
+
+
+def test_the_command_sees_the_allocation(granted, capfd):
+    main(["sh", "-c", "echo $SLURM_JOB_NODELIST $SLURM_JOB_CPUS_PER_NODE $SLURM_TASKS_PER_NODE $SLURM_SUBMIT_DIR"])
+
+    assert capfd.readouterr().out == f"n[1-2] 2,1 1(x2) {os.getcwd()}\n"
+
+
+def test_a_killed_command_is_a_failure(granted):
+    assert main(["sh", "-c", "kill -TERM $$"]) == 1
+    assert finished(granted) == (0, 15)
+
+
+def test_a_missing_command_gives_the_allocation_back(granted, capfd):
+    assert main(["nosuchcmd"]) == 1
+    assert capfd.readouterr().err == (
+        "salloc: Granted job allocation 51\n"
+        'salloc: error: _fork_command: Unable to find command "nosuchcmd"\n'
+        "salloc: Relinquishing job allocation 51\n"
+    )
+    assert finished(granted) == (1, 0)
+
+
+def test_no_shell_leaves_the_allocation(granted, capfd):
+    assert main(["--no-shell"]) == 0
+    assert capfd.readouterr().err == "salloc: Granted job allocation 51\n"
+    assert not granted.bodies("FinishAllocation")
+
+
+def test_quiet(granted, capfd):
+    assert main(["-Q", "true"]) == 0
+    assert capfd.readouterr() == ("", "")
+
+
+def test_waiting_is_told(granted, monkeypatch, capfd):
+    monkeypatch.setattr(allocation, "_AT_ONCE_S", 0.0)
+
+    assert main(["true"]) == 0
+    assert capfd.readouterr().err == (
+        "salloc: Pending job allocation 51\n"
+        "salloc: job 51 queued and waiting for resources\n"
+        "salloc: job 51 has been allocated resources\n"
+        "salloc: Granted job allocation 51\n"
+        "salloc: Relinquishing job allocation 51\n"
+    )
+
+
+def test_a_signal_while_waiting_takes_the_request_back(granted, capfd):
+    granted.silent.add("WaitJobStart")
+    granted.on_silence = lambda name: os.kill(os.getpid(), 15)
+
+    assert main(["true"]) == 1
+    assert capfd.readouterr().err.endswith(
+        "salloc: Job allocation 51 has been revoked.\nsalloc: Job aborted due to signal\n"
+    )
+    assert finished(granted) == (0, 0)
+
+
+def refuse(error):
+    def answer(body):
+        raise error
+
+    return answer
+
+
+def test_somebody_else_cancels_the_request(granted, capfd):
+    granted.answers["WaitJobStart"] = refuse(RequestError("the job ended before it started", "revoked"))
+
+    assert main(["true"]) == 1
+    assert capfd.readouterr().err == "salloc: Job allocation 51 has been revoked.\nsalloc: Job has been cancelled\n"
+
+
+def test_immediate_gives_up(granted, monkeypatch, capfd):
+    monkeypatch.setattr(allocation, "_AT_ONCE_S", 0.0)
+    monkeypatch.setenv("SLURM_EXIT_IMMEDIATE", "78")
+    granted.silent.add("WaitJobStart")
+
+    assert main(["-I1", "true"]) == 78
+    assert capfd.readouterr().err == (
+        "salloc: error: Unable to allocate resources: Requested nodes are busy\n"
+        "salloc: Job allocation 51 has been revoked.\n"
+    )
+    assert finished(granted) == (0, 0)
+
+
+def test_the_end_of_the_job_is_told_and_the_command_waited_for(granted, capfd):
+    granted.silent.clear()
+    granted.answers["WaitJobEnd"] = {"state": "CANCELLED", "exit_code": 0}
+
+    assert main(["-K", "sleep", "60"]) == 1
+    assert capfd.readouterr().err == (
+        "salloc: Granted job allocation 51\nsalloc: Job allocation 51 has been revoked.\n"
+    )
+    assert not granted.bodies("FinishAllocation")
+
+
+def test_a_refused_request(granted, monkeypatch, capfd):
+    granted.answers["SubmitJob"] = refuse(InvalidRequest("invalid partition specified: nope", code="invalid_partition"))
+
+    assert main(["-p", "nope", "true"]) == 1
+    assert capfd.readouterr().err == (
+        "salloc: error: invalid partition specified: nope\n"
+        "salloc: error: Job submit/allocate failed: Invalid partition name specified\n"
+    )
+    monkeypatch.setenv("SLURM_EXIT_ERROR", "77")
+    assert main(["-p", "nope", "true"]) == 77
+
+
+@pytest.mark.parametrize(
+    ("words", "stderr", "status"),
+    [
+        (["-n", "x", "true"], 'salloc: error: Invalid numeric value "x" for --ntasks.\n', 1),
+        (["--bogus"], "salloc: unrecognized option '--bogus'\nTry \"salloc --help\" for more information\n", 255),
+        (
+            ["--test-only", "true"],
+            "salloc: unrecognized option '--test-only'\nTry \"salloc --help\" for more information\n",
+            255,
+        ),
+    ],
+)
+def test_wrong_options(dead_cluster, words, stderr, status, capfd):
+    assert main(words) == status
+    assert capfd.readouterr().err == stderr
+
+
+def test_no_controller(dead_cluster, monkeypatch, capfd):
+    monkeypatch.setattr(client, "PATIENCE_S", 0.0)
+
+    assert main(["true"]) == 1
+    assert capfd.readouterr().err == (
+        "salloc: error: Job submit/allocate failed: Unable to contact slurm controller (connect failure)\n"
+    )
