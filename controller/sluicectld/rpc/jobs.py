@@ -23,7 +23,7 @@ from sluice.wire.messages import (
 from sluicectld.handlers import admission, submit
 from sluicectld.handlers.turn import Turn
 from sluicectld.permissions import Verb
-from sluicectld.scheduler.feasible import estimate
+from sluicectld.scheduler.estimate import estimate
 from sluicectld.state.commands import AcceptJob
 from sluicectld.state.dependencies import Outcome, combine, outcome_of
 from sluicectld.store.read import read_jobs
