@@ -1,12 +1,7 @@
-"""From the tables to a cluster in memory, and from the journal to one (for `sluice verify`)."""
-
-from collections.abc import Iterable
+"""From the tables to a cluster in memory."""
 
 from sluice.config.settings import Settings
-from sluicectld.state import events
-from sluicectld.state.apply import apply
 from sluicectld.state.cluster import Cluster
-from sluicectld.store.batch import StoredEvent
 from sluicectld.store.load import load
 
 #: A repeated submission is recognised for this long.
@@ -36,13 +31,4 @@ def load_cluster(settings: Settings, now_at: float) -> Cluster:
     cluster.epoch = int(loaded.meta.get("epoch", "0"))
     cluster.config_version = int(loaded.meta.get("config_version", "0"))
     cluster.config_digest = loaded.meta.get("config_digest", "")
-    return cluster
-
-
-def replay(stored: Iterable[StoredEvent]) -> Cluster:
-    """Return the cluster that the journal describes, nothing forgotten."""
-    cluster = Cluster()
-    for row in stored:
-        apply(cluster, events.decode(row.payload))
-        cluster.take_batch()
     return cluster

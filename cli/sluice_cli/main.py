@@ -1,0 +1,60 @@
+"""sluice: the umbrella over everything that Slurm has no command for.
+
+A subcommand is a module of sluice_cli.umbrella, imported when it is called.  Exit status: 0 done, 1 refused or
+failed, 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from sluice import __version__
+from sluice.errors import RequestError, SluiceError
+from sluice_cli import client
+from sluice_cli.talk import Voice
+
+_SUBCOMMANDS = ("up", "down", "status", "explain", "output", "config", "verify", "migrate", "version")
+
+
+class Umbrella(click.Group):
+    """Finds a subcommand by the name of its module."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_SUBCOMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _SUBCOMMANDS:
+            return None
+        found: click.Command = importlib.import_module(f"sluice_cli.umbrella.{cmd_name}").command
+        return found
+
+
+@click.command(cls=Umbrella, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "-V", "--version", prog_name="sluice", message="%(prog)s %(version)s")
+def umbrella() -> None:
+    """Sluice: a batch scheduler for Linux clusters."""
+
+
+def main() -> None:
+    """Run the subcommand of the command line."""
+    try:
+        umbrella(prog_name="sluice")
+    except SluiceError as error:
+        _tell(error)
+        sys.exit(1)
+
+
+def _tell(error: SluiceError) -> None:
+    voice = Voice("sluice")
+    if isinstance(error, RequestError):
+        client.tell_failure(voice, error)
+        return
+    for line in str(error).split("\n"):
+        voice.error(line)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""Options and answers that several subcommands share."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import click
+import msgspec
+
+from sluice.config.light import find_config
+from sluice.errors import NotFound
+from sluice.local.place import Place
+from sluice_cli import client
+
+dir_option = click.option(
+    "--dir", "folder", metavar="DIR", type=click.Path(file_okay=False), help="Folder of the cluster."
+)
+json_option = click.option("--json", "is_json", is_flag=True, help="Print JSON.")
+
+
+def place_of(folder: str | None) -> Place:
+    return Place(folder)
+
+
+def put_json(value: Any) -> None:
+    """Print *value*, records included, as indented JSON."""
+    click.echo(json.dumps(msgspec.to_builtins(value), indent=2))
+
+
+def find_job(text: str) -> int:
+    """Return the id of the job JOB or JOB_TASK.  Raises a usage error, or NotFound for a task that has none yet."""
+    job, underscore, task = text.partition("_")
+    if not all(part.isascii() and part.isdecimal() for part in ((job, task) if underscore else (job,))):
+        raise click.BadParameter(f"{text!r} is not a job id, expected a number or JOB_TASK", param_hint="JOB")
+    if not underscore:
+        return int(job)
+    for view in _views(text):
+        if view["job"].get("array_task_id") == int(task):
+            job_id: int = view["job"]["id"]
+            return job_id
+    raise NotFound(f"job {text}: no such array task, or it has not started", code="invalid_job")
+
+
+def _views(text: str) -> list[dict[str, Any]]:
+    """Return jobs of any age that *text* names."""
+    query = {"filter": {"ids": [text]}, "with_steps": False, "all_users": True}
+    return [row for part in client.stream("QueryAccounting", query) for row in part.get("rows", [])]
+
+
+def run_controller_program(module: str, conf: str | None) -> None:
+    """Run a program of the controller's package and exit as it does.
+
+    Commands never import a daemon, so that they can be installed and started without one.
+    """
+    path = os.path.abspath(conf or find_config())
+    done = subprocess.run([sys.executable, "-P", "-m", module, "-f", path], check=False)
+    raise SystemExit(done.returncode)
