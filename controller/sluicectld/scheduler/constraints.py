@@ -4,6 +4,7 @@ a*4 wants four nodes with a; [a*2&b*1] counts of each; [a|b] nodes that all have
 suits an expression is feature_expr's to say.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -61,12 +62,12 @@ def force_groups(
 ) -> frozenset[int] | None:
     """Return the nodes that fill every count, first ones first, with those required anyway; None when too few suit."""
     forced = set(required)
-    used: set[int] = set()
     for group in groups:
-        suiting = [each for each in (*sorted(required), *candidates) if each not in used and suits(group.tree, each)]
-        chosen = [each for each in dict.fromkeys(suiting) if offer_of(each)][: group.count]
-        if len(chosen) < group.count:
+        # A node that was chosen for one count serves the next one too.
+        missing = group.count - sum(1 for each in forced if suits(group.tree, each))
+        suiting = (each for each in candidates if each not in forced and suits(group.tree, each) and offer_of(each))
+        chosen = list(itertools.islice(suiting, max(missing, 0)))
+        if len(chosen) < missing:
             return None
-        used.update(chosen)
         forced.update(chosen)
     return frozenset(forced)

@@ -57,8 +57,9 @@ class Pass:
         self.blockers: dict[int, Blockers] = {}
         #: The first job of each partition that did not fit.
         self.heads: dict[str, int] = {}
-        #: Of jobs that ask for several partitions: those that started, and the slots of those that are planned.
+        #: Those that started of the jobs that ask for several partitions.
         self.started_ids: set[int] = set()
+        #: What is kept for each planned job.
         self.slots: dict[int, tuple[Slot, Shape]] = {}
         #: Tasks started in this pass, by the array's job id.
         self.tasks_started: Counter[int] = Counter()
@@ -232,8 +233,7 @@ class Pass:
         names = tuple(self.working.names[part.position] for part in slot.parts)
         cpu_count = sum(part.take.cpus for part in slot.parts)
         self.planned[job.id] = PlannedStart(slot.at, names, shape.partition.name, cpu_count)
-        if len(job.spec.partitions) > 1:
-            self.slots[job.id] = (slot, shape)
+        self.slots[job.id] = (slot, shape)
         shape.planned_at = slot.at
         shape.planned_count += 1
         shape.may_plan = shape.planned_count < policy.planned_per_shape_max
@@ -256,7 +256,9 @@ class Pass:
             ending = [job for job in self.snapshot.running if job.expected_end_at is not None]
             self.running_by_end = sorted(ending, key=lambda job: (job.expected_end_at or 0.0, job.job_id))
         end = explain.next_end_text(shape, self.running_by_end, self.snapshot.now_at, self.policy.utc_offset_s)
-        return Blocker(reason=Reason.RESOURCES, text=explain.compute_funnel(shape, self.working) + end)
+        has_plans = self.timeline is not None and bool(self.timeline.planned_positions)
+        funnel = explain.compute_funnel(shape, self.working, has_plans)
+        return Blocker(reason=Reason.RESOURCES, text=funnel + end)
 
     def _priority_blocker(self, shape: Shape) -> Blocker:
         name = shape.partition.name

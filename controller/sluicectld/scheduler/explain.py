@@ -54,8 +54,11 @@ def format_at(at: float, now_at: float, utc_offset_s: int) -> str:
     return point.strftime("%H:%M" if is_today else "%Y-%m-%dT%H:%M")
 
 
-def compute_funnel(shape: Shape, working: WorkingCopy) -> str:
-    """Return how many nodes are left after each demand: "4 nodes in partition batch -> 3 with 8 free CPUs; needs 4"."""
+def compute_funnel(shape: Shape, working: WorkingCopy, has_plans: bool = False) -> str:
+    """Return how many nodes are left after each demand: "4 nodes in partition batch -> 3 with 8 CPUs free; needs 4".
+
+    has_plans: planned starts above it may keep nodes from it that are free.
+    """
     needs, name = shape.needs, shape.partition.name
     members = {each: count for each, count in working.count_levels().items() if name in each[0].kind.partitions}
     total = sum(members.values())
@@ -69,7 +72,7 @@ def compute_funnel(shape: Shape, working: WorkingCopy) -> str:
     if sum(suiting.values()) < usable:
         steps.append(f"{sum(suiting.values())} as asked{_describe_kind(needs)}")
     steps.append(f"{free} with {describe_share(needs, shape)} free")
-    return f"{' -> '.join(steps)}; needs {_describe_size(needs)}{_room(needs, free, tasks)}"
+    return f"{' -> '.join(steps)}; needs {_describe_size(needs)}{_room(needs, free, tasks, has_plans)}"
 
 
 def next_end_text(shape: Shape, running: Sequence[RunningJob], now_at: float, utc_offset_s: int) -> str:
@@ -141,18 +144,19 @@ def _describe_kind(needs: Needs) -> str:
 
 
 def _describe_size(needs: Needs) -> str:
-    if needs.nodes_min > 1:
-        return count_of(needs.nodes_min, "node")
-    return "1" if needs.is_single_node else count_of(needs.tasks, "task")
+    words = [count_of(needs.nodes_min, "node")] if needs.nodes_min > 1 else []
+    if needs.tasks > needs.nodes_min and not needs.is_single_node:
+        words.append(count_of(needs.tasks, "task"))
+    return " and ".join(words) or "1"
 
 
-def _room(needs: Needs, free: int, tasks: int) -> str:
+def _room(needs: Needs, free: int, tasks: int, has_plans: bool) -> str:
     """Return what else is to say when there are nodes enough and still no start."""
     if free < needs.nodes_min:
         return ""
     if tasks < needs.tasks:
         return f", room for {tasks}"
-    return "; free ones are kept for planned starts above it"
+    return "; free ones are kept for planned starts above it" if has_plans else "; no set of these holds it"
 
 
 def _dependency_blocker(job: Job, is_never_satisfied: bool) -> Blocker:

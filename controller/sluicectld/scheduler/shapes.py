@@ -55,8 +55,6 @@ class Shape:
         self.planned_at = 0.0
         #: (changes seen, offers over time) per node.
         self.offers_by_node: dict[int, tuple[int, list[tuple[float, int]]]] = {}
-        #: (changes seen, offers over time) per node.
-        self.offers_by_node: dict[int, tuple[int, list[tuple[float, int]]]] = {}
         #: (start, place in the order, position, changes seen) per node, a heap; None until it was asked.
         self.starts_by_node: list[tuple[float, int, int, int]] | None = None
 

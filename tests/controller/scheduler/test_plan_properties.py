@@ -6,12 +6,15 @@ from sluicectld.scheduler.decide import Pass, decide
 from sluicectld.scheduler.needs import compute_needs
 from sluicectld.scheduler.queue import rank_jobs
 from sluicectld.scheduler.snapshot import Policy, Snapshot
+from sluicectld.scheduler.timeline import OVERDUE_S
 
 from sluice import cpuset
+from sluice.model.allocation import Allocation
 from sluice.model.request import GresRequest
 from tests.builders import Cluster
 
 POLICY = Policy(backfill_window_s=1e9)
+FOREVER = float("inf")
 
 gpus = st.sampled_from([(), (GresRequest(name="gpu", count=1),), (GresRequest(name="gpu", type="b", count=1),)])
 
@@ -120,15 +123,41 @@ def test_allocations_are_whole(snapshot):
 def test_nothing_is_promised_twice(snapshot):
     """At every moment of the timeline running, started and planned jobs fit together."""
     one_pass = Pass(snapshot, POLICY, 0)
+    plan = one_pass.run()
+    uses: list[tuple[str, float, float, int, int]] = []
+    for job in snapshot.running:
+        until_at = FOREVER if job.expected_end_at is None else max(job.expected_end_at, snapshot.now_at + OVERDUE_S)
+        uses += uses_of(job.allocation, snapshot.now_at, until_at)
+    for start in plan.starts:
+        uses += uses_of(start.allocation, snapshot.now_at, snapshot.now_at + (start.limit_s or FOREVER))
+    for slot, shape in one_pass.slots.values():
+        for part in slot.parts:
+            name = snapshot.nodes[part.position].node.name
+            uses.append((name, slot.at, slot.at + shape.duration_s, part.take.cpus, part.take.memory_mib))
+    for free in snapshot.nodes:
+        here = [use for use in uses if use[0] == free.node.name]
+        for moment in {use[1] for use in here}:
+            now_here = [use for use in here if use[1] <= moment < use[2]]
+            assert sum(use[3] for use in now_here) <= free.node.cpus
+            assert sum(use[4] for use in now_here) <= free.node.memory_mib
+
+
+def uses_of(allocation: Allocation, from_at: float, until_at: float) -> list[tuple[str, float, float, int, int]]:
+    """Return (node, from, until, CPUs, MiB) for each node."""
+    return [(grant.node, from_at, until_at, grant.cpu_count, grant.memory_mib) for grant in allocation.grants]
+
+
+@given(snapshots())
+@settings(max_examples=300, deadline=None)
+def test_the_timeline_never_falls_below_zero(snapshot):
+    """What is taken from a level was there, GRES units included."""
+    one_pass = Pass(snapshot, POLICY, 0)
     one_pass.run()
     timeline = one_pass.timeline
     for position in range(len(snapshot.nodes)) if timeline is not None else ():
         times, levels = timeline.steps(position)
         assert times == sorted(set(times))
-        for level in levels:
-            assert level.cpus >= 0
-            assert level.memory_mib >= 0
-            assert min(level.gres, default=0) >= 0
+        assert all(min(level.cpus, level.memory_mib, *level.gres) >= 0 for level in levels)
 
 
 @given(snapshots())

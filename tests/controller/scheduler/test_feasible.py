@@ -1,0 +1,168 @@
+"""What is refused at submission, and what is accepted with a warning."""
+
+import pytest
+from sluicectld.scheduler.feasible import Verdict, check_request
+from sluicectld.scheduler.snapshot import Policy
+
+from sluice.model.request import GresRequest
+from tests.builders import Cluster, make_spec
+
+
+def check(policy: Policy | None = None, nodes: int = 1, partition: dict | None = None, **spec) -> Verdict | None:
+    cluster = Cluster(nodes=4, gres=(GresRequest(name="gpu", count=2),), features=("a", "b"))
+    cluster.partition("batch", max_limit_s=3600, **(partition or {}))
+    known = [free.node for free in cluster.free_by_name.values()]
+    return check_request(
+        make_spec(nodes, **spec), known, cluster.partitions["batch"], policy or Policy(), tuple(cluster.free_by_name)
+    )
+
+
+@pytest.mark.parametrize(
+    ("spec", "code", "text"),
+    [
+        pytest.param(
+            {"cpus_per_task": 9},
+            "infeasible",
+            "CPU count per node can not be satisfied: 9 CPUs on one node requested, partition batch has at most 4; "
+            "-c 4 or fewer would fit",
+            id="too many CPUs for a task",
+        ),
+        pytest.param(
+            {"min_cpus_per_node": 9},
+            "infeasible",
+            "CPU count per node can not be satisfied: 9 CPUs on one node requested, partition batch has at most 4; "
+            "-c 4 or fewer would fit",
+            id="too many CPUs for a node",
+        ),
+        pytest.param(
+            {"memory_per_node_mib": 1 << 20},
+            "infeasible",
+            "Memory specification can not be satisfied: 1048576 MiB on one node requested, "
+            "partition batch has at most 4000 MiB",
+            id="too much memory",
+        ),
+        pytest.param(
+            {"tmp_disk_mib": 10},
+            "infeasible",
+            "Temporary disk specification can not be satisfied: 10 MiB requested, partition batch has at most 0 MiB",
+            id="too much local disk",
+        ),
+        pytest.param(
+            {"threads_per_core": 2},
+            "infeasible",
+            "Socket, core and/or thread specification can not be satisfied: sockets:cores:threads 0:0:2 requested, "
+            "partition batch has 1:4:1",
+            id="no such threads",
+        ),
+        pytest.param(
+            {"features": "a|zz"}, "invalid_feature", "no node of partition batch has zz; it has a, b", id="a feature"
+        ),
+        pytest.param({"required_nodes": ("n9",)}, "invalid_node", "no node is called n9", id="an unknown node"),
+        pytest.param({"excluded_nodes": ("n9",)}, "invalid_node", "no node is called n9", id="avoided, unknown"),
+        pytest.param(
+            {"required_nodes": ("n1",), "excluded_nodes": ("n1",)},
+            "invalid_node",
+            "n1 both required and excluded",
+            id="a node required and excluded",
+        ),
+        pytest.param(
+            {"excluded_nodes": ("n1", "n2", "n3", "n4")},
+            "infeasible",
+            "all 4 nodes of partition batch are excluded",
+            id="all nodes excluded",
+        ),
+        pytest.param(
+            {"required_nodes": ("n1", "n2")},
+            "node_count",
+            "invalid number of nodes (-N 2-1)",
+            id="too many named",
+        ),
+        pytest.param(
+            {"gres_per_node": (GresRequest(name="fpga"),)},
+            "invalid_gres",
+            "no node of partition batch has fpga",
+            id="an unknown resource",
+        ),
+        pytest.param(
+            {"gres_per_node": (GresRequest(name="gpu", count=3),)},
+            "infeasible",
+            "gpu:3 on one node requested, partition batch has 2",
+            id="too many units on a node",
+        ),
+        pytest.param(
+            {"nodes": 0, "gres_per_job": (GresRequest(name="gpu", count=20),)},
+            "infeasible",
+            "gpu:20 requested, partition batch has 8",
+            id="too many units in all",
+        ),
+        pytest.param(
+            {"nodes": 2, "ntasks": 3, "ntasks_per_node": 1},
+            "infeasible",
+            "can not be held by idle nodes: 4 nodes in partition batch -> 4 with 1 CPU and 1 MiB free; "
+            "needs 2 nodes and 3 tasks; no set of these holds it",
+            id="more tasks than the nodes may take",
+        ),
+    ],
+)
+def test_what_can_never_run_is_refused_with_the_numbers(spec, code, text):
+    verdict = check(**spec)
+
+    assert verdict is not None
+    assert (verdict.is_refusal, verdict.code, verdict.text) == (True, code, text)
+
+
+@pytest.mark.parametrize(
+    ("spec", "text"),
+    [
+        pytest.param({"nodes": 100}, "100 nodes requested, partition batch has 4", id="more nodes than there are"),
+        pytest.param({"nodes": 0, "ntasks": 1000}, "1000 CPUs requested, partition batch has 16", id="more CPUs"),
+        pytest.param({"ntasks_per_node": 99}, "99 CPUs requested, partition batch has 16", id="more tasks on a node"),
+        pytest.param(
+            {"limit_s": 7200},
+            "time limit 02:00:00, partition batch allows at most 01:00:00 (MaxTime)",
+            id="a longer limit",
+        ),
+        pytest.param(
+            {"is_unlimited": True},
+            "time limit UNLIMITED, partition batch allows at most 01:00:00 (MaxTime)",
+            id="no limit",
+        ),
+        pytest.param(
+            {"nodes": 2, "partition": {"max_nodes": 1}},
+            "2 nodes requested, partition batch allows at most 1 (MaxNodes)",
+            id="more nodes than allowed",
+        ),
+    ],
+)
+def test_what_waits_for_a_change_is_accepted_with_a_warning(spec, text):
+    verdict = check(**spec)
+
+    assert verdict is not None
+    assert (verdict.is_refusal, verdict.text) == (False, f"{text}; the job has to wait")
+
+
+def test_partition_limits_are_enforced_when_configured():
+    verdict = check(policy=Policy(enforce_partition_limits="ALL"), limit_s=7200)
+
+    assert verdict is not None
+    assert (verdict.is_refusal, verdict.code) == (True, "time_limit")
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param({"nodes": 4, "ntasks": 16}, id="the whole partition"),
+        pytest.param({"features": "a&"}, id="a trailing operator"),
+        pytest.param({"features": "[a*2&b*1]", "nodes": 2}, id="counts of features"),
+        pytest.param({"exclusive": "node", "gres_per_node": (GresRequest(name="gpu", count=2),)}, id="a whole node"),
+    ],
+)
+def test_what_idle_nodes_hold_is_accepted(spec):
+    assert check(**spec) is None
+
+
+def test_nodes_that_are_down_now_count():
+    cluster = Cluster(nodes=2, is_drained=True)
+    nodes = [free.node for free in cluster.free_by_name.values()]
+
+    assert check_request(make_spec(2), nodes, cluster.partitions["batch"], Policy()) is None
