@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 #: Pause before a report is repeated that the controller could not commit.
 _REPORT_PAUSE_S = 1.0
 _REGISTER_DEADLINE_S = 30.0
+#: A node that is back late stands idle; with full jitter even thousands do not crowd within it.
+_RECONNECT_PAUSE_MAX_S = 10.0
 _HEARTBEAT_DEFAULT_S = 30.0
 
 
@@ -66,6 +68,7 @@ class ControllerLink(Handler):
             rng=rng,
             on_connected=self._on_connected,
             on_lost=self._on_lost,
+            pause_max_s=_RECONNECT_PAUSE_MAX_S,
         )
 
     async def run(self) -> None:

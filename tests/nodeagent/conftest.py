@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sluiced.spool import Spool
+from sluiced.steps import descendants, notice
 
 from sluice.model.allocation import Allocation, NodeGrant
 from sluice.model.job import Job
@@ -134,9 +136,18 @@ class Cluster:
         if self.agent is not None and self.agent.poll() is None:
             self.agent.send_signal(signal.SIGTERM)
             self.agent.wait(20)
+        self._kill_leftovers()
         self.controller.stop()
         os.close(self._log)
         print((self.folder / "agent.log").read_text())
+
+    def _kill_leftovers(self) -> None:
+        """A test that failed may have left jobs behind; their step daemons end with them."""
+        spool = Spool(str(self.spool))
+        for job in spool.jobs():
+            for step in spool.steps(job):
+                descendants.kill_strays(notice.marker(spool.notice_path(step)))
+        spool.close()
 
 
 @pytest.fixture

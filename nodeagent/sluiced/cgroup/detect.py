@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 
 from sluiced.cgroup import v1
 from sluiced.cgroup.interface import NoGroup, StepGroup
 from sluiced.steps.launch import StepLaunch
+
+logger = logging.getLogger(__name__)
 
 
 def unenforced() -> str:
@@ -25,5 +28,6 @@ def step_group(launch: StepLaunch) -> StepGroup:
         return NoGroup()
     try:
         return v1.make_step_group(launch)
-    except OSError:
+    except OSError as error:
+        logger.error("step %s: runs without limits: cgroup: %s", launch.name, error)
         return NoGroup()

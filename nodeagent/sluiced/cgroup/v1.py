@@ -120,10 +120,7 @@ def _limit_cpus(group: V1Group, cpus: str) -> None:
     here = cpuset.parse(_read(os.path.join(ROOT, "cpuset"), "cpuset.cpus"))
     wanted = cpuset.parse(cpus) & here
     if wanted:
-        folder = group.make("cpuset")
-        # A job's CPUs bound the step's, so the job's group comes first.
-        for target in (os.path.dirname(folder), folder):
-            _write(target, "cpuset.cpus", cpuset.format(wanted))
+        _write(group.make("cpuset"), "cpuset.cpus", cpuset.format(wanted))
 
 
 def _inherit_cpuset(folder: str) -> None:

@@ -1,0 +1,260 @@
+"""The step engine alone: events in, effects out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+from sluiced.effects import (
+    Effect,
+    ForgetJob,
+    ForgetStep,
+    Hook,
+    KillStrays,
+    MarkEnded,
+    RefuseTasks,
+    RunHook,
+    SendOrder,
+    StartBatch,
+    StartTasks,
+    TellClean,
+    TellDrain,
+    TellResult,
+)
+from sluiced.engine import StepEngine
+from sluiced.outbox import ReportOutbox
+from sluiced.spool import JobKey, StepKey
+from sluiced.steps.launch import EndOrder
+
+from sluice.model.base import BATCH_STEP, EXTERN_STEP
+from sluice.model.request import StepSpec
+from sluice.model.states import Ending
+from sluice.model.step import Step, StepNode
+from sluice.wire.messages import EndJob, EndStep, LaunchJob, NodeClean, Orders, RunningStep, StepResult, TaskLaunch
+from tests.nodeagent.conftest import CONFIG, NODE, make_job
+
+_JOB = make_job(1, "/tmp")
+_KEY = JobKey(1, 0)
+_BATCH = StepKey(1, 0, BATCH_STEP)
+_STEP = StepKey(1, 0, 0)
+
+
+def _engine(**config: Any) -> StepEngine:
+    return StepEngine(NODE, replace(CONFIG, **config), None)
+
+
+def _launch(engine: StepEngine, epoch: int = 1) -> list[Effect]:
+    return engine.on_orders(Orders(launches=(LaunchJob(node=NODE, epoch=epoch, job=_JOB),)))
+
+
+def _launch_step(engine: StepEngine, ticket: int = 1, step_id: int = 0) -> list[Effect]:
+    part = StepNode(node=NODE, ntasks=1, ranks="0")
+    step = Step(job_id=1, step_id=step_id, spec=StepSpec(name="x"), nodes=(part,))
+    request = TaskLaunch(credential="", job=_JOB, step=step, node=NODE, argv=("x",))
+    return engine.on_tasks_wanted(request, ticket)
+
+
+def _end(engine: StepEngine, ending: Ending = Ending.CANCEL) -> list[Effect]:
+    order = EndJob(node=NODE, epoch=1, job_id=1, attempt=0, ending=ending, kill_wait_s=5.0)
+    return engine.on_orders(Orders(ends=(order,)))
+
+
+def _result(key: StepKey, code: int = 0) -> StepResult:
+    return StepResult(node=NODE, **key._asdict(), exit_code=code)
+
+
+def _kinds(effects: list[Effect]) -> list[type]:
+    return [type(effect) for effect in effects]
+
+
+def test_a_batch_job_starts_ends_and_is_forgotten_once_told() -> None:
+    engine = _engine()
+
+    assert _kinds(_launch(engine)) == [StartBatch]
+    assert engine.on_step_ended(_BATCH, _result(_BATCH, 3)) == [
+        MarkEnded(_KEY),
+        TellResult(replace(_result(_BATCH, 3), is_node_clean=True)),
+    ]
+    assert engine.on_acknowledged(replace(_result(_BATCH, 3), is_node_clean=True)) == [ForgetJob(_KEY)]
+    assert engine.jobs == {}
+
+
+def test_repeated_launches_start_nothing_at_any_time() -> None:
+    engine = _engine()
+    _launch(engine)
+
+    assert _launch(engine) == []
+    engine.on_step_ended(_BATCH, _result(_BATCH))
+    assert _launch(engine) == []
+    engine.on_acknowledged(replace(_result(_BATCH), is_node_clean=True))
+    assert _launch(engine) == []
+
+
+def test_a_launch_after_its_end_starts_nothing() -> None:
+    engine = _engine()
+
+    assert _end(engine) == [TellClean(NodeClean(node=NODE, job_id=1, attempt=0))]
+    assert _launch(engine) == []
+
+
+def test_an_older_controller_is_not_obeyed() -> None:
+    engine = _engine()
+    engine.on_registered(7, CONFIG, [])
+
+    assert _launch(engine, epoch=6) == []
+    assert _kinds(_launch(engine, epoch=7)) == [StartBatch]
+
+
+def test_the_end_of_the_script_ends_the_other_steps_first() -> None:
+    engine = _engine()
+    _launch(engine)
+    assert _kinds(_launch_step(engine)) == [StartTasks]
+
+    effects = engine.on_step_ended(_BATCH, _result(_BATCH))
+
+    order = EndOrder(ending=Ending.FINISHED, kill_wait_s=CONFIG.kill_wait_s, names_step=True)
+    assert effects == [MarkEnded(_KEY), SendOrder(_STEP, order), TellResult(_result(_BATCH))]
+    assert engine.on_step_ended(_STEP, _result(_STEP)) == [
+        TellResult(_result(_STEP)),
+        TellClean(NodeClean(node=NODE, job_id=1, attempt=0)),
+    ]
+
+
+def test_an_allocation_outlives_its_steps() -> None:
+    engine = _engine()
+    _launch_step(engine)
+
+    assert engine.on_step_ended(_STEP, _result(_STEP)) == [TellResult(_result(_STEP))]
+    assert engine.on_acknowledged(_result(_STEP)) == [ForgetStep(_STEP)]
+    assert engine.running_steps() == (RunningStep(job_id=1, attempt=0, step_id=EXTERN_STEP, is_ended=True),)
+    assert _end(engine, Ending.FINISHED)[-1] == TellClean(NodeClean(node=NODE, job_id=1, attempt=0))
+
+
+def test_ending_waits_for_every_step() -> None:
+    engine = _engine()
+    _launch(engine)
+    _launch_step(engine)
+
+    assert _kinds(_end(engine)) == [MarkEnded, SendOrder, SendOrder]
+    assert _kinds(engine.on_step_ended(_STEP, _result(_STEP))) == [TellResult]
+    assert engine.on_step_ended(_BATCH, _result(_BATCH)) == [TellResult(replace(_result(_BATCH), is_node_clean=True))]
+
+
+def test_nothing_is_launched_into_a_job_that_ends() -> None:
+    engine = _engine()
+    _launch(engine)
+    _end(engine)
+
+    refusal = _launch_step(engine, ticket=9)
+
+    assert _kinds(refusal) == [RefuseTasks]
+
+
+def test_the_prolog_comes_first_and_the_epilog_last() -> None:
+    engine = _engine(prolog=("p",), epilog=("e",))
+
+    assert _kinds(_launch(engine)) == [RunHook]
+    assert _launch_step(engine) == []
+    assert _kinds(engine.on_hook_ended(Hook.PROLOG, _KEY, "")) == [StartBatch, StartTasks]
+    engine.on_step_ended(_STEP, _result(_STEP))
+    assert _kinds(engine.on_step_ended(_BATCH, _result(_BATCH))) == [MarkEnded, TellResult, RunHook]
+    assert _kinds(engine.on_hook_ended(Hook.EPILOG, _KEY, "")) == [TellClean]
+
+
+def test_a_failed_prolog_gives_the_job_back_and_drains() -> None:
+    engine = _engine(prolog=("p",))
+    _launch(engine)
+
+    effects = engine.on_hook_ended(Hook.PROLOG, _KEY, "p: exit 1")
+
+    assert effects[0] == TellDrain(NODE, "Prolog error: p: exit 1")
+    assert isinstance(effects[1], TellResult)
+    assert (effects[1].result.reason, effects[1].result.is_node_clean) == ("Prolog", True)
+
+
+def test_a_job_ended_during_its_prolog_never_starts() -> None:
+    engine = _engine(prolog=("p",))
+    _launch(engine)
+
+    assert _kinds(_end(engine)) == [MarkEnded]
+    assert _kinds(engine.on_hook_ended(Hook.PROLOG, _KEY, "")) == [TellClean]
+
+
+def test_a_failed_epilog_drains_and_is_clean() -> None:
+    engine = _engine(epilog=("e",))
+    _launch(engine)
+    engine.on_step_ended(_BATCH, _result(_BATCH))
+
+    effects = engine.on_hook_ended(Hook.EPILOG, _KEY, "e: exit 1")
+
+    assert effects == [
+        TellDrain(NODE, "Epilog error: e: exit 1"),
+        TellClean(NodeClean(node=NODE, job_id=1, attempt=0, problem="Epilog error: e: exit 1")),
+    ]
+
+
+def test_a_lost_step_daemon_leaves_nothing_behind() -> None:
+    engine = _engine()
+    _launch(engine)
+
+    assert _kinds(engine.on_step_lost(_BATCH, _result(_BATCH))) == [KillStrays, MarkEnded, TellResult]
+
+
+def test_a_step_that_never_came_is_told_ended_and_stays_away() -> None:
+    engine = _engine()
+    _launch(engine)
+    order = EndStep(node=NODE, epoch=1, job_id=1, attempt=0, step_id=0, kill_wait_s=1.0)
+
+    assert _kinds(engine.on_orders(Orders(step_ends=(order,)))) == [TellResult]
+    assert _kinds(_launch_step(engine)) == [RefuseTasks]
+
+
+def test_without_privilege_other_users_are_refused() -> None:
+    engine = StepEngine(NODE, CONFIG, own_uid=4321)
+
+    effects = _launch(engine)
+
+    assert isinstance(effects[0], TellResult)
+    assert effects[0].result.reason == "JobLaunchFailure"
+    assert effects[0].result.is_node_clean
+
+
+def test_recovery_goes_on_where_the_last_agent_stopped() -> None:
+    engine = _engine(epilog=("e",))
+    engine.on_recovered(_JOB, is_ended=True)
+    engine.on_step_recovered(_BATCH)
+    engine.on_step_ended(_BATCH, _result(_BATCH))
+
+    assert engine.running_steps() == (RunningStep(job_id=1, attempt=0, step_id=BATCH_STEP, is_ended=True),)
+
+
+@pytest.mark.parametrize("count", [1, 499, 1201])
+def test_the_outbox_loses_and_repeats_nothing_that_is_acknowledged(count: int) -> None:
+    outbox = ReportOutbox()
+    for number in range(count):
+        outbox.add(NodeClean(node=NODE, job_id=number, attempt=0))
+    told: list[int] = []
+
+    assert outbox.next_report() is not None
+    assert outbox.next_report() is None
+    outbox.on_lost()
+    while outbox.next_report() is not None:
+        told += [item.job_id for item in outbox.on_done() if isinstance(item, NodeClean)]
+
+    assert told == list(range(count))
+    assert len(outbox) == 0
+
+
+def test_the_outbox_gives_up_only_what_is_refused_alone() -> None:
+    outbox = ReportOutbox()
+    items = [NodeClean(node=NODE, job_id=number, attempt=0) for number in range(3)]
+    for item in items:
+        outbox.add(item)
+    outbox.next_report()
+
+    assert outbox.on_refused() is None
+    outbox.next_report()
+    assert outbox.on_refused() == items[0]
+    outbox.next_report()
+    assert outbox.on_done() == [items[1]]
