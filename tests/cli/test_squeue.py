@@ -1,15 +1,17 @@
 """squeue's listings, to the byte as recorded."""
 
+# ruff: noqa: E501
+
 import json
 import os
 
 import pytest
+from sluice_cli import squeue
 
 from sluice.errors import NotFound, Unreachable
 from sluice.model.reason import Reason
 from sluice.model.states import Hold
 from sluice.model.step import StepNode
-from sluice_cli import squeue
 from tests.cli import fake_controller
 from tests.cli.records import array, at, grant, pending, started, step
 
@@ -279,15 +281,18 @@ def test_steps(controller, capfd):
     assert run(capfd, "-s", "5.batch", "-h", "-o", "%i %A")[1] == "5.batch 7\n"
 
 
-def test_every_recorded_letter_and_name_has_its_header():
-    recorded = (
-        "a ACCOUNT A JOBID b TRES_PER_NODE B EXEC_HOST c MIN_CPUS C CPUS d MIN_TMP_DISK D NODES e END_TIME E DEPENDENCY "
-        "f FEATURES F ARRAY_JOB_ID g GROUP G GROUP h OVER_SUBSCRIBE H SOCKETS_PER_NODE i JOBID I CORES_PER_SOCKET j NAME "
-        "J THREADS_PER_CORE k COMMENT K ARRAY_TASK_ID l TIME_LIMIT L TIME_LEFT m MIN_MEMORY M TIME n REQ_NODES N NODELIST "
-        "o COMMAND O CONTIGUOUS p PRIORITY P PARTITION q QOS Q PRIORITY r REASON R NODELIST(REASON) S START_TIME t ST "
-        "T STATE u USER U UID v RESERVATION V SUBMIT_TIME w WCKEY W LICENSES x EXC_NODES X CORE_SPEC y NICE Y SCHEDNODES "
-        "z S:C:T Z WORK_DIR"
-    ).split()
+RECORDED_HEADERS = """
+a ACCOUNT A JOBID b TRES_PER_NODE B EXEC_HOST c MIN_CPUS C CPUS d MIN_TMP_DISK D NODES e END_TIME E DEPENDENCY
+f FEATURES F ARRAY_JOB_ID g GROUP G GROUP h OVER_SUBSCRIBE H SOCKETS_PER_NODE i JOBID I CORES_PER_SOCKET j NAME
+J THREADS_PER_CORE k COMMENT K ARRAY_TASK_ID l TIME_LIMIT L TIME_LEFT m MIN_MEMORY M TIME n REQ_NODES N NODELIST
+o COMMAND O CONTIGUOUS p PRIORITY P PARTITION q QOS Q PRIORITY r REASON R NODELIST(REASON) S START_TIME t ST
+T STATE u USER U UID v RESERVATION V SUBMIT_TIME w WCKEY W LICENSES x EXC_NODES X CORE_SPEC y NICE Y SCHEDNODES
+z S:C:T Z WORK_DIR
+"""
+
+
+def test_every_recorded_letter_has_its_header():
+    recorded = RECORDED_HEADERS.split()
     from sluice_cli.fields_job import TABLE
 
     expected = dict(zip(recorded[::2], recorded[1::2], strict=True))
