@@ -1,0 +1,68 @@
+"""The file of srun --multi-prog: which program each rank runs.
+
+    line  = ranks program { argument } | "#" comment
+    ranks = "*" | range { "," range }
+
+%t in an argument is the rank, %o its offset in the line's ranks.  Checked here, so that a mistake is told before
+anything runs; the nodes get the text.
+"""
+
+from __future__ import annotations
+
+from sluice_cli.draft import REFUSED_EXIT, OptionError
+
+
+def read(path: str) -> str:
+    """Return the file's text.  Raises OptionError."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read()
+    except OSError:
+        raise _refusal(f"Could not open multi_prog config file {path}") from None
+
+
+def check(text: str, path: str, ntasks: int) -> None:
+    """Raise OptionError for a rank beyond the step's, or one without a program."""
+    named: set[int] = set()
+    for number, line in enumerate(text.split("\n"), start=1):
+        words = line.split()
+        if not words or words[0].startswith("#"):
+            continue
+        ranks = _ranks(words[0], ntasks)
+        if ranks is None or len(words) < 2:
+            raise _refusal(f"Line {number} of configuration file {path} invalid")
+        beyond = [rank for rank in ranks if rank >= ntasks]
+        if beyond:
+            raise _refusal(
+                f"Invalid task id, {beyond[0]} >= ntasks", f"Line {number} of configuration file {path} invalid"
+            )
+        named.update(ranks)
+    for rank in range(ntasks):
+        if rank not in named:
+            raise _refusal(f"Configuration file {path} invalid, no record for task id {rank}")
+
+
+def highest_rank(text: str) -> int:
+    """Return the highest rank that is named by number, -1 for none: the step is as large by default."""
+    highest = -1
+    for line in text.split("\n"):
+        words = line.split()
+        if words and words[0] != "*" and not words[0].startswith("#"):
+            highest = max([highest, *(_ranks(words[0], 0) or [])])
+    return highest
+
+
+def _ranks(text: str, ntasks: int) -> list[int] | None:
+    if text == "*":
+        return list(range(ntasks))
+    ranks: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            return None
+        ranks.extend(range(int(first), int(last if dash else first) + 1))
+    return ranks
+
+
+def _refusal(*lines: str) -> OptionError:
+    return OptionError(*lines, exit_code=REFUSED_EXIT)

@@ -1,0 +1,210 @@
+"""srun: run tasks in parallel, in the allocation at hand or in one of its own.
+
+Which allocation that is, the job id alone says (SLURM_JOB_ID, --jobid); everything else about it is asked of the
+controller, because tools are known to clear the other variables.
+
+Source: CONTRACT.md sections 2 to 4 and 15.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from sluice.errors import RequestError, SluiceError
+from sluice_cli import allocation, client, job_request, layers, script, talk
+from sluice_cli.combine import combine
+from sluice_cli.draft import REFUSED_EXIT, Draft, OptionError
+from sluice_cli.getopt import UsageError
+from sluice_cli.options import table_for
+from sluice_cli.salloc import exit_status
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from sluice_cli.getopt import Found
+
+_SYNOPSIS = "[OPTIONS] executable [args...]"
+_FAILED = "Unable to allocate resources"
+#: What the step daemons wire up (--mpi).
+MPI_TYPES = ("none", "pmi2", "pmix")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run srun; return its exit status: the highest of the tasks', or 1 (SLURM_EXIT_ERROR) when none ran."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    voice = talk.Voice("srun")
+    from sluice_cli.srun_step import NoStep
+
+    try:
+        return _run(words, voice)
+    except UsageError as error:
+        voice.usage_error(error)
+        return talk.USAGE_EXIT
+    except OptionError as refusal:
+        return job_request.tell_refusal(voice, refusal)
+    except NoStep:
+        pass
+    except SluiceError as error:
+        client.tell_failure(voice, error, _FAILED)
+    except allocation.Revoked as revoked:
+        voice.info(f"Job allocation {revoked.job_id} has been revoked")
+        voice.info(f"Force Terminated JobId={revoked.job_id}")
+    except allocation.NotAtOnce as late:
+        voice.error(f"{_FAILED}: {late.text}")
+        return exit_status("SLURM_EXIT_IMMEDIATE")
+    return exit_status("SLURM_EXIT_ERROR")
+
+
+def _run(words: list[str], voice: talk.Voice) -> int:
+    table = table_for("srun")
+    found, argv = table.parse(words)
+    for key, _ in found:
+        if talk.put_standard_answer("srun", key, table, _SYNOPSIS):
+            return 0
+    layers.set_loudness(voice, found, os.environ, "srun")
+    draft = _make_draft(found)
+    if answer := job_request.check_gres_help(draft):
+        talk.put(answer)
+        return 0
+    if _is_mpi_answered(draft):
+        return 0
+    if not argv:
+        raise OptionError("No command given to execute.", exit_code=REFUSED_EXIT, is_fatal=True)
+    if argv[0] == ":":
+        raise OptionError(script.NO_HETJOB, exit_code=REFUSED_EXIT)
+    for warning in draft.warnings:
+        voice.lines(f"Warning: {warning}")
+    job_request.check_clusters(draft, client.find_endpoints())
+    if draft.own.get("test-only"):
+        return _test(draft, argv, words, voice)
+    if "jobid" in draft.own:
+        return _run_inside(_job_id(draft), draft, argv, voice)
+    return _run_outside(draft, argv, words, voice)
+
+
+def _make_draft(found: Found) -> Draft:
+    draft = Draft("srun", time.time())
+    layers.apply_layers(draft, (), os.environ, found)
+    if draft.own.get("multi-prog"):
+        # The file is read when the program's name is known; see _load_programs.
+        draft.given.setdefault("multi-prog", layers.COMMAND_LINE)
+    combine(draft)
+    return draft
+
+
+def _is_mpi_answered(draft: Draft) -> bool:
+    """Answer --mpi=list.  Raises OptionError for a type that there is not."""
+    mpi = draft.own.get("mpi", "")
+    if mpi == "list":
+        talk.put("MPI plugin types are...\n" + "".join(f"\t{each}\n" for each in MPI_TYPES))
+        return True
+    if mpi and mpi.partition("_")[0] not in MPI_TYPES:
+        raise OptionError(f"Invalid MPI type '{mpi}', --mpi=list for acceptable types", exit_code=REFUSED_EXIT)
+    return False
+
+
+def _job_id(draft: Draft) -> int:
+    text: str = draft.own["jobid"]
+    if not (text.isascii() and text.isdigit()):
+        raise OptionError(f'Invalid numeric value "{text}" for --jobid.', exit_code=REFUSED_EXIT)
+    return int(text)
+
+
+def _load_programs(draft: Draft, argv: Sequence[str]) -> None:
+    """--multi-prog: read the file; its ranks are the number of tasks where -n says nothing."""
+    if not draft.own.get("multi-prog"):
+        return
+    from sluice_cli import multi_prog
+
+    text = multi_prog.read(argv[0])
+    draft.own["multi-prog-text"] = text
+    if not draft.has("ntasks"):
+        draft.spec["ntasks"] = max(draft.spec.get("ntasks", 1), multi_prog.highest_rank(text) + 1)
+        draft.given["ntasks"] = layers.COMMAND_LINE
+
+
+def _test(draft: Draft, argv: Sequence[str], words: Sequence[str], voice: talk.Voice) -> int:
+    from sluice_cli.sbatch import estimate
+
+    spec = job_request.job_spec(draft, os.path.basename(argv[0]), words)
+    spec["is_batch"] = False
+    try:
+        reply = client.call_patiently("TestJob", {"spec": spec}, voice)
+    except RequestError as error:
+        if text := client.detail(error):
+            voice.error(text)
+        talk.plain(f"allocation failure: {client.sentence(error)}")
+        return REFUSED_EXIT
+    voice.lines(estimate(reply))
+    return 0
+
+
+def _run_outside(draft: Draft, argv: Sequence[str], words: Sequence[str], voice: talk.Voice) -> int:
+    """Get an allocation for this one step."""
+    from sluice_cli.srun_run import StepRun
+
+    if "relative" in draft.own:
+        raise OptionError("--relative option invalid for job allocation request", exit_code=REFUSED_EXIT, is_fatal=True)
+    _load_programs(draft, argv)
+    job_id = allocation.submit(draft, os.path.basename(argv[0]), words, voice)
+    allocation.wait_started(
+        job_id,
+        draft,
+        voice,
+        lambda job: voice.info(f"job {job} queued and waiting for resources"),
+        lambda job: voice.info(f"job {job} has been allocated resources"),
+    )
+    step = StepRun(job_id, draft, argv, voice)
+    try:
+        step.run(is_whole_job=True)
+    finally:
+        allocation.finish(job_id, voice, *step.outcome)
+    return step.status
+
+
+def _run_inside(job_id: int, draft: Draft, argv: Sequence[str], voice: talk.Voice) -> int:
+    """Run a step in an allocation that is there."""
+    from sluice_cli import srun_step
+    from sluice_cli.srun_run import StepRun
+
+    job = _locate(job_id, draft, voice)
+    if job is None:
+        return exit_status("SLURM_EXIT_ERROR")
+    srun_step.check_nodes(draft, job)
+    _load_programs(draft, argv)
+    step = StepRun(job_id, draft, argv, voice)
+    step.run(is_whole_job=False)
+    return step.status
+
+
+def _locate(job_id: int, draft: Draft, voice: talk.Voice) -> dict[str, Any] | None:
+    """Return the job's record, waiting until it has its allocation; None when there is none, which has been told."""
+    reason = ""
+    try:
+        located = client.call_patiently("LocateJob", {"job_id": job_id}, voice)
+        if located.get("is_ended"):
+            reason = f"Slurm job {job_id} has expired"
+        elif not located["job"].get("allocation"):
+            located = allocation.wait_started(
+                job_id,
+                draft,
+                voice,
+                lambda job: voice.info(f"job {job} queued and waiting for resources"),
+                lambda job: voice.info(f"job {job} has been allocated resources"),
+            )
+    except SluiceError as error:
+        reason = f"Unable to confirm allocation for job {job_id}: {client.sentence(error)}"
+    if reason:
+        voice.error(reason)
+        voice.info(f"Check SLURM_JOB_ID environment variable. Expired or invalid job {job_id}")
+        return None
+    job: dict[str, Any] = located["job"]
+    return job
+
+
+if __name__ == "__main__":
+    sys.exit(main())

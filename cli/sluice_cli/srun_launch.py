@@ -1,0 +1,132 @@
+"""Reaching the nodes of a step: one connection each to its agent, then one TaskLaunch.
+
+The connection is the step daemon's from then on: notices both ways until StepDone.
+"""
+
+from __future__ import annotations
+
+import os
+
+from sluice.errors import PeerError
+from sluice.wire import light
+from sluice.wire.framing import CONNECTION_ID, NOTICE
+from sluice_cli import environment, job_request
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from sluice.wire.light import LightConnection
+    from sluice_cli.draft import Draft
+    from sluice_cli.srun_files import Streams
+
+
+class LaunchFailed(Exception):
+    """A node's agent can't be reached."""
+
+    def __init__(self, node: str, reason: str) -> None:
+        super().__init__(reason)
+        self.node = node
+        self.reason = reason
+
+
+class NodeLink:
+    """The tasks of one node, as srun talks to them.
+
+    request_id: of the TaskLaunch, for its refusal.
+    """
+
+    def __init__(self, connection: LightConnection, node: str, ranks: Sequence[int]) -> None:
+        self.connection = connection
+        self.node = node
+        self.ranks = frozenset(ranks)
+        self.request_id = 0
+        self.has_started = False
+        self.is_done = False
+
+    def notify(self, name: str, body: dict[str, Any]) -> None:
+        """Queue a notice; the loop sends it."""
+        if not self.is_done:
+            self.connection.queue(NOTICE, CONNECTION_ID, name, body)
+
+
+def connect(created: dict[str, Any]) -> list[NodeLink]:
+    """Return a link to each node of the step.  Raises LaunchFailed."""
+    links: list[NodeLink] = []
+    for place in created["addresses"]:
+        part = place["node"]
+        try:
+            connection = light.connect_tcp(place["address"], place["port"], created["credential"])
+        except PeerError as error:
+            close(links)
+            raise LaunchFailed(part["node"], str(error)) from None
+        links.append(NodeLink(connection, part["node"], _ranks(part)))
+    return links
+
+
+def _ranks(part: dict[str, Any]) -> list[int]:
+    from sluice import cpuset
+
+    ranks: list[int] = cpuset.numbers(cpuset.parse(part.get("ranks", "")))
+    return ranks
+
+
+def close(links: Sequence[NodeLink]) -> None:
+    for link in links:
+        link.connection.close()
+
+
+def launch(links: Sequence[NodeLink], body: dict[str, Any]) -> None:
+    """Send every node its TaskLaunch.  Raises LaunchFailed."""
+    for link in links:
+        try:
+            link.request_id = link.connection.send_request("TaskLaunch", {**body, "node": link.node})
+        except PeerError as error:
+            raise LaunchFailed(link.node, str(error)) from None
+
+
+def launch_body(
+    created: dict[str, Any], draft: Draft, argv: Sequence[str], streams: Streams, pty_size: tuple[int, int] | None
+) -> dict[str, Any]:
+    """Return what the TaskLaunch of every node has in common."""
+    own = draft.own
+    folder = job_request.work_dir(draft)
+    return {
+        "credential": created["credential"],
+        "job": created["job"],
+        "step": created["step"],
+        "argv": [_program(argv[0], folder), *argv[1:]],
+        "environment": task_environment(draft),
+        "work_dir": folder,
+        "umask": environment.current_umask(),
+        "rlimits": environment.limits(own.get("propagate", ("ALL",))),
+        "std_in": streams.std_in,
+        "std_out": streams.std_out,
+        "std_err": streams.std_err,
+        "open_mode": draft.spec.get("open_mode", ""),
+        "is_pty": pty_size is not None,
+        "pty_size": pty_size or (24, 80),
+        "is_labelled": bool(own.get("label")),
+        "is_unbuffered": bool(own.get("unbuffered")),
+        "kill_on_bad_exit": bool(own.get("kill-on-bad-exit")),
+        "multi_prog": own.get("multi-prog-text", ""),
+        "task_prolog": own.get("task-prolog", ""),
+        "task_epilog": own.get("task-epilog", ""),
+        "mpi": own.get("mpi") or created.get("mpi_default", "none"),
+        "cluster": created.get("cluster", ""),
+    }
+
+
+def _program(name: str, folder: str) -> str:
+    """A bare name is looked up in the task's PATH, on its node."""
+    return os.path.join(folder, name) if "/" in name else name
+
+
+def task_environment(draft: Draft) -> list[bytes]:
+    """Return NAME=value of what --export lets through, and of what this submission says of itself."""
+    variables = environment.exported(draft.spec.get("export", ""), os.environb)
+    for name, value in environment.submission_variables().items():
+        if name in (b"SLURM_UMASK", b"SLURM_PRIO_PROCESS") or name not in variables:
+            variables[name] = value
+    return environment.encode(variables)

@@ -1,0 +1,80 @@
+"""What tasks wrote, on its way to srun's own streams: labelled or not, whole lines or as it comes.
+
+Invariant: every byte of a stream of a task is written, in order.  Lines of different tasks do not mix, except
+unbuffered, where a step has one task alone, and in lines longer than LINE_MAX.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+
+#: A longer line is written in pieces.
+LINE_MAX = 1024 * 1024
+
+
+class OutputWriter:
+    """Writes the streams of a step.
+
+    outputs: descriptor by stream number.  is_whole_lines: parts of lines wait for their end.
+    """
+
+    def __init__(self, outputs: dict[int, int], ntasks: int, is_labelled: bool, is_unbuffered: bool) -> None:
+        self._outputs = outputs
+        self._is_labelled = is_labelled
+        self._label_width = len(str(max(0, ntasks - 1)))
+        self._is_whole_lines = is_labelled or (ntasks > 1 and not is_unbuffered)
+        self._partial: dict[tuple[int, int], bytes] = {}
+        self._gone: set[int] = set()
+
+    def add(self, task: int, stream: int, data: bytes) -> None:
+        """Write what is whole of the stream with *data* added to it."""
+        if not self._is_whole_lines:
+            self._write(stream, data)
+            return
+        key = (task, stream)
+        data = self._partial.pop(key, b"") + data
+        end = data.rfind(b"\n") + 1
+        if not end and len(data) > LINE_MAX:
+            end = len(data)
+        if end < len(data):
+            self._partial[key] = data[end:]
+        if end:
+            self._write(stream, self._labelled(task, data[:end]))
+
+    def end(self) -> None:
+        """Write the lines that have no end; a label makes them whole."""
+        for (task, stream), data in sorted(self._partial.items()):
+            self._write(stream, self._labelled(task, data + b"\n" if self._is_labelled else data))
+        self._partial.clear()
+
+    def _labelled(self, task: int, data: bytes) -> bytes:
+        if not self._is_labelled:
+            return data
+        label = b"%*d: " % (self._label_width, task)
+        lines = data.split(b"\n")
+        tail = lines.pop()
+        text = b"".join(label + line + b"\n" for line in lines)
+        return text + label + tail if tail else text
+
+    def _write(self, stream: int, data: bytes) -> None:
+        descriptor = self._outputs[stream]
+        if descriptor in self._gone:
+            return
+        try:
+            write_all(descriptor, data)
+        except OSError:
+            # A reader that went away; the step goes on.
+            self._gone.add(descriptor)
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all of *data*, waiting where somebody made the descriptor non-blocking."""
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[os.write(descriptor, view) :]
+        except BlockingIOError:
+            poller = select.poll()
+            poller.register(descriptor, select.POLLOUT)
+            poller.poll()

@@ -1,0 +1,104 @@
+"""A step as srun asks for it: the StepSpec, and waiting until the controller has room for it."""
+
+from __future__ import annotations
+
+import os
+
+from sluice.errors import RequestError
+from sluice.wire.light import new_token
+from sluice_cli import client
+from sluice_cli.draft import REFUSED_EXIT, OptionError
+from sluice_cli.inbox import SIGHUP, SIGINT, SIGQUIT, SIGTERM, Inbox
+from sluice_cli.layers import COMMAND_LINE
+from sluice_cli.waiting import Interrupted, Question
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from sluice_cli.draft import Draft
+    from sluice_cli.talk import Voice
+
+#: Fields that a job and a step have alike, with the options that set them.
+_SHARED = {
+    "ntasks": ("ntasks",),
+    "min_nodes": ("nodes", "nodelist", "nodefile"),
+    "max_nodes": ("nodes",),
+    "cpus_per_task": ("cpus-per-task", "tres-per-task"),
+    "ntasks_per_node": ("ntasks-per-node",),
+    "memory_per_node_mib": ("mem",),
+    "memory_per_cpu_mib": ("mem-per-cpu",),
+    "gres_per_node": ("gres", "gpus-per-node"),
+    "gres_per_task": ("gpus-per-task", "tres-per-task"),
+    "required_nodes": ("nodelist", "nodefile"),
+    "excluded_nodes": ("exclude",),
+    "distribution": ("distribution",),
+    "is_overcommitted": ("overcommit",),
+    "limit_s": ("time",),
+}
+_ENDING_SIGNALS = (SIGHUP, SIGINT, SIGQUIT, SIGTERM)
+
+
+def step_spec(draft: Draft, argv: Sequence[str]) -> dict[str, Any]:
+    """Return the map of the StepSpec: what was given; the rest is the job's, as the controller knows it."""
+    spec: dict[str, Any] = {
+        field: draft.spec[field] for field, keys in _SHARED.items() if field in draft.spec and draft.has(*keys)
+    }
+    if "gres_per_job" in draft.spec:
+        spec["gres_per_step"] = draft.spec["gres_per_job"]
+    spec["name"] = os.path.basename(argv[0])
+    # SLURM_JOB_NAME inside a job is the job's name, not the step's.
+    if draft.given.get("job-name") == COMMAND_LINE:
+        spec["name"] = draft.spec["name"]
+    spec["argv"] = list(argv)
+    for field, key in (("relative", "relative"), ("cpu_bind", "cpu-bind"), ("mpi", "mpi")):
+        if key in draft.own:
+            spec[field] = draft.own[key]
+    spec["is_overlapping"] = bool(draft.own.get("overlap"))
+    spec["is_exact"] = bool(draft.own.get("exact")) or draft.has("exclusive", "cpus-per-task")
+    spec["is_interactive"] = bool(draft.own.get("interactive"))
+    spec["is_immediate"] = draft.has("immediate")
+    spec["srun_host"] = os.uname().nodename
+    spec["srun_pid"] = os.getpid()
+    return spec
+
+
+def check_nodes(draft: Draft, job: dict[str, Any]) -> None:
+    """Raise OptionError when more nodes are asked than the allocation has."""
+    allocated = len((job.get("allocation") or {}).get("grants", ()))
+    asked = draft.spec.get("min_nodes", 1)
+    if draft.has("nodes") and allocated and asked > allocated:
+        raise OptionError(f"Only allocated {allocated} nodes asked for {asked}", exit_code=REFUSED_EXIT)
+
+
+class NoStep(Exception):
+    """The step could not be; everything has been said."""
+
+
+def create(job_id: int, spec: dict[str, Any], voice: Voice) -> dict[str, Any]:
+    """Return StepCreated, waiting while other steps have the room.  Raises NoStep."""
+    waits: list[str] = []
+
+    def on_notice(name: str, body: dict[str, Any]) -> None:
+        if name == "StepWaits" and not waits:
+            waits.append(body["reason"])
+            voice.info(f"Job {job_id} step creation temporarily disabled, retrying ({body['reason']})")
+
+    body = {"token": new_token(), "job_id": job_id, "spec": spec}
+    failed = f"Unable to create step for job {job_id}"
+    with Inbox(_ENDING_SIGNALS) as inbox, Question("CreateStep", body, voice, on_notice) as question:
+        try:
+            created = question.wait(inbox)
+        except Interrupted as interrupt:
+            voice.info(f"Cancelled pending job step with signal {interrupt.number}")
+            voice.error(f"{failed}: Job/step already completing or completed")
+            raise NoStep from None
+        except RequestError as error:
+            # While it waits a step is told no more than the sentence.
+            text = "Requested nodes are busy" if error.code == "step_busy" else client.sentence(error)
+            voice.error(f"{failed}: {text}")
+            raise NoStep from None
+    if waits:
+        voice.info(f"Step created for StepId={job_id}.{created['step']['step_id']}")
+    return created
