@@ -1,1 +1,21 @@
+"""The node agent: runs the controller's jobs on one node, exactly once each, and tells what came of them.
 
+engine.py decides, agent.py does; step daemons own the processes and outlive both.
+
+__main__, daemon  the process: options, log, signals, event loop
+options           the command line and the few settings read here
+agent             the shell: events to the engine, its effects to the world
+engine, effects   the state machine of jobs and steps on the node, and what it wants done
+link, outbox      the controller: connection, registration, heartbeats, reports until acknowledged
+server            srun's launches and credentials
+processes         step daemons started, adopted, watched
+recovery          what the spool tells an agent that starts
+spool             the memory on disk
+hooks             prolog and epilog
+inventory         what the machine has
+process_id        pids that are not mistaken
+emulated          many nodes whose jobs are timers
+steps/            step daemons and their fork server
+stdio/            files and streams of a step
+cgroup/           control groups
+"""

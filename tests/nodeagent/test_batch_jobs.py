@@ -125,3 +125,13 @@ def test_a_job_of_another_user_runs_as_that_user(cluster: Cluster) -> None:
     assert result.exit_code == 0
     assert cluster.read().startswith("65534\n65534\nid -u")
     assert (cluster.work / "out.txt").stat().st_uid == 65534
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root becomes another user")
+def test_the_login_environment_is_read_as_the_user(cluster: Cluster) -> None:
+    cluster.work.chmod(0o777)
+
+    cluster.run("env", uid=65534, gid=65534, user="nobody", export="NONE", environment={"MINE": "1"})
+
+    variables = dict(line.split("=", 1) for line in cluster.read().splitlines())
+    assert (variables["LOGNAME"], variables["MINE"], variables["HOSTNAME"]) == ("nobody", "1", "n1")

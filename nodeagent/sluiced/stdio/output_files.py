@@ -69,20 +69,23 @@ def size_of(descriptor: int) -> int:
     return facts.st_size if stat.S_ISREG(facts.st_mode) else 0
 
 
-def read_tail(descriptor: int, start: int, size_max: int) -> tuple[bytes, bool]:
+def read_tail(path: str, descriptor: int, start: int, size_max: int) -> tuple[bytes, bool]:
     """Return the last bytes of an output file from *start* on, and whether there were more.
 
-    The file is opened again through /proc, so a renamed or deleted one is still found.
+    The file is opened again by name, so that a user gets to see nothing that they may write but not read.  Empty when
+    it is another file by now, or none that has an end.
     """
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode):
             return b"", False
-        reader = os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY | os.O_CLOEXEC)
+        reader = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     except OSError:
         return b"", False
     try:
-        size = os.fstat(reader).st_size
-        begin = max(min(start, size), size - size_max)
+        if not os.path.samestat(facts, os.fstat(reader)):
+            return b"", False
+        begin = max(min(start, facts.st_size), facts.st_size - size_max)
         return os.pread(reader, size_max, begin), begin > start
     except OSError:
         return b"", False

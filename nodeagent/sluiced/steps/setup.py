@@ -96,10 +96,11 @@ def prepare_step(launch: StepLaunch, user: User, relay: Relay) -> Preparation:
     """Return the step's tasks, all files open.  Raises LaunchFailure."""
     preparation = Preparation(launch, user, relay)
     umask = launch.tasks.umask if launch.tasks else launch.job.spec.umask
+    inherited = _batch_inheritance(launch, user) if launch.tasks is None else {}
     with acting_as(user, umask):
         try:
             if launch.tasks is None:
-                preparation.plans.append(_plan_batch(preparation))
+                preparation.plans.append(_plan_batch(preparation, inherited))
             else:
                 preparation.plans += _plan_tasks(preparation, launch.tasks)
         except output_files.FileProblem as problem:
@@ -115,12 +116,20 @@ def site_of(launch: StepLaunch) -> job_env.Site:
     )
 
 
-def _plan_batch(preparation: Preparation) -> TaskPlan:
-    launch, user = preparation.launch, preparation.user
+def _batch_inheritance(launch: StepLaunch, user: User) -> dict[str, str]:
+    """Return what the script's environment begins with; not to be called while acting as the user.
+
+    A login shell that finds a privileged real uid beside the user's would take the former back.
+    """
     spec = launch.job.spec
     inherited = job_env.read_environment(launch.environment)
-    if spec.get_user_env:
-        inherited = read_login_environment(user) | inherited
+    is_partial = bool(spec.export) and not spec.export.upper().startswith("ALL")
+    return read_login_environment(user) | inherited if spec.get_user_env or is_partial else inherited
+
+
+def _plan_batch(preparation: Preparation, inherited: dict[str, str]) -> TaskPlan:
+    launch, user = preparation.launch, preparation.user
+    spec = launch.job.spec
     site = site_of(launch)
     environment = job_env.batch_environment(launch.job, launch.node, site, inherited)
     environment[notice.VARIABLE] = launch.notice_path

@@ -29,7 +29,7 @@ from sluiced.steps.launch import StepLaunch
 from sluiced.steps.launch_failure import LaunchFailure
 from sluiced.steps.runner import StepRunner
 from sluiced.steps.setup import Preparation, prepare_step
-from sluiced.steps.user import load_user
+from sluiced.steps.user import acting_as, load_user
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +107,8 @@ def _tails(launch: StepLaunch, runner: StepRunner, preparation: Preparation) -> 
     size_max = launch.config.output_tail_bytes
     tails = []
     for file in preparation.files.values():
-        data, is_cut = output_files.read_tail(file.fd, file.start, size_max)
+        with acting_as(preparation.user, 0o077):
+            data, is_cut = output_files.read_tail(file.path, file.fd, file.start, size_max)
         tails.append(_tail(launch, _STREAM_NAMES[file.stream], data, is_cut, file.path))
     for stream, kept in runner.relay.tails.items():
         if kept.bytes():

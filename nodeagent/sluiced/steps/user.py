@@ -24,14 +24,13 @@ class User(NamedTuple):
 
 
 def load_user(uid: int, gid: int, name: str) -> User:
-    """Return the user; name, home and shell have fallbacks where the system does not know the uid."""
+    """Return the user.  *name* counts only where the system does not know the uid, and then brings no groups."""
     try:
         entry = pwd.getpwuid(uid)
-        name, home, shell = entry.pw_name, entry.pw_dir, entry.pw_shell
     except KeyError:
-        home, shell = "/", "/bin/sh"
-    groups = tuple(os.getgrouplist(name, gid)) if os.geteuid() == 0 else ()
-    return User(uid, gid, name, groups, home, shell or "/bin/sh")
+        return User(uid, gid, name, (gid,), "/", "/bin/sh")
+    groups = tuple(os.getgrouplist(entry.pw_name, gid)) if os.geteuid() == 0 else ()
+    return User(uid, gid, entry.pw_name, groups, entry.pw_dir, entry.pw_shell or "/bin/sh")
 
 
 @contextlib.contextmanager
