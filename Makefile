@@ -1,0 +1,46 @@
+# make demo         a cluster on this machine, the example jobs, everything taken down again
+# make test         all that CI runs: lint and every test; installs what it needs (as root)
+# make test-quick   the tests of a working day: no daemons, under a minute
+# make lint         format, lint and types
+# make bench        the benchmarks, one after the other
+# make clean        remove what these targets made
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+PACKAGES := sluice controller/sluicectld nodeagent/sluiced plugins/sluice_plugins cli/sluice_cli \
+	migrations/sluice_migrations
+export VENV
+
+.PHONY: venv demo test test-quick lint bench clean
+.DEFAULT_GOAL := venv
+
+venv: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml tools/venv.sh
+	tools/venv.sh $(VENV)
+	touch $@
+
+demo: $(INSTALLED)
+	tools/demo.sh
+
+test: lint
+	tools/postgresql.sh
+	$(BIN)/pytest -q
+
+test-quick: $(INSTALLED)
+	$(BIN)/pytest -q -m "not system and not slow"
+
+lint: $(INSTALLED)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy $(PACKAGES)
+
+bench: $(INSTALLED)
+	@for script in bench/bench_*.py; do $(BIN)/python $$script || exit 1; done
+
+clean:
+	if [ -x $(BIN)/sluice ] && [ -e .demo/cluster/setup.json ]; then \
+		$(BIN)/sluice down --dir .demo/cluster --force; fi
+	rm -rf .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage build dist $(VENV)
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

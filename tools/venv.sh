@@ -1,0 +1,33 @@
+#!/bin/sh
+# Make the virtual environment $1 with everything that building, testing and the demo need.
+# A fresh Debian lacks venv and pip: as root they are installed, an ordinary user is told what to ask for.
+set -eu
+
+venv=$1
+
+find_python() {
+    for name in ${PYTHON:-} python3 python3.13 python3.12 python3.11; do
+        if "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            command -v "$name"
+            return
+        fi
+    done
+    echo "no Python 3.11 or newer was found; install one, or name it: make PYTHON=/path/to/python3.12" >&2
+    exit 1
+}
+
+have_venv() {
+    "$python" -c 'import ensurepip, venv' 2>/dev/null
+}
+
+python=$(find_python)
+if [ ! -x "$venv/bin/pip" ]; then
+    if ! have_venv; then
+        tools/packages.sh python3-venv || {
+            echo "$python cannot make virtual environments; as root: apt-get install python3-venv" >&2
+            exit 1
+        }
+    fi
+    "$python" -m venv "$venv"
+fi
+"$venv/bin/pip" install --quiet --disable-pip-version-check -e '.[dev]'
