@@ -89,9 +89,6 @@ def _run(words: list[str], voice: talk.Voice) -> int:
 def _make_draft(found: Found) -> Draft:
     draft = Draft("srun", time.time())
     layers.apply_layers(draft, (), os.environ, found)
-    if draft.own.get("multi-prog"):
-        # The file is read when the program's name is known; see _load_programs.
-        draft.given.setdefault("multi-prog", layers.COMMAND_LINE)
     combine(draft)
     return draft
 
@@ -127,6 +124,14 @@ def _load_programs(draft: Draft, argv: Sequence[str]) -> None:
         draft.given["ntasks"] = layers.COMMAND_LINE
 
 
+def _check_programs(draft: Draft, argv: Sequence[str]) -> None:
+    """Refuse a wrong file before anything is asked for."""
+    if draft.own.get("multi-prog"):
+        from sluice_cli import multi_prog
+
+        multi_prog.check(draft.own["multi-prog-text"], argv[0], draft.spec["ntasks"])
+
+
 def _test(draft: Draft, argv: Sequence[str], words: Sequence[str], voice: talk.Voice) -> int:
     from sluice_cli.sbatch import estimate
 
@@ -150,6 +155,7 @@ def _run_outside(draft: Draft, argv: Sequence[str], words: Sequence[str], voice:
     if "relative" in draft.own:
         raise OptionError("--relative option invalid for job allocation request", exit_code=REFUSED_EXIT, is_fatal=True)
     _load_programs(draft, argv)
+    _check_programs(draft, argv)
     job_id = allocation.submit(draft, os.path.basename(argv[0]), words, voice)
     allocation.wait_started(
         job_id,

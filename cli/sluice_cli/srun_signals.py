@@ -8,9 +8,10 @@ Source: CONTRACT.md section 4 and the recorded cases.
 
 from __future__ import annotations
 
+import contextlib
 import time
 
-from sluice.errors import SluiceError
+from sluice.errors import PeerError, SluiceError
 from sluice_cli import client
 from sluice_cli.inbox import (
     SIGCONT,
@@ -106,9 +107,12 @@ class StepControl:
         self.send(SIGINT)
 
     def send(self, number: int) -> None:
-        """Pass a signal on to every task."""
+        """Pass a signal on to every task, ahead of what the controller may order next."""
         for link in self._links:
             link.notify("TaskSignal", {"signal": number})
+            # A link that broke is found out by the loop.
+            with contextlib.suppress(PeerError):
+                link.connection.flush_nowait()
 
     def send_size(self) -> None:
         from sluice_cli import srun_terminal

@@ -1,0 +1,250 @@
+"""srun's parts: output, ends, files, programs by rank, the step's request."""
+
+import os
+
+import pytest
+from sluice_cli import multi_prog, srun_files
+from sluice_cli.combine import combine
+from sluice_cli.draft import Draft, OptionError
+from sluice_cli.layers import apply_layers
+from sluice_cli.options import table_for
+from sluice_cli.srun_output import LINE_MAX, OutputWriter
+from sluice_cli.srun_report import Report, task_list
+from sluice_cli.srun_step import step_spec
+from sluice_cli.talk import Voice
+
+
+@pytest.fixture
+def written():
+    """Make a writer into a pipe, run *work* on it, and return what was written."""
+
+    def run(work, ntasks=2, **options):
+        reading, writing = os.pipe()
+        writer = OutputWriter(
+            {1: writing, 2: writing}, ntasks, **{"is_labelled": False, "is_unbuffered": False, **options}
+        )
+        work(writer)
+        writer.end()
+        os.close(writing)
+        with os.fdopen(reading, "rb") as file:
+            return file.read()
+
+    return run
+
+
+def test_lines_of_tasks_do_not_mix(written):
+    def work(writer):
+        writer.add(0, 1, b"a")
+        writer.add(1, 1, b"x\ny")
+        writer.add(0, 1, b"b\n")
+
+    assert written(work) == b"x\nab\ny"
+
+
+def test_labels_are_padded_and_complete_the_last_line(written):
+    def work(writer):
+        writer.add(3, 1, b"one\ntwo")
+        writer.add(11, 2, b"x\n\n")
+
+    assert written(work, ntasks=12, is_labelled=True) == b" 3: one\n11: x\n11: \n 3: two\n"
+
+
+def test_bytes_are_not_touched(written):
+    data = bytes(range(256)) * 3
+
+    assert written(lambda writer: writer.add(0, 1, data)) == data
+    assert written(lambda writer: writer.add(0, 1, data), is_unbuffered=True) == data
+
+
+def test_one_task_is_not_kept_waiting_for_its_line():
+    reading, writing = os.pipe()
+    OutputWriter({1: writing, 2: writing}, 1, is_labelled=False, is_unbuffered=False).add(0, 1, b"prompt> ")
+
+    assert os.read(reading, 100) == b"prompt> "
+    os.close(reading)
+    os.close(writing)
+
+
+def test_an_endless_line_goes_out_in_pieces(tmp_path):
+    with (tmp_path / "out").open("wb") as file:
+        writer = OutputWriter({1: file.fileno(), 2: file.fileno()}, 2, is_labelled=False, is_unbuffered=False)
+        writer.add(0, 1, b"x" * (LINE_MAX + 1))
+
+        assert (tmp_path / "out").stat().st_size == LINE_MAX + 1
+
+
+def test_a_reader_that_went_away_ends_nothing():
+    reading, writing = os.pipe()
+    os.close(reading)
+    writer = OutputWriter({1: writing, 2: writing}, 1, is_labelled=False, is_unbuffered=False)
+    writer.add(0, 1, b"a\n")
+    writer.add(0, 1, b"b\n")
+    os.close(writing)
+
+
+def tell(ends, capfd):
+    report = Report(Voice("srun"), "43.0")
+    for node, task, *end in ends:
+        report.add(node, task, (*end, 0, False)[:3] if len(end) == 1 else (*end, False)[:3])
+    report.tell()
+    report.tell_force()
+    return report, capfd.readouterr().err
+
+
+def test_ends_are_folded_by_node_and_kind(capfd):
+    ends = [("n1", task, 1) for task in (0, 1, 2, 4, 5)] + [("n2", 3, 0), ("n2", 6, 7)]
+    report, err = tell(ends, capfd)
+
+    assert err == (
+        "srun: error: n1: tasks 0-2,4-5: Exited with exit code 1\nsrun: error: n2: task 6: Exited with exit code 7\n"
+    )
+    assert (report.status, report.outcome) == (7, (7, 0))
+
+
+@pytest.mark.parametrize(
+    ("number", "text", "is_forced"),
+    [(9, "Killed", True), (15, "Terminated", True), (11, "Segmentation fault", False), (6, "Aborted", False)],
+)
+def test_ends_by_signal(number, text, is_forced, capfd):
+    report, err = tell([("n2", 0, 0, number)], capfd)
+    forced = "srun: Force Terminated StepId=43.0\n" if is_forced else ""
+
+    assert err == f"srun: error: n2: task 0: {text}\n{forced}"
+    assert (report.status, report.outcome) == (128 + number, (0, number))
+
+
+def test_a_step_that_was_aborted_is_not_called_forced(capfd):
+    report = Report(Voice("srun"), "43.0")
+    report.is_aborted = True
+    report.add("n1", 0, (0, 15, False))
+    report.tell_force()
+
+    assert capfd.readouterr().err == ""
+
+
+def test_out_of_memory_has_its_own_words(capfd):
+    report = Report(Voice("srun"), "43.0")
+    report.add("n1", 0, (0, 9, True))
+    report.tell()
+
+    assert capfd.readouterr().err == "srun: error: n1: task 0: Out Of Memory\n"
+
+
+def test_task_lists():
+    assert [task_list(tasks) for tasks in ([3], [1, 0], [0, 2], [5, 4, 6, 9])] == [
+        "task 3",
+        "tasks 0-1",
+        "tasks 0,2",
+        "tasks 4-6,9",
+    ]
+
+
+def make_draft(*words, environment=None):
+    draft = Draft("srun", 0.0)
+    apply_layers(draft, (), environment or {}, table_for("srun").parse(list(words))[0])
+    combine(draft)
+    return draft
+
+
+CREATED = {
+    "job": {"id": 7, "spec": {"name": "job", "user": "alice"}},
+    "step": {"step_id": 2, "nodes": []},
+}
+
+
+def open_streams(folder, *words):
+    return srun_files.open_streams(make_draft(*words), CREATED, str(folder))
+
+
+def test_streams_go_through_srun_by_default(tmp_path):
+    streams = open_streams(tmp_path)
+
+    assert (streams.std_in, streams.std_out, streams.std_err) == ("all", "", "")
+    assert (streams.input, streams.outputs) == (0, {1: 1, 2: 2})
+
+
+def test_a_file_for_the_step_is_opened_here_and_takes_both_streams(tmp_path):
+    streams = open_streams(tmp_path, "-o", "o-%j.%s-%x-%u")
+
+    assert (tmp_path / "o-7.2-job-alice").exists()
+    assert streams.outputs[1] == streams.outputs[2] > 2
+    assert (streams.std_out, streams.std_err) == ("", "")
+    os.close(streams.outputs[1])
+
+
+def test_files_per_task_are_the_nodes_business(tmp_path):
+    streams = open_streams(tmp_path, "-o", "o-%3t", "-e", "e-%N", "-i", "in-%t")
+
+    assert (streams.std_in, streams.std_out, streams.std_err) == ("in-%t", "o-%3t", "e-%N")
+    assert (streams.input, streams.outputs) == (None, {1: 1, 2: 2})
+    assert not list(tmp_path.iterdir())
+
+
+def test_none_ranks_and_all(tmp_path):
+    streams = open_streams(tmp_path, "-o", "none", "-e", "all", "-i", "1")
+
+    assert (streams.std_in, streams.std_out, streams.std_err) == ("1", "/dev/null", "all")
+    assert open_streams(tmp_path, "-i", "none").input is None
+
+
+@pytest.mark.parametrize(("letter", "name"), [("-o", "stdout"), ("-e", "stderr"), ("-i", "stdin")])
+def test_a_file_that_can_not_be_opened(tmp_path, letter, name):
+    with pytest.raises(OptionError) as caught:
+        open_streams(tmp_path, letter, "/nonexistent/x")
+
+    assert (caught.value.lines[0], caught.value.exit_code) == (
+        f"Could not open {name} file: No such file or directory",
+        1,
+    )
+
+
+PROGRAMS = "# ranks\n0 echo zero\n1-2 echo mid\n\n3 echo three\n"
+
+
+def test_programs_by_rank():
+    multi_prog.check(PROGRAMS, "mp.conf", 4)
+    multi_prog.check("* hostname\n", "mp.conf", 9)
+    assert multi_prog.highest_rank(PROGRAMS) == 3
+
+
+@pytest.mark.parametrize(
+    ("ntasks", "lines"),
+    [
+        (3, ("Invalid task id, 3 >= ntasks", "Line 5 of configuration file mp.conf invalid")),
+        (5, ("Configuration file mp.conf invalid, no record for task id 4",)),
+    ],
+)
+def test_programs_that_do_not_fit(ntasks, lines):
+    with pytest.raises(OptionError) as caught:
+        multi_prog.check(PROGRAMS, "mp.conf", ntasks)
+
+    assert (caught.value.lines, caught.value.exit_code) == (lines, 1)
+
+
+def test_a_missing_file_of_programs():
+    with pytest.raises(OptionError, match=r"Could not open multi_prog config file nosuch\.conf"):
+        multi_prog.read("nosuch.conf")
+
+
+def test_a_step_asks_only_what_was_given():
+    spec = step_spec(make_draft(), ["/bin/hostname"])
+
+    assert {"ntasks", "min_nodes", "cpus_per_task", "memory_per_node_mib"}.isdisjoint(spec)
+    assert (spec["name"], spec["argv"], spec["is_exact"]) == ("hostname", ["/bin/hostname"], False)
+
+
+def test_a_step_inherits_from_its_job():
+    environment = {"SLURM_NTASKS": "4", "SLURM_NNODES": "2", "SLURM_JOB_NAME": "job", "SLURM_MEM_PER_CPU": "100"}
+    spec = step_spec(make_draft("-c2", environment=environment), ["true"])
+
+    assert (spec["ntasks"], spec["min_nodes"], spec["cpus_per_task"]) == (4, 2, 2)
+    assert (spec["name"], spec["memory_per_cpu_mib"], spec["is_exact"]) == ("true", 100, True)
+
+
+def test_what_only_steps_have():
+    draft = make_draft("-J", "nm", "-r1", "--overlap", "-I", "--mpi=pmi2", "--cpu-bind=cores", "-G1", "-w", "n2")
+    spec = step_spec(draft, ["true"])
+
+    assert (spec["name"], spec["relative"], spec["is_overlapping"], spec["is_immediate"]) == ("nm", 1, True, True)
+    assert (spec["mpi"], spec["cpu_bind"], spec["required_nodes"]) == ("pmi2", "cores", ["n2"])
+    assert spec["gres_per_step"] == [{"name": "gpu", "type": "", "count": 1}]
