@@ -1,6 +1,7 @@
 """`sluicectld [-f CONF] [-D]`: start the controller in the foreground."""
 
 import asyncio
+import gc
 import logging
 import os
 import pwd
@@ -15,6 +16,9 @@ from sluice.config.light import find_config
 from sluice.errors import SluiceError
 from sluicectld.daemon import Daemon, read_configuration
 
+_SWITCH_INTERVAL_S = 0.0005
+#: Records make no cycles; the little else that does can wait.
+_GC_THRESHOLD = (50_000, 20, 50)
 _LEVELS = {"quiet": "CRITICAL", "fatal": "CRITICAL", "error": "ERROR", "info": "INFO", "verbose": "INFO"}
 
 
@@ -32,6 +36,9 @@ def main(path: str | None, is_foreground: bool, verbosity: int) -> None:
         settings = config.settings
         _log_to(settings.slurmctld_log_file, settings.slurmctld_debug, verbosity)
         Path(settings.state_save_location).mkdir(mode=0o700, parents=True, exist_ok=True)
+        # The writer's thread has to win the interpreter back after every statement, from a loop that never rests.
+        sys.setswitchinterval(_SWITCH_INTERVAL_S)
+        gc.set_threshold(*_GC_THRESHOLD)
         daemon = Daemon(path, config, _administrators(settings.slurm_user))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(daemon.run(lambda: _write_pid(settings.slurmctld_pid_file)))

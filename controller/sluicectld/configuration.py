@@ -1,5 +1,7 @@
 """From the configuration files to the records that the engine, the scheduler and the agents work with.  Pure."""
 
+import time
+
 from sluice.config.records import NO_LIMIT_S, ClusterConfig, NodeConfig, PartitionConfig
 from sluice.config.settings import Settings
 from sluice.model.node import Node
@@ -87,8 +89,9 @@ def _partition(index: int, partition: PartitionConfig) -> Partition:
     )
 
 
-def policy_of(settings: Settings) -> Policy:
+def policy_of(config: ClusterConfig) -> Policy:
     """Return what the scheduler decides by."""
+    settings = config.settings
     parameters = settings.scheduler_parameters
     words = {word.upper() for word in settings.select_type_parameters}
     unit = "node" if settings.select_type == "select/linear" else _select_unit(words)
@@ -106,6 +109,8 @@ def policy_of(settings: Settings) -> Policy:
         enforce_partition_limits=settings.enforce_partition_limits,
         priority_weights=_priority_weights(settings),
         max_age_s=float(settings.priority_max_age_s),
+        utc_offset_s=time.localtime().tm_gmtoff,
+        partition_factor_max=max((partition.priority_job_factor for partition in config.partitions), default=1),
     )
 
 

@@ -110,9 +110,8 @@ class Core:
             if responder is not None:
                 refuse_storage(responder, error)
             return
-        cluster = self.engine.cluster
         for effect in outcome.effects:
-            self.agents.send(effect, cluster.epoch, cluster.partitions)
+            self.agents.send(effect, self.engine.cluster.epoch)
         if responder is not None:
             responder.reply(reply(outcome.reply) if reply is not None else outcome.reply)
         if outcome.events:

@@ -5,7 +5,9 @@ soon as they can be, and the agents register anew.  Until then every request is 
 """
 
 import asyncio
+import gc
 import logging
+import secrets
 import signal
 import time
 from collections.abc import Callable
@@ -98,12 +100,12 @@ class Daemon:
         """Load the tables and start an epoch; from here on requests are answered."""
         config = self._config
         cluster = load_cluster(config.settings, self._clock.now())
-        engine = Engine(cluster, config.settings, policy_of(config.settings))
+        engine = Engine(cluster, config.settings, policy_of(config))
         core = Core(engine, config, self._key, self._clock, self._on_storage_failed)
         core.reconfigure = self._reconfigure
         core.shutdown = self._stopping.set
         self._core = core
-        core.run(BeginEpoch(cluster.epoch + 1), SYSTEM)
+        core.run(BeginEpoch(cluster.epoch + 1, cluster.cluster_id or secrets.token_hex(8)), SYSTEM)
         self._apply(config)
         core.agents.watch(cluster.nodes)
         committed = asyncio.get_running_loop().create_future()
@@ -112,6 +114,9 @@ class Daemon:
         if failure is not None:
             raise failure
         core.set_wakeup()
+        # What was loaded stays: the collector need not walk it again and again.
+        gc.collect()
+        gc.freeze()
         engine.is_pass_due = True
         core.passes.kick()
         self._dispatch.core = core
@@ -160,7 +165,7 @@ class Daemon:
             core.run(command, SYSTEM)
         self._config = core.config = config
         core.engine.settings = config.settings
-        core.engine.policy = policy_of(config.settings)
+        core.engine.policy = policy_of(config)
         core.agent_config = agent_config_of(config, cluster.config_version)
 
     def _reconfigure(self) -> tuple[str, ...]:

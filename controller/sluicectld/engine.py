@@ -81,9 +81,8 @@ class Engine:
         self.timers.add_job_limit(job)
         if job.begin_at is not None:
             self.timers.add(job.begin_at, Due.PASS)
-        if job.spec.deadline_at is not None and job.started_at is None:
-            shortest_s = job.spec.min_limit_s or job.limit_s or 0
-            self.timers.add(job.spec.deadline_at - shortest_s, Due.DEADLINE, job_id)
+        if job.started_at is None:
+            self.timers.add_deadline(job)
         if job.dependency.terms and not job.is_ended:
             self.timers.add(0.0, Due.DEPENDENCY, job_id)
 

@@ -2,7 +2,9 @@
 
 from sluice.config.settings import Settings
 from sluicectld.state.cluster import Cluster
+from sluicectld.store.database import open_engine
 from sluicectld.store.load import load
+from sluicectld.store.tokens import forget_tokens
 
 #: A repeated submission is recognised for this long.
 TOKEN_AGE_S = 3 * 86400.0
@@ -10,6 +12,11 @@ TOKEN_AGE_S = 3 * 86400.0
 
 def load_cluster(settings: Settings, now_at: float) -> Cluster:
     """Return the state as it was last committed.  Raises StorageError."""
+    engine = open_engine(settings.database_url)
+    try:
+        forget_tokens(engine, now_at - TOKEN_AGE_S)
+    finally:
+        engine.dispose()
     loaded = load(
         settings.database_url,
         ended_after_at=now_at - settings.min_job_age_s,
@@ -29,6 +36,7 @@ def load_cluster(settings: Settings, now_at: float) -> Cluster:
     cluster.next_spec_id = max(cluster.next_spec_id, loaded.next_spec_id)
     cluster.next_job_id = max(settings.first_job_id, loaded.next_job_id, int(loaded.meta.get("next_job_id", "1")))
     cluster.epoch = int(loaded.meta.get("epoch", "0"))
+    cluster.cluster_id = loaded.meta.get("cluster_id", "")
     cluster.config_version = int(loaded.meta.get("config_version", "0"))
     cluster.config_digest = loaded.meta.get("config_digest", "")
     return cluster

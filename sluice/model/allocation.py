@@ -38,15 +38,15 @@ class Allocation(Record, frozen=True, kw_only=True):
 
     @property
     def nodes(self) -> tuple[str, ...]:
-        return tuple(grant.node for grant in self.grants)
+        return tuple([grant.node for grant in self.grants])
 
     @property
     def cpu_count(self) -> int:
-        return sum(grant.cpu_count for grant in self.grants)
+        return sum([grant.cpu_count for grant in self.grants])
 
     @property
     def memory_mib(self) -> int:
-        return sum(grant.memory_mib for grant in self.grants)
+        return sum([grant.memory_mib for grant in self.grants])
 
     def grant_on(self, node: str) -> NodeGrant | None:
         return next((grant for grant in self.grants if grant.node == node), None)

@@ -15,8 +15,11 @@ EXTERN_STEP = StepId(-4)
 SPECIAL_STEP_NAMES: dict[int, str] = {BATCH_STEP: "batch", INTERACTIVE_STEP: "interactive", EXTERN_STEP: "extern"}
 
 
-class Record(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """A record: frozen, and written without the fields that have their default."""
+class Record(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
+    """A record: frozen, and written without the fields that have their default.
+
+    Records refer to older records only, so they make no cycles and need no garbage collector.
+    """
 
 
 def step_name(step_id: int) -> str:

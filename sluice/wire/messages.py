@@ -16,7 +16,7 @@ from sluice.model.states import Ending
 from sluice.model.step import Step, StepNode, Usage
 
 
-class Message(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+class Message(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """Base of all messages."""
 
 
@@ -589,7 +589,6 @@ class LaunchJob(Message, frozen=True, kw_only=True):
     script: msgspec.Raw | bytes = b""
     #: NAME=value strings as submitted, encoded once.
     environment: msgspec.Raw | tuple[bytes, ...] = ()
-    partition: Partition | None = None
 
 
 class EndJob(Message, frozen=True, kw_only=True):

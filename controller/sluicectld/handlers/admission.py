@@ -4,6 +4,8 @@ Pure rules over the request, the configuration and the state.  What can never ru
 now is accepted, with a warning where the user would not guess it.
 """
 
+from operator import attrgetter
+
 from msgspec.structs import replace
 
 from sluice import array_spec
@@ -19,17 +21,54 @@ from .turn import Turn
 
 #: Durations are kept at minute resolution, rounded up.
 _MINUTE_S = 60
+_VERDICTS_MAX = 10_000
+_UNKNOWN = object()
+#: The fields of a request that decide whether it could ever run.
+_SIZE_OF = attrgetter(
+    "min_nodes",
+    "max_nodes",
+    "ntasks",
+    "cpus_per_task",
+    "ntasks_per_node",
+    "ntasks_per_core",
+    "ntasks_per_socket",
+    "min_cpus_per_node",
+    "memory_per_node_mib",
+    "memory_per_cpu_mib",
+    "memory_per_gpu_mib",
+    "tmp_disk_mib",
+    "gres_per_node",
+    "gres_per_job",
+    "gres_per_task",
+    "gres_per_socket",
+    "cpus_per_gpu",
+    "features",
+    "required_nodes",
+    "excluded_nodes",
+    "exclusive",
+    "is_overcommitted",
+    "is_contiguous",
+    "sockets_per_node",
+    "cores_per_socket",
+    "threads_per_core",
+    "core_spec",
+    "hint",
+    "limit_s",
+    "is_unlimited",
+    "min_limit_s",
+)
 
 
 def admit(turn: Turn, spec: JobSpec, groups: tuple[str, ...]) -> tuple[JobSpec, list[str]]:
     """Return (the request with its defaults, warnings).  Raises RequestError with the reason."""
     spec = _identify(turn.caller, spec)
-    _check_counts(turn.settings, spec)
+    check_counts(turn.settings, spec)
     partitions = _partitions(turn.cluster, spec)
     spec = replace(spec, partitions=tuple(partition.name for partition in partitions))
     spec = _fill(turn.settings, partitions[0], spec)
     _check_times(turn, spec)
     _check_privileged(turn.caller, spec)
+    spec = _without_privileges(turn.caller, spec)
     return spec, _check_partitions(turn, partitions, spec, groups)
 
 
@@ -40,20 +79,32 @@ def _identify(caller: Caller, spec: JobSpec) -> JobSpec:
     raise NotPermitted(f"user {caller.user!r} may not submit as uid {spec.uid}", "invalid_user")
 
 
-def _check_counts(settings: Settings, spec: JobSpec) -> None:
+def check_counts(settings: Settings, spec: JobSpec) -> None:
+    """Raise RequestError for numbers that make no sense whatever the cluster is."""
     if spec.min_nodes < 1:
         raise InvalidRequest(f"{spec.min_nodes} nodes requested, at least 1 is needed", "node_count")
     if spec.max_nodes and spec.max_nodes < spec.min_nodes:
         raise InvalidRequest(f"at least {spec.min_nodes} but at most {spec.max_nodes} nodes requested", "node_count")
     if spec.ntasks < 1 or spec.cpus_per_task < 1:
         raise InvalidRequest(f"{spec.ntasks} tasks of {spec.cpus_per_task} CPUs requested", "ntasks")
+    if min(spec.limit_s or 0, spec.min_limit_s or 0) < 0:
+        raise InvalidRequest("a time limit below 0 requested", "time_limit")
     if spec.array:
+        _check_array(spec.array)
         greatest = array_spec.greatest(spec.array)
         if greatest >= settings.array_size_max:
             raise InvalidRequest(
                 f"array index {greatest} requested, indices must be below {settings.array_size_max} (MaxArraySize)",
                 "invalid_array",
             )
+
+
+def _check_array(ranges: array_spec.Ranges) -> None:
+    before = -1
+    for first, last, step in ranges:
+        if not before < first <= last or step < 1 or (last - first) % step:
+            raise InvalidRequest(f"{first}-{last}:{step} after index {before} is no range of an array", "invalid_array")
+        before = last
 
 
 def _partitions(cluster: Cluster, spec: JobSpec) -> list[Partition]:
@@ -71,7 +122,10 @@ def _partitions(cluster: Cluster, spec: JobSpec) -> list[Partition]:
 def _fill(settings: Settings, partition: Partition, spec: JobSpec) -> JobSpec:
     """Fill the defaults that the user left open: time limit, memory, name."""
     changes: dict[str, object] = {}
-    if spec.limit_s is None and not spec.is_unlimited:
+    if spec.limit_s == 0:
+        # As Slurm has it: a limit of zero is none.
+        changes["limit_s"], changes["is_unlimited"] = None, True
+    elif spec.limit_s is None and not spec.is_unlimited:
         limit_s = partition.default_limit_s if partition.default_limit_s is not None else partition.max_limit_s
         changes["limit_s"] = limit_s
         changes["is_unlimited"] = limit_s is None
@@ -106,10 +160,15 @@ def _check_times(turn: Turn, spec: JobSpec) -> None:
 
 
 def _check_privileged(caller: Caller, spec: JobSpec) -> None:
-    if caller.may(Verb.RAISE_PRIORITY):
-        return
-    if spec.nice < 0:
+    if spec.nice < 0 and not caller.may(Verb.RAISE_PRIORITY):
         raise RequestError(f"nice {spec.nice} requested, only operators may go below 0", "nice")
+
+
+def _without_privileges(caller: Caller, spec: JobSpec) -> JobSpec:
+    """A priority that the user may not set counts as not asked for; 0 is a hold, which anybody may."""
+    if spec.priority and not caller.may(Verb.RAISE_PRIORITY):
+        return replace(spec, priority=None)
+    return spec
 
 
 def _check_partitions(turn: Turn, partitions: list[Partition], spec: JobSpec, groups: tuple[str, ...]) -> list[str]:
@@ -119,7 +178,7 @@ def _check_partitions(turn: Turn, partitions: list[Partition], spec: JobSpec, gr
     accepted = 0
     for partition in partitions:
         try:
-            _check_access(turn.caller, partition, spec, groups)
+            check_access(turn.caller, partition, spec, groups)
             warnings += _check_fit(turn, partition, spec)
             accepted += 1
         except RequestError as error:
@@ -129,7 +188,8 @@ def _check_partitions(turn: Turn, partitions: list[Partition], spec: JobSpec, gr
     return warnings
 
 
-def _check_access(caller: Caller, partition: Partition, spec: JobSpec, groups: tuple[str, ...]) -> None:
+def check_access(caller: Caller, partition: Partition, spec: JobSpec, groups: tuple[str, ...]) -> None:
+    """Raise RequestError unless the job's user may use the partition.  groups: the user's."""
     where = f"partition {partition.name!r}"
     if partition.state in ("INACTIVE", "DRAIN"):
         raise InvalidRequest(f"{where} is {partition.state} and accepts no jobs", "partition_not_available")
@@ -151,10 +211,20 @@ def _check_access(caller: Caller, partition: Partition, spec: JobSpec, groups: t
 
 
 def _check_fit(turn: Turn, partition: Partition, spec: JobSpec) -> list[str]:
-    nodes = tuple(turn.cluster.nodes[name] for name in partition.nodes if name in turn.cluster.nodes)
-    verdict = feasible.check_request(spec, nodes, partition, turn.policy, tuple(turn.cluster.nodes))
+    """Ask once for all requests of the same size: most of a queue are twins."""
+    cluster = turn.cluster
+    key = (partition.name, *_SIZE_OF(spec))
+    verdict = cluster.verdicts.get(key, _UNKNOWN)
+    if verdict is _UNKNOWN:
+        nodes = tuple(cluster.nodes[name] for name in partition.nodes if name in cluster.nodes)
+        verdict = feasible.check_request(spec, nodes, partition, turn.policy, tuple(cluster.nodes))
+        if len(cluster.verdicts) >= _VERDICTS_MAX:
+            cluster.verdicts.clear()
+        cluster.verdicts[key] = verdict
     if verdict is None:
         return []
+    assert isinstance(verdict, feasible.Verdict)
+    text = "\n".join(part for part in (verdict.message, verdict.details) if part)
     if verdict.is_refusal:
-        raise RequestError(verdict.text, verdict.code)
-    return [verdict.text]
+        raise RequestError(text, verdict.code)
+    return [text]

@@ -1,7 +1,12 @@
-"""hold, uhold, release, requeue, requeuehold, suspend, resume, top: one small rule each, one table."""
+"""hold, uhold, release, requeue, requeuehold, suspend, resume, top: one small rule each, one table.
+
+A rule is a check, which may refuse, and an act, which may not: pending tasks of an array that are named alone are
+split off in between.
+"""
 
 from collections.abc import Callable
 
+import msgspec
 from msgspec.structs import replace
 
 from sluice.errors import NotFound, NotPermitted, RequestError
@@ -10,15 +15,23 @@ from sluice.model.reason import Reason
 from sluice.model.states import Ending, Hold, JobState
 from sluice.wire.messages import ChangeJobs, Done, JobFilter, SignalJob
 from sluicectld.permissions import Verb
-from sluicectld.scheduler import priority
-from sluicectld.state.events import JobRequeued, JobResumed, JobRevised, JobSuspended
+from sluicectld.state.events import JobResumed, JobRevised, JobSuspended
 
-from .endings import end_job, judge_dependency
-from .select import jobs_of_ids, select_jobs
-from .turn import Turn
+from .dependents import judge_dependency
+from .endings import end_job, may_requeue, requeue
+from .select import Named, named_jobs, split_off
+from .turn import Turn, current_priority
 
 _SIGCONT = 18
 _SIGSTOP = 19
+_RUNNING = (JobState.RUNNING, JobState.SUSPENDED)
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """check raises RequestError; act emits."""
+
+    check: Callable[[Turn, ChangeJobs, Job], None]
+    act: Callable[[Turn, ChangeJobs, Job], None]
 
 
 def handle_change(turn: Turn, command: ChangeJobs) -> Done:
@@ -26,92 +39,132 @@ def handle_change(turn: Turn, command: ChangeJobs) -> Done:
     rule = _RULES.get(command.action)
     if rule is None:
         raise RequestError(f"unknown action {command.action!r}: one of {', '.join(_RULES)}")
-    jobs = list(jobs_of_ids(turn.cluster, command.ids)) if command.ids else []
-    if command.names:
-        jobs += list(select_jobs(turn.cluster, JobFilter(names=command.names)))
-    if not jobs:
+    found = named_jobs(turn.cluster, command.ids, JobFilter(names=command.names))
+    if not found:
         raise NotFound(f"no job is called {','.join(command.ids or command.names)}", "invalid_job")
+    return for_each(turn, found, lambda job: rule.check(turn, command, job), lambda job: rule.act(turn, command, job))
+
+
+def for_each(turn: Turn, found: list[Named], check: Callable[[Job], None], act: Callable[[Job], None]) -> Done:
+    """Check and act on each; refusals of some are told line by line.  Raises the first one when all are refused."""
     lines = []
     refusal: RequestError | None = None
-    for job in jobs:
+    for job_id, tasks in found:
+        job = turn.job(job_id)
         try:
-            rule(turn, command, job)
+            check(job)
         except RequestError as error:
             refusal = refusal or error
             lines.append(f"{error.message} for job {job.id}")
-    if refusal is not None and len(lines) == len(jobs):
+            continue
+        for each in split_off(turn, job, tasks):
+            act(each)
+    if refusal is not None and len(lines) == len(found):
         raise refusal
     return Done(lines=tuple(lines))
 
 
-def _require_pending(job: Job) -> None:
+def _require_unended(job: Job) -> None:
     if job.is_ended and not job.is_requeued:
         raise RequestError(f"job {job.id} is {job.state.value}", "finished")
+
+
+def _require_pending(job: Job) -> None:
+    _require_unended(job)
     if job.state is not JobState.PENDING:
         raise RequestError(f"job {job.id} is {job.state.value}", "not_pending")
 
 
-def _hold(turn: Turn, command: ChangeJobs, job: Job) -> None:
+def _check_hold(turn: Turn, command: ChangeJobs, job: Job) -> None:
     turn.require(Verb.HOLD, job)
-    if job.state is not JobState.PENDING:
-        _require_pending(job)
-    is_own = command.action == "uhold" or not turn.caller.may(Verb.RELEASE_ADMIN_HOLD)
-    is_own = is_own or (turn.caller.uid == job.spec.uid and turn.caller.uid != 0)
-    hold = Hold.USER if is_own else Hold.ADMIN
-    turn.emit(JobRevised(at=turn.now_at, job=replace(job, hold=hold, priority=0, eligible_at=None), what="hold"))
+    _require_unended(job)
+
+
+def _hold(turn: Turn, command: ChangeJobs, job: Job) -> None:
+    """A running job goes on; what is held is its next run, should it be requeued."""
+    hold = Hold.USER if command.action == "uhold" and turn.caller.may(Verb.RELEASE_ADMIN_HOLD) else new_hold(turn, job)
+    held = replace(job, hold=hold, priority=0)
+    if job.state is JobState.PENDING:
+        held = replace(held, eligible_at=None)
+    elif job.state in _RUNNING:
+        held = replace(held, reason=Reason.JOB_HELD_ADMIN if hold is Hold.ADMIN else Reason.JOB_HELD_USER)
+    turn.emit(JobRevised(at=turn.now_at, job=held, what="hold"))
+
+
+def new_hold(turn: Turn, job: Job) -> Hold:
+    """Return whose hold it is: an administrator's hold is no user's to lessen."""
+    is_own = turn.caller.uid == job.spec.uid and turn.caller.uid != 0
+    if turn.caller.may(Verb.RELEASE_ADMIN_HOLD):
+        return Hold.USER if is_own else Hold.ADMIN
+    return Hold.ADMIN if job.hold is Hold.ADMIN else Hold.USER
+
+
+def _check_release(turn: Turn, command: ChangeJobs, job: Job) -> None:
+    turn.require(Verb.HOLD, job)
+    _require_unended(job)
+    if job.hold is Hold.ADMIN and not turn.caller.may(Verb.RELEASE_ADMIN_HOLD):
+        raise NotPermitted(f"job {job.id} is held by an administrator")
 
 
 def _release(turn: Turn, command: ChangeJobs, job: Job) -> None:
-    turn.require(Verb.HOLD, job)
-    _require_pending(job)
-    if job.hold is Hold.ADMIN and not turn.caller.may(Verb.RELEASE_ADMIN_HOLD):
-        raise NotPermitted(f"job {job.id} is held by an administrator")
-    released = replace(job, hold=Hold.NONE, is_special_exit=False, reason=Reason.NONE, reason_text="")
-    partition = turn.cluster.partitions[job.partition]
-    released = replace(
-        released,
-        priority=priority.compute_priority(released, partition, turn.now_at, turn.policy),
-        eligible_at=None if job.dependency.terms else max(turn.now_at, job.begin_at or 0.0),
-    )
+    released = replace(job, hold=Hold.NONE, is_special_exit=False)
+    if job.state is JobState.PENDING:
+        eligible_at = None if job.dependency.terms else max(turn.now_at, job.begin_at or 0.0)
+        released = replace(released, reason=_without_hold(job.reason), reason_text="", eligible_at=eligible_at)
+    elif job.state in _RUNNING:
+        released = replace(released, reason=Reason.NONE)
+    released = replace(released, priority=current_priority(turn, released))
     turn.emit(JobRevised(at=turn.now_at, job=released, what="release"))
     judge_dependency(turn, job.id)
     turn.is_pass_due = True
 
 
-def _requeue(turn: Turn, command: ChangeJobs, job: Job) -> None:
+def _without_hold(reason: Reason) -> Reason:
+    return reason if reason is Reason.DEPENDENCY_NEVER_SATISFIED else Reason.NONE
+
+
+def _check_requeue(turn: Turn, command: ChangeJobs, job: Job) -> None:
     turn.require(Verb.REQUEUE, job)
     if not job.spec.is_batch:
         raise RequestError(f"job {job.id} has no batch script", "disabled")
-    if job.spec.can_requeue is False:
-        raise RequestError(f"job {job.id} was submitted with --no-requeue", "disabled")
+    if not may_requeue(turn, job):
+        raise RequestError(f"job {job.id} may not be requeued (--no-requeue, JobRequeue)", "disabled")
     if job.state is JobState.PENDING:
-        raise RequestError(f"job {job.id} is pending already", "not_running")
+        raise RequestError(f"job {job.id} is pending already", "disabled")
     if job.is_completing or job.is_requeued:
         raise RequestError(f"job {job.id} is completing", "already_done")
-    is_held = command.action == "requeuehold"
-    if is_held:
-        hold = Hold.USER if turn.caller.uid == job.spec.uid else Hold.ADMIN
-        held = replace(job, hold=hold, is_special_exit=command.is_special_exit)
+
+
+def _requeue(turn: Turn, command: ChangeJobs, job: Job) -> None:
+    if command.action == "requeuehold":
+        held = replace(job, hold=new_hold(turn, job), priority=0, is_special_exit=command.is_special_exit)
         turn.emit(JobRevised(at=turn.now_at, job=held, what="requeue hold"))
     if job.is_ended:
-        turn.emit(JobRequeued(at=turn.now_at, job_id=job.id))
-        turn.is_pass_due = True
+        requeue(turn, turn.job(job.id))
         return
     end_job(turn, turn.job(job.id), JobState.CANCELLED, Ending.REQUEUE, by_uid=turn.caller.uid, is_requeued=True)
 
 
-def _suspend(turn: Turn, command: ChangeJobs, job: Job) -> None:
+def _check_suspend(turn: Turn, command: ChangeJobs, job: Job) -> None:
     turn.require(Verb.SUSPEND, job)
-    if job.state is not JobState.RUNNING:
+    if job.state not in _RUNNING:
         raise RequestError(f"job {job.id} is {job.state.value}", _state_code(job))
+
+
+def _suspend(turn: Turn, command: ChangeJobs, job: Job) -> None:
+    if job.state is JobState.SUSPENDED:
+        return
     turn.emit(JobSuspended(at=turn.now_at, job_id=job.id))
     _signal_everything(turn, job, _SIGSTOP)
 
 
-def _resume(turn: Turn, command: ChangeJobs, job: Job) -> None:
+def _check_resume(turn: Turn, command: ChangeJobs, job: Job) -> None:
     turn.require(Verb.SUSPEND, job)
     if job.state is not JobState.SUSPENDED:
         raise RequestError(f"job {job.id} is {job.state.value}, not suspended", _state_code(job))
+
+
+def _resume(turn: Turn, command: ChangeJobs, job: Job) -> None:
     turn.emit(JobResumed(at=turn.now_at, job_id=job.id))
     _signal_everything(turn, job, _SIGCONT)
     turn.timers.add_job_limit(turn.job(job.id))
@@ -136,22 +189,27 @@ def _signal_everything(turn: Turn, job: Job, signal: int) -> None:
         )
 
 
-def _top(turn: Turn, command: ChangeJobs, job: Job) -> None:
-    """Before every other pending job of the same user and partition."""
+def _check_top(turn: Turn, command: ChangeJobs, job: Job) -> None:
     turn.require(Verb.RAISE_PRIORITY, job)
     _require_pending(job)
+    if job.hold is not Hold.NONE:
+        raise RequestError(f"job {job.id} is held", "held")
+
+
+def _top(turn: Turn, command: ChangeJobs, job: Job) -> None:
+    """Before every other pending job of the same user and partition."""
     others = [other.priority for other in turn.cluster.ready.values() if other.spec.uid == job.spec.uid]
     turn.emit(JobRevised(at=turn.now_at, job=replace(job, priority=max([job.priority, *others]) + 1), what="top"))
     turn.is_pass_due = True
 
 
-_RULES: dict[str, Callable[[Turn, ChangeJobs, Job], None]] = {
-    "hold": _hold,
-    "uhold": _hold,
-    "release": _release,
-    "requeue": _requeue,
-    "requeuehold": _requeue,
-    "suspend": _suspend,
-    "resume": _resume,
-    "top": _top,
+_RULES: dict[str, Rule] = {
+    "hold": Rule(_check_hold, _hold),
+    "uhold": Rule(_check_hold, _hold),
+    "release": Rule(_check_release, _release),
+    "requeue": Rule(_check_requeue, _requeue),
+    "requeuehold": Rule(_check_requeue, _requeue),
+    "suspend": Rule(_check_suspend, _suspend),
+    "resume": Rule(_check_resume, _resume),
+    "top": Rule(_check_top, _top),
 }

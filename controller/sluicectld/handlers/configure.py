@@ -14,7 +14,7 @@ from .turn import Turn
 
 def handle_begin_epoch(turn: Turn, command: BeginEpoch) -> Done:
     """A controller takes over: no agent has answered it yet."""
-    turn.emit(EpochBegan(at=turn.now_at, epoch=command.epoch))
+    turn.emit(EpochBegan(at=turn.now_at, epoch=command.epoch, cluster_id=command.cluster_id))
     for node in list(turn.cluster.nodes.values()):
         if node.is_responding:
             silent = replace(node, is_responding=False)

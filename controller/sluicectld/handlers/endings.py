@@ -1,20 +1,22 @@
-"""How a job ends: its final state at once, its nodes as they become clean, its dependents as soon as it is decided.
+"""How a job ends: its final state at once, its nodes as they become clean, its dependents (dependents.py) at once.
 
 A running job that ends keeps the resources of each node until that node reports that nothing of it is left.  A requeued
 job goes back to the queue when all of its nodes are clean.
 """
 
+from collections.abc import Collection
+
 from msgspec.structs import replace
 
 from sluice.model.job import Job
 from sluice.model.reason import Reason
-from sluice.model.request import DependencyTerm
-from sluice.model.states import Ending, Hold, JobState
+from sluice.model.states import Ending, JobState, StepState
+from sluice.model.step import Step
 from sluice.wire.messages import EndJob
-from sluicectld.state.dependencies import Verdict, judge, resolve
-from sluicectld.state.events import JobEnded, JobRequeued, JobRevised, NodeCleaned
+from sluicectld.state.events import JobEnded, JobRequeued, NodeCleaned, StepRevised
 from sluicectld.state.timers import Due
 
+from .dependents import judge_dependency, wake_dependents
 from .turn import Turn
 
 
@@ -34,9 +36,10 @@ def end_job(
     failed_node: str = "",
 ) -> None:
     """End a pending or running job.  clean_nodes: already reported clean, or lost and not waited for."""
-    completing = () if job.allocation is None else tuple(node for node in job.nodes if node not in clean_nodes)
-    if job.state is JobState.PENDING:
-        completing = ()
+    completing = tuple(node for node in job.nodes if node not in clean_nodes)
+    if clean_nodes:
+        step_state = StepState.NODE_FAIL if ending is Ending.NODE_FAILURE else StepState.CANCELLED
+        end_steps_on(turn, job, clean_nodes, step_state)
     turn.emit(
         JobEnded(
             at=turn.now_at,
@@ -76,24 +79,51 @@ def end_order(turn: Turn, job: Job, node: str, ending: Ending, by_uid: int | Non
     )
 
 
-def clean_node(turn: Turn, job_id: int, node: str) -> None:
-    """The node has nothing left of the job."""
+def clean_node(turn: Turn, job_id: int, node: str, step_state: StepState = StepState.CANCELLED) -> None:
+    """The node has nothing left of the job; steps that never reported from it have ended there as step_state."""
+    end_steps_on(turn, turn.job(job_id), (node,), step_state)
     turn.emit(NodeCleaned(at=turn.now_at, job_id=job_id, node=node))
     turn.is_pass_due = True
     if not turn.job(job_id).completing_nodes:
         _finish(turn, job_id)
 
 
+def end_steps_on(turn: Turn, job: Job, nodes: Collection[str], state: StepState) -> None:
+    """Nothing runs on the nodes any more: end the parts of steps that they have not reported."""
+    for step in list(turn.cluster.steps.get(job.id, {}).values()):
+        left = tuple(node for node in step.running_nodes if node not in nodes)
+        if len(left) == len(step.running_nodes):
+            continue
+        if left:
+            turn.emit(StepRevised(at=turn.now_at, step=replace(step, running_nodes=left)))
+        else:
+            step_ended(turn, step, state, step.exit_code, step.exit_signal)
+
+
+def step_ended(turn: Turn, step: Step, state: StepState, exit_code: int, exit_signal: int) -> None:
+    """End a step that no node will report any more."""
+    ended = replace(
+        step, state=state, running_nodes=(), exit_code=exit_code, exit_signal=exit_signal, ended_at=turn.now_at
+    )
+    turn.emit(StepRevised(at=turn.now_at, step=ended))
+    turn.is_pass_due = True
+
+
 def _finish(turn: Turn, job_id: int) -> None:
     """All clean: back to the queue, or forgotten after MinJobAge."""
     job = turn.job(job_id)
     if job.is_requeued:
-        turn.emit(JobRequeued(at=turn.now_at, job_id=job_id, begin_at=_requeue_begin_at(turn)))
+        requeue(turn, job, _requeue_begin_at(turn))
     else:
         turn.timers.add(turn.now_at + turn.settings.min_job_age_s, Due.FORGET, job_id)
-        if job.array_task_id is not None:
-            # The array's throttle, or tasks that wait for their counterpart.
-            turn.is_pass_due = True
+
+
+def requeue(turn: Turn, job: Job, begin_at: float | None = None) -> None:
+    """Put a clean job back into the queue; who had given it up waits for it again."""
+    turn.emit(JobRequeued(at=turn.now_at, job_id=job.id, begin_at=begin_at))
+    turn.timers.add_deadline(turn.job(job.id))
+    wake_dependents(turn, job)
+    turn.is_pass_due = True
 
 
 def _requeue_begin_at(turn: Turn) -> float | None:
@@ -124,84 +154,3 @@ def may_requeue(turn: Turn, job: Job) -> bool:
     if job.spec.can_requeue is not None:
         return job.spec.can_requeue
     return turn.settings.job_requeue
-
-
-# --- dependents
-
-
-def wake_dependents(turn: Turn, job: Job) -> None:
-    """Judge again every pending job that waits for this one, its array, or its name."""
-    cluster = turn.cluster
-    waiting = set(cluster.dependents.get(job.id, ()))
-    if job.array_job_id:
-        waiting |= cluster.dependents.get(job.array_job_id, set())
-    for job_id in sorted(waiting):
-        judge_dependency(turn, job_id)
-    for job_id in sorted(cluster.dependents.get(0, ())):
-        other = cluster.jobs[job_id]
-        if (other.spec.name, other.spec.uid) == (job.spec.name, job.spec.uid):
-            judge_dependency(turn, job_id)
-
-
-def judge_dependency(turn: Turn, job_id: int) -> None:
-    """Drop the terms that hold by now; cancel or mark the job whose dependency can never hold."""
-    job = turn.job(job_id)
-    if job.state is not JobState.PENDING or not job.dependency.terms:
-        return
-    left, is_never = resolve(job.dependency, lambda term: _verdict(turn, job, term))
-    if is_never:
-        _never(turn, job)
-    elif left != job.dependency:
-        eligible_at = turn.now_at if not left.terms and job.hold is Hold.NONE else job.eligible_at
-        turn.emit(
-            JobRevised(at=turn.now_at, job=replace(job, dependency=left, eligible_at=eligible_at), what="dependency")
-        )
-        turn.is_pass_due = True
-
-
-def _verdict(turn: Turn, job: Job, term: DependencyTerm) -> Verdict:
-    cluster = turn.cluster
-    if term.type == "singleton":
-        return _judge_singleton(turn, job)
-    if term.type == "aftercorr":
-        return Verdict.WAITS if job.pending_array is not None else _judge_counterpart(turn, job, term.job_id)
-    other = cluster.outcome(term.job_id, term.task_id)
-    verdict = judge(term, other, turn.now_at)
-    if term.type == "after" and verdict is Verdict.WAITS and other is not None and other.started_at is not None:
-        turn.timers.add(other.started_at + term.delay_s, Due.DEPENDENCY, job.id)
-    return verdict
-
-
-def _judge_counterpart(turn: Turn, job: Job, other_id: int) -> Verdict:
-    outcome = turn.cluster.outcome(other_id, job.array_task_id)
-    return judge(DependencyTerm(type="aftercorr", job_id=other_id), outcome, turn.now_at)
-
-
-def _judge_singleton(turn: Turn, job: Job) -> Verdict:
-    """Wait for every unended job of the same name and user that was submitted before or has started."""
-    for other_id in turn.cluster.active_by_name.get((job.spec.name, job.spec.uid), ()):
-        other = turn.cluster.jobs[other_id]
-        if other_id == job.id or other.array_job_id == job.id:
-            continue
-        if other.state is not JobState.PENDING or (other_id < job.id and other.hold is Hold.NONE):
-            return Verdict.WAITS
-    return Verdict.HOLDS
-
-
-def _never(turn: Turn, job: Job) -> None:
-    must_end = job.spec.kill_on_invalid_dependency
-    if must_end is None:
-        must_end = "kill_invalid_depend" in turn.settings.dependency_parameters
-    if must_end:
-        end_job(
-            turn,
-            job,
-            JobState.CANCELLED,
-            Ending.CANCEL,
-            reason=Reason.DEPENDENCY_NEVER_SATISFIED,
-            reason_text="its dependency can never be satisfied",
-            by_uid=job.spec.uid,
-        )
-    elif job.reason is not Reason.DEPENDENCY_NEVER_SATISFIED:
-        revised = replace(job, reason=Reason.DEPENDENCY_NEVER_SATISFIED)
-        turn.emit(JobRevised(at=turn.now_at, job=revised, what="dependency"))

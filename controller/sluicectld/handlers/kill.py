@@ -1,11 +1,14 @@
 """scancel: end jobs, parts of arrays and steps, or send them a signal; and the end of an interactive allocation."""
 
+from collections.abc import Callable
+
 from msgspec.structs import replace
 
 from sluice import array_spec, jobid_spec
-from sluice.errors import NotFound, NotPermitted
+from sluice.errors import InvalidRequest, NotFound, NotPermitted
 from sluice.model.base import BATCH_STEP
 from sluice.model.job import Job
+from sluice.model.reason import Reason
 from sluice.model.states import Ending, JobState, StepState
 from sluice.model.step import Step
 from sluice.wire.messages import (
@@ -19,10 +22,11 @@ from sluice.wire.messages import (
     SignalJob,
 )
 from sluicectld.permissions import Verb
-from sluicectld.state.events import JobRevised, TasksCancelled
+from sluicectld.state.events import JobRevised, StepRevised
 
-from .endings import end_job, wake_dependents
-from .select import jobs_of_id, select_jobs
+from .dependents import cancel_tasks, wake_dependents
+from .endings import end_job
+from .select import jobs_of_id, passing_test, select_jobs
 from .turn import Turn
 
 _STEP_IDS = {"batch": BATCH_STEP, "extern": -4, "interactive": -6}
@@ -30,18 +34,18 @@ _STEP_IDS = {"batch": BATCH_STEP, "extern": -4, "interactive": -6}
 
 def handle_kill(turn: Turn, command: KillJobs) -> KilledJobs:
     """Return what became of each id; without ids, of each job that passes the filters."""
-    passing = {job.id for job in select_jobs(turn.cluster, _filter(command))}
-    if command.ids:
-        outcomes = [
-            outcome
-            for text in command.ids
-            for spec in jobid_spec.parse_list(text)
-            for outcome in _kill_id(turn, command, spec, passing)
-        ]
-    else:
-        outcomes = [_kill_job(turn, command, turn.job(job_id), None, str(job_id)) for job_id in sorted(passing)]
-        outcomes = [outcome for outcome in outcomes if outcome.code != "ended"]
-    return KilledJobs(outcomes=tuple(outcomes))
+    wanted = _filter(command)
+    # All read before the first is ended: a malformed one must leave the others alone.
+    specs = [spec for text in command.ids for spec in jobid_spec.parse_list(text)]
+    if specs:
+        passes = passing_test(wanted)
+        outcomes = [outcome for spec in specs for outcome in _kill_id(turn, command, spec, passes)]
+        return KilledJobs(outcomes=tuple(outcomes))
+    if wanted == JobFilter():
+        raise InvalidRequest("no job is named, by id or filter")
+    passing = sorted(job.id for job in select_jobs(turn.cluster, wanted))
+    outcomes = [_kill_job(turn, command, turn.job(job_id), None, str(job_id)) for job_id in passing]
+    return KilledJobs(outcomes=tuple(outcome for outcome in outcomes if outcome.code != "ended"))
 
 
 def _filter(command: KillJobs) -> JobFilter:
@@ -57,14 +61,14 @@ def _filter(command: KillJobs) -> JobFilter:
     )
 
 
-def _kill_id(turn: Turn, command: KillJobs, spec: jobid_spec.JobIdSpec, passing: set[int]) -> list[KillOutcome]:
+def _kill_id(turn: Turn, command: KillJobs, spec: jobid_spec.JobIdSpec, passes: Callable[[Job], bool]) -> list[KillOutcome]:
     text = jobid_spec.format_spec(spec)
     found = jobs_of_id(turn.cluster, spec)
     if not found:
         return [KillOutcome(id=text, code="unknown", message="Invalid job id specified")]
     if spec.step is not None:
         return [_kill_step(turn, command, found[0][0], spec.step, text)]
-    outcomes = [_kill_job(turn, command, job, tasks, text) for job, tasks in found if job.id in passing]
+    outcomes = [_kill_job(turn, command, job, tasks, text) for job, tasks in found if passes(job)]
     # An array with ended tasks is no error as long as something was done.
     done = [outcome for outcome in outcomes if outcome.code != "ended"]
     return done or outcomes[:1]
@@ -80,7 +84,7 @@ def _kill_job(turn: Turn, command: KillJobs, job: Job, tasks: array_spec.Ranges 
     if command.signal and not _is_plain_kill(command):
         return _signal_job(turn, command, job, text)
     if tasks is not None:
-        _cancel_tasks(turn, job, tasks)
+        cancel_tasks(turn, job, tasks, turn.caller.uid)
     else:
         cancel_job(turn, job, turn.caller.uid)
     return KillOutcome(id=text)
@@ -103,19 +107,6 @@ def _cancel_requeue(turn: Turn, job: Job, by_uid: int) -> None:
     ended = replace(job, is_requeued=False, state=JobState.CANCELLED, cancelled_by=by_uid)
     turn.emit(JobRevised(at=turn.now_at, job=ended, what="cancel"))
     wake_dependents(turn, ended)
-
-
-def _cancel_tasks(turn: Turn, base: Job, tasks: array_spec.Ranges) -> None:
-    turn.emit(
-        TasksCancelled(
-            at=turn.now_at,
-            job_id=base.id,
-            ranges=tasks,
-            new_id=turn.cluster.next_job_id,
-            by_uid=turn.caller.uid,
-        )
-    )
-    wake_dependents(turn, base)
 
 
 def _signal_job(turn: Turn, command: KillJobs, job: Job, text: str) -> KillOutcome:
@@ -173,6 +164,7 @@ def _signal_step(turn: Turn, signal: int, job: Job, step: Step) -> None:
 
 def end_step(turn: Turn, job: Job, step: Step, ending: Ending) -> None:
     """Order the end of a step on every node where it runs."""
+    turn.emit(StepRevised(at=turn.now_at, step=replace(step, cancelled_by=turn.caller.uid)))
     for node in step.running_nodes:
         turn.effects.append(
             EndStep(
@@ -198,6 +190,8 @@ def handle_finish_allocation(turn: Turn, command: FinishAllocation) -> Done:
     if job.state is JobState.PENDING:
         cancel_job(turn, job, turn.caller.uid)
         return Done()
+    if job.spec.is_batch:
+        raise InvalidRequest(f"job {job.id} runs a script and ends with it")
     is_success = command.exit_code == 0 and command.exit_signal == 0
     end_job(
         turn,
@@ -206,5 +200,6 @@ def handle_finish_allocation(turn: Turn, command: FinishAllocation) -> Done:
         Ending.FINISHED,
         exit_code=command.exit_code,
         exit_signal=command.exit_signal,
+        reason=Reason.NONE if is_success else Reason.NON_ZERO_EXIT_CODE,
     )
     return Done()

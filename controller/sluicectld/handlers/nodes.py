@@ -8,14 +8,14 @@ from sluice import hostlist
 from sluice.errors import InvalidRequest, NotFound, NotPermitted
 from sluice.model.job import Job
 from sluice.model.node import Inventory, Node
-from sluice.model.states import Ending, JobState, NodeState
+from sluice.model.states import Ending, JobState, NodeState, StepState
 from sluice.wire.messages import Done, NodeReport, Register, UpdateNodes
 from sluicectld.permissions import Verb
 from sluicectld.state.commands import AgentLost
 from sluicectld.state.effects import Launch
 from sluicectld.state.events import NodeChanged
 
-from .endings import clean_node, end_order, requeue_or_fail
+from .endings import clean_node, end_order, end_steps_on, requeue_or_fail
 from .turn import Turn
 
 NOT_RESPONDING = "Not responding"
@@ -26,6 +26,7 @@ def handle_register(turn: Turn, command: Register) -> tuple[tuple[str, int, int]
     stale: list[tuple[str, int, int]] = []
     for report in command.nodes:
         _check_agent(turn, report.node)
+    for report in command.nodes:
         _register(turn, report)
         stale += _reconcile(turn, report)
     return tuple(stale)
@@ -44,6 +45,8 @@ def _register(turn: Turn, report: NodeReport) -> None:
     old = node.inventory
     if old is not None and old.boot_id != report.inventory.boot_id:
         _fail_jobs(turn, node.name, f"node {node.name} was rebooted")
+    elif old is not None and old.spool_id != report.inventory.spool_id:
+        _fail_unknown(turn, report)
     changed = replace(
         node,
         inventory=report.inventory,
@@ -68,7 +71,7 @@ def _return_to_service(turn: Turn, node: Node) -> Node:
     if node.state is not NodeState.DOWN:
         return node
     service = turn.settings.return_to_service
-    if service == 2 or (service == 1 and node.reason == NOT_RESPONDING) or node.reason == NOT_RESPONDING:
+    if service == 2 or (service == 1 and node.reason == NOT_RESPONDING):
         return replace(node, state=NodeState.UP, reason="", reason_at=0.0)
     return node
 
@@ -103,16 +106,30 @@ def _has_batch_here(job: Job, node: str) -> bool:
     return job.state is JobState.RUNNING and job.spec.is_batch and job.nodes[0] == node
 
 
-def _fail_jobs(turn: Turn, node: str, text: str) -> None:
-    """Every job that holds a part of a lost node: completing ones are clean there, running ones fail or requeue."""
-    for job_id in sorted(turn.cluster.job_ids_by_node.get(node, ())):
+def _fail_unknown(turn: Turn, report: NodeReport) -> None:
+    """The agent's memory is gone: what it does not know of any more may have run, so it must not be ordered again."""
+    present = {(step.job_id, step.attempt) for step in report.steps}
+    for job_id in sorted(turn.cluster.job_ids_by_node.get(report.node, ())):
         job = turn.job(job_id)
-        if node in job.completing_nodes:
-            clean_node(turn, job_id, node)
-        elif job.spec.no_kill and len(job.nodes) > 1 and job.nodes[0] != node:
-            continue
-        else:
-            requeue_or_fail(turn, job, node, text, frozenset((node,)))
+        steps = turn.cluster.steps.get(job_id, {}).values()
+        if (job_id, job.attempt) not in present and any(report.node in step.running_nodes for step in steps):
+            _fail_job(turn, job, report.node, f"node {report.node} lost its spool")
+
+
+def _fail_jobs(turn: Turn, node: str, text: str) -> None:
+    """End every job's part on a lost node."""
+    for job_id in sorted(turn.cluster.job_ids_by_node.get(node, ())):
+        _fail_job(turn, turn.job(job_id), node, text)
+
+
+def _fail_job(turn: Turn, job: Job, node: str, text: str) -> None:
+    """A completing job is clean on a lost node; a running one fails or requeues, unless it can do without the node."""
+    if node in job.completing_nodes:
+        clean_node(turn, job.id, node, StepState.NODE_FAIL)
+    elif job.spec.no_kill and len(job.nodes) > 1 and job.nodes[0] != node:
+        end_steps_on(turn, job, (node,), StepState.NODE_FAIL)
+    else:
+        requeue_or_fail(turn, job, node, text, frozenset((node,)))
 
 
 def handle_agent_lost(turn: Turn, command: AgentLost) -> Done:
@@ -181,8 +198,14 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(word for word in text.split(",") if word)
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise InvalidRequest(f"{text!r} is not a number")
+    return int(text)
+
+
 _FIELDS: dict[str, tuple[str, Callable[[str], object]]] = {
-    "weight": ("weight", int),
+    "weight": ("weight", _count),
     "availablefeatures": ("features", _words),
     "activefeatures": ("features", _words),
     "features": ("features", _words),

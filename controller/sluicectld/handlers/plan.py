@@ -3,38 +3,39 @@
 A stale one is dropped; the next pass decides about its job again.
 """
 
+from sluice import array_spec
 from sluice.model.job import Job
-from sluice.model.states import Hold, JobState
 from sluicectld.scheduler.plan import StartJob
 from sluicectld.state import resources
-from sluicectld.state.arrays import has_pending, is_last
+from sluicectld.state.arrays import has_pending, is_last, ready_tasks
 from sluicectld.state.commands import ApplyPlan
 from sluicectld.state.effects import Launch
 from sluicectld.state.events import JobStarted
 
-from .endings import wake_dependents
+from .dependents import judge_dependency, wake_dependents
 from .turn import Turn
 
 
 def handle_plan(turn: Turn, command: ApplyPlan) -> int:
     """Return how many decisions were stale."""
     stale = 0
+    version = command.plan.version
     for start in command.plan.starts:
         job = turn.cluster.jobs.get(start.job_id)
-        if job is None or not _may_start(turn, job, start):
+        if job is None or not _may_start(turn, job, start, version):
             stale += 1
             continue
         _start(turn, job, start)
-    turn.is_pass_due = stale > 0
+    turn.is_pass_due = turn.is_pass_due or stale > 0 or command.plan.has_more
     return stale
 
 
-def _may_start(turn: Turn, job: Job, start: StartJob) -> bool:
-    if job.state is not JobState.PENDING or job.hold is not Hold.NONE or job.id not in turn.cluster.ready:
+def _may_start(turn: Turn, job: Job, start: StartJob, version: int) -> bool:
+    if job.id not in turn.cluster.ready or turn.cluster.revised.get(job.id, 0) > version:
         return False
     if (start.task_id is None) != (job.pending_array is None):
         return False
-    if start.task_id is not None and not has_pending(job, start.task_id):
+    if start.task_id is not None and not _is_task_ready(turn, job, start.task_id):
         return False
     partition = turn.cluster.partitions.get(start.partition)
     if partition is None or partition.state not in ("UP", "DRAIN"):
@@ -46,6 +47,12 @@ def _may_start(turn: Turn, job: Job, start: StartJob) -> bool:
         if job.spec.exclusive == "node" and free.job_count:
             return False
     return True
+
+
+def _is_task_ready(turn: Turn, job: Job, task_id: int) -> bool:
+    if not has_pending(job, task_id):
+        return False
+    return not job.dependency.terms or array_spec.contains(ready_tasks(job, turn.cluster), task_id)
 
 
 def _start(turn: Turn, job: Job, start: StartJob) -> None:
@@ -67,5 +74,7 @@ def _start(turn: Turn, job: Job, start: StartJob) -> None:
     turn.timers.add_job_limit(started)
     if started.spec.is_batch:
         turn.effects.append(Launch(started.nodes[0], started))
-    if turn.cluster.dependents:
-        wake_dependents(turn, started)
+    wake_dependents(turn, started)
+    if new_id != job.id and job.dependency.terms:
+        # What is left of the array may have nothing to hope for.
+        judge_dependency(turn, job.id)

@@ -2,23 +2,27 @@
 
 from msgspec.structs import replace
 
+from sluice import hostlist
+from sluice.errors import NotPermitted
 from sluice.model.base import BATCH_STEP
 from sluice.model.job import Job
 from sluice.model.reason import Reason
 from sluice.model.states import Ending, Hold, JobState, StepState
 from sluice.model.step import Step, Usage
 from sluice.wire.messages import Done, NodeClean, Report, StepResult
+from sluicectld.permissions import Verb
 from sluicectld.state.events import JobRevised, StepRevised
 
 from .endings import clean_node, end_job
 from .nodes import drain_node
 from .turn import Turn
 
-_OUT_OF_MEMORY_CODE = 125
+_ENDING_SIGNALS = (9, 15)
 
 
 def handle_report(turn: Turn, command: Report) -> Done:
     """Take every item that is about a current attempt; ignore what is known already."""
+    _check_nodes(turn, command)
     for result in command.results:
         _take_result(turn, result)
     for clean in command.clean:
@@ -28,14 +32,25 @@ def handle_report(turn: Turn, command: Report) -> Done:
     return Done()
 
 
+def _check_nodes(turn: Turn, command: Report) -> None:
+    """An agent speaks for its own node alone."""
+    turn.caller.require(Verb.REPORT)
+    own = turn.caller.agent_of
+    if own == "*":
+        return
+    named = {item.node for item in (*command.results, *command.clean, *command.started)}
+    foreign = named.union(node for node, _ in command.drains) - {own}
+    if foreign:
+        raise NotPermitted(f"the agent of node {own!r} may not report of {hostlist.fold(sorted(foreign))}")
+
+
 def _take_result(turn: Turn, result: StepResult) -> None:
     job = turn.cluster.jobs.get(result.job_id)
     if job is None or job.attempt != result.attempt:
         return
-    for tail in result.tails:
-        turn.cluster.batch.tails.append((job.id, job.attempt, tail))
     step = turn.cluster.steps.get(job.id, {}).get(result.step_id)
     if step is not None and result.node in step.running_nodes:
+        turn.cluster.batch.tails += [(job.id, job.attempt, tail) for tail in result.tails]
         _merge_result(turn, job, step, result)
     job = turn.job(job.id)
     if result.step_id == BATCH_STEP and job.state in (JobState.RUNNING, JobState.SUSPENDED):
@@ -63,12 +78,13 @@ def _merge_result(turn: Turn, job: Job, step: Step, result: StepResult) -> None:
 def _step_state(job: Job, step: Step, result: StepResult) -> StepState:
     if result.reason == Reason.OUT_OF_MEMORY.value:
         return StepState.OUT_OF_MEMORY
-    if job.ending in (Ending.CANCEL, Ending.REQUEUE, Ending.PREEMPTION) or step.cancelled_by is not None:
-        return StepState.CANCELLED
-    if job.ending is Ending.TIME_LIMIT:
-        return StepState.CANCELLED
     if job.ending is Ending.NODE_FAILURE:
         return StepState.NODE_FAIL
+    if job.ending not in (None, Ending.FINISHED) or step.cancelled_by is not None:
+        return StepState.CANCELLED
+    if step.exit_signal in _ENDING_SIGNALS:
+        # Whoever sent it: so 22.05 accounts for steps (observed).
+        return StepState.CANCELLED
     if step.exit_code or step.exit_signal:
         return StepState.FAILED
     return StepState.COMPLETED
@@ -89,15 +105,6 @@ def _add_usage(one: Usage, other: Usage) -> Usage:
     )
 
 
-def step_ended(turn: Turn, step: Step, state: StepState, exit_code: int, exit_signal: int) -> None:
-    """End a step that no node will report any more."""
-    ended = replace(
-        step, state=state, running_nodes=(), exit_code=exit_code, exit_signal=exit_signal, ended_at=turn.now_at
-    )
-    turn.emit(StepRevised(at=turn.now_at, step=ended))
-    turn.is_pass_due = True
-
-
 def _end_batch_job(turn: Turn, job: Job, result: StepResult) -> None:
     """The batch script has ended: so has the job."""
     clean = frozenset((result.node,)) if result.is_node_clean else frozenset()
@@ -107,7 +114,7 @@ def _end_batch_job(turn: Turn, job: Job, result: StepResult) -> None:
     is_requeued = _wants_requeue(turn, job, result)
     if is_requeued and result.exit_code in turn.settings.requeue_exit_hold:
         turn.emit(JobRevised(at=turn.now_at, job=replace(job, hold=Hold.USER, is_special_exit=True), what="requeue"))
-    state, reason = _final_state(result)
+    state, reason, text = _final_state(result)
     end_job(
         turn,
         turn.job(job.id),
@@ -116,7 +123,7 @@ def _end_batch_job(turn: Turn, job: Job, result: StepResult) -> None:
         exit_code=result.exit_code,
         exit_signal=result.exit_signal,
         reason=reason,
-        reason_text=result.reason_text,
+        reason_text=result.reason_text or text,
         clean_nodes=clean,
         is_requeued=is_requeued,
     )
@@ -124,24 +131,31 @@ def _end_batch_job(turn: Turn, job: Job, result: StepResult) -> None:
 
 def _wants_requeue(turn: Turn, job: Job, result: StepResult) -> bool:
     codes = (*turn.settings.requeue_exit, *turn.settings.requeue_exit_hold)
-    return not result.reason and result.exit_code in codes and job.attempt < turn.settings.batch_requeues_max
+    if result.reason or result.exit_signal or result.exit_code not in codes:
+        return False
+    return job.spec.can_requeue is not False and job.attempt < turn.settings.batch_requeues_max
 
 
-def _final_state(result: StepResult) -> tuple[JobState, Reason]:
+def _final_state(result: StepResult) -> tuple[JobState, Reason, str]:
+    """Return how the job ended by its script's result, and why in words where the agent gave none."""
     if result.reason == Reason.OUT_OF_MEMORY.value:
-        return JobState.OUT_OF_MEMORY, Reason.OUT_OF_MEMORY
+        return JobState.OUT_OF_MEMORY, Reason.OUT_OF_MEMORY, ""
     if result.reason:
-        return JobState.FAILED, Reason(result.reason)
+        known = Reason.__members__.values()
+        reason = next((each for each in known if each.value == result.reason), Reason.JOB_LAUNCH_FAILURE)
+        return JobState.FAILED, reason, result.reason
     if result.exit_signal:
-        return JobState.FAILED, Reason.RAISED_SIGNAL
+        # So 22.05 calls it (observed); newer ones say RaisedSignal.
+        return JobState.FAILED, Reason.JOB_LAUNCH_FAILURE, f"the script was ended by signal {result.exit_signal}"
     if result.exit_code:
-        return JobState.FAILED, Reason.NON_ZERO_EXIT_CODE
-    return JobState.COMPLETED, Reason.NONE
+        return JobState.FAILED, Reason.NON_ZERO_EXIT_CODE, ""
+    return JobState.COMPLETED, Reason.NONE, ""
 
 
 def _requeue_held(turn: Turn, job: Job, result: StepResult, clean: frozenset[str]) -> None:
     """A prolog that failed is the node's fault: the job goes back, held unless the site says otherwise."""
-    if "nohold_on_prolog_fail" not in turn.settings.scheduler_parameters:
+    is_last_try = job.attempt >= turn.settings.batch_requeues_max
+    if is_last_try or "nohold_on_prolog_fail" not in turn.settings.scheduler_parameters:
         held = replace(job, hold=Hold.ADMIN)
         turn.emit(JobRevised(at=turn.now_at, job=held, what="prolog failed"))
     end_job(
@@ -166,16 +180,4 @@ def _clean(turn: Turn, job_id: int, node: str, attempt: int) -> None:
     job = turn.cluster.jobs.get(job_id)
     if job is None or job.attempt != attempt or node not in job.completing_nodes:
         return
-    _end_steps_on(turn, job, node)
     clean_node(turn, job_id, node)
-
-
-def _end_steps_on(turn: Turn, job: Job, node: str) -> None:
-    """A clean node runs nothing: steps that never reported from it have ended there."""
-    for step in list(turn.cluster.steps.get(job.id, {}).values()):
-        if node in step.running_nodes:
-            left = tuple(other for other in step.running_nodes if other != node)
-            if left:
-                turn.emit(StepRevised(at=turn.now_at, step=replace(step, running_nodes=left)))
-            else:
-                step_ended(turn, step, StepState.CANCELLED, step.exit_code, step.exit_signal)

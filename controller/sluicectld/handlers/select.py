@@ -6,7 +6,15 @@ from sluice import array_spec, jobid_spec
 from sluice.model.job import Job
 from sluice.model.states import JobState
 from sluice.wire.messages import JobFilter
+from sluicectld.state.arrays import has_pending, is_last
 from sluicectld.state.cluster import Cluster
+from sluicectld.state.events import TaskSplit
+
+from .dependents import judge_dependency
+from .turn import Turn
+
+#: A job's id, and the pending tasks that are meant of an array; None: all of it.
+Named = tuple[int, array_spec.Ranges | None]
 
 
 def jobs_of_id(cluster: Cluster, spec: jobid_spec.JobIdSpec) -> list[tuple[Job, array_spec.Ranges | None]]:
@@ -25,6 +33,29 @@ def jobs_of_id(cluster: Cluster, spec: jobid_spec.JobIdSpec) -> list[tuple[Job, 
     return found
 
 
+def named_jobs(cluster: Cluster, ids: Iterable[str], others: JobFilter) -> list[Named]:
+    """Return the distinct jobs that any of the ids or, if it has any, the filter names.  Raises InvalidRequest."""
+    specs = [spec for text in ids for spec in jobid_spec.parse_list(text)]
+    found = [(job.id, tasks) for spec in specs for job, tasks in jobs_of_id(cluster, spec)]
+    if others != JobFilter():
+        found += [(job.id, None) for job in select_jobs(cluster, others)]
+    return list(dict.fromkeys(found))
+
+
+def split_off(turn: Turn, job: Job, tasks: array_spec.Ranges | None) -> Iterator[Job]:
+    """Yield the job or, where only some pending tasks of an array are meant, each of them as a job of its own."""
+    if tasks is None:
+        yield job
+        return
+    for task_id in array_spec.iterate(tasks):
+        if not has_pending(turn.job(job.id), task_id):
+            continue
+        new_id = job.id if is_last(turn.job(job.id)) else turn.cluster.next_job_id
+        turn.emit(TaskSplit(at=turn.now_at, job_id=job.id, task_id=task_id, new_id=new_id))
+        judge_dependency(turn, new_id)
+        yield turn.job(new_id)
+
+
 def jobs_of_ids(cluster: Cluster, ids: Iterable[str]) -> Iterator[Job]:
     """Return the distinct jobs that any of the ids names, in order of the ids."""
     seen = set()
@@ -39,8 +70,13 @@ def jobs_of_ids(cluster: Cluster, ids: Iterable[str]) -> Iterator[Job]:
 def select_jobs(cluster: Cluster, wanted: JobFilter) -> Iterator[Job]:
     """Return the jobs in memory that pass every filter."""
     candidates: Iterable[Job] = jobs_of_ids(cluster, wanted.ids) if wanted.ids else cluster.jobs.values()
+    return filter(passing_test(wanted), candidates)
+
+
+def passing_test(wanted: JobFilter) -> Callable[[Job], bool]:
+    """Return the test whether a job passes every filter but the ids."""
     tests = _tests(wanted)
-    return (job for job in candidates if all(test(job) for test in tests))
+    return lambda job: all(test(job) for test in tests)
 
 
 def _tests(wanted: JobFilter) -> list[Callable[[Job], bool]]:

@@ -8,7 +8,7 @@ from sluice.wire.messages import CreateStep, Done, FinishStep
 from sluicectld.permissions import Verb
 from sluicectld.state.events import StepBegan
 
-from .reports import step_ended
+from .endings import step_ended
 from .step_layout import Busy, lay_out
 from .turn import Turn
 

@@ -4,20 +4,18 @@ from msgspec.structs import replace
 
 from sluice.errors import RequestError
 from sluice.model.job import Job, PendingArray
-from sluice.model.reason import Reason
 from sluice.model.request import DependencyTerm, JobSpec
-from sluice.model.states import Ending, Hold, JobState
+from sluice.model.states import Hold, JobState
 from sluice.wire.messages import Submitted
 from sluicectld.permissions import Verb
-from sluicectld.scheduler import priority
-from sluicectld.state.commands import AcceptJob
-from sluicectld.state.dependencies import Outcome, Verdict, judge, resolve
+from sluicectld.state.commands import AcceptJob, EndedOutcomes
+from sluicectld.state.dependencies import Verdict, judge, resolve
 from sluicectld.state.events import JobSubmitted
 from sluicectld.state.timers import Due
 
 from .admission import admit
-from .endings import end_job, judge_dependency
-from .turn import Turn
+from .dependents import give_up, judge_dependency
+from .turn import Turn, current_priority
 
 
 def handle_submit(turn: Turn, command: AcceptJob) -> Submitted:
@@ -31,11 +29,13 @@ def handle_submit(turn: Turn, command: AcceptJob) -> Submitted:
     spec, warnings = admit(turn, request.spec, command.groups)
     spec = replace(spec, script_digest=command.script_digest, environment_digest=command.environment_digest)
     job = new_job(turn, spec)
-    job, is_never = _resolve_dependency(turn, job, command.ended)
+    job, is_never = resolve_dependency(turn, job, command.ended)
     turn.emit(JobSubmitted(at=turn.now_at, job=job, token=request.token))
     _set_timers(turn, job)
     if is_never:
-        _note_never(turn, job)
+        give_up(turn, job)
+    elif _is_to_be_judged(job):
+        judge_dependency(turn, job.id)
     turn.is_pass_due = True
     return Submitted(job_id=job.id, warnings=tuple(warnings))
 
@@ -71,47 +71,50 @@ def new_job(turn: Turn, spec: JobSpec) -> Job:
     )
     if hold is Hold.NONE and not spec.dependency.terms:
         job = replace(job, eligible_at=begin_at or turn.now_at)
-    return replace(job, priority=_priority(turn, job))
+    return replace(job, priority=current_priority(turn, job))
 
 
-def _priority(turn: Turn, job: Job) -> int:
-    if job.hold is not Hold.NONE:
-        return 0
-    if job.spec.priority is not None and turn.caller.may(Verb.RAISE_PRIORITY):
-        return job.spec.priority
-    partition = turn.cluster.partitions[job.partition]
-    return priority.compute_priority(job, partition, turn.now_at, turn.policy)
+def resolve_dependency(turn: Turn, job: Job, ended: EndedOutcomes) -> tuple[Job, bool]:
+    """Return the job without what holds already, and whether the rest can never hold.
 
-
-def _resolve_dependency(turn: Turn, job: Job, ended: dict[int, Outcome]) -> tuple[Job, bool]:
-    """Drop what already holds at submission.  ended: jobs that only the accounting tables know."""
+    ended: what only the accounting tables know, of jobs that have left memory.
+    """
     if not job.dependency.terms:
         return job, False
+    begin_at = job.begin_at or 0.0
 
     def verdict_of(term: DependencyTerm) -> Verdict:
-        if term.type in ("singleton", "aftercorr"):
-            return Verdict.WAITS
+        nonlocal begin_at
         other = turn.cluster.outcome(term.job_id, term.task_id)
-        return judge(term, other if other is not None else ended.get(term.job_id), turn.now_at)
+        if term.type == "singleton" or (term.type == "aftercorr" and other is not None):
+            return Verdict.WAITS
+        if other is not None:
+            return judge(term, other, turn.now_at)
+        gone = ended.get((term.job_id, term.task_id))
+        verdict = judge(term, gone, turn.now_at)
+        if verdict is Verdict.WAITS and gone is not None:
+            # It started, and ended, long ago; only a pause is left of the condition.
+            begin_at = max(begin_at, (gone.started_at or 0.0) + term.delay_s)
+            return Verdict.HOLDS
+        return verdict
 
     left, is_never = resolve(job.dependency, verdict_of)
-    eligible_at = job.begin_at or turn.now_at if not left.terms and job.hold is Hold.NONE else None
-    return replace(job, dependency=left, eligible_at=eligible_at), is_never
+    is_free = not left.terms and job.hold is Hold.NONE
+    resolved = replace(
+        job,
+        dependency=left,
+        begin_at=begin_at or None,
+        eligible_at=max(begin_at, turn.now_at) if is_free else None,
+    )
+    return resolved, is_never
 
 
-def _note_never(turn: Turn, job: Job) -> None:
-    if job.spec.kill_on_invalid_dependency:
-        end_job(
-            turn, job, JobState.CANCELLED, Ending.CANCEL, reason=Reason.DEPENDENCY_NEVER_SATISFIED, by_uid=job.spec.uid
-        )
-    else:
-        judge_dependency(turn, job.id)
+def _is_to_be_judged(job: Job) -> bool:
+    """Is there a condition that resolve_dependency() leaves to the state as it is once the job is there?"""
+    return any(term.type in ("singleton", "after", "aftercorr") for term in job.dependency.terms)
 
 
 def _set_timers(turn: Turn, job: Job) -> None:
     if job.begin_at is not None:
         turn.timers.add(job.begin_at, Due.PASS)
-    if job.spec.deadline_at is not None:
-        turn.timers.add(job.spec.deadline_at - (job.spec.min_limit_s or job.limit_s or 0), Due.DEADLINE, job.id)
-    if any(term.type in ("singleton", "after") for term in job.dependency.terms):
-        judge_dependency(turn, job.id)
+    turn.timers.add_deadline(job)

@@ -7,9 +7,11 @@ from sluice.model.reason import Reason
 from sluice.model.states import Ending, JobState
 from sluice.wire.messages import Done, SignalJob
 from sluicectld.state.commands import Tick
+from sluicectld.state.events import JobWarned
 from sluicectld.state.timers import Due
 
-from .endings import end_job, judge_dependency
+from .dependents import judge_dependency
+from .endings import end_job
 from .turn import Turn
 
 
@@ -20,17 +22,21 @@ def handle_tick(turn: Turn, command: Tick) -> Done:
     return Done()
 
 
-def expected_end_at(turn: Turn, job: Job) -> float | None:
-    """Return when the job reaches its limit, with what the partition allows beyond it."""
+def limit_at(job: Job) -> float | None:
+    """Return when the job reaches its limit."""
     if job.limit_s is None or job.started_at is None:
         return None
+    return job.started_at + job.suspended_s + job.limit_s
+
+
+def expected_end_at(turn: Turn, job: Job) -> float | None:
+    """Return when the job is ended for its limit: with what the partition allows beyond it."""
+    end_at = limit_at(job)
     partition = turn.cluster.partitions.get(job.partition)
     over_s = turn.settings.over_limit_s
     if partition is not None and partition.over_limit_s is not None:
         over_s = partition.over_limit_s
-    if over_s is None:
-        return None
-    return job.started_at + job.suspended_s + job.limit_s + over_s
+    return None if over_s is None or end_at is None else end_at + over_s
 
 
 def _time_limit(turn: Turn, job_id: int) -> None:
@@ -51,12 +57,13 @@ def _warn_signal(turn: Turn, job_id: int) -> None:
     if job is None or job.state is not JobState.RUNNING or job.spec.warn_signal is None:
         return
     warn = job.spec.warn_signal
-    end_at = expected_end_at(turn, job)
-    if end_at is None:
+    end_at = limit_at(job)
+    if end_at is None or job.warned_at is not None:
         return
     if end_at - warn.before_s > turn.now_at:
         turn.timers.add(end_at - warn.before_s, Due.WARN_SIGNAL, job_id)
         return
+    turn.emit(JobWarned(at=turn.now_at, job_id=job_id))
     for node in job.nodes:
         is_first = node == job.nodes[0]
         if warn.to_batch_only and not is_first:
@@ -82,28 +89,35 @@ def _deadline(turn: Turn, job_id: int) -> None:
 
 
 def _forget(turn: Turn, job_id: int) -> None:
-    """Drop an ended job from memory, unless somebody waits for it."""
+    """Drop an ended job from memory, unless somebody waits for it; an array goes as a whole, after its last task.
+
+    A dependency on an array asks for all of its tasks: none may be missing while one is here.
+    """
     job = turn.cluster.jobs.get(job_id)
-    if job is None or not job.is_ended or job.is_requeued or job.completing_nodes:
+    if job is None or not _is_over(job):
         return
     age_s = turn.settings.min_job_age_s
-    if job.ended_at is not None and job.ended_at + age_s > turn.now_at:
-        turn.timers.add(job.ended_at + age_s, Due.FORGET, job_id)
-    elif _is_awaited(turn, job):
+    if job.array_job_id and not turn.cluster.tallies[job.array_job_id].ended_before(turn.now_at - age_s):
+        # The one that ends last has a timer of its own.
+        return
+    family = list(turn.cluster.jobs_named(job.array_job_id)) if job.array_job_id else [job]
+    free_at = (job.ended_at or 0.0) + age_s
+    if free_at > turn.now_at:
+        turn.timers.add(free_at, Due.FORGET, job_id)
+    elif any(other_id in turn.cluster.dependents for other_id in _names(family)):
         turn.timers.add(turn.now_at + max(age_s, 60), Due.FORGET, job_id)
-    else:
-        turn.cluster.forget_job(job_id)
+    elif all(map(_is_over, family)):
+        for member in family:
+            turn.cluster.forget_job(member.id)
 
 
-def _is_awaited(turn: Turn, job: Job) -> bool:
-    dependents = turn.cluster.dependents
-    if dependents.get(job.id):
-        return True
-    if not job.array_job_id:
-        return False
-    base = turn.cluster.jobs.get(job.array_job_id)
-    has_rest = base is not None and base.pending_array is not None and not base.is_ended
-    return has_rest or bool(dependents.get(job.array_job_id))
+def _names(family: list[Job]) -> set[int]:
+    """Return the ids by which dependencies may mean any of the jobs; 0 would mean singletons."""
+    return {other_id for job in family for other_id in (job.id, job.array_job_id) if other_id}
+
+
+def _is_over(job: Job) -> bool:
+    return job.is_ended and not job.is_requeued and not job.completing_nodes
 
 
 def _pass(turn: Turn, key: int) -> None:

@@ -12,7 +12,6 @@ import msgspec
 
 from sluice.clock import WallClock
 from sluice.model.job import Job
-from sluice.model.partition import Partition
 from sluice.wire.connection import Connection
 from sluice.wire.messages import AgentConfig, EndJob, EndStep, LaunchJob, Orders, SignalJob
 from sluicectld.state.effects import Effect, Launch
@@ -96,14 +95,14 @@ class Agents:
         for connection in self._nodes:
             connection.notify("Orders", Orders(config=config))
 
-    def send(self, effect: Effect, epoch: int, partitions: dict[str, Partition]) -> None:
+    def send(self, effect: Effect, epoch: int) -> None:
         """Put one order on its way."""
         connection = self._connections.get(effect.node)
         if connection is None:
             logger.info("node %s: no agent is connected, %s waits for it", effect.node, type(effect).__name__)
             return
         if isinstance(effect, Launch):
-            self._launch(connection, effect, epoch, partitions.get(effect.job.partition))
+            self._launch(connection, effect, epoch)
             return
         queue = self._queue(connection)
         if isinstance(effect, EndJob):
@@ -113,7 +112,7 @@ class Agents:
         else:
             queue.step_ends.append(effect)
 
-    def _launch(self, connection: Connection, effect: Launch, epoch: int, partition: Partition | None) -> None:
+    def _launch(self, connection: Connection, effect: Launch, epoch: int) -> None:
         def enqueue(script: bytes, environment: bytes) -> None:
             order = LaunchJob(
                 node=effect.node,
@@ -121,7 +120,6 @@ class Agents:
                 job=effect.job,
                 script=script,
                 environment=msgspec.Raw(environment),
-                partition=partition,
             )
             if connection in self._nodes:
                 self._queue(connection).launches.append(order)

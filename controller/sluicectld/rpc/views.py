@@ -3,6 +3,8 @@
 A job's encoded view is kept until the job or what is said of it changes: ten thousand jobs are listed by joining bytes.
 """
 
+import time
+
 import msgspec
 
 from sluice import cpuset, hostlist
@@ -60,7 +62,8 @@ def blockers_of(job: Job, plan: Plan, now_at: float) -> tuple[Blocker, ...]:
     """Return why a pending job waits; never empty for one."""
     if job.state is not JobState.PENDING:
         return ()
-    held = held_blockers(job, now_at, is_never_satisfied=job.reason is Reason.DEPENDENCY_NEVER_SATISFIED)
+    utc_offset_s = time.localtime(now_at).tm_gmtoff
+    held = held_blockers(job, now_at, utc_offset_s, job.reason is Reason.DEPENDENCY_NEVER_SATISFIED)
     if held:
         return held
     return plan.blockers.get(job.id) or (Blocker(reason=Reason.NONE, text="not looked at by a pass yet"),)

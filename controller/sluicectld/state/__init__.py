@@ -6,7 +6,9 @@ apply          what each event does to the cluster
 resources      what is free on each node, kept as jobs take and return resources
 dependencies   does a condition on another job hold, can it still hold
 arrays         splitting tasks off an array
-job_states     what may follow what in the life of a job
+tally          what the records of one array add up to
+timers         when the engine has to look again
+invariants     validate(): do tables and indexes tell the same story
 commands       what the controller asks of its own engine
 effects        what the shell does once the events are on disk
 """

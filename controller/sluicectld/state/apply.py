@@ -12,12 +12,18 @@ from msgspec.structs import replace
 from sluice.model.base import BATCH_STEP
 from sluice.model.job import Job
 from sluice.model.reason import Reason
-from sluice.model.request import StepSpec
-from sluice.model.states import Hold, JobState
+from sluice.model.request import Dependency, StepSpec
+from sluice.model.states import Ending, Hold, JobState
 from sluice.model.step import Step, StepNode
 
 from . import arrays, events
 from .cluster import Cluster
+
+
+#: Endings that the job's script did not choose.
+_CUT_SHORT = frozenset({Ending.CANCEL, Ending.TIME_LIMIT, Ending.NODE_FAILURE, Ending.PREEMPTION})
+#: As 22.05 says it of a job that went back held.
+_REQUEUED_HELD = "job requeued in held state"
 
 
 def apply(cluster: Cluster, event: events.AnyEvent) -> None:
@@ -29,6 +35,8 @@ def apply(cluster: Cluster, event: events.AnyEvent) -> None:
 def _epoch_began(cluster: Cluster, event: events.EpochBegan) -> None:
     cluster.epoch = event.epoch
     cluster.batch.meta["epoch"] = str(event.epoch)
+    cluster.cluster_id = event.cluster_id
+    cluster.batch.meta["cluster_id"] = event.cluster_id
 
 
 def _configuration_applied(cluster: Cluster, event: events.ConfigurationApplied) -> None:
@@ -62,6 +70,9 @@ def _job_submitted(cluster: Cluster, event: events.JobSubmitted) -> None:
 def _job_revised(cluster: Cluster, event: events.JobRevised) -> None:
     assert event.job.id in cluster.jobs, f"job {event.job.id} revised ({event.what}) but not known"
     cluster.put_job(event.job)
+    if event.job.id in cluster.ready:
+        # A plan that was made before decided by what the job was then.
+        cluster.revised[event.job.id] = cluster.version + 1
 
 
 def _job_started(cluster: Cluster, event: events.JobStarted) -> None:
@@ -77,6 +88,7 @@ def _job_started(cluster: Cluster, event: events.JobStarted) -> None:
         reason=Reason.NONE,
         reason_text="",
         begin_at=None,
+        dependency=Dependency(),
         next_step_id=0,
     )
     cluster.put_job(started)
@@ -158,8 +170,16 @@ def _tasks_cancelled(cluster: Cluster, event: events.TasksCancelled) -> None:
     _note_job_id(cluster, event.new_id)
     cluster.put_job(rest)
     cluster.put_job(
-        replace(part, state=JobState.CANCELLED, ended_at=event.at, cancelled_by=event.by_uid, reason=Reason.NONE)
+        replace(part, state=JobState.CANCELLED, ended_at=event.at, cancelled_by=event.by_uid, ending=Ending.CANCEL)
     )
+
+
+def _task_split(cluster: Cluster, event: events.TaskSplit) -> None:
+    cluster.put_job(_split_off(cluster, event.job_id, event.task_id, event.new_id))
+
+
+def _job_warned(cluster: Cluster, event: events.JobWarned) -> None:
+    cluster.put_job(replace(cluster.jobs[event.job_id], warned_at=event.at))
 
 
 def _job_requeued(cluster: Cluster, event: events.JobRequeued) -> None:
@@ -173,6 +193,9 @@ def _job_requeued(cluster: Cluster, event: events.JobRequeued) -> None:
             job,
             state=JobState.PENDING,
             attempt=job.attempt + 1,
+            priority=0 if is_held else job.priority,
+            partition=job.spec.partitions[0] if job.spec.partitions else job.partition,
+            limit_s=None if job.spec.is_unlimited else job.spec.limit_s,
             submitted_at=event.at,
             eligible_at=None if is_held else (event.begin_at or event.at),
             begin_at=event.begin_at,
@@ -185,10 +208,12 @@ def _job_requeued(cluster: Cluster, event: events.JobRequeued) -> None:
             derived_exit_code=0,
             derived_exit_signal=0,
             reason=Reason.NONE,
-            reason_text="",
+            reason_text=_REQUEUED_HELD if is_held else "",
             cancelled_by=None,
             is_requeued=False,
+            failed_node="",
             suspended_s=0.0,
+            warned_at=None,
             next_step_id=0,
         )
     )
@@ -231,15 +256,17 @@ def _step_revised(cluster: Cluster, event: events.StepRevised) -> None:
         cluster.put_step(step)
     else:
         cluster.batch.steps[step.job_id, step.attempt, step.step_id] = step
-    if step.step_id >= 0 and step.ended_at is not None and _is_worse(step, job):
+    if step.attempt != job.attempt or step.ended_at is None:
+        return
+    if step.step_id >= 0 and _is_worse(step, job):
         cluster.put_job(replace(job, derived_exit_code=step.exit_code, derived_exit_signal=step.exit_signal))
+    elif step.step_id == BATCH_STEP and step.exit_signal and job.ending in _CUT_SHORT:
+        # How the script took its end from outside: TERM (15), or KILL (9) if it did not heed that.
+        cluster.put_job(replace(job, exit_signal=step.exit_signal))
 
 
 def _is_worse(step: Step, job: Job) -> bool:
-    return step.attempt == job.attempt and (step.exit_code, step.exit_signal) > (
-        job.derived_exit_code,
-        job.derived_exit_signal,
-    )
+    return (step.exit_code, step.exit_signal) > (job.derived_exit_code, job.derived_exit_signal)
 
 
 def _node_changed(cluster: Cluster, event: events.NodeChanged) -> None:
@@ -262,6 +289,8 @@ _APPLIERS: dict[type, Callable[[Cluster, Any], None]] = {
     events.JobStarted: _job_started,
     events.JobEnded: _job_ended,
     events.TasksCancelled: _tasks_cancelled,
+    events.TaskSplit: _task_split,
+    events.JobWarned: _job_warned,
     events.JobRequeued: _job_requeued,
     events.NodeCleaned: _node_cleaned,
     events.JobSuspended: _job_suspended,

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from sluice import array_spec
 from sluice.model.job import Job, PendingArray
-from sluice.model.request import Dependency
+from sluice.model.request import Dependency, DependencyTerm
 
 from .dependencies import Verdict, judge
 
@@ -28,7 +28,7 @@ def split(base: Job, task_id: int, new_id: int) -> tuple[Job, Job | None]:
     assert base.pending_array is not None
     left = array_spec.remove_index(base.pending_array.ranges, task_id)
     assert (new_id == base.id) == (not left), f"job {base.id}: task {task_id} as {new_id} with {len(left)} ranges left"
-    task = replace(base, id=new_id, array_job_id=base.id, array_task_id=task_id, pending_array=None)
+    task = replace(base, id=new_id, array_task_id=task_id, pending_array=None)
     if not left:
         return task, None
     return task, replace(base, pending_array=PendingArray(ranges=left, throttle=base.pending_array.throttle))
@@ -39,7 +39,7 @@ def split_part(base: Job, ranges: array_spec.Ranges, new_id: int) -> tuple[Job, 
     assert base.pending_array is not None, f"job {base.id} has no pending tasks"
     left = array_spec.remove(base.pending_array.ranges, ranges)
     assert left, f"job {base.id}: splitting off all of its tasks"
-    part = replace(base, id=new_id, array_job_id=base.id, pending_array=PendingArray(ranges=ranges))
+    part = replace(base, id=new_id, pending_array=PendingArray(ranges=ranges))
     return part, replace(base, pending_array=PendingArray(ranges=left, throttle=base.pending_array.throttle))
 
 
@@ -51,13 +51,31 @@ def is_last(base: Job) -> bool:
 def ready_part(base: Job, cluster: "Cluster") -> Job | None:
     """Return the array with only the tasks whose counterparts (aftercorr) succeeded; None: there is none."""
     assert base.pending_array is not None
-    ready = base.pending_array.ranges
-    for term in base.dependency.terms:
-        other = cluster.tasks.get(term.job_id, {})
-        done = [index for index in other if judge(term, cluster.outcome(term.job_id, index), 0.0) is Verdict.HOLDS]
-        ready = array_spec.intersect(ready, array_spec.from_indices(sorted(done)))
+    ready = ready_tasks(base, cluster)
     if not ready:
         return None
     return replace(
         base, pending_array=PendingArray(ranges=ready, throttle=base.pending_array.throttle), dependency=Dependency()
     )
+
+
+def ready_tasks(base: Job, cluster: "Cluster") -> array_spec.Ranges:
+    """Return the pending tasks of an array whose counterparts in other arrays (aftercorr) succeeded."""
+    assert base.pending_array is not None
+    wanted = base.pending_array.ranges
+    parts = [_tasks_after(term, wanted, cluster) for term in base.dependency.terms]
+    if base.dependency.is_any:
+        return array_spec.union(*parts)
+    ready = wanted
+    for part in parts:
+        ready = array_spec.intersect(ready, part)
+    return ready
+
+
+def _tasks_after(term: DependencyTerm, wanted: array_spec.Ranges, cluster: "Cluster") -> array_spec.Ranges:
+    others = cluster.tasks.get(term.job_id)
+    if others is None:
+        # Not an array, or none of its tasks has started: what holds for all of it holds for each task.
+        return wanted if judge(term, cluster.outcome(term.job_id), 0.0) is Verdict.HOLDS else ()
+    done = [index for index in others if judge(term, cluster.outcome(term.job_id, index), 0.0) is Verdict.HOLDS]
+    return array_spec.intersect(wanted, array_spec.from_indices(done))

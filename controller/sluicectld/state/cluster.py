@@ -3,12 +3,16 @@
 Only apply(event) (apply.py) changes the tables, through put_job, put_node and their like, which keep every index in
 step and note the changed records for the store.  Finished jobs are forgotten here after MinJobAge; SQL keeps them.
 
-Invariant: validate() holds after every event.
+Invariant: invariants.validate() holds after every event.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import TypeVar
 
+from msgspec.structs import replace
+
+from sluice.model.allocation import NodeGrant
 from sluice.model.job import Job
 from sluice.model.node import Node
 from sluice.model.partition import Partition
@@ -18,7 +22,8 @@ from sluicectld.scheduler.snapshot import NodeFree, RunningJob, Snapshot
 from sluicectld.store.batch import Batch
 
 from . import arrays, resources
-from .dependencies import Outcome, combine, outcome_of
+from .dependencies import Outcome, outcome_of
+from .tally import ArrayTally
 
 
 class Cluster:
@@ -37,12 +42,17 @@ class Cluster:
         self.next_spec_id = 1
         self.next_sequence = 1
         self.epoch = 0
+        #: Names this journal; another database of the same cluster name has another.
+        self.cluster_id = ""
         self.config_version = 0
         self.config_digest = ""
         #: Counts every change; a plan made for an older version is re-checked decision by decision.
         self.version = 0
         #: What the store has to write of the changes since the last take_batch().
         self.batch = Batch()
+
+        #: What admission found out about requests; forgotten when the size of a node or a partition changes.
+        self.verdicts: dict[tuple[object, ...], object] = {}
 
         # Indexes, all derived from the tables above.
         self.free: dict[str, NodeFree] = {}
@@ -51,12 +61,16 @@ class Cluster:
         self.running: dict[int, RunningJob] = {}
         self.job_ids_by_node: dict[str, set[int]] = {}
         #: job or array id -> pending jobs that depend on it.
-        self.dependents: dict[int, set[int]] = defaultdict(set)
+        self.dependents: dict[int, set[int]] = {}
         #: array id -> index -> job id, of the tasks that were split off.
         self.tasks: dict[int, dict[int, int]] = defaultdict(dict)
         self.running_tasks: dict[int, int] = {}
         #: array id -> records of tasks that were cancelled before they started.
         self.cancelled_parts: dict[int, set[int]] = {}
+        #: array id -> what its records add up to.
+        self.tallies: dict[int, ArrayTally] = {}
+        #: Pending jobs whose record was changed by a user -> the version since which a plan may start them.
+        self.revised: dict[int, int] = {}
         #: (name, uid) -> jobs that are not ended, for singleton.
         self.active_by_name: dict[tuple[str, int], set[int]] = {}
         self.states_count: dict[JobState, int] = dict.fromkeys(JobState, 0)
@@ -85,15 +99,22 @@ class Cluster:
         assert job.is_ended, f"job {job_id} is {job.state} and cannot be forgotten"
         assert not job.completing_nodes, f"job {job_id} is not clean on {job.completing_nodes} and cannot be forgotten"
         self.steps.pop(job_id, None)
-        self.dependents.pop(job_id, None)
         self.states_count[job.state] -= 1
+        if job.array_job_id:
+            self._forget_of_array(job)
+
+    def _forget_of_array(self, job: Job) -> None:
+        tally = self.tallies[job.array_job_id]
+        tally.remove(job)
+        if not tally.records:
+            del self.tallies[job.array_job_id]
         if job.array_task_id is not None:
             siblings = self.tasks[job.array_job_id]
-            siblings.pop(job.array_task_id, None)
+            del siblings[job.array_task_id]
             if not siblings:
                 del self.tasks[job.array_job_id]
-        elif job.pending_array is not None and job.array_job_id != job.id:
-            self.cancelled_parts[job.array_job_id].discard(job.id)
+        elif job.array_job_id != job.id:
+            _discard(self.cancelled_parts, job.array_job_id, job.id)
 
     def put_step(self, step: Step) -> None:
         self.steps.setdefault(step.job_id, {})[step.step_id] = step
@@ -101,6 +122,8 @@ class Cluster:
 
     def put_node(self, node: Node) -> None:
         old = self.nodes.get(node.name)
+        if old is None or not _is_same_machine(old, node):
+            self.verdicts.clear()
         self.nodes[node.name] = node
         self.batch.nodes[node.name] = node
         self._index_node(old, node)
@@ -110,15 +133,19 @@ class Cluster:
         self._index_node(None, node)
 
     def remove_node(self, name: str) -> None:
+        self.verdicts.clear()
         del self.nodes[name], self.free[name]
+        self.batch.nodes.pop(name, None)
         self.batch.removed_nodes.add(name)
 
     def put_partition(self, partition: Partition) -> None:
+        self.verdicts.clear()
         self.partitions[partition.name] = partition
         self.batch.partitions[partition.name] = partition
 
     def remove_partition(self, name: str) -> None:
         del self.partitions[name]
+        self.batch.partitions.pop(name, None)
         self.batch.removed_partitions.add(name)
 
     def take_batch(self) -> Batch:
@@ -135,12 +162,25 @@ class Cluster:
             self.ready[job.id] = job
         else:
             self.ready.pop(job.id, None)
-        if old is None or old.dependency is not job.dependency:
-            self._index_dependency(old, job)
+            self.revised.pop(job.id, None)
+        self._index_dependency(old, job)
+        if job.array_job_id:
+            self._index_array(old, job)
+
+    def _index_array(self, old: Job | None, job: Job) -> None:
+        tally = self.tallies.get(job.array_job_id)
+        if tally is None:
+            tally = self.tallies[job.array_job_id] = ArrayTally()
+        if old is not None:
+            tally.remove(old)
+        tally.add(job)
         if job.array_task_id is not None and (old is None or old.array_task_id is None):
             self.tasks[job.array_job_id][job.array_task_id] = job.id
-        if job.pending_array is not None and job.array_job_id != job.id:
-            self.cancelled_parts.setdefault(job.array_job_id, set()).add(job.id)
+        if job.array_job_id != job.id:
+            if job.pending_array is not None:
+                self.cancelled_parts.setdefault(job.array_job_id, set()).add(job.id)
+            elif old is not None and old.pending_array is not None:
+                _discard(self.cancelled_parts, job.array_job_id, job.id)
 
     def _index_state(self, old: Job | None, job: Job) -> None:
         was_running = old is not None and old.state in _RUNNING_STATES
@@ -158,15 +198,12 @@ class Cluster:
         if old is not None:
             self.states_count[old.state] -= 1
         self.states_count[job.state] += 1
-        key = (job.spec.name, job.spec.uid)
-        if job.is_ended and not job.is_requeued:
-            found = self.active_by_name.get(key)
-            if found is not None:
-                found.discard(job.id)
-                if not found:
-                    del self.active_by_name[key]
-        else:
-            self.active_by_name.setdefault(key, set()).add(job.id)
+        before, after = _active_name(old), _active_name(job)
+        if before != after:
+            if before is not None:
+                _discard(self.active_by_name, before, job.id)
+            if after is not None:
+                self.active_by_name.setdefault(after, set()).add(job.id)
 
     def _index_resources(self, old: Job | None, job: Job) -> None:
         before = resources.held_grants(old) if old is not None else ()
@@ -177,8 +214,7 @@ class Cluster:
         for grant in before:
             if grant.node not in kept:
                 self.job_ids_by_node[grant.node].discard(job.id)
-                if grant.node in self.free:
-                    self.free[grant.node] = resources.give_back(self.free[grant.node], grant, old or job)
+                self._give_back(grant, old or job)
         had = {grant.node for grant in before}
         for grant in after:
             if grant.node not in had:
@@ -186,28 +222,38 @@ class Cluster:
                 if grant.node in self.free:
                     self.free[grant.node] = resources.take(self.free[grant.node], grant, job)
 
+    def _give_back(self, grant: NodeGrant, job: Job) -> None:
+        free = self.free.get(grant.node)
+        if free is None:
+            return
+        if job.spec.exclusive == "user":
+            self.free[grant.node] = self._count_free(free.node, without=job.id)
+        else:
+            self.free[grant.node] = resources.give_back(free, grant, job)
+
     def _index_dependency(self, old: Job | None, job: Job) -> None:
-        if old is not None:
-            for term in old.dependency.terms:
-                self.dependents[term.job_id].discard(job.id)
-        if job.state is JobState.PENDING:
-            for term in job.dependency.terms:
-                self.dependents[term.job_id].add(job.id)
+        before, after = _awaited_ids(old), _awaited_ids(job)
+        if before == after:
+            return
+        for other_id in before - after:
+            _discard(self.dependents, other_id, job.id)
+        for other_id in after - before:
+            self.dependents.setdefault(other_id, set()).add(job.id)
 
     def _index_node(self, old: Node | None, node: Node) -> None:
         if old is not None and node.name in self.free and _same_resources(old, node):
-            free = self.free[node.name]
-            self.free[node.name] = NodeFree(
-                node, free.free_cpus, free.free_memory_mib, free.gres, free.job_count, free.exclusive_job, free.uids
-            )
+            self.free[node.name] = replace(self.free[node.name], node=node)
             return
+        self.free[node.name] = self._count_free(node)
+
+    def _count_free(self, node: Node, without: int = 0) -> NodeFree:
         free = resources.whole(node)
-        for job_id in self.job_ids_by_node.setdefault(node.name, set()):
+        for job_id in self.job_ids_by_node.setdefault(node.name, set()) - {without}:
             job = self.jobs[job_id]
             for grant in resources.held_grants(job):
                 if grant.node == node.name:
                     free = resources.take(free, grant, job)
-        self.free[node.name] = free
+        return free
 
     # --- questions
 
@@ -234,12 +280,11 @@ class Cluster:
         """Return what dependencies may know of a job, an array task or a whole array; None if it is not in memory."""
         if task_id is not None:
             return self._task_outcome(job_id, task_id)
-        others = [*self.tasks.get(job_id, {}).values(), *self.cancelled_parts.get(job_id, ())]
-        parts = [outcome_of(self.jobs[other]) for other in others]
-        base = self.jobs.get(job_id)
-        if base is not None and base.array_task_id is None:
-            parts.append(outcome_of(base))
-        return combine(parts) if parts else None
+        tally = self.tallies.get(job_id)
+        if tally is not None:
+            return tally.outcome()
+        job = self.jobs.get(job_id)
+        return outcome_of(job) if job is not None else None
 
     def _task_outcome(self, array_id: int, task_id: int) -> Outcome | None:
         job_id = self.tasks.get(array_id, {}).get(task_id)
@@ -269,27 +314,32 @@ class Cluster:
             return "idle"
         return "allocated" if free.free_cpus == 0 or free.exclusive_job else "mixed"
 
-    def validate(self) -> None:
-        """Walk the invariants; AssertionError with the story if one is broken."""
-        for name, free in self.free.items():
-            expected = resources.whole(self.nodes[name])
-            for job_id in sorted(self.job_ids_by_node.get(name, ())):
-                job = self.jobs[job_id]
-                grant = next(grant for grant in resources.held_grants(job) if grant.node == name)
-                assert resources.fits(expected, grant), f"node {name}: job {job_id} holds what another has: {grant}"
-                expected = resources.take(expected, grant, job)
-            assert (free.free_cpus, free.free_memory_mib, free.gres) == (
-                expected.free_cpus,
-                expected.free_memory_mib,
-                expected.gres,
-            ), f"node {name}: free is {free}, the jobs there leave {expected}"
-        for job in self.jobs.values():
-            is_running = job.state in _RUNNING_STATES
-            assert (job.id in self.running) == is_running, f"job {job.id} is {job.state}: running index disagrees"
-            assert not is_running or job.allocation is not None, f"job {job.id} runs without an allocation"
-
-
 _RUNNING_STATES = frozenset({JobState.RUNNING, JobState.SUSPENDED})
+
+
+_NOTHING: frozenset[int] = frozenset()
+_Key = TypeVar("_Key")
+
+
+def _discard(index: dict[_Key, set[int]], key: _Key, job_id: int) -> None:
+    """Take a job out of an index, and its key with the last one."""
+    found = index[key]
+    found.discard(job_id)
+    if not found:
+        del index[key]
+
+
+def _awaited_ids(job: Job | None) -> frozenset[int]:
+    """Return the jobs and arrays that a pending job waits for, 0 for its name."""
+    if job is None or not job.dependency.terms or job.state is not JobState.PENDING:
+        return _NOTHING
+    return frozenset(term.job_id for term in job.dependency.terms)
+
+
+def _active_name(job: Job | None) -> tuple[str, int] | None:
+    if job is None or (job.is_ended and not job.is_requeued):
+        return None
+    return job.spec.name, job.spec.uid
 
 
 def _has_nothing_to_wait_for(job: Job) -> bool:
@@ -304,6 +354,16 @@ def _running_view(job: Job) -> RunningJob:
     assert job.started_at is not None
     end_at = None if job.limit_s is None else job.started_at + job.suspended_s + job.limit_s
     return RunningJob(job.id, job.spec.name, job.allocation, end_at, job.spec.uid, job.partition)
+
+
+def _is_same_machine(one: Node, other: Node) -> bool:
+    """Could the same requests ever run there?"""
+    return _same_resources(one, other) and (one.features, one.sockets, one.cores_per_socket, one.weight) == (
+        other.features,
+        other.sockets,
+        other.cores_per_socket,
+        other.weight,
+    )
 
 
 def _same_resources(one: Node, other: Node) -> bool:

@@ -4,15 +4,20 @@ import msgspec
 
 from sluice.model.node import Node
 from sluice.model.partition import Partition
-from sluice.wire.messages import SubmitJob
+from sluice.wire.messages import SubmitJob, UpdateJobs
 from sluicectld.scheduler.plan import Plan
 from sluicectld.state.dependencies import Outcome
+
+
+#: (job id, task id or None of a dependency's term) -> what the accounting tables know of jobs that have left memory.
+EndedOutcomes = dict[tuple[int, int | None], Outcome]
 
 
 class BeginEpoch(msgspec.Struct, frozen=True):
     """A controller takes over."""
 
     epoch: int
+    cluster_id: str = ""
 
 
 class ApplyConfiguration(msgspec.Struct, frozen=True):
@@ -25,13 +30,21 @@ class ApplyConfiguration(msgspec.Struct, frozen=True):
 
 
 class AcceptJob(msgspec.Struct, frozen=True):
-    """A submission with what only the shell knows: digests of the texts, and jobs that left memory long ago."""
+    """A submission with what only the shell knows: digests of the texts, groups, jobs that left memory long ago."""
 
     request: SubmitJob
     script_digest: str = ""
     environment_digest: str = ""
     groups: tuple[str, ...] = ()
-    ended: dict[int, Outcome] = {}
+    ended: EndedOutcomes = {}
+
+
+class ReviseJobs(msgspec.Struct, frozen=True):
+    """An update of jobs with what only the shell knows: the caller's groups, jobs that left memory long ago."""
+
+    request: UpdateJobs
+    groups: tuple[str, ...] = ()
+    ended: EndedOutcomes = {}
 
 
 class ApplyPlan(msgspec.Struct, frozen=True):

@@ -30,11 +30,6 @@ class Outcome(msgspec.Struct, frozen=True):
     is_ended: bool = False
     #: Ended with state COMPLETED and exit code 0; of an array: every task.
     is_success: bool = False
-    is_cancelled: bool = False
-
-
-#: (job id, task id or None) -> what is known, None: no such job.
-Lookup = Callable[[int, int | None], Outcome | None]
 
 
 def outcome_of(job: Job) -> Outcome:
@@ -44,7 +39,6 @@ def outcome_of(job: Job) -> Outcome:
         started_at=job.started_at,
         is_ended=job.is_ended and not job.is_requeued,
         is_success=job.state is JobState.COMPLETED,
-        is_cancelled=job.state is JobState.CANCELLED,
     )
 
 
@@ -56,17 +50,18 @@ def combine(outcomes: list[Outcome]) -> Outcome:
         started_at=max(started, default=None),
         is_ended=all(outcome.is_ended for outcome in outcomes),
         is_success=all(outcome.is_success for outcome in outcomes),
-        is_cancelled=all(outcome.is_cancelled for outcome in outcomes),
     )
 
 
 def judge(term: DependencyTerm, other: Outcome | None, now_at: float) -> Verdict:
-    """Return whether a term about one other job holds.  None: that job never existed or is forgotten."""
+    """Return whether a term about one other job holds.
+
+    other None: no such job ever was, or its record was purged; any condition on it counts as met (22.05, observed).
+    """
+    if other is None:
+        return Verdict.HOLDS
     if term.type == "after":
         return _judge_after(term, other, now_at)
-    if other is None:
-        # A job nobody knows has ended, in some way: "any" is content, "ok" can't be had any more.
-        return Verdict.HOLDS if term.type in ("afterany", "afterburstbuffer") else Verdict.NEVER
     if not other.is_ended:
         return Verdict.WAITS
     if term.type in ("afterok", "aftercorr"):
@@ -76,10 +71,11 @@ def judge(term: DependencyTerm, other: Outcome | None, now_at: float) -> Verdict
     return Verdict.HOLDS
 
 
-def _judge_after(term: DependencyTerm, other: Outcome | None, now_at: float) -> Verdict:
-    if other is None or (other.is_ended and not other.has_started):
+def _judge_after(term: DependencyTerm, other: Outcome, now_at: float) -> Verdict:
+    if other.started_at is None and other.is_ended:
+        # Cancelled before it started.
         return Verdict.HOLDS
-    if other.started_at is None:
+    if other.started_at is None or not other.has_started:
         return Verdict.WAITS
     return Verdict.HOLDS if other.started_at + term.delay_s <= now_at else Verdict.WAITS
 

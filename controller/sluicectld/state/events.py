@@ -22,9 +22,13 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, tag_f
 
 
 class EpochBegan(Event, frozen=True, kw_only=True, tag=True):
-    """A controller took over; agents refuse orders of an older epoch."""
+    """A controller took over; agents refuse orders of an older epoch.
+
+    cluster_id: of this journal; an agent that knows another forgets its jobs, for their ids are given out again.
+    """
 
     epoch: int
+    cluster_id: str = ""
 
 
 class ConfigurationApplied(Event, frozen=True, kw_only=True, tag=True):
@@ -89,6 +93,20 @@ class TasksCancelled(Event, frozen=True, kw_only=True, tag=True):
     by_uid: int | None = None
 
 
+class TaskSplit(Event, frozen=True, kw_only=True, tag=True):
+    """A pending task of an array became a job of its own: somebody changed it alone."""
+
+    job_id: int
+    task_id: int
+    new_id: int
+
+
+class JobWarned(Event, frozen=True, kw_only=True, tag=True):
+    """The job's processes were sent the signal that it asked for before its end."""
+
+    job_id: int
+
+
 class JobRequeued(Event, frozen=True, kw_only=True, tag=True):
     """A clean job went back to the queue with the same id, as another attempt."""
 
@@ -146,6 +164,8 @@ AnyEvent = (
     | JobStarted
     | JobEnded
     | TasksCancelled
+    | TaskSplit
+    | JobWarned
     | JobRequeued
     | NodeCleaned
     | JobSuspended
@@ -179,7 +199,7 @@ def job_id_of(event: AnyEvent) -> int | None:
     """Return the job that an event is about, None when it is about none."""
     if isinstance(event, JobSubmitted | JobRevised):
         return event.job.id
-    if isinstance(event, JobStarted | TasksCancelled):
+    if isinstance(event, JobStarted | TasksCancelled | TaskSplit):
         return event.new_id
     if isinstance(event, StepBegan | StepRevised):
         return event.step.job_id

@@ -41,20 +41,24 @@ def whole(node: Node) -> NodeFree:
 
 def take(free: NodeFree, grant: NodeGrant, job: Job) -> NodeFree:
     """Return what is left after the job took its grant."""
-    is_exclusive = job.spec.exclusive == "node"
     return NodeFree(
         free.node,
         free.free_cpus & ~cpuset.parse(grant.cpus),
         free.free_memory_mib - grant.memory_mib,
         _without(free.gres, grant.gres) if grant.gres else free.gres,
         free.job_count + 1,
-        job.id if is_exclusive else free.exclusive_job,
+        job.id if job.spec.exclusive == "node" else free.exclusive_job,
         (*free.uids, job.spec.uid),
+        job.spec.uid if job.spec.exclusive == "user" else free.exclusive_uid,
     )
 
 
 def give_back(free: NodeFree, grant: NodeGrant, job: Job) -> NodeFree:
-    """Return what is free after the job gave its grant back."""
+    """Return what is free after the job gave its grant back.
+
+    Of a job that kept its nodes from other users (exclusive=user) the caller counts the node anew: another such job
+    may still be there.
+    """
     uids = list(free.uids)
     uids.remove(job.spec.uid)
     everything = (1 << free.node.cpus) - 1
@@ -66,6 +70,7 @@ def give_back(free: NodeFree, grant: NodeGrant, job: Job) -> NodeFree:
         free.job_count - 1,
         0 if free.exclusive_job == job.id else free.exclusive_job,
         tuple(uids),
+        free.exclusive_uid,
     )
 
 

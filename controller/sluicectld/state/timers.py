@@ -35,8 +35,14 @@ class Timers:
             return
         end_at = job.started_at + job.suspended_s + job.limit_s
         self.add(end_at, Due.TIME_LIMIT, job.id)
-        if job.spec.warn_signal is not None:
+        if job.spec.warn_signal is not None and job.warned_at is None:
             self.add(end_at - job.spec.warn_signal.before_s, Due.WARN_SIGNAL, job.id)
+
+    def add_deadline(self, job: Job) -> None:
+        """Look again when the job can no longer end by its deadline."""
+        if job.spec.deadline_at is not None:
+            shortest_s = job.spec.min_limit_s or job.limit_s or 0
+            self.add(job.spec.deadline_at - shortest_s, Due.DEADLINE, job.id)
 
     def next_at(self) -> float | None:
         """Return the earliest time, None if nothing is due ever."""
