@@ -20,7 +20,10 @@ def answer_register(call: Call, request: Register) -> None:
     names = [report.node for report in request.nodes]
 
     def reply(stale: tuple[tuple[str, int, int], ...]) -> Registered:
-        return Registered(epoch=core.engine.cluster.epoch, config=core.agent_config, stale_jobs=stale)
+        cluster = core.engine.cluster
+        return Registered(
+            epoch=cluster.epoch, config=core.agent_config, stale_jobs=stale, cluster_id=cluster.cluster_id
+        )
 
     # Before the orders that follow from it: they need the connection.
     core.agents.attach(call.connection, [name for name in names if name in core.engine.cluster.nodes])
