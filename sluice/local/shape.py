@@ -38,7 +38,7 @@ DefMemPerCPU={memory_per_cpu}
 MaxJobCount=1000000
 MaxArraySize=4000001
 {settings}
-NodeName={names} NodeAddr=127.0.0.1 {ports}CPUs={cpus} RealMemory={memory}
+NodeName={names} {where}CPUs={cpus} RealMemory={memory}
 PartitionName=debug Nodes=ALL Default=YES DefaultTime=1:00:00 MaxTime=INFINITE
 """
 
@@ -103,14 +103,15 @@ def render_conf(shape: Shape, folder: str, socket_folder: str, first_port: int) 
     for path in (folder, socket_folder):
         if any(character.isspace() or character in '#"\\%' for character in path):
             raise ConfigError(f"{path!r}: blanks, quotes and the signs # \\ % do not fit into a configuration file")
-    ports = f"Port={_span(first_port + 1, first_port + shape.nodes)} "
+    # Nobody connects to an emulated node, so it may have the address of none.
+    where = "" if shape.is_emulated else f"NodeAddr=127.0.0.1 Port={_span(first_port + 1, first_port + shape.nodes)} "
     return _CONF.format(
         folder=folder,
         sockets=socket_folder,
         user=_user(),
         controller_port=first_port,
         names="n1" if shape.nodes == 1 else f"n[1-{shape.nodes}]",
-        ports="" if shape.is_emulated else ports,
+        where=where,
         cpus=shape.cpus,
         memory=shape.memory_mib,
         memory_per_cpu=max(1, shape.memory_mib // shape.cpus),
