@@ -34,6 +34,9 @@ class FakeController:
     def __exit__(self, *_: object) -> None:
         pass
 
+    def close(self) -> None:
+        pass
+
     def call(self, name: str, body: Any, deadline_s: float = 0.0) -> Any:
         return list(self.stream(name, body))[-1]
 

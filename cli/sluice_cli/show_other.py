@@ -1,0 +1,171 @@
+"""scontrol show: configuration, licenses, reservations, daemons and the entities that this cluster has none of."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from sluice import timepoint
+from sluice.errors import SluiceError
+from sluice_cli import client, talk
+from sluice_cli.scontrol_session import sentence
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from sluice_cli.scontrol_session import Session
+
+    Map = dict[str, Any]
+
+_KEY_WIDTH = 23
+
+
+def show_config(session: Session) -> None:
+    """Print the configuration in force and whether the controller answers."""
+    try:
+        reply = session.call("QueryConfig", {})
+    except SluiceError as error:
+        session.fail(f"slurm_load_ctl_conf error: {sentence(error)}")
+        return
+    settings = reply.get("settings", ())
+    if session.structured:
+        from sluice_cli import json_out
+
+        json_out.put(session.structured, "configuration", [{"key": key, "value": value} for key, value in settings])
+        return
+    at = timepoint.format_local(reply.get("now_at") or time.time())
+    lines = [f"Configuration data as of {at}", *(f"{key:<{_KEY_WIDTH}} = {value}" for key, value in settings)]
+    talk.put("\n".join(lines) + "\n\n")
+    put_ping(session)
+
+
+def put_ping(session: Session) -> None:
+    """Print whether each controller answers; exit status 1 when none does."""
+    try:
+        host = session.call("Ping", {})["host"]
+        state = "UP"
+    except SluiceError:
+        controllers = client.find_endpoints().controllers
+        host, state = (controllers[0][0] if controllers else os.uname().nodename), "DOWN"
+        session.forget_connection()
+        session.exit_status = 1
+    if session.structured:
+        from sluice_cli import json_out
+
+        json_out.put(session.structured, "pings", [{"hostname": host, "pinged": state, "mode": "primary"}])
+        return
+    talk.put(f"Slurmctld(primary) at {host} is {state}\n")
+
+
+def show_licenses(session: Session, name: str) -> None:
+    """Print the cluster's licenses and how many running jobs hold."""
+    try:
+        settings = dict(session.call("QueryConfig", {}).get("settings", ()))
+        used = _licenses_in_use(session)
+    except SluiceError as error:
+        session.fail(f"slurm_load_licenses error: {sentence(error)}")
+        return
+    totals = _license_counts(settings.get("Licenses", ""))
+    found = {each: total for each, total in totals.items() if name in ("", each)}
+    if session.structured:
+        from sluice_cli import json_out
+
+        objects = [
+            {
+                "LicenseName": each,
+                "Total": total,
+                "Used": used.get(each, 0),
+                "Free": total - used.get(each, 0),
+                "Remote": False,
+                "Reserved": 0,
+            }
+            for each, total in found.items()
+        ]
+        json_out.put(session.structured, "licenses", objects)
+        return
+    if not found:
+        session.exit_status = 1 if name else session.exit_status
+        talk.put(f"License {name} not found\n" if name else "No licenses configured in Slurm.\n")
+    separator = " " if session.is_oneliner else "\n    "
+    for each, total in found.items():
+        taken = used.get(each, 0)
+        talk.put(f"LicenseName={each}{separator}Total={total} Used={taken} Free={total - taken} Reserved=0 Remote=no\n")
+
+
+def _licenses_in_use(session: Session) -> dict[str, int]:
+    used: dict[str, int] = {}
+    for part in session.stream("QueryJobs", {"filter": {"states": ["RUNNING", "SUSPENDED"]}}):
+        for view in part.get("jobs", ()):
+            for name, count in _license_counts(view["job"]["spec"].get("licenses", "")).items():
+                used[name] = used.get(name, 0) + count
+    return used
+
+
+def _license_counts(text: str) -> dict[str, int]:
+    """Return the counts of `name[:count],...`."""
+    counts: dict[str, int] = {}
+    for entry in text.replace(";", ",").split(","):
+        name, _, count = entry.strip().replace("=", ":").partition(":")
+        if name and name != "(null)":
+            counts[name] = int(count) if count.isdecimal() else 1
+    return counts
+
+
+def show_reservations(session: Session, name: str) -> None:
+    """Print the reservations: there are none."""
+    if session.structured:
+        from sluice_cli import json_out
+
+        json_out.put(session.structured, "reservations", [])
+        return
+    if name:
+        session.exit_status = 1
+    talk.put(f"Reservation {name} not found\n" if name else "No reservations in the system\n")
+
+
+def show_daemons(session: Session) -> None:
+    """Print which daemons should run on this host."""
+    own = os.uname().nodename
+    words = []
+    controllers = client.find_endpoints().controllers
+    if any(own.partition(".")[0] in (host.partition(".")[0], address) for host, address in controllers):
+        words.append("slurmctld")
+    if _own_nodes(session):
+        words.append("slurmd")
+    talk.put(" ".join(words) + "\n")
+
+
+def show_aliases(session: Session) -> None:
+    """Print the names of the nodes of this host."""
+    names = _own_nodes(session)
+    if names:
+        talk.put(" ".join(names) + "\n")
+    elif not session.exit_status:
+        session.fail_named("no node is configured for this host")
+
+
+def _own_nodes(session: Session) -> list[str]:
+    own = os.uname().nodename
+    try:
+        views = session.call("QueryNodes", {}).get("nodes", ())
+    except SluiceError as error:
+        session.fail(f"slurm_load_node error: {sentence(error)}")
+        return []
+    short = own.partition(".")[0]
+    return [
+        view["node"]["name"]
+        for view in views
+        if (view["node"].get("hostname") or view["node"]["name"]).partition(".")[0] == short
+    ]
+
+
+def show_topology(session: Session) -> None:
+    """Say that no topology is configured, which is no error."""
+    if not session.voice.is_quiet:
+        session.voice.error("No topology information available")
+
+
+def show_assoc_mgr(session: Session) -> None:
+    """Print the limits that associations and QOS set: there are none."""
+    talk.put("Current Association Manager state\n\n")
