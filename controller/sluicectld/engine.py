@@ -92,6 +92,7 @@ _HANDLERS: dict[type, Callable[[Turn, Any], Any]] = {
     commands.AgentLost: nodes.handle_agent_lost,
     commands.ApplyConfiguration: configure.handle_configuration,
     commands.ApplyPlan: plan.handle_plan,
+    commands.ReviseJobs: update_job.handle_revise_jobs,
     commands.BeginEpoch: configure.handle_begin_epoch,
     commands.Tick: timers.handle_tick,
     messages.ChangeJobs: change.handle_change,
@@ -101,7 +102,6 @@ _HANDLERS: dict[type, Callable[[Turn, Any], Any]] = {
     messages.KillJobs: kill.handle_kill,
     messages.Register: nodes.handle_register,
     messages.Report: reports.handle_report,
-    messages.UpdateJobs: update_job.handle_update_jobs,
     messages.UpdateNodes: nodes.handle_update_nodes,
     messages.UpdatePartition: partitions.handle_update_partition,
 }

@@ -4,7 +4,8 @@ turn         one command at work: emit events, leave effects, ask permission
 select       which jobs a user's ids and filters name
 admission    defaults, checks and refusals of a submission
 submit       SubmitJob
-endings      how a job ends: final state, what still has to be cleaned, who wakes up
+endings      how a job ends: final state, what still has to be cleaned
+dependents   who waits for a job: woken, released, marked or cancelled
 kill         scancel: KillJobs; FinishAllocation
 change       hold, release, requeue, suspend, resume, top
 update_job   scontrol update of a job, one row a key

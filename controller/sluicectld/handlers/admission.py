@@ -166,7 +166,9 @@ def _check_privileged(caller: Caller, spec: JobSpec) -> None:
 
 def _without_privileges(caller: Caller, spec: JobSpec) -> JobSpec:
     """A priority that the user may not set counts as not asked for; 0 is a hold, which anybody may."""
-    if spec.priority and not caller.may(Verb.RAISE_PRIORITY):
+    if spec.priority == 0:
+        return replace(spec, priority=None, is_held=True)
+    if spec.priority is not None and not caller.may(Verb.RAISE_PRIORITY):
         return replace(spec, priority=None)
     return spec
 
@@ -211,7 +213,17 @@ def check_access(caller: Caller, partition: Partition, spec: JobSpec, groups: tu
 
 
 def _check_fit(turn: Turn, partition: Partition, spec: JobSpec) -> list[str]:
-    """Ask once for all requests of the same size: most of a queue are twins."""
+    verdict = find_verdict(turn, partition, spec)
+    if verdict is None:
+        return []
+    text = "\n".join(part for part in (verdict.message, verdict.details) if part)
+    if verdict.is_refusal:
+        raise RequestError(text, verdict.code)
+    return [text]
+
+
+def find_verdict(turn: Turn, partition: Partition, spec: JobSpec) -> feasible.Verdict | None:
+    """Return what stands against the request in a partition, asked once for all of one size: most are twins."""
     cluster = turn.cluster
     key = (partition.name, *_SIZE_OF(spec))
     verdict = cluster.verdicts.get(key, _UNKNOWN)
@@ -221,10 +233,5 @@ def _check_fit(turn: Turn, partition: Partition, spec: JobSpec) -> list[str]:
         if len(cluster.verdicts) >= _VERDICTS_MAX:
             cluster.verdicts.clear()
         cluster.verdicts[key] = verdict
-    if verdict is None:
-        return []
-    assert isinstance(verdict, feasible.Verdict)
-    text = "\n".join(part for part in (verdict.message, verdict.details) if part)
-    if verdict.is_refusal:
-        raise RequestError(text, verdict.code)
-    return [text]
+    assert verdict is None or isinstance(verdict, feasible.Verdict), f"no verdict: {verdict!r}"
+    return verdict

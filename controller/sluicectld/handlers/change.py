@@ -199,7 +199,11 @@ def _check_top(turn: Turn, command: ChangeJobs, job: Job) -> None:
 def _top(turn: Turn, command: ChangeJobs, job: Job) -> None:
     """Before every other pending job of the same user and partition."""
     others = [other.priority for other in turn.cluster.ready.values() if other.spec.uid == job.spec.uid]
-    turn.emit(JobRevised(at=turn.now_at, job=replace(job, priority=max([job.priority, *others]) + 1), what="top"))
+    topmost = max([job.priority, *others]) + 1
+    revised = replace(
+        job, priority=topmost, spec=replace(job.spec, priority=topmost), spec_id=turn.cluster.next_spec_id
+    )
+    turn.emit(JobRevised(at=turn.now_at, job=revised, what="top"))
     turn.is_pass_due = True
 
 

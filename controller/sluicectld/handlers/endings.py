@@ -16,7 +16,7 @@ from sluice.wire.messages import EndJob
 from sluicectld.state.events import JobEnded, JobRequeued, NodeCleaned, StepRevised
 from sluicectld.state.timers import Due
 
-from .dependents import judge_dependency, wake_dependents
+from .dependents import wake_dependents
 from .turn import Turn
 
 

@@ -61,7 +61,9 @@ def _filter(command: KillJobs) -> JobFilter:
     )
 
 
-def _kill_id(turn: Turn, command: KillJobs, spec: jobid_spec.JobIdSpec, passes: Callable[[Job], bool]) -> list[KillOutcome]:
+def _kill_id(
+    turn: Turn, command: KillJobs, spec: jobid_spec.JobIdSpec, passes: Callable[[Job], bool]
+) -> list[KillOutcome]:
     text = jobid_spec.format_spec(spec)
     found = jobs_of_id(turn.cluster, spec)
     if not found:

@@ -38,8 +38,9 @@ def _check_nodes(turn: Turn, command: Report) -> None:
     own = turn.caller.agent_of
     if own == "*":
         return
-    named = {item.node for item in (*command.results, *command.clean, *command.started)}
-    foreign = named.union(node for node, _ in command.drains) - {own}
+    named = {result.node for result in command.results} | {clean.node for clean in command.clean}
+    named |= {started.node for started in command.started} | {node for node, _ in command.drains}
+    foreign = named - {own}
     if foreign:
         raise NotPermitted(f"the agent of node {own!r} may not report of {hostlist.fold(sorted(foreign))}")
 

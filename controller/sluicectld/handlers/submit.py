@@ -51,9 +51,7 @@ def _check_room(turn: Turn) -> None:
 
 def new_job(turn: Turn, spec: JobSpec) -> Job:
     """Return the pending job that an admitted request would become; nothing is changed."""
-    hold = Hold.NONE
-    if spec.is_held or spec.priority == 0:
-        hold = Hold.USER
+    hold = Hold.USER if spec.is_held else Hold.NONE
     begin_at = spec.begin_at if spec.begin_at is not None and spec.begin_at > turn.now_at else None
     job_id = turn.cluster.next_job_id
     job = Job(

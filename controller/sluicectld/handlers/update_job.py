@@ -11,60 +11,97 @@ from msgspec.structs import replace
 from sluice import dependency_spec, duration, gres_spec, hostlist, size, timepoint
 from sluice.errors import InvalidRequest, NotFound, NotPermitted, RequestError
 from sluice.model.job import Job, PendingArray
+from sluice.model.reason import Reason
 from sluice.model.request import Dependency, DependencyTerm, GresRequest
 from sluice.model.states import Hold, JobState
-from sluice.wire.messages import Done, JobFilter, UpdateJobs
+from sluice.wire.messages import Done, JobFilter
 from sluicectld.permissions import Verb
-from sluicectld.scheduler import priority
+from sluicectld.state.commands import ReviseJobs
 from sluicectld.state.events import JobRevised
 from sluicectld.state.timers import Due
 
-from .endings import judge_dependency
-from .select import jobs_of_ids, select_jobs
-from .turn import Turn
+from .admission import check_access, check_counts, find_verdict
+from .change import for_each, new_hold
+from .dependents import give_up, judge_dependency
+from .select import named_jobs
+from .submit import resolve_dependency
+from .turn import Turn, current_priority
 
 Change = Callable[[Turn, Job, str], Job]
 
 
 class Key(msgspec.Struct, frozen=True):
-    """One key of scontrol update.  pending_only: refused once the job has started."""
+    """One key of scontrol update.  pending_only: refused once the job has started; operators_only: to users."""
 
     change: Change
     pending_only: bool = True
+    operators_only: bool = False
 
 
-def handle_update_jobs(turn: Turn, command: UpdateJobs) -> Done:
+def handle_revise_jobs(turn: Turn, command: ReviseJobs) -> Done:
     """Change every named job; refusals of some are told line by line, of all as the answer."""
-    jobs = list(jobs_of_ids(turn.cluster, command.ids)) if command.ids else []
-    if command.names:
-        jobs += list(select_jobs(turn.cluster, JobFilter(names=command.names)))
-    if not jobs:
-        raise NotFound(f"no job is called {','.join(command.ids or command.names)}", "invalid_job")
-    lines = []
-    refusal: RequestError | None = None
-    for job in jobs:
-        try:
-            _update(turn, job, command.changes)
-        except RequestError as error:
-            refusal = refusal or error
-            lines.append(f"{error.message} for job {job.id}")
-    if refusal is not None and len(lines) == len(jobs):
-        raise refusal
-    return Done(lines=tuple(lines))
+    request = command.request
+    found = named_jobs(turn.cluster, request.ids, JobFilter(names=request.names))
+    if not found:
+        raise NotFound(f"no job is called {','.join(request.ids or request.names)}", "invalid_job")
+    return for_each(
+        turn,
+        found,
+        lambda job: _check(turn, command, job),
+        lambda job: _apply(turn, command, job),
+    )
 
 
-def _update(turn: Turn, job: Job, changes: tuple[tuple[str, str], ...]) -> None:
+def _check(turn: Turn, command: ReviseJobs, job: Job) -> None:
+    """Raise RequestError unless every change may be made and leaves a job that makes sense."""
     turn.require(Verb.UPDATE_JOB, job)
     if job.is_ended and not job.is_requeued:
         raise RequestError("Job has already finished", "finished")
-    revised = job
-    for name, value in changes:
+    is_operator = turn.caller.may(Verb.RAISE_LIMIT)
+    for name, _ in command.request.changes:
         key = KEYS.get(name.lower())
         if key is None:
             raise InvalidRequest(f"{name!r} of a job cannot be changed")
+        if key.operators_only and not is_operator:
+            raise NotPermitted(f"{name} is changed by operators")
         if key.pending_only and job.state is not JobState.PENDING:
             raise RequestError(f"{name} can be changed while the job is pending only", "not_pending")
-        revised = key.change(turn, revised, value)
+    revised = _revise(turn, command, job)
+    if revised.spec != job.spec:
+        check_counts(turn.settings, revised.spec)
+    if job.state is JobState.PENDING and (revised.spec != job.spec):
+        _check_names(turn, job, revised, command.groups)
+
+
+def _revise(turn: Turn, command: ReviseJobs, job: Job) -> Job:
+    revised = job
+    for name, value in command.request.changes:
+        revised = KEYS[name.lower()].change(turn, revised, value)
+    return revised
+
+
+#: What is refused at an update as at submission; what is merely too large waits with its reason (22.05, observed).
+_REFUSED = ("invalid_node", "invalid_feature", "invalid_gres")
+
+
+def _check_names(turn: Turn, job: Job, revised: Job, groups: tuple[str, ...]) -> None:
+    """Raise RequestError for nodes, features or gres that no partition knows, and partitions closed to the user."""
+    for name in revised.spec.partitions:
+        partition = turn.cluster.partitions.get(name)
+        if partition is None:
+            continue
+        if name not in job.spec.partitions and not turn.caller.may(Verb.UPDATE_PARTITION):
+            check_access(turn.caller, partition, revised.spec, groups)
+        verdict = find_verdict(turn, partition, revised.spec)
+        if verdict is not None and verdict.is_refusal and verdict.code in _REFUSED:
+            raise RequestError(verdict.text, verdict.code)
+
+
+def _apply(turn: Turn, command: ReviseJobs, job: Job) -> None:
+    revised = _revise(turn, command, job)
+    is_never = False
+    if revised.dependency is not job.dependency:
+        revised, is_never = resolve_dependency(turn, replace(revised, reason=Reason.NONE), command.ended)
     if revised.spec is not job.spec:
         revised = replace(revised, spec_id=turn.cluster.next_spec_id)
     turn.emit(JobRevised(at=turn.now_at, job=revised, what="update"))
@@ -72,7 +109,11 @@ def _update(turn: Turn, job: Job, changes: tuple[tuple[str, str], ...]) -> None:
         turn.timers.add_job_limit(revised)
     if revised.begin_at is not None and revised.begin_at != job.begin_at:
         turn.timers.add(revised.begin_at, Due.PASS)
-    if revised.dependency != job.dependency:
+    if revised.spec.deadline_at != job.spec.deadline_at:
+        turn.timers.add_deadline(revised)
+    if is_never:
+        give_up(turn, revised)
+    elif revised.dependency is not job.dependency:
         judge_dependency(turn, job.id)
     turn.is_pass_due = True
 
@@ -87,13 +128,22 @@ def _spec(field: str, read: Callable[[str], object]) -> Change:
 
 
 def _number(value: str) -> int:
-    if not value.lstrip("-").isdecimal():
+    if not (value.isascii() and value.isdecimal()):
         raise InvalidRequest(f"{value!r} is not a number")
     return int(value)
 
 
+def _least(value: str) -> int:
+    """Return the lower one of two bounds, as NumCPUs=2-3 has them."""
+    return _number(value.partition("-")[0])
+
+
 def _nodes(value: str) -> tuple[str, ...]:
     return tuple(hostlist.expand(value)) if value else ()
+
+
+def _words(value: str) -> tuple[str, ...]:
+    return tuple(word for word in value.split(",") if word)
 
 
 def _gres(value: str) -> tuple[GresRequest, ...]:
@@ -101,11 +151,17 @@ def _gres(value: str) -> tuple[GresRequest, ...]:
 
 
 def _yes(value: str) -> bool:
-    return value.lower() in ("1", "yes", "y", "true")
+    word = value.lower()
+    if word not in ("0", "no", "n", "false", "1", "yes", "y", "true"):
+        raise InvalidRequest(f"{value!r} is neither yes nor no")
+    return word in ("1", "yes", "y", "true")
 
 
 def _time_limit(turn: Turn, job: Job, value: str) -> Job:
-    """A limit or, with + or -, a difference to it; raising it is for operators."""
+    """A limit or, with + or -, a difference to it.
+
+    Users may lower it; while the job is pending they may raise it as far as its partitions allow (22.05, observed).
+    """
     if value[:1] in ("+", "-") and value != "-1" and job.limit_s is not None:
         delta_s = duration.parse(value[1:]) or 0
         limit_s: int | None = max(60, job.limit_s + (delta_s if value[0] == "+" else -delta_s))
@@ -117,10 +173,20 @@ def _time_limit(turn: Turn, job: Job, value: str) -> Job:
     if limit_s is not None:
         limit_s = -(-limit_s // 60) * 60
     is_raised = job.limit_s is not None and (limit_s is None or limit_s > job.limit_s)
-    if is_raised and not turn.caller.may(Verb.RAISE_LIMIT):
+    if is_raised and not turn.caller.may(Verb.RAISE_LIMIT) and not _is_allowed(turn, job, limit_s):
         raise NotPermitted(f"time limit {job.limit_s} s may be lowered; raising it is for operators")
     spec = replace(job.spec, limit_s=limit_s, is_unlimited=limit_s is None)
-    return replace(job, limit_s=limit_s, spec=spec)
+    # A longer job is warned of its new end.
+    return replace(job, limit_s=limit_s, spec=spec, warned_at=None if is_raised else job.warned_at)
+
+
+def _is_allowed(turn: Turn, job: Job, limit_s: int | None) -> bool:
+    """May a pending job have this limit in every partition that it asks for?"""
+    if job.state is not JobState.PENDING:
+        return False
+    found = [turn.cluster.partitions.get(name) for name in job.spec.partitions]
+    longest = [partition.max_limit_s for partition in found if partition is not None]
+    return all(most is None or (limit_s is not None and limit_s <= most) for most in longest)
 
 
 def _end_time(turn: Turn, job: Job, value: str) -> Job:
@@ -139,21 +205,31 @@ def _partition(turn: Turn, job: Job, value: str) -> Job:
 
 
 def _priority(turn: Turn, job: Job, value: str) -> Job:
-    if not turn.caller.may(Verb.RAISE_PRIORITY) and value != "0":
-        raise NotPermitted("priorities are set by operators")
+    """0 holds the job; any other is an operator's, and releases it."""
     wanted = _number(value)
     if wanted == 0:
-        return replace(job, priority=0, hold=Hold.ADMIN if turn.caller.uid != job.spec.uid else Hold.USER)
-    return replace(job, priority=wanted, hold=Hold.NONE, eligible_at=job.eligible_at or turn.now_at)
+        return replace(job, priority=0, hold=new_hold(turn, job), eligible_at=None)
+    if not turn.caller.may(Verb.RAISE_PRIORITY):
+        if job.hold is not Hold.NONE:
+            raise RequestError(f"job {job.id} is held", "held")
+        raise NotPermitted("priorities are set by operators")
+    released = replace(job, priority=wanted, hold=Hold.NONE, spec=replace(job.spec, priority=wanted))
+    return replace(released, eligible_at=_eligible_at(turn, released))
+
+
+def _eligible_at(turn: Turn, job: Job) -> float | None:
+    """Return since when, or from when, the job could start; None: not before something else happens."""
+    if job.hold is not Hold.NONE or job.dependency.terms:
+        return None
+    return max(turn.now_at, job.begin_at or 0.0)
 
 
 def _nice(turn: Turn, job: Job, value: str) -> Job:
-    nice = _number(value)
+    nice = -_number(value[1:]) if value.startswith("-") else _number(value)
     if nice < job.spec.nice and not turn.caller.may(Verb.RAISE_PRIORITY):
         raise NotPermitted(f"nice {job.spec.nice} may be raised; lowering it is for operators")
     revised = replace(job, spec=replace(job.spec, nice=nice))
-    partition = turn.cluster.partitions[job.partition]
-    return replace(revised, priority=priority.compute_priority(revised, partition, turn.now_at, turn.policy))
+    return replace(revised, priority=current_priority(turn, revised))
 
 
 def _node_count(turn: Turn, job: Job, value: str) -> Job:
@@ -170,9 +246,13 @@ def _memory(field: str, other: str) -> Change:
 
 def _start_time(turn: Turn, job: Job, value: str) -> Job:
     begin_at = timepoint.parse(value, turn.now_at)
-    if begin_at <= turn.now_at:
-        return replace(job, begin_at=None, eligible_at=turn.now_at)
-    return replace(job, begin_at=begin_at, eligible_at=begin_at)
+    spec = replace(job.spec, begin_at=begin_at if begin_at > turn.now_at else None)
+    revised = replace(job, begin_at=spec.begin_at, spec=spec)
+    return replace(revised, eligible_at=_eligible_at(turn, revised))
+
+
+def _deadline(turn: Turn, job: Job, value: str) -> Job:
+    return replace(job, spec=replace(job.spec, deadline_at=timepoint.parse(value, turn.now_at)))
 
 
 def _dependency(turn: Turn, job: Job, value: str) -> Job:
@@ -184,16 +264,17 @@ def _dependency(turn: Turn, job: Job, value: str) -> Job:
         ),
         is_any=is_any,
     )
-    if any(term.job_id == job.id for term in dependency.terms):
+    if any(term.job_id and term.job_id in (job.id, job.array_job_id) for term in dependency.terms):
         raise InvalidRequest(f"job {job.id} cannot depend on itself", "dependency")
-    eligible_at = None if dependency.terms else turn.now_at
-    return replace(job, dependency=dependency, eligible_at=eligible_at, spec=replace(job.spec, dependency=dependency))
+    revised = replace(job, dependency=dependency, spec=replace(job.spec, dependency=dependency))
+    return replace(revised, eligible_at=_eligible_at(turn, revised))
 
 
 def _throttle(turn: Turn, job: Job, value: str) -> Job:
-    if job.pending_array is None:
-        raise InvalidRequest(f"job {job.id} is no array with pending tasks", "invalid_array")
+    """Of a plain job, and of a task that has started, there is nothing to throttle (22.05 takes it in silence)."""
     throttle = _number(value)
+    if job.pending_array is None:
+        return job
     return replace(
         job,
         pending_array=PendingArray(ranges=job.pending_array.ranges, throttle=throttle),
@@ -206,18 +287,18 @@ KEYS: dict[str, Key] = {
     "endtime": Key(_end_time, pending_only=False),
     "partition": Key(_partition),
     "priority": Key(_priority),
-    "nice": Key(_nice),
+    "nice": Key(_nice, pending_only=False),
     "numnodes": Key(_node_count),
     "minnodes": Key(_node_count),
-    "numcpus": Key(_spec("ntasks", _number)),
-    "numtasks": Key(_spec("ntasks", _number)),
+    "numcpus": Key(_spec("ntasks", _least)),
+    "numtasks": Key(_spec("ntasks", _least)),
     "cpuspertask": Key(_spec("cpus_per_task", _number)),
-    "taskspernode": Key(_spec("ntasks_per_node", _number)),
+    "taskspernode": Key(_spec("ntasks_per_node", _number), operators_only=True),
     "mincpusnode": Key(_spec("min_cpus_per_node", _number)),
     "name": Key(_spec("name", str), pending_only=False),
     "jobname": Key(_spec("name", str), pending_only=False),
     "comment": Key(_spec("comment", str), pending_only=False),
-    "admincomment": Key(_spec("admin_comment", str), pending_only=False),
+    "admincomment": Key(_spec("admin_comment", str), pending_only=False, operators_only=True),
     "dependency": Key(_dependency),
     "starttime": Key(_start_time),
     "eligibletime": Key(_start_time),
@@ -228,7 +309,7 @@ KEYS: dict[str, Key] = {
     "minmemorynode": Key(_memory("memory_per_node_mib", "memory_per_cpu_mib")),
     "minmemorycpu": Key(_memory("memory_per_cpu_mib", "memory_per_node_mib")),
     "requeue": Key(_spec("can_requeue", _yes), pending_only=False),
-    "arraytaskthrottle": Key(_throttle),
+    "arraytaskthrottle": Key(_throttle, pending_only=False),
     "reqnodelist": Key(_spec("required_nodes", _nodes)),
     "nodelist": Key(_spec("required_nodes", _nodes)),
     "excnodelist": Key(_spec("excluded_nodes", _nodes)),
@@ -238,8 +319,11 @@ KEYS: dict[str, Key] = {
     "workdir": Key(_spec("work_dir", str)),
     "reservationname": Key(_spec("reservation", str)),
     "licenses": Key(_spec("licenses", str)),
-    "contiguous": Key(_spec("is_contiguous", _yes)),
-    "oversubscribe": Key(_spec("can_oversubscribe", _yes)),
+    "contiguous": Key(_spec("is_contiguous", _yes), operators_only=True),
+    "oversubscribe": Key(_spec("can_oversubscribe", _yes), operators_only=True),
+    "deadline": Key(_deadline, operators_only=True),
+    "timemin": Key(_spec("min_limit_s", duration.parse)),
+    "mailtype": Key(_spec("mail_types", _words), pending_only=False),
     "mailuser": Key(_spec("mail_user", str), pending_only=False),
     "wckey": Key(_spec("wckey", str)),
     "switches": Key(_spec("switches", str)),

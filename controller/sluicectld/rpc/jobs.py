@@ -1,12 +1,14 @@
 """Requests about jobs: submission, waiting, and everything that changes them."""
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from msgspec.structs import replace
 
+from sluice import dependency_spec
 from sluice.errors import InvalidRequest, NotFound, RequestError
 from sluice.model.job import Job
-from sluice.model.request import JobSpec
+from sluice.model.request import DependencyTerm, JobSpec
 from sluice.wire import messages
 from sluice.wire.messages import (
     EndedJob,
@@ -17,14 +19,17 @@ from sluice.wire.messages import (
     Submitted,
     SubmittedJobs,
     TestJob,
+    UpdateJobs,
     WaitJobEnd,
     WaitJobStart,
 )
+from sluicectld.core import answer_error
 from sluicectld.handlers import admission, submit
 from sluicectld.handlers.turn import Turn
 from sluicectld.permissions import Verb
 from sluicectld.scheduler.estimate import estimate
-from sluicectld.state.commands import AcceptJob
+from sluicectld.state.arrays import has_pending
+from sluicectld.state.commands import AcceptJob, EndedOutcomes, ReviseJobs
 from sluicectld.state.dependencies import Outcome, combine, outcome_of
 from sluicectld.store.read import read_jobs
 from sluicectld.texts import digest_of, encode_environment
@@ -42,41 +47,59 @@ def answer_command(call: Call, command: Any) -> None:
 
 def answer_submit(call: Call, request: SubmitJob) -> None:
     """Accept a job, after a look into the accounting if it depends on a job that left memory."""
-    missing = _unknown_dependencies(call, request.spec)
+    with_ended(
+        call,
+        request.spec.dependency.terms,
+        lambda ended: call.core.run(_command(call, request, ended), call.caller, call.responder),
+    )
+
+
+def answer_update(call: Call, request: UpdateJobs) -> None:
+    """Change jobs, after the same look if they are to depend on others."""
+    texts = [value for key, value in request.changes if key.lower() == "dependency" and value]
+    terms = [
+        DependencyTerm(type=kind, job_id=job_id, task_id=task_id)
+        for text in texts
+        for kind, job_id, task_id, _ in dependency_spec.parse(text)[0]
+    ]
+    groups = call.callers.groups(call.caller.user, call.caller.gid)
+    with_ended(
+        call,
+        terms,
+        lambda ended: call.core.run(ReviseJobs(request, groups, ended), call.caller, call.responder),
+    )
+
+
+def with_ended(call: Call, terms: Iterable[DependencyTerm], then: Callable[[EndedOutcomes], object]) -> None:
+    """Go on with what the accounting knows of those jobs that memory does not."""
+    cluster = call.core.engine.cluster
+    asked = {(term.job_id, term.task_id) for term in terms if term.job_id}
+    missing = [key for key in sorted(asked, key=str) if cluster.outcome(*key) is None]
     if not missing:
-        _accept(call, request, {})
+        then({})
         return
 
-    def read() -> dict[int, Outcome]:
-        return {job_id: _read_outcome(call, job_id) for job_id in missing if read_jobs(call.core.database, job_id)}
+    def read() -> EndedOutcomes:
+        found = {(job_id, task_id): _read_outcome(call, job_id, task_id) for job_id, task_id in missing}
+        return {key: outcome for key, outcome in found.items() if outcome is not None}
 
-    def accept(ended: dict[int, Outcome]) -> None:
+    def go_on(ended: EndedOutcomes) -> None:
         try:
-            _accept(call, request, ended)
+            then(ended)
         except RequestError as error:
             call.responder.error(error)
 
-    call.core.read(read, accept, lambda error: call.responder.error("storage", str(error)))
+    call.core.read(read, go_on, lambda error: answer_error(call.responder, error))
 
 
-def _unknown_dependencies(call: Call, spec: JobSpec) -> list[int]:
-    cluster = call.core.engine.cluster
-    return [
-        term.job_id
-        for term in spec.dependency.terms
-        if term.job_id and cluster.outcome(term.job_id, term.task_id) is None
-    ]
+def _read_outcome(call: Call, job_id: int, task_id: int | None) -> Outcome | None:
+    jobs = read_jobs(call.core.database, job_id)
+    if task_id is not None:
+        jobs = [job for job in jobs if job.array_task_id == task_id or has_pending(job, task_id)]
+    return combine([outcome_of(job) for job in jobs]) if jobs else None
 
 
-def _read_outcome(call: Call, job_id: int) -> Outcome:
-    return combine([outcome_of(job) for job in read_jobs(call.core.database, job_id)])
-
-
-def _accept(call: Call, request: SubmitJob, ended: dict[int, Outcome]) -> None:
-    call.core.run(_command(call, request, ended), call.caller, call.responder)
-
-
-def _command(call: Call, request: SubmitJob, ended: dict[int, Outcome]) -> AcceptJob:
+def _command(call: Call, request: SubmitJob, ended: EndedOutcomes) -> AcceptJob:
     """Return the command, with its texts kept and on their way into the store."""
     if len(request.script) > SCRIPT_SIZE_MAX:
         raise RequestError(
@@ -120,14 +143,21 @@ def _identify(call: Call, spec: JobSpec) -> JobSpec:
 
 def answer_submit_many(call: Call, request: SubmitJobs) -> None:
     """Accept or refuse each by itself; one answer when all that were accepted are committed."""
-    outcomes: list[SubmitOutcome] = []
-    for submission in request.submissions:
-        try:
-            reply: Submitted = call.core.run(_command(call, submission, {}), call.caller).reply
-            outcomes.append(SubmitOutcome(job_id=reply.job_id, warnings=reply.warnings))
-        except RequestError as error:
-            outcomes.append(SubmitOutcome(code=error.code, message=error.message))
-    call.core.ask(call.responder, lambda: SubmittedJobs(outcomes=tuple(outcomes)))
+    terms = [term for submission in request.submissions for term in submission.spec.dependency.terms]
+
+    def accept(ended: EndedOutcomes) -> None:
+        outcomes = tuple([_accept_one(call, submission, ended) for submission in request.submissions])
+        call.core.ask(call.responder, lambda: SubmittedJobs(outcomes=outcomes))
+
+    with_ended(call, terms, accept)
+
+
+def _accept_one(call: Call, submission: SubmitJob, ended: EndedOutcomes) -> SubmitOutcome:
+    try:
+        reply: Submitted = call.core.run(_command(call, submission, ended), call.caller).reply
+    except RequestError as error:
+        return SubmitOutcome(code=error.code, message=error.message)
+    return SubmitOutcome(job_id=reply.job_id, warnings=reply.warnings)
 
 
 def answer_test(call: Call, request: TestJob) -> None:
@@ -183,7 +213,8 @@ def answer_wait_end(call: Call, request: WaitJobEnd) -> None:
 
     def attempt() -> bool:
         jobs = list(call.core.engine.cluster.jobs_named(job_id))
-        if any(not job.is_ended or job.is_requeued for job in jobs):
+        # Clean as well: what its processes wrote is complete then, and how they ended is known.
+        if any(not job.is_ended or job.completing_nodes for job in jobs):
             return False
         worst = max(jobs, key=lambda job: (job.exit_code, job.exit_signal), default=None)
         if worst is None:

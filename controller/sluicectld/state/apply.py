@@ -19,7 +19,6 @@ from sluice.model.step import Step, StepNode
 from . import arrays, events
 from .cluster import Cluster
 
-
 #: Endings that the job's script did not choose.
 _CUT_SHORT = frozenset({Ending.CANCEL, Ending.TIME_LIMIT, Ending.NODE_FAILURE, Ending.PREEMPTION})
 #: As 22.05 says it of a job that went back held.

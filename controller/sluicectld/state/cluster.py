@@ -314,6 +314,7 @@ class Cluster:
             return "idle"
         return "allocated" if free.free_cpus == 0 or free.exclusive_job else "mixed"
 
+
 _RUNNING_STATES = frozenset({JobState.RUNNING, JobState.SUSPENDED})
 
 

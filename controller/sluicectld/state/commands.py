@@ -8,7 +8,6 @@ from sluice.wire.messages import SubmitJob, UpdateJobs
 from sluicectld.scheduler.plan import Plan
 from sluicectld.state.dependencies import Outcome
 
-
 #: (job id, task id or None of a dependency's term) -> what the accounting tables know of jobs that have left memory.
 EndedOutcomes = dict[tuple[int, int | None], Outcome]
 
