@@ -35,8 +35,12 @@ class Flow:
         return self.after[name] - self.before[name]
 
 
-def start_clients(socket: str, jobs: int, clients: int, mode: str, window: int) -> list[subprocess.Popen[bytes]]:
+def start_clients(
+    socket: str, jobs: int, clients: int, mode: str, window: int, *, is_held: bool = False
+) -> list[subprocess.Popen[bytes]]:
     command = [sys.executable, "-m", "bench.submit_client", socket, str(jobs // clients)]
+    if is_held:
+        command.append("--held")
     return [
         subprocess.Popen([*command, "--mode", mode, "--window", str(window)], stdout=subprocess.PIPE)
         for _ in range(clients)

@@ -83,6 +83,7 @@ class SlurmPeer:
         # An empty cgroup.conf keeps slurmd from reading the machine's /etc/slurm/cgroup.conf.
         self.extra_files = {"cgroup.conf": "", **(extra_files or {})}
         self._daemons: list[subprocess.Popen[bytes]] = []
+        self._controller: subprocess.Popen[bytes] | None = None
         self._folder: Path | None = None
 
     @property
@@ -115,11 +116,22 @@ class SlurmPeer:
         self.folder.chmod(0o755)
         self._start_munged()
         self._write_configuration()
-        self._spawn("slurmctld", "-D", "-i")
-        self._wait_until(lambda: self.run("scontrol", "ping").returncode == 0, "slurmctld answers")
+        self.start_controller()
         for name in self.node_names:
             self._spawn("slurmd", "-D", "-N", name, log_name=f"slurmd-{name}")
         self._wait_until(self._all_nodes_idle, "all nodes are idle")
+
+    def start_controller(self) -> None:
+        """Start slurmctld, or start it again after kill_controller(), and return once it answers."""
+        self._controller = self._spawn("slurmctld", "-D", "-i")
+        self._wait_until(lambda: self.run("scontrol", "ping").returncode == 0, "slurmctld answers")
+
+    def kill_controller(self) -> None:
+        """End slurmctld with SIGKILL, as a crash would."""
+        assert self._controller is not None, "the peer has not been started"
+        self._controller.kill()
+        self._controller.wait()
+        self._daemons.remove(self._controller)
 
     def stop(self) -> None:
         """End all jobs and daemons and remove the folder; does nothing when not running."""
@@ -196,7 +208,7 @@ class SlurmPeer:
         )
         self._wait_until(paths["socket"].exists, "munged listens")
 
-    def _spawn(self, program: str, *arguments: str, log_name: str = "") -> None:
+    def _spawn(self, program: str, *arguments: str, log_name: str = "") -> subprocess.Popen[bytes]:
         log_path = self.folder / f"{log_name or program}.log"
         with log_path.open("ab") as log:
             daemon = subprocess.Popen(
@@ -209,6 +221,7 @@ class SlurmPeer:
                 start_new_session=True,
             )
         self._daemons.append(daemon)
+        return daemon
 
     def _all_nodes_idle(self) -> bool:
         states = self.run("sinfo", "-h", "-N", "-o", "%T").stdout.split()

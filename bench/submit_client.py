@@ -22,6 +22,10 @@ from sluice.wire.light import LightConnection, connect_unix, new_token
 SCRIPT = b"#!/bin/sh\ntrue\n"
 
 
+#: What every job of this client asks besides.
+_common: dict[str, object] = {}
+
+
 def submission(script: bytes = SCRIPT, **more: object) -> dict[str, Any]:
     """Return a SubmitJob body with a token of its own."""
     return {
@@ -34,6 +38,7 @@ def submission(script: bytes = SCRIPT, **more: object) -> dict[str, Any]:
             "work_dir": "/tmp",
             "std_out": "/dev/null",
             "limit_s": 600,
+            **_common,
             **more,
         },
         "script": script,
@@ -89,7 +94,10 @@ def main() -> None:
     parser.add_argument("count", type=int)
     parser.add_argument("--mode", choices=sorted(MODES), default="pipelined")
     parser.add_argument("--window", type=int, default=100)
+    parser.add_argument("--held", action="store_true", help="jobs wait for a release")
     options = parser.parse_args()
+    if options.held:
+        _common["is_held"] = True
     latencies: list[float] = []
     with connect_unix(options.socket) as connection:
         began_s = time.monotonic()
