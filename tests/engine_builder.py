@@ -66,7 +66,7 @@ class World:
             Node(name=name, cpus=cpus, sockets=1, cores_per_socket=cpus, memory_mib=memory_mib, index=index)
             for index, name in enumerate(names)
         )
-        self.partition_records = (Partition(name="batch", nodes=names, is_default=True),)
+        self.partition_records: tuple[Partition, ...] = (Partition(name="batch", nodes=names, is_default=True),)
         self.configure()
         if is_registered:
             self.register(*names)
@@ -101,7 +101,7 @@ class World:
 
     def add_partition(self, name: str, **fields: Any) -> None:
         """Configure another partition, of all nodes unless told otherwise."""
-        values = {"nodes": tuple(self.cluster.nodes)} | fields
+        values: dict[str, Any] = {"nodes": tuple(self.cluster.nodes)} | fields
         self.configure(partitions=(*self.partition_records, Partition(name=name, **values)))
 
     def submit(self, caller: Caller = ANN, *, nodes: int = 1, after: str = "", token: str = "", **fields: Any) -> int:
@@ -113,7 +113,7 @@ class World:
             fields["array"], fields["array_throttle"] = array_spec.parse(fields["array"])
         ended = fields.pop("ended", {})
         groups = fields.pop("groups", ())
-        identity = {"uid": caller.uid, "gid": caller.gid, "user": caller.user}
+        identity: dict[str, Any] = {"uid": caller.uid, "gid": caller.gid, "user": caller.user}
         spec = JobSpec(**(identity | values | fields))
         request = messages.SubmitJob(token=token, spec=spec)
         submitted: messages.Submitted = self.do(commands.AcceptJob(request=request, ended=ended, groups=groups), caller)
@@ -151,7 +151,12 @@ class World:
         reports = []
         for name in nodes:
             node = self.cluster.nodes[name]
-            values = {"cpus": node.cpus, "memory_mib": node.memory_mib, "boot_id": "boot 1", "spool_id": "spool 1"}
+            values: dict[str, Any] = {
+                "cpus": node.cpus,
+                "memory_mib": node.memory_mib,
+                "boot_id": "boot 1",
+                "spool_id": "spool 1",
+            }
             reports.append(messages.NodeReport(node=name, inventory=Inventory(**(values | inventory)), steps=running))
         return self.do(messages.Register(nodes=tuple(reports)))
 
@@ -162,7 +167,7 @@ class World:
     def result(self, job_id: int, step_id: int = BATCH_STEP, node: str = "", **fields: Any) -> messages.StepResult:
         """Return a step's result from one node; of the batch step with the node clean."""
         job = self.job(job_id)
-        values = {"attempt": job.attempt, "is_node_clean": step_id == BATCH_STEP} | fields
+        values: dict[str, Any] = {"attempt": job.attempt, "is_node_clean": step_id == BATCH_STEP} | fields
         return messages.StepResult(node=node or job.nodes[0], job_id=job_id, step_id=step_id, **values)
 
     def report(self, *results: messages.StepResult, caller: Caller = ROOT) -> None:

@@ -4,6 +4,7 @@ from sluice.config.settings import Settings
 from sluicectld.state.cluster import Cluster
 from sluicectld.store.database import open_engine
 from sluicectld.store.load import load
+from sluicectld.store.read import read_jobs
 from sluicectld.store.tokens import forget_tokens
 
 #: A repeated submission is recognised for this long.
@@ -29,6 +30,7 @@ def load_cluster(settings: Settings, now_at: float) -> Cluster:
         cluster.partitions[partition.name] = partition
     for job in sorted(loaded.jobs.values(), key=lambda job: job.id):
         cluster.load_job(job)
+    _load_awaited(settings.database_url, cluster)
     for step in loaded.steps.values():
         cluster.steps.setdefault(step.job_id, {})[step.step_id] = step
     cluster.tokens = loaded.tokens
@@ -40,3 +42,20 @@ def load_cluster(settings: Settings, now_at: float) -> Cluster:
     cluster.config_version = int(loaded.meta.get("config_version", "0"))
     cluster.config_digest = loaded.meta.get("config_digest", "")
     return cluster
+
+
+def _load_awaited(database_url: str, cluster: Cluster) -> None:
+    """Take the ended jobs into memory as well that others wait for, and arrays whole: dependencies ask for all tasks."""
+    awaited = {job_id for job_id in cluster.dependents if job_id and cluster.outcome(job_id) is None}
+    arrays = {array_id for array_id, tally in cluster.tallies.items() if tally.ended < tally.records}
+    arrays |= cluster.tallies.keys() & cluster.dependents.keys()
+    if not awaited | arrays:
+        return
+    engine = open_engine(database_url, is_read_only=True)
+    try:
+        for job_id in sorted(awaited | arrays):
+            for job in read_jobs(engine, job_id):
+                if job.id not in cluster.jobs:
+                    cluster.load_job(job)
+    finally:
+        engine.dispose()
