@@ -19,6 +19,7 @@ from sluice.errors import RequestError, SluiceError, StorageError
 from sluice.model.job import Job
 from sluice.wire.messages import AgentConfig
 from sluice.wire.responder import Responder
+from sluice_plugins.registry import SubmitFilters
 from sluicectld.commit import Committer
 from sluicectld.engine import Engine, Outcome
 from sluicectld.nodes.agents import Agents
@@ -64,6 +65,7 @@ class Core:
         self.passes = Passes(engine, clock.now, self._apply_plan)
         self.waiting = Waiting()
         self.texts = TextCache()
+        self.submit_filters = SubmitFilters(())
         self.database: Database = open_engine(config.settings.database_url, is_read_only=True)
         self._readers = ThreadPoolExecutor(_READERS, "sluice-reader")
         self._wakeup: asyncio.TimerHandle | None = None

@@ -17,12 +17,13 @@ from sluice.config.check import list_findings
 from sluice.config.load import inspect, load
 from sluice.config.problems import ConfigErrors
 from sluice.config.records import ClusterConfig
-from sluice.errors import ConfigError, InvalidRequest, RequestError, StorageError
+from sluice.errors import ConfigError, InvalidRequest, PluginError, RequestError, StorageError
 from sluice.wire.credentials import SharedKeyAuthenticator
 from sluice.wire.framing import CONTROLLER_AUDIENCE
 from sluice.wire.keyfile import read_key_file
 from sluice.wire.limits import Limits
 from sluice.wire.server import Server
+from sluice_plugins.registry import SubmitFilters
 from sluicectld.configuration import agent_config_of, nodes_of, partitions_of, policy_of
 from sluicectld.core import Core
 from sluicectld.engine import Engine
@@ -158,6 +159,7 @@ class Daemon:
         """Make *config* the one in force.  Raises RequestError when the state does not allow it."""
         core = self._core
         cluster = core.engine.cluster
+        filters = SubmitFilters(config.settings.job_submit_plugins)
         if config.digest != cluster.config_digest or list(cluster.nodes) != [node.name for node in config.nodes]:
             command = ApplyConfiguration(
                 cluster.config_version + 1, config.digest, nodes_of(config), partitions_of(config)
@@ -165,6 +167,7 @@ class Daemon:
             core.run(command, SYSTEM)
         self._config = core.config = config
         core.engine.settings = config.settings
+        core.submit_filters = filters
         core.engine.policy = policy_of(config)
         core.agent_config = agent_config_of(config, cluster.config_version)
 
@@ -181,7 +184,10 @@ class Daemon:
         fixed = _fixed_changes(self._config, config)
         if fixed:
             raise InvalidRequest(f"{', '.join(fixed)} can be changed at a restart only; nothing was changed")
-        self._apply(config)
+        try:
+            self._apply(config)
+        except PluginError as error:
+            raise InvalidRequest(f"the configuration is refused, the last one stays in force: {error}") from None
         self._core.agents.broadcast_config(self._core.agent_config)
         self._core.passes.kick()
         logger.info("configuration version %d in force digest=%s", self._version, config.digest[:12])

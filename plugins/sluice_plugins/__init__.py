@@ -1,1 +1,9 @@
+"""Plugins: what a site or a third party may change about Sluice, and the built-in ones.
 
+Daemons import interfaces and registry only; a plugin is found by its entry point, the built-in ones included.
+
+interfaces   what a plugin of each kind must offer
+registry     from the names in the configuration to plugins
+testing      the contract that every plugin of a kind must keep, as functions for a plugin's own tests
+submit/      JobSubmitPlugins: changes or refuses a submission before the controller checks it
+"""

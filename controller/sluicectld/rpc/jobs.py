@@ -24,6 +24,7 @@ from sluice.wire.messages import (
     WaitJobStart,
 )
 from sluicectld.core import answer_error
+from sluice_plugins.interfaces import Submission
 from sluicectld.handlers import admission, submit
 from sluicectld.handlers.turn import Turn
 from sluicectld.permissions import Verb
@@ -107,7 +108,7 @@ def _command(call: Call, request: SubmitJob, ended: EndedOutcomes) -> AcceptJob:
         )
     if request.spec.is_batch and not request.script:
         raise InvalidRequest("a batch job needs a script")
-    spec = _identify(call, request.spec)
+    spec = _filter(call, _identify(call, request.spec))
     core = call.core
     script_digest = environment_digest = ""
     if request.script:
@@ -126,6 +127,21 @@ def _command(call: Call, request: SubmitJob, ended: EndedOutcomes) -> AcceptJob:
         groups=call.callers.groups(spec.user, spec.gid),
         ended=ended,
     )
+
+
+def _filter(call: Call, spec: JobSpec) -> JobSpec:
+    """Let the site's plugins see the request."""
+    core = call.core
+    if not core.config.settings.job_submit_plugins:
+        return spec
+    submission = Submission(
+        uid=spec.uid,
+        user=spec.user,
+        groups=call.callers.groups(spec.user, spec.gid),
+        is_operator=call.caller.is_operator,
+        partitions=tuple(core.engine.cluster.partitions.values()),
+    )
+    return core.submit_filters.apply(spec, submission)
 
 
 def _own_token(call: Call, token: str) -> str:
@@ -166,7 +182,7 @@ def answer_test(call: Call, request: TestJob) -> None:
     engine = core.engine
     now_at = core.clock.now()
     turn = Turn(engine.cluster, engine.settings, engine.policy, engine.timers, call.caller, now_at)
-    spec = _identify(call, request.spec)
+    spec = _filter(call, _identify(call, request.spec))
     spec, _ = admission.admit(turn, spec, call.callers.groups(spec.user, spec.gid))
     job = submit.new_job(turn, spec)
     snapshot = engine.cluster.snapshot(now_at)

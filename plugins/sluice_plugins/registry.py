@@ -1,0 +1,54 @@
+"""From the names in the configuration to plugins, by entry points."""
+
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from sluice.errors import PluginError, RequestError
+from sluice.model.request import JobSpec
+from sluice_plugins.interfaces import Submission, SubmitFilter
+
+
+def find(kind: str, name: str) -> Any:
+    """Return a new plugin.  Raises PluginError: not found (with the names that are), or it cannot be loaded."""
+    found = {point.name: point for point in _points(kind)}
+    if name not in found:
+        known = ", ".join(sorted(found)) or "none is installed"
+        raise PluginError(f"no {kind} plugin is called {name!r}: {known}")
+    try:
+        return found[name].load()()
+    except Exception as error:
+        raise PluginError(f"{kind} plugin {name!r} ({found[name].value}) cannot be loaded: {error}") from error
+
+
+def names(kind: str) -> list[str]:
+    """Return the names of the installed plugins of a kind."""
+    return sorted(point.name for point in _points(kind))
+
+
+def _points(kind: str) -> tuple[EntryPoint, ...]:
+    return tuple(entry_points(group=f"sluice.{kind}"))
+
+
+class SubmitFilters:
+    """The configured submit plugins, in order."""
+
+    def __init__(self, plugin_names: tuple[str, ...]) -> None:
+        """Raises PluginError."""
+        self._filters: list[tuple[str, SubmitFilter]] = [(name, find("submit", name)) for name in plugin_names]
+
+    def apply(self, spec: JobSpec, submission: Submission) -> JobSpec:
+        """Return the request after every plugin saw it.
+
+        Raises RequestError when one refuses.  A plugin that fails refuses too: what a site wants checked is never let
+        through unchecked.
+        """
+        for name, each in self._filters:
+            try:
+                spec = each.filter(spec, submission)
+            except RequestError:
+                raise
+            except Exception as error:
+                raise RequestError(f"submit plugin {name!r} failed: {type(error).__name__}: {error}") from error
+            if not isinstance(spec, JobSpec):
+                raise RequestError(f"submit plugin {name!r} gave back {type(spec).__name__}, not a JobSpec")
+        return spec
