@@ -35,10 +35,15 @@ def check_submit_filter(plugin: SubmitFilter) -> None:
 
 
 def _outcome(plugin: SubmitFilter, spec: JobSpec, submission: Submission) -> JobSpec | str:
+    reason = ""
+    result: JobSpec | None
     try:
         result = plugin.filter(spec, submission)
     except RequestError as refusal:
-        assert refusal.message, f"{spec.name}: refused without a reason"
-        return refusal.message
+        result = None
+        reason = refusal.message
+    if result is None:
+        assert reason, f"{spec.name}: refused without a reason"
+        return reason
     assert isinstance(result, JobSpec), f"{spec.name}: gave back {type(result).__name__}"
     return result

@@ -23,8 +23,8 @@ from sluice.wire.messages import (
     WaitJobEnd,
     WaitJobStart,
 )
-from sluicectld.core import answer_error
 from sluice_plugins.interfaces import Submission
+from sluicectld.core import answer_error
 from sluicectld.handlers import admission, submit
 from sluicectld.handlers.turn import Turn
 from sluicectld.permissions import Verb
