@@ -43,7 +43,7 @@ from sluice.wire.framing import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any, Protocol
 
     #: kind, id, name, body
@@ -53,8 +53,11 @@ if TYPE_CHECKING:
         """Where a cluster is, as sluice.config.light reads it.  Empty: there is none."""
 
         controller_socket: str
-        #: (host, address), the primary first.
-        controllers: list[tuple[str, str]]
+
+        @property
+        def controllers(self) -> Sequence[tuple[str, str]]:
+            """(host, address), the primary first."""
+
         controller_port: int
         agent_socket: str
         key_file: str
