@@ -25,13 +25,19 @@ INTERRUPTED_EXIT = 130
 
 
 def read_command_line(
-    voice: Voice, table: OptionTable, words: Sequence[str], synopsis: str
+    voice: Voice, table: OptionTable, words: Sequence[str], synopsis: str, has_hint: bool = True
 ) -> tuple[Found, list[str]] | int:
-    """Return options and positionals, or the exit status when there is nothing left to do."""
+    """Return options and positionals, or the exit status when there is nothing left to do.
+
+    has_hint: a wrong command line points to --help.
+    """
     try:
         found, positionals = table.parse(words)
     except UsageError as error:
-        voice.usage_error(error)
+        if has_hint:
+            voice.usage_error(error)
+        else:
+            voice.lines(str(error))
         return REFUSED_EXIT
     for key, _ in found:
         if talk.put_standard_answer(voice.program, key, table, synopsis):
@@ -70,10 +76,14 @@ def put_date() -> None:
     talk.put(time.ctime() + "\n")
 
 
-def tell_load_failure(function: str, error: SluiceError) -> int:
+def tell_load_failure(voice: Voice, function: str, error: SluiceError) -> int:
     """Say on stderr why a listing could not be loaded, as Slurm does; return the exit status."""
+    from sluice.errors import ConfigError
     from sluice_cli import client
 
+    if isinstance(error, ConfigError):
+        voice.fatal(str(error))
+        return REFUSED_EXIT
     talk.plain(f"{function}: {client.sentence(error)}")
     return REFUSED_EXIT
 

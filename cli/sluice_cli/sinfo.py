@@ -77,7 +77,7 @@ def main(words: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return listing.INTERRUPTED_EXIT
     except SluiceError as error:
-        return listing.tell_load_failure("slurm_load_partitions", error)
+        return listing.tell_load_failure(voice, "slurm_load_partitions", error)
 
 
 def _settle(values: Values) -> Values:

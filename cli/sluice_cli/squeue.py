@@ -48,7 +48,7 @@ def main(words: Sequence[str] | None = None) -> int:
             voice.error(line)
         return listing.REFUSED_EXIT
     except SluiceError as error:
-        return listing.tell_load_failure("slurm_load_jobs error", error)
+        return listing.tell_load_failure(voice, "slurm_load_jobs error", error)
 
 
 def _run(voice: Voice, values: Values) -> int:

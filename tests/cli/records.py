@@ -11,7 +11,7 @@ from sluice.model.job import Job, PendingArray
 from sluice.model.node import Inventory, Node
 from sluice.model.reason import Blocker, Reason
 from sluice.model.request import JobSpec, StepSpec
-from sluice.model.states import JobState, NodeState
+from sluice.model.states import JobState, NodeState, StepState
 from sluice.model.step import Step, StepNode
 from sluice.wire.messages import JobView, NodeView, StepView
 
@@ -156,3 +156,17 @@ def _sort_out(fields: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], d
     view = {key[5:]: value for key, value in fields.items() if key.startswith("view_")}
     asked = {key: value for key, value in fields.items() if not key.startswith(("job_", "view_"))}
     return job, view, asked
+
+
+def account(view: Any, *steps: Step, reason: str = "None") -> Any:
+    """Return the accounting entry of the job of a view, with its steps."""
+    nodes = view.get("nodes", "")
+    return {"job": view["job"], "steps": [plain(each) for each in steps], "nodes": nodes, "reason": reason}
+
+
+def account_step(job_id: int, step_id: int, nodes: tuple[StepNode, ...], name: str = "batch", **fields: Any) -> Step:
+    """Return a step as it is kept."""
+    base: dict[str, Any] = {"state": "RUNNING", "started_at": at("17:28:24")}
+    merged = base | fields
+    merged["state"] = StepState(merged["state"])
+    return Step(job_id=job_id, step_id=step_id, spec=StepSpec(name=name), nodes=nodes, **merged)
