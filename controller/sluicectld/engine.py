@@ -26,6 +26,7 @@ from sluicectld.handlers import (
 )
 from sluicectld.handlers.turn import Turn
 from sluicectld.permissions import SYSTEM, Caller
+from sluicectld.scheduler.needs import parse_licenses
 from sluicectld.scheduler.snapshot import Policy, Snapshot
 from sluicectld.state import commands, events
 from sluicectld.state.cluster import Cluster
@@ -68,7 +69,20 @@ class Engine:
     def snapshot(self, now_at: float) -> Snapshot:
         """Return what a pass sees; the next change makes another one due."""
         self.is_pass_due = False
-        return self.cluster.snapshot(now_at)
+        return self.view(now_at)
+
+    def view(self, now_at: float) -> Snapshot:
+        """Return the same for a question beside the passes."""
+        return self.cluster.snapshot(now_at, self._licenses_free())
+
+    def _licenses_free(self) -> dict[str, int]:
+        """Return what no running job has of the cluster's licenses."""
+        free = dict(self.settings.licenses)
+        if free:
+            for job_id in self.cluster.running:
+                for name, count in parse_licenses(self.cluster.jobs[job_id].spec.licenses):
+                    free[name] = free.get(name, 0) - count
+        return free
 
     def next_wakeup_at(self) -> float | None:
         return self.timers.next_at()

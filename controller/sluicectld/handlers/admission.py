@@ -15,6 +15,7 @@ from sluice.model.partition import Partition
 from sluice.model.request import JobSpec
 from sluicectld.permissions import Caller, Verb
 from sluicectld.scheduler import feasible
+from sluicectld.scheduler.needs import parse_licenses
 from sluicectld.state.cluster import Cluster
 
 from .turn import Turn
@@ -63,6 +64,7 @@ def admit(turn: Turn, spec: JobSpec, groups: tuple[str, ...]) -> tuple[JobSpec, 
     """Return (the request with its defaults, warnings).  Raises RequestError with the reason."""
     spec = _identify(turn.caller, spec)
     check_counts(turn.settings, spec)
+    _check_names(turn.settings, spec)
     partitions = _partitions(turn.cluster, spec)
     spec = replace(spec, partitions=tuple(partition.name for partition in partitions))
     spec = _fill(turn.settings, partitions[0], spec)
@@ -105,6 +107,17 @@ def _check_array(ranges: array_spec.Ranges) -> None:
         if not before < first <= last or step < 1 or (last - first) % step:
             raise InvalidRequest(f"{first}-{last}:{step} after index {before} is no range of an array", "invalid_array")
         before = last
+
+
+def _check_names(settings: Settings, spec: JobSpec) -> None:
+    """Refuse licenses and reservations that do not exist."""
+    known = settings.licenses
+    for name, count in parse_licenses(spec.licenses):
+        if count > known.get(name, 0):
+            have = f"{known[name]} of them exist" if name in known else f"known are {', '.join(known) or 'none'}"
+            raise InvalidRequest(f"{count} licenses {name!r} requested, {have} (Licenses)", "invalid_licenses")
+    if spec.reservation:
+        raise InvalidRequest(f"no reservation is called {spec.reservation!r}", "reservation")
 
 
 def _partitions(cluster: Cluster, spec: JobSpec) -> list[Partition]:

@@ -185,7 +185,7 @@ def answer_test(call: Call, request: TestJob) -> None:
     spec = _filter(call, _identify(call, request.spec))
     spec, _ = admission.admit(turn, spec, call.callers.groups(spec.user, spec.gid))
     job = submit.new_job(turn, spec)
-    snapshot = engine.cluster.snapshot(now_at)
+    snapshot = engine.view(now_at)
 
     def work() -> messages.TestedJob:
         return estimate(snapshot, engine.policy, job)

@@ -257,7 +257,7 @@ class Cluster:
 
     # --- questions
 
-    def snapshot(self, now_at: float) -> Snapshot:
+    def snapshot(self, now_at: float, licenses_free: dict[str, int]) -> Snapshot:
         """Return what a pass sees at *now_at*."""
         pending = []
         for job in self.ready.values():
@@ -274,6 +274,7 @@ class Cluster:
             tuple(pending),
             tuple(self.running.values()),
             dict(self.running_tasks),
+            licenses_free,
         )
 
     def outcome(self, job_id: int, task_id: int | None = None) -> Outcome | None:
