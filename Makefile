@@ -2,7 +2,7 @@
 # make test         all that CI runs: lint and every test; installs what it needs (as root)
 # make test-quick   the tests of a working day: no daemons, under a minute
 # make lint         format, lint and types
-# make bench        the benchmarks, one after the other
+# make bench        the benchmarks, one after the other; bench.compare_slurm, which installs Slurm, is not among them
 # make clean        remove what these targets made
 
 VENV ?= .venv
@@ -10,6 +10,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PACKAGES := sluice controller/sluicectld nodeagent/sluiced plugins/sluice_plugins cli/sluice_cli \
 	migrations/sluice_migrations
+BENCHES := throughput_emulated array queue startup idle
 export VENV
 
 .PHONY: venv demo test test-quick lint bench clean
@@ -37,7 +38,7 @@ lint: $(INSTALLED)
 	$(BIN)/mypy $(PACKAGES)
 
 bench: $(INSTALLED)
-	@for script in bench/bench_*.py; do $(BIN)/python $$script || exit 1; done
+	@for name in $(BENCHES); do $(BIN)/python -m bench.$$name || exit 1; done
 
 clean:
 	if [ -x $(BIN)/sluice ] && [ -e .demo/cluster/setup.json ]; then \

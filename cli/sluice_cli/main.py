@@ -14,7 +14,7 @@ import click
 from sluice import __version__
 from sluice.errors import RequestError, SluiceError
 from sluice_cli import client
-from sluice_cli.talk import Voice
+from sluice_cli.talk import Voice, plain
 
 _SUBCOMMANDS = ("up", "down", "status", "explain", "output", "config", "verify", "migrate", "version")
 
@@ -53,7 +53,8 @@ def _tell(error: SluiceError) -> None:
         client.tell_failure(voice, error)
         return
     for line in str(error).split("\n"):
-        voice.error(line)
+        # Indented lines are quoted from a log.
+        (plain if line.startswith(" ") else voice.error)(line)
 
 
 if __name__ == "__main__":

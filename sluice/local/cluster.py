@@ -97,10 +97,7 @@ def prepare(place: Place, wish: Wish, conf: str | None) -> Setup:
     shape = compute_shape(wish, known.shape if known else None, *machine())
     if known is not None and (is_running or not _is_ours(known)):
         if wish != Wish() and shape != known.shape:
-            why = "runs already" if is_running else f"has a configuration of its own, {known.conf_path}"
-            raise ConfigError(
-                f"the cluster in {place.folder} {why}; take another --dir, or first: sluice down --delete"
-            )
+            raise ConfigError(_why_not_changed(place, known, is_running))
         return known
     if not place.key.exists():
         create_key_file(str(place.key))
@@ -164,6 +161,14 @@ def _prepare_foreign(place: Place, known: Setup | None, conf: str, wish: Wish, i
         create_key_file(config.settings.key_file)
     place.write_setup(setup)
     return setup
+
+
+def _why_not_changed(place: Place, known: Setup, is_running: bool) -> str:
+    if is_running:
+        return (
+            f"the cluster in {place.folder} runs already, with other numbers; first: sluice down; or use another --dir"
+        )
+    return f"the cluster in {place.folder} is as {known.conf_path} says; edit that, or use another --dir"
 
 
 def _is_ours(setup: Setup) -> bool:

@@ -72,9 +72,9 @@ def test_a_chain_runs_in_order_and_stops_at_a_failure(local_cluster: LocalCluste
 
 
 def test_srun_runs_tasks_on_two_nodes(local_cluster: LocalCluster, work_dir: Path) -> None:
-    done = local_cluster.run(
-        "srun", "-N2", "-n4", "-l", "sh", "-c", "echo $SLURM_PROCID $SLURMD_NODENAME", cwd=work_dir
-    )
+    command = ("sh", "-c", "echo $SLURM_PROCID $SLURMD_NODENAME")
+
+    done = local_cluster.run("srun", "-N2", "--ntasks-per-node", "2", "-l", *command, cwd=work_dir)
 
     lines = sorted(done.stdout.splitlines())
     assert lines == ["0: 0 n1", "1: 1 n1", "2: 2 n2", "3: 3 n2"]
