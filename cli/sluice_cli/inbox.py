@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 SIGHUP, SIGINT, SIGQUIT, SIGKILL, SIGUSR1, SIGUSR2, SIGTERM = 1, 2, 3, 9, 10, 12, 15
-SIGCHLD, SIGCONT, SIGTTOU, SIGWINCH = 17, 18, 22, 28
+SIGPIPE, SIGCHLD, SIGCONT, SIGTTIN, SIGTTOU, SIGWINCH, SIGXFSZ = 13, 17, 18, 21, 22, 28, 25
+
+
+_HANDLED = (SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTERM, SIGCHLD, SIGCONT, SIGTTIN, SIGTTOU, SIGWINCH)
 
 
 class Inbox:
@@ -67,7 +70,7 @@ def describe(number: int) -> str:
 
 def restore_defaults() -> None:
     """Give a child that will run another program the signals as the system has them."""
-    for number in (SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTERM, SIGCHLD, SIGTTOU, SIGWINCH, 13, 25):
+    for number in (*_HANDLED, SIGPIPE, SIGXFSZ):
         _signal.signal(number, _signal.SIG_DFL)
 
 

@@ -71,11 +71,22 @@ def _open_input(streams: Streams, value: str, fields: dict[str, str | int], fold
         streams.std_in, streams.input = "none", None
     elif plain.isdecimal():
         streams.std_in = plain
-    elif plain not in ("", "all"):
+    elif plain in ("", "all"):
+        if _is_null(0):
+            streams.std_in, streams.input = "none", None
+    else:
         if _is_per_node(value):
             streams.std_in, streams.input = value, None
         else:
             streams.input = _open(os.path.join(folder, render(value, fields)), os.O_RDONLY, "stdin")
+
+
+def _is_null(descriptor: int) -> bool:
+    """Tell whether a descriptor is the null device, as a batch script's input is: tasks open their own."""
+    try:
+        return os.fstat(descriptor).st_rdev == os.stat(os.devnull).st_rdev
+    except OSError:
+        return True
 
 
 def _open_output(

@@ -120,6 +120,8 @@ class StepLoop:
             self._lose(link, str(error))
             return
         for kind, id, name, body in frames:
+            if link.is_done:
+                return
             if kind == ERROR and id == link.request_id:
                 self._refused(link, body)
             else:
@@ -139,14 +141,17 @@ class StepLoop:
                 link.has_started = True
                 self._control.on_started(link)
             case "TaskOutput":
-                self._writer.add(body["task"], body["stream"], body["data"])
+                if not self._writer.add(body["task"], body["stream"], body["data"]):
+                    self._control.on_reader_gone()
             case "TaskExit":
                 self._on_exit(link, body)
             case "StepTalk":
                 plain(body["text"])
                 self._control.on_talk(body["text"])
             case "StepDone":
+                # The step daemon waits for our end of the connection, so that nothing of its own is lost.
                 link.is_done = True
+                link.connection.close()
                 self._fill(link, 1)
 
     def _on_exit(self, link: NodeLink, body: dict[str, Any]) -> None:

@@ -27,11 +27,10 @@ class OutputWriter:
         self._partial: dict[tuple[int, int], bytes] = {}
         self._gone: set[int] = set()
 
-    def add(self, task: int, stream: int, data: bytes) -> None:
-        """Write what is whole of the stream with *data* added to it."""
+    def add(self, task: int, stream: int, data: bytes) -> bool:
+        """Write what is whole of the stream with *data* added to it; False: its reader has gone away."""
         if not self._is_whole_lines:
-            self._write(stream, data)
-            return
+            return self._write(stream, data)
         key = (task, stream)
         data = self._partial.pop(key, b"") + data
         end = data.rfind(b"\n") + 1
@@ -39,8 +38,7 @@ class OutputWriter:
             end = len(data)
         if end < len(data):
             self._partial[key] = data[end:]
-        if end:
-            self._write(stream, self._labelled(task, data[:end]))
+        return self._write(stream, self._labelled(task, data[:end])) if end else True
 
     def end(self) -> None:
         """Write the lines that have no end; a label makes them whole."""
@@ -57,15 +55,16 @@ class OutputWriter:
         text = b"".join(label + line + b"\n" for line in lines)
         return text + label + tail if tail else text
 
-    def _write(self, stream: int, data: bytes) -> None:
+    def _write(self, stream: int, data: bytes) -> bool:
         descriptor = self._outputs[stream]
         if descriptor in self._gone:
-            return
+            return False
         try:
             write_all(descriptor, data)
         except OSError:
-            # A reader that went away; the step goes on.
+            # Nobody reads this stream any more; the other one may have its reader still.
             self._gone.add(descriptor)
+        return descriptor not in self._gone
 
 
 def write_all(descriptor: int, data: bytes) -> None:

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from sluice_cli.srun_launch import NodeLink
     from sluice_cli.talk import Voice
 
-_SIGTTIN = 21
-
 
 class StepRun:
     """One step of job_id.  status: srun's exit status so far; outcome: (exit code, signal) for the job."""
@@ -80,7 +78,7 @@ class StepRun:
             streams.outputs, ntasks, bool(draft.own.get("label")), bool(draft.own.get("unbuffered") or size)
         )
         body = srun_launch.launch_body(created, draft, self._argv, streams, size)
-        inbox.ignore(_SIGTTIN)
+        inbox.ignore(inbox.SIGTTIN)
         with Inbox(WATCHED) as signals, self._terminal(size):
             try:
                 srun_launch.launch(links, body)

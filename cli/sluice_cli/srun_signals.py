@@ -18,6 +18,7 @@ from sluice_cli.inbox import (
     SIGHUP,
     SIGINT,
     SIGKILL,
+    SIGPIPE,
     SIGQUIT,
     SIGTERM,
     SIGUSR1,
@@ -71,6 +72,7 @@ class StepControl:
         self._first_exit_at: float | None = None
         self._is_ending = False
         self._is_abort_told = False
+        self._is_pipe_told = False
 
     # Signals.
 
@@ -152,6 +154,12 @@ class StepControl:
 
     def on_started(self, link: NodeLink) -> None:
         self._voice.verbose(f"Node {link.node}, {len(link.ranks)} tasks started")
+
+    def on_reader_gone(self) -> None:
+        """As in a pipeline on one host: who writes to a reader that has gone away gets SIGPIPE, once."""
+        if not self._is_pipe_told:
+            self._is_pipe_told = True
+            self.send(SIGPIPE)
 
     def on_talk(self, text: str) -> None:
         """The end of the step, when somebody else ordered it, is heard of in the step daemons' talk."""

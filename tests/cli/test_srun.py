@@ -5,8 +5,6 @@ import socket
 
 import msgspec
 import pytest
-from sluice_cli import allocation, client, srun_launch
-from sluice_cli.srun import main
 
 from sluice.errors import InvalidRequest, NotFound, RequestError, Unreachable
 from sluice.wire import messages
@@ -24,6 +22,8 @@ from sluice.wire.messages import (
     TaskOutput,
     TaskStarted,
 )
+from sluice_cli import allocation, client, srun_launch
+from sluice_cli.srun import main
 
 GRANTS = [{"node": "n1", "cpus": "0-1", "cpu_count": 2}, {"node": "n2", "cpus": "0", "cpu_count": 1}]
 JOB = {"id": 43, "spec": {"name": "job", "uid": 0, "gid": 0, "user": "alice"}, "allocation": {"grants": GRANTS}}
@@ -140,7 +140,7 @@ def test_a_step_in_an_allocation_of_its_own(controller, nodes, capfdbinary):
     assert finished(controller) == (43, 0, 0)
 
 
-def test_every_node_gets_the_launch_and_the_end_of_the_input(nodes):
+def test_every_node_gets_the_launch(nodes):
     for node in nodes:
         node.end()
 
@@ -149,7 +149,7 @@ def test_every_node_gets_the_launch_and_the_end_of_the_input(nodes):
     launch = nodes[1].heard()[0]
     assert isinstance(launch, TaskLaunch)
     assert (launch.node, launch.credential, launch.argv) == ("n2", "c", (os.path.join(os.getcwd(), "./prog"),))
-    assert (launch.std_in, launch.work_dir, launch.is_pty) == ("all", os.getcwd(), False)
+    assert (launch.std_in, launch.work_dir, launch.is_pty) == ("none", os.getcwd(), False)
 
 
 def test_standard_input_goes_to_all_or_to_one(nodes, controller, monkeypatch):
@@ -268,6 +268,25 @@ def test_a_user_signal_is_passed_on(nodes):
         assert main(["-n3", "-i", "none", "sleep", "9"]) == 0
 
     assert [each.signal for each in nodes[0].heard() if isinstance(each, messages.TaskSignal)] == [10]
+
+
+def test_a_reader_that_goes_away_is_sigpipe_for_the_tasks(nodes):
+    reading, writing = os.pipe()
+    os.close(reading)
+    saved = os.dup(1)
+    os.dup2(writing, 1)
+    os.close(writing)
+    nodes[0].say(TaskOutput(task=0, stream=1, data=b"y\n"))
+    nodes[0].say(TaskOutput(task=0, stream=1, data=b"y\n"))
+    for node in nodes:
+        node.end(signals=dict.fromkeys(node.ranks, 13))
+    try:
+        assert main(["-n3", "-u", "-i", "none", "yes"]) == 141
+    finally:
+        os.dup2(saved, 1)
+        os.close(saved)
+
+    assert [each.signal for each in nodes[0].heard() if isinstance(each, messages.TaskSignal)] == [13]
 
 
 def test_one_interrupt_tells_the_state_of_the_tasks(nodes, capfd):

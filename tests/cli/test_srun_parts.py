@@ -3,6 +3,7 @@
 import os
 
 import pytest
+
 from sluice_cli import multi_prog, srun_files
 from sluice_cli.combine import combine
 from sluice_cli.draft import Draft, OptionError
@@ -73,12 +74,15 @@ def test_an_endless_line_goes_out_in_pieces(tmp_path):
         assert (tmp_path / "out").stat().st_size == LINE_MAX + 1
 
 
-def test_a_reader_that_went_away_ends_nothing():
+def test_a_reader_that_went_away_is_told_and_ends_nothing_else(tmp_path):
     reading, writing = os.pipe()
     os.close(reading)
-    writer = OutputWriter({1: writing, 2: writing}, 1, is_labelled=False, is_unbuffered=False)
-    writer.add(0, 1, b"a\n")
-    writer.add(0, 1, b"b\n")
+    with (tmp_path / "err").open("wb") as errors:
+        writer = OutputWriter({1: writing, 2: errors.fileno()}, 1, is_labelled=False, is_unbuffered=False)
+
+        assert not writer.add(0, 1, b"a\n")
+        assert not writer.add(0, 1, b"b\n")
+        assert writer.add(0, 2, b"c\n")
     os.close(writing)
 
 
@@ -156,11 +160,19 @@ def open_streams(folder, *words):
     return srun_files.open_streams(make_draft(*words), CREATED, str(folder))
 
 
-def test_streams_go_through_srun_by_default(tmp_path):
+def test_streams_go_through_srun_by_default(tmp_path, monkeypatch):
+    monkeypatch.setattr(srun_files, "_is_null", lambda descriptor: False)
     streams = open_streams(tmp_path)
 
     assert (streams.std_in, streams.std_out, streams.std_err) == ("all", "", "")
     assert (streams.input, streams.outputs) == (0, {1: 1, 2: 2})
+
+
+def test_a_null_input_is_not_carried_to_the_nodes(tmp_path, monkeypatch):
+    monkeypatch.setattr(srun_files, "_is_null", lambda descriptor: True)
+    streams = open_streams(tmp_path)
+
+    assert (streams.std_in, streams.input) == ("none", None)
 
 
 def test_a_file_for_the_step_is_opened_here_and_takes_both_streams(tmp_path):
