@@ -16,18 +16,6 @@ from __future__ import annotations
 from typing import Any
 
 from msgspec.structs import replace
-from sluicectld.engine import Engine, Outcome
-from sluicectld.permissions import Caller
-from sluicectld.scheduler.decide import decide
-from sluicectld.scheduler.plan import Plan
-from sluicectld.scheduler.snapshot import Policy
-from sluicectld.state import commands
-from sluicectld.state.cluster import Cluster
-from sluicectld.state.effects import Effect, Launch
-from sluicectld.state.events import AnyEvent
-from sluicectld.state.invariants import validate
-from sluicectld.store.batch import Batch, StoredEvent
-from sluicectld.verify import rebuild
 
 from sluice import array_spec
 from sluice.config.settings import Settings
@@ -40,6 +28,18 @@ from sluice.model.request import Dependency, DependencyTerm, JobSpec, StepSpec
 from sluice.model.states import NodeState
 from sluice.model.step import Step
 from sluice.wire import messages
+from sluicectld.engine import Engine, Outcome
+from sluicectld.permissions import Caller
+from sluicectld.scheduler.decide import decide
+from sluicectld.scheduler.plan import Plan
+from sluicectld.scheduler.snapshot import Policy
+from sluicectld.state import commands
+from sluicectld.state.cluster import Cluster
+from sluicectld.state.effects import Effect, Launch
+from sluicectld.state.events import AnyEvent
+from sluicectld.state.invariants import validate
+from sluicectld.store.batch import Batch, StoredEvent
+from sluicectld.verify import rebuild
 
 ROOT = Caller(0, 0, "root", is_administrator=True, is_operator=True, agent_of="*")
 OPERATOR = Caller(500, 500, "olga", is_operator=True)

@@ -45,10 +45,9 @@ def load_cluster(settings: Settings, now_at: float) -> Cluster:
 
 
 def _load_awaited(database_url: str, cluster: Cluster) -> None:
-    """Take the ended jobs into memory as well that others wait for, and arrays whole: dependencies ask for all tasks."""
+    """Take ended jobs that others wait for into memory, and all of an array: a dependency asks for every task."""
     awaited = {job_id for job_id in cluster.dependents if job_id and cluster.outcome(job_id) is None}
-    arrays = {array_id for array_id, tally in cluster.tallies.items() if tally.ended < tally.records}
-    arrays |= cluster.tallies.keys() & cluster.dependents.keys()
+    arrays = {array_id for array_id in cluster.tallies if _may_lack_tasks(cluster, array_id)}
     if not awaited | arrays:
         return
     engine = open_engine(database_url, is_read_only=True)
@@ -59,3 +58,11 @@ def _load_awaited(database_url: str, cluster: Cluster) -> None:
                     cluster.load_job(job)
     finally:
         engine.dispose()
+
+
+def _may_lack_tasks(cluster: Cluster, array_id: int) -> bool:
+    base = cluster.jobs.get(array_id)
+    if base is not None and base.pending_array is not None and base.pending_array.ranges == base.spec.array:
+        return False
+    tally = cluster.tallies[array_id]
+    return tally.ended < tally.records or array_id in cluster.dependents

@@ -1,0 +1,84 @@
+"""--signal: whom the warning reaches, when, and that it comes once."""
+
+from typing import Any
+
+import pytest
+
+from sluice.model.request import WarnSignal
+from sluice.wire.messages import SignalJob
+from tests.engine_builder import ROOT, World
+
+
+def warned(world: World) -> list[Any]:
+    return world.took(SignalJob)
+
+
+def test_the_steps_are_warned_before_the_limit(world: World) -> None:
+    world.start(nodes=2, limit_s=600, warn_signal=WarnSignal(number=10, before_s=60))
+    world.pass_time(539)
+    assert warned(world) == []
+
+    world.pass_time(1)
+
+    signals = warned(world)
+    assert [(signal.node, signal.signal, signal.to_batch, signal.to_steps) for signal in signals] == [
+        ("n1", 10, False, True),
+        ("n2", 10, False, True),
+    ]
+
+
+def test_the_shell_alone_is_warned_when_asked_for(world: World) -> None:
+    world.start(nodes=2, limit_s=600, warn_signal=WarnSignal(number=12, before_s=60, to_batch_only=True))
+    world.pass_time(540)
+
+    assert [(signal.node, signal.to_batch, signal.to_steps) for signal in warned(world)] == [("n1", True, False)]
+
+
+def test_a_longer_limit_moves_the_warning(world: World) -> None:
+    job_id = world.start(limit_s=600, warn_signal=WarnSignal(number=10, before_s=60))
+    world.update(job_id, ROOT, TimeLimit="20")
+    world.pass_time(1139)
+    assert warned(world) == []
+
+    world.pass_time(1)
+
+    assert len(warned(world)) == 1
+
+
+def test_the_warning_comes_once_over_a_restart(world: World) -> None:
+    world.start(limit_s=600, warn_signal=WarnSignal(number=10, before_s=60))
+    world.pass_time(550)
+    assert len(warned(world)) == 1
+    world.restart()
+    world.pass_time(40)
+
+    assert warned(world) == []
+
+
+def test_a_warning_that_was_due_while_the_controller_was_away_comes_late(world: World) -> None:
+    world.start(limit_s=600, warn_signal=WarnSignal(number=10, before_s=60))
+    world.now += 560
+    world.restart()
+    world.pass_time(0)
+
+    assert len(warned(world)) == 1
+
+
+def test_the_next_run_is_warned_too(world: World) -> None:
+    job_id = world.start(limit_s=600, warn_signal=WarnSignal(number=10, before_s=60))
+    world.pass_time(550)
+    world.change("requeue", job_id)
+    world.clean(job_id)
+    world.pass_()
+    warned(world)
+    world.pass_time(540)
+
+    assert len(warned(world)) == 1
+
+
+@pytest.mark.parametrize("before_s", [600, 900])
+def test_a_warning_longer_than_the_limit_comes_at_the_start(world: World, before_s: int) -> None:
+    world.start(limit_s=600, warn_signal=WarnSignal(number=10, before_s=before_s))
+    world.pass_time(0)
+
+    assert len(warned(world)) == 1
