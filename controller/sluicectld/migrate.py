@@ -4,11 +4,11 @@ import sys
 from pathlib import Path
 
 import click
-from sluice_migrations.head import HEAD
 from sqlalchemy import make_url
 
 from sluice.config.load import load
 from sluice.errors import SluiceError
+from sluice_migrations.head import HEAD
 from sluicectld.store import schema
 from sluicectld.store.database import name_of
 

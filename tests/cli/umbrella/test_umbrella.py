@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from sluice_cli.main import main
 
 from sluice import __version__
 from sluice.errors import NotFound
+from sluice_cli.main import main
 from tests.cli.conftest import FakeController
 
 Answered = dict[str, object]
