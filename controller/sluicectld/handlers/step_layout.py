@@ -39,6 +39,8 @@ def lay_out(job: Job, spec: StepSpec, running: list[Step]) -> tuple[StepNode, ..
     """
     assert job.allocation is not None, f"job {job.id} has no allocation"
     cpus_per_task = spec.cpus_per_task or job.spec.cpus_per_task
+    if min(spec.ntasks if spec.ntasks is not None else 1, cpus_per_task) < 1:
+        raise InvalidRequest(f"{spec.ntasks} tasks of {cpus_per_task} CPUs requested", "ntasks")
     whole = _choose(job, spec, _rooms(job, spec, []), cpus_per_task)
     if isinstance(whole, Busy):
         raise InvalidRequest(f"job {job.id}: {whole.text}", "too_many_cpus")
@@ -76,7 +78,7 @@ def _rooms(job: Job, spec: StepSpec, running: list[Step]) -> list[_Room]:
 def _choose(job: Job, spec: StepSpec, rooms: list[_Room], cpus_per_task: int) -> list[_Room] | Busy:
     """Return the rooms with their task counts set."""
     ntasks, min_nodes = _sizes(job, spec, len(rooms))
-    if min_nodes > len(rooms):
+    if min_nodes > len(rooms) or not rooms:
         return Busy(f"{min_nodes} nodes requested, the allocation has {len(rooms)}")
     per_node_max = spec.ntasks_per_node or 0
     if spec.is_overcommitted or job.spec.is_overcommitted:
@@ -103,7 +105,7 @@ def _sizes(job: Job, spec: StepSpec, node_count: int) -> tuple[int, int]:
     if ntasks is None:
         nodes = spec.min_nodes or node_count
         return nodes * (spec.ntasks_per_node or 1), nodes
-    return ntasks, spec.min_nodes or min(node_count, ntasks)
+    return ntasks, min(spec.min_nodes or node_count, ntasks)
 
 
 def _spread_overcommitted(rooms: list[_Room], ntasks: int) -> list[_Room]:

@@ -23,8 +23,8 @@ def handle_create_step(turn: Turn, command: CreateStep) -> Step:
     """Return the new step.  Raises StepBusy when it has to wait, RequestError when it can never be."""
     job = find_job(turn, command.job_id)
     turn.require(Verb.CREATE_STEP, job)
-    known = turn.cluster.step_tokens.get(command.token) if command.token else None
-    if known is not None and known in turn.cluster.steps.get(job.id, {}):
+    known = turn.cluster.step_tokens.get(job.id, {}).get(command.token)
+    if known is not None:
         return turn.cluster.steps[job.id][known]
     _check_running(job)
     if job.next_step_id >= turn.settings.steps_per_job_max:
@@ -44,7 +44,7 @@ def handle_create_step(turn: Turn, command: CreateStep) -> Step:
     )
     turn.emit(StepBegan(at=turn.now_at, step=step))
     if command.token:
-        turn.cluster.step_tokens[command.token] = step.step_id
+        turn.cluster.step_tokens.setdefault(job.id, {})[command.token] = step.step_id
     return step
 
 

@@ -91,7 +91,7 @@ def _job_started(cluster: Cluster, event: events.JobStarted) -> None:
         next_step_id=0,
     )
     cluster.put_job(started)
-    cluster.steps.pop(job.id, None)
+    cluster.drop_steps(job.id)
     if job.spec.is_batch:
         cluster.put_step(_batch_step(started))
 
@@ -185,7 +185,7 @@ def _job_requeued(cluster: Cluster, event: events.JobRequeued) -> None:
     job = cluster.jobs[event.job_id]
     assert not job.completing_nodes, f"job {job.id} requeued while {job.completing_nodes} are not clean"
     cluster.batch.attempts.append(job)
-    cluster.steps.pop(job.id, None)
+    cluster.drop_steps(job.id)
     is_held = job.hold is not Hold.NONE
     cluster.put_job(
         replace(

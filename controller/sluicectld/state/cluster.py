@@ -36,8 +36,8 @@ class Cluster:
         self.nodes: dict[str, Node] = {}
         self.partitions: dict[str, Partition] = {}
         self.tokens: dict[str, int] = {}
-        #: Of CreateStep, while the controller lives: a repeated request returns the same step.
-        self.step_tokens: dict[str, int] = {}
+        #: Of CreateStep, by job, while it runs and the controller lives: a repeated request returns the same step.
+        self.step_tokens: dict[int, dict[str, int]] = {}
         self.next_job_id = 1
         self.next_spec_id = 1
         self.next_sequence = 1
@@ -98,7 +98,7 @@ class Cluster:
         job = self.jobs.pop(job_id)
         assert job.is_ended, f"job {job_id} is {job.state} and cannot be forgotten"
         assert not job.completing_nodes, f"job {job_id} is not clean on {job.completing_nodes} and cannot be forgotten"
-        self.steps.pop(job_id, None)
+        self.drop_steps(job_id)
         self.states_count[job.state] -= 1
         if job.array_job_id:
             self._forget_of_array(job)
@@ -115,6 +115,11 @@ class Cluster:
                 del self.tasks[job.array_job_id]
         elif job.array_job_id != job.id:
             _discard(self.cancelled_parts, job.array_job_id, job.id)
+
+    def drop_steps(self, job_id: int) -> None:
+        """Forget the steps of a job's earlier run; they stay in SQL."""
+        self.steps.pop(job_id, None)
+        self.step_tokens.pop(job_id, None)
 
     def put_step(self, step: Step) -> None:
         self.steps.setdefault(step.job_id, {})[step.step_id] = step

@@ -1,5 +1,7 @@
 """scancel: by id, by part of an array, by filter; steps; signals; and what is left for the nodes to do."""
 
+from typing import Any
+
 import pytest
 
 from sluice.errors import RequestError
@@ -230,7 +232,7 @@ def test_an_unknown_or_ended_step_is_told(world: World) -> None:
     ],
 )
 def test_a_signal_goes_where_it_is_meant(
-    world: World, flags: dict[str, bool], to_batch: list[bool], to_steps: bool
+    world: World, flags: dict[str, Any], to_batch: list[bool], to_steps: bool
 ) -> None:
     job_id = world.start(nodes=2)
     world.cancel(job_id, signal=10, **flags)

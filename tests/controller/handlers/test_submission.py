@@ -71,9 +71,7 @@ def test_a_repeated_token_returns_the_same_job(world: World) -> None:
         pytest.param({"array": ((5, 1, 1),)}, "invalid_array", id="a range that runs backwards"),
         pytest.param({"array": ((0, 5, 1), (3, 9, 1))}, "invalid_array", id="ranges that overlap"),
         pytest.param({"limit_s": -60}, "time_limit", id="a negative limit"),
-        pytest.param(
-            {"limit_s": 600, "deadline_at": 1_000_300.0}, "time_limit", id="a deadline too near"
-        ),
+        pytest.param({"limit_s": 600, "deadline_at": 1_000_300.0}, "time_limit", id="a deadline too near"),
         pytest.param({"nice": -1}, "nice", id="a negative nice of a user"),
         pytest.param({"uid": 1001}, "invalid_user", id="somebody else's name"),
     ],

@@ -1,0 +1,192 @@
+"""Steps: which nodes, CPUs and ranks they get; waiting for others of the job; what can never be."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sluicectld.handlers.steps import StepBusy
+
+from sluice.errors import NotPermitted, RequestError
+from sluice.model.states import StepState
+from sluice.model.step import Step
+from sluice.wire.messages import FinishStep
+from tests.engine_builder import ANN, BOB, ROOT, World
+
+MakeWorld = Callable[..., World]
+
+
+@pytest.fixture
+def job_id(world: World) -> int:
+    """A running job of two nodes with 4 and 2 CPUs."""
+    world.start(required_nodes=("n2",), ntasks=2, nodes=1)
+    return world.start(nodes=2, ntasks=6, given=frozenset({"nodes"}))
+
+
+def layout(step: Step) -> list[tuple[str, int, str, str]]:
+    return [(node.node, node.ntasks, node.ranks, node.cpus) for node in step.nodes]
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        pytest.param({}, [("n1", 1, "0", "0"), ("n2", 1, "1", "2")], id="a task on every node"),
+        pytest.param({"ntasks": 1}, [("n1", 1, "0", "0")], id="one task on the first node"),
+        pytest.param({"ntasks": 6}, [("n1", 4, "0-3", "0-3"), ("n2", 2, "4-5", "2-3")], id="all tasks, in blocks"),
+        pytest.param(
+            {"ntasks": 6, "distribution": "cyclic"},
+            [("n1", 4, "0,2,4-5", "0-3"), ("n2", 2, "1,3", "2-3")],
+            id="all tasks, in turn",
+        ),
+        pytest.param({"ntasks": 3, "min_nodes": 1}, [("n1", 3, "0-2", "0-2")], id="three tasks on as few as possible"),
+        pytest.param({"ntasks": 3, "min_nodes": 2}, [("n1", 2, "0-1", "0-1"), ("n2", 1, "2", "2")], id="on two nodes"),
+        pytest.param({"ntasks": 1, "min_nodes": 2}, [("n1", 1, "0", "0")], id="never more nodes than tasks"),
+        pytest.param({"min_nodes": 1}, [("n1", 1, "0", "0")], id="one node, one task"),
+        pytest.param({"ntasks_per_node": 2}, [("n1", 2, "0-1", "0-1"), ("n2", 2, "2-3", "2-3")], id="two tasks a node"),
+        pytest.param({"ntasks": 1, "cpus_per_task": 3}, [("n1", 1, "0", "0-2")], id="a task of three CPUs"),
+        pytest.param({"ntasks": 1, "required_nodes": ("n2",)}, [("n2", 1, "0", "2")], id="on a named node"),
+        pytest.param({"ntasks": 1, "relative": 1}, [("n2", 1, "0", "2")], id="from the second node on"),
+        pytest.param({"ntasks": 1, "excluded_nodes": ("n1",)}, [("n2", 1, "0", "2")], id="not on a named node"),
+        pytest.param(
+            {"ntasks": 8, "is_overcommitted": True},
+            [("n1", 4, "0-3", "0-3"), ("n2", 4, "4-7", "2-3")],
+            id="more tasks than CPUs",
+        ),
+    ],
+)
+def test_a_step_gets(world: World, job_id: int, spec: dict[str, Any], expected: list[Any]) -> None:
+    assert layout(world.step(job_id, **spec)) == expected
+
+
+@pytest.mark.parametrize(
+    ("spec", "code"),
+    [
+        pytest.param({"ntasks": 7}, "too_many_cpus", id="more tasks than the job has CPUs"),
+        pytest.param({"min_nodes": 3}, "too_many_cpus", id="more nodes than the job has"),
+        pytest.param({"ntasks": 1, "cpus_per_task": 5}, "too_many_cpus", id="a task wider than any node"),
+        pytest.param({"ntasks": 6, "ntasks_per_node": 2}, "too_many_cpus", id="more tasks than so many a node"),
+        pytest.param({"required_nodes": ("n9",)}, "infeasible", id="a node that the job has not"),
+        pytest.param({"ntasks": 5, "min_nodes": 1, "max_nodes": 1}, "too_many_cpus", id="too many for one node"),
+        pytest.param({"ntasks": 0}, "ntasks", id="no task"),
+        pytest.param({"ntasks": 1, "cpus_per_task": -1}, "ntasks", id="less than no CPU"),
+        pytest.param({"excluded_nodes": ("n1", "n2")}, "too_many_cpus", id="no node left"),
+    ],
+)
+def test_a_step_that_can_never_be_is_refused(world: World, job_id: int, spec: dict[str, Any], code: str) -> None:
+    with pytest.raises(RequestError) as refusal:
+        world.step(job_id, **spec)
+
+    assert refusal.value.code == code
+
+
+def test_the_jobs_number_of_tasks_is_the_steps_when_the_user_gave_it(world: World) -> None:
+    job_id = world.start(nodes=2, ntasks=3, given=frozenset({"ntasks"}))
+
+    assert world.step(job_id).ntasks == 3
+
+
+def test_steps_do_not_share_cpus(world: World, job_id: int) -> None:
+    first, second = world.step(job_id, ntasks=2), world.step(job_id, ntasks=2)
+
+    assert layout(first) == [("n1", 1, "0", "0"), ("n2", 1, "1", "2")]
+    assert layout(second) == [("n1", 1, "0", "1"), ("n2", 1, "1", "3")]
+
+
+def test_a_step_waits_for_others_and_is_told_for_which(world: World, job_id: int) -> None:
+    world.step(job_id, ntasks=6, name="big")
+
+    with pytest.raises(StepBusy) as busy:
+        world.step(job_id, ntasks=1)
+
+    assert "big" in busy.value.message
+    assert busy.value.code == "step_busy"
+
+
+def test_a_step_fits_when_another_has_ended(world: World, job_id: int) -> None:
+    world.step(job_id, ntasks=6)
+    world.report(world.result(job_id, 0, "n2"))
+    assert layout(world.step(job_id, ntasks=1)) == [("n2", 1, "0", "2")]
+
+    world.report(world.result(job_id, 0, "n1", exit_code=2))
+
+    assert world.step_of(job_id, 0).state is StepState.FAILED
+    assert world.step(job_id, ntasks=4).cpu_count == 4
+
+
+def test_an_overlapping_step_waits_for_nobody_and_is_in_nobodys_way(world: World, job_id: int) -> None:
+    world.step(job_id, ntasks=6)
+    world.step(job_id, ntasks=6, is_overlapping=True)
+    world.report(world.result(job_id, 0, "n1"), world.result(job_id, 0, "n2"))
+
+    assert world.step(job_id, ntasks=6).step_id == 2
+
+
+def test_a_repeated_request_returns_the_same_step(world: World, job_id: int) -> None:
+    first = world.step(job_id, token="t")
+    assert world.step(job_id, token="t") == first
+    assert world.happened() == []
+
+
+def test_the_same_token_in_another_job_is_another_step(world: World) -> None:
+    one, other = world.start(), world.start()
+    world.step(other)
+    world.report(world.result(other, 0))
+    world.step(one, token="t")
+
+    step = world.step(other, token="t")
+
+    assert (step.job_id, step.step_id) == (other, 1)
+
+
+def test_step_numbers_go_on_and_begin_anew_with_the_next_run(world: World) -> None:
+    job_id = world.start(cpus_per_task=2)
+    assert [world.step(job_id, is_overlapping=True).step_id for _ in range(3)] == [0, 1, 2]
+    world.change("requeue", job_id)
+    world.clean(job_id)
+    world.pass_()
+
+    assert world.step(job_id).step_id == 0
+
+
+def test_the_worst_exit_of_the_steps_is_kept(world: World) -> None:
+    job_id = world.start(nodes=1, cpus_per_task=1, ntasks=3)
+    for code in (1, 4, 0):
+        step = world.step(job_id, ntasks=1)
+        world.report(world.result(job_id, step.step_id, exit_code=code))
+    world.end_script(job_id)
+
+    assert (world.job(job_id).exit_code, world.job(job_id).derived_exit_code) == (0, 4)
+
+
+def test_a_step_that_could_not_be_launched_gives_its_cpus_back(world: World, job_id: int) -> None:
+    world.step(job_id, ntasks=6)
+    world.do(FinishStep(job_id=job_id, step_id=0), ANN)
+
+    assert world.step_of(job_id, 0).state is StepState.FAILED
+    assert world.step(job_id, ntasks=6).step_id == 1
+
+
+def test_steps_are_the_owners_alone(world: World, job_id: int) -> None:
+    for caller in (BOB, ROOT):
+        with pytest.raises(NotPermitted):
+            world.step(job_id, caller)
+
+
+def test_a_job_that_does_not_run_has_no_steps(world: World) -> None:
+    pending, ended = world.submit(is_held=True), world.start()
+    world.end_script(ended)
+
+    for each, code in ((pending, "not_running"), (ended, "already_done"), (99, "invalid_job")):
+        with pytest.raises(RequestError) as refusal:
+            world.step(each)
+        assert refusal.value.code == code
+
+
+def test_there_are_only_so_many_steps(make_world: MakeWorld) -> None:
+    world = make_world(steps_per_job_max=1)
+    job_id = world.start()
+    world.step(job_id, is_overlapping=True)
+
+    with pytest.raises(RequestError) as refusal:
+        world.step(job_id, is_overlapping=True)
+
+    assert refusal.value.code == "step_limit"
