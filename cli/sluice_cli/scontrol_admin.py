@@ -53,7 +53,7 @@ def wait_job(session: Session, words: list[str]) -> None:
     if number is None:
         return
     try:
-        session.call("WaitJobStart", {"job_id": number}, client.FOREVER_S)
+        session.wait("WaitJobStart", {"job_id": number})
     except SluiceError:
         session.fail(f"scontrol: Problem running job {number}")
         return

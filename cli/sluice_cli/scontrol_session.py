@@ -1,11 +1,12 @@
-"""One run of scontrol: the switches in force, the connection, and what has gone wrong so far."""
+"""One run of scontrol: the switches in force, the connection, and what has gone wrong so far.
+
+The wire is imported when the controller is asked: `show hostnames`, which scripts use most, never asks it.
+"""
 
 from __future__ import annotations
 
 from sluice.errors import RequestError
-from sluice.wire import light
-from sluice_cli import client, talk
-from sluice_cli.job_row import Context
+from sluice_cli import talk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from sluice.errors import SluiceError
     from sluice.wire.light import LightConnection
+    from sluice_cli.job_row import Context
     from sluice_cli.talk import Voice
 
     Map = dict[str, Any]
@@ -34,9 +36,16 @@ class Session:
         self._connection: LightConnection | None = None
         self._cluster = ""
 
-    def call(self, name: str, body: Map, deadline_s: float = light.CALL_DEADLINE_S) -> Map:
+    def call(self, name: str, body: Map) -> Map:
         """Return the controller's reply.  Raises SluiceError."""
-        reply: Map = self._connected().call(name, body, deadline_s)
+        reply: Map = self._connected().call(name, body)
+        return reply
+
+    def wait(self, name: str, body: Map) -> Map:
+        """Return the reply to a question that may take as long as a job does.  Raises SluiceError."""
+        from sluice_cli.client import FOREVER_S
+
+        reply: Map = self._connected().call(name, body, FOREVER_S)
         return reply
 
     def stream(self, name: str, body: Map) -> Iterator[Map]:
@@ -45,6 +54,9 @@ class Session:
 
     def _connected(self) -> LightConnection:
         if self._connection is None:
+            from sluice.wire import light
+            from sluice_cli import client
+
             where = client.find_endpoints()
             self._cluster = where.cluster_name
             self._connection = light.connect(where)
@@ -57,6 +69,8 @@ class Session:
         self._connection = None
 
     def context(self, now_at: float) -> Context:
+        from sluice_cli.job_row import Context
+
         return Context(now_at, self._cluster)
 
     # What is said.
@@ -86,4 +100,6 @@ def sentence(error: SluiceError) -> str:
     """Return what is said of a refusal: Slurm's sentence, or the controller's own where that sentence says nothing."""
     if isinstance(error, RequestError) and error.code == "invalid_request" and error.message:
         return error.message
+    from sluice_cli import client
+
     return client.sentence(error)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from sluice_cli import show_hosts, show_job, show_node, show_other, show_step
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,16 +58,23 @@ def show(session: Session, words: list[str]) -> None:
     if len(arguments) > 1 and entity not in _FILTERED:
         session.fail("too many arguments for keyword:show")
         return
+    if entity.startswith("host"):
+        _show_hosts(session, entity, arguments, typed)
+        return
+    module, function = _SHOWS[entity].split(".")
+    print_it: Show = getattr(__import__(f"sluice_cli.{module}", fromlist=[function]), function)
+    print_it(session, arguments[0] if arguments else "")
+
+
+def _show_hosts(session: Session, entity: str, arguments: list[str], typed: str) -> None:
+    from sluice_cli import show_hosts
+
     if entity == "hostnames":
         show_hosts.show_hostnames(session, arguments[0] if arguments else None)
-        return
-    if entity.startswith("hostlist"):
-        if not arguments:
-            session.fail(f"invalid entity:{typed} for keyword:show ")
-            return
+    elif arguments:
         show_hosts.show_hostlist(session, arguments[0], entity == "hostlistsorted")
-        return
-    _SHOWS[entity](session, arguments[0] if arguments else "")
+    else:
+        session.fail(f"invalid entity:{typed} for keyword:show ")
 
 
 def _resolve(typed: str) -> str:
@@ -82,28 +87,21 @@ def _resolve(typed: str) -> str:
     return ""
 
 
-def _nothing(session: Session, text: str) -> None:
-    """Print nothing: there are none of these."""
-
-
-def _unavailable(session: Session, text: str) -> None:
-    session.fail_named("this cluster has no such thing to show")
-
-
-_SHOWS: dict[str, Show] = {
-    "aliases": lambda session, text: show_other.show_aliases(session),
-    "assoc_mgr": lambda session, text: show_other.show_assoc_mgr(session),
-    "burstbuffer": _nothing,
-    "config": lambda session, text: show_other.show_config(session),
-    "daemons": lambda session, text: show_other.show_daemons(session),
-    "federation": _nothing,
-    "jobs": show_job.show_jobs,
-    "licenses": show_other.show_licenses,
-    "nodes": show_node.show_nodes,
-    "partitions": show_node.show_partitions,
-    "reservations": show_other.show_reservations,
-    "slurmd": _unavailable,
-    "steps": show_step.show_steps,
-    "topoconf": lambda session, text: show_other.show_topology(session),
-    "topology": lambda session, text: show_other.show_topology(session),
+#: What prints each entity.  Modules are loaded when they are needed.
+_SHOWS = {
+    "aliases": "show_other.show_aliases",
+    "assoc_mgr": "show_other.show_assoc_mgr",
+    "burstbuffer": "show_other.show_nothing",
+    "config": "show_other.show_config",
+    "daemons": "show_other.show_daemons",
+    "federation": "show_other.show_nothing",
+    "jobs": "show_job.show_jobs",
+    "licenses": "show_other.show_licenses",
+    "nodes": "show_node.show_nodes",
+    "partitions": "show_node.show_partitions",
+    "reservations": "show_other.show_reservations",
+    "slurmd": "show_other.show_unavailable",
+    "steps": "show_step.show_steps",
+    "topoconf": "show_other.show_topology",
+    "topology": "show_other.show_topology",
 }

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _KEY_WIDTH = 23
 
 
-def show_config(session: Session) -> None:
+def show_config(session: Session, text: str) -> None:
     """Print the configuration in force and whether the controller answers."""
     try:
         reply = session.call("QueryConfig", {})
@@ -124,19 +124,20 @@ def show_reservations(session: Session, name: str) -> None:
     talk.put(f"Reservation {name} not found\n" if name else "No reservations in the system\n")
 
 
-def show_daemons(session: Session) -> None:
+def show_daemons(session: Session, text: str) -> None:
     """Print which daemons should run on this host."""
     own = os.uname().nodename
     words = []
     controllers = client.find_endpoints().controllers
-    if any(own.partition(".")[0] in (host.partition(".")[0], address) for host, address in controllers):
+    here = (own.partition(".")[0], "localhost")
+    if any(host.partition(".")[0] in here or address in here for host, address in controllers):
         words.append("slurmctld")
     if _own_nodes(session):
         words.append("slurmd")
     talk.put(" ".join(words) + "\n")
 
 
-def show_aliases(session: Session) -> None:
+def show_aliases(session: Session, text: str) -> None:
     """Print the names of the nodes of this host."""
     names = _own_nodes(session)
     if names:
@@ -153,19 +154,29 @@ def _own_nodes(session: Session) -> list[str]:
         session.fail(f"slurm_load_node error: {sentence(error)}")
         return []
     short = own.partition(".")[0]
-    return [
-        view["node"]["name"]
-        for view in views
-        if (view["node"].get("hostname") or view["node"]["name"]).partition(".")[0] == short
-    ]
+    return [view["node"]["name"] for view in views if short in _hosts_of(view["node"])]
 
 
-def show_topology(session: Session) -> None:
+def _hosts_of(node: Map) -> set[str]:
+    """Return the short names of a node's host: as configured, and as its agent says."""
+    inventory = node.get("inventory") or {}
+    return {each.partition(".")[0] for each in (node.get("hostname") or node["name"], inventory.get("hostname", ""))}
+
+
+def show_topology(session: Session, text: str) -> None:
     """Say that no topology is configured, which is no error."""
     if not session.voice.is_quiet:
         session.voice.error("No topology information available")
 
 
-def show_assoc_mgr(session: Session) -> None:
+def show_assoc_mgr(session: Session, text: str) -> None:
     """Print the limits that associations and QOS set: there are none."""
     talk.put("Current Association Manager state\n\n")
+
+
+def show_nothing(session: Session, text: str) -> None:
+    """Print nothing: there are none of these."""
+
+
+def show_unavailable(session: Session, text: str) -> None:
+    session.fail_named("this cluster has no such thing to show")

@@ -164,16 +164,16 @@ def read_nodes(text: str, known: list[Map]) -> list[str]:
             found.append(name)
             continue
         host = os.uname().nodename if name == "localhost" else name
-        node = next((view["node"]["name"] for view in known if _host_of(view) == host), "")
+        node = next((view["node"]["name"] for view in known if host in _hosts_of(view)), "")
         if not node:
             raise Refusal(f"Invalid node name {name}")
         found.append(node)
     return found
 
 
-def _host_of(view: Map) -> str:
+def _hosts_of(view: Map) -> tuple[str, str]:
     inventory = view["node"].get("inventory") or {}
-    return str(view["node"].get("hostname") or inventory.get("hostname", ""))
+    return view["node"].get("hostname", ""), inventory.get("hostname", "")
 
 
 def _expanded(text: str) -> list[str]:
