@@ -4,8 +4,8 @@
         cluster.run("sbatch", "--wrap", "hostname")
         cluster.wait_jobs_ended()
 
-or, with `pytest_plugins = ["sluice.testing"]` in conftest.py, the fixture `local_cluster`, shared by the tests of a
-module.  Daemons can be killed and started again, to see that nothing is lost.  Not a light module.
+or, with `pytest_plugins = ["sluice.testing"]` in the top folder's conftest.py, the fixture `local_cluster`, shared by
+the tests of a module.  Daemons can be killed and started again, to see that nothing is lost.  Not a light module.
 """
 
 from __future__ import annotations

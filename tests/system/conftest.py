@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["sluice.testing"]
+from sluice.testing import local_cluster
+
+__all__ = ["local_cluster"]
 
 _HERE = Path(__file__).parent
 
