@@ -283,5 +283,6 @@ TABLE = FieldTable((*_QUEUE_FIELDS, *_TIME_FIELDS, *_SIZE_FIELDS, *_FILE_FIELDS)
 DEFAULT_FORMAT = "%.18i %.9P %.8j %.8u %.2t %.10M %.6D %R"
 LONG_FORMAT = "%.18i %.9P %.8j %.8u %.8T %.10M %.9l %.6D %R"
 START_FORMAT = "%.18i %.9P %.8j %.8u %.2t %.19S %.6D %20Y %R"
+STATE_FORMAT = "%.18i %.10T"
 DEFAULT_SORT = "P,t,-p"
 START_SORT = "S"

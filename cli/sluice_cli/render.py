@@ -1,6 +1,7 @@
 """Formats of listings, read once into a layout that makes each line with one formatting operation.
 
-    short = { text | "%" ["."] [ width ] letter }        -o: a dot right-justifies, without a width nothing is cut
+    short = { text | "%" ["."] [ width ] letter | "%all" }
+                                                        -o: a dot right-justifies, without a width nothing is cut
     long  = name [ ":" [ ["."] width ] [ suffix ] ] { "," ... }      -O: 20 wide unless said, or as wide as the value
                                                                      when there is only a suffix
 
@@ -55,6 +56,11 @@ def parse_short(text: str, table: FieldTable, complain: Complain) -> Layout:
     position = 0
     while (percent := text.find("%", position)) >= 0:
         parts.append(_escaped(text[position:percent]))
+        if text[percent : percent + 4].lower() == "%all":
+            parts.append("|".join(["%s"] * len(table.by_letter)))
+            fields += table.by_letter.values()
+            position = percent + 4
+            continue
         start = percent + 1
         while text[start : start + 1] == "%":
             start += 1

@@ -116,6 +116,8 @@ def _default_format(values: Values, is_steps: bool) -> str:
         return fields_step.DEFAULT_FORMAT
     if "start" in values:
         return fields_job.START_FORMAT
+    if "only-job-state" in values:
+        return fields_job.STATE_FORMAT
     return fields_job.LONG_FORMAT if "long" in values else fields_job.DEFAULT_FORMAT
 
 

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from sluice_cli import client
 
 from sluice.errors import Unreachable
 from sluice.wire import light
+from sluice_cli import client
 
 
 class Where:

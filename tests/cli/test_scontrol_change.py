@@ -3,9 +3,9 @@
 import io
 
 import pytest
-from sluice_cli import scontrol
 
 from sluice.errors import InvalidRequest, NotFound, NotPermitted, RequestError
+from sluice_cli import scontrol
 from tests.cli import fake_controller
 from tests.cli.records import at, grant, started
 

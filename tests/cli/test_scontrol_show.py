@@ -6,12 +6,12 @@ import json
 from typing import Any
 
 import pytest
-from sluice_cli import scontrol
 
 from sluice.errors import NotFound, Unreachable
 from sluice.model.partition import Partition
 from sluice.model.request import Dependency, DependencyTerm, GresRequest
 from sluice.model.step import StepNode
+from sluice_cli import scontrol
 from tests.cli import fake_controller
 from tests.cli.records import array, at, grant, node, pending, plain, started, step
 

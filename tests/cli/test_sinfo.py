@@ -5,10 +5,10 @@ import os
 from typing import Any
 
 import pytest
-from sluice_cli import sinfo
 
 from sluice.model.partition import Partition
 from sluice.model.request import GresRequest
+from sluice_cli import sinfo
 from tests.cli import fake_controller
 from tests.cli.records import at, node, plain
 

@@ -6,12 +6,12 @@ import json
 import os
 
 import pytest
-from sluice_cli import squeue
 
 from sluice.errors import NotFound, Unreachable
 from sluice.model.reason import Reason
 from sluice.model.states import Hold
 from sluice.model.step import StepNode
+from sluice_cli import squeue
 from tests.cli import fake_controller
 from tests.cli.records import array, at, grant, pending, started, step
 
@@ -323,3 +323,20 @@ def test_json_names_states_times_and_places(controller, capfd):
     assert job["start_time"]["number"] == int(at("17:28:24"))
     assert job["array_task_id"] == {"set": False, "infinite": False, "number": 0}
     assert job["standard_output"] == "/home/user/slurm-5.out"
+
+
+def test_all_fields_and_the_state_alone(controller, capfd):
+    from sluice_cli.fields_job import TABLE
+
+    assert run(capfd, "-h", "-t", "R", "-o", "%all")[1].splitlines()[0].count("|") == len(TABLE.by_letter) - 1
+    assert run(capfd, "--only-job-state")[1].splitlines()[:2] == [
+        "             JOBID      STATE",
+        "                 2    PENDING",
+    ]
+
+
+def test_one_line_for_each_partition_of_a_job(controller, capfd):
+    controller.replies["QueryJobs"] = {"jobs": [pending(3, partitions=("batch", "short"))], "now_at": at("17:28:51")}
+
+    assert run(capfd, "-ho", "%i %P")[1] == "3 batch,short\n"
+    assert run(capfd, "-hPo", "%i %P")[1] == "3 batch\n3 short\n"
