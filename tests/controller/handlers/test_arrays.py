@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 import pytest
-from sluicectld.state.commands import ApplyPlan
 
 from sluice.errors import RequestError
 from sluice.model.states import JobState
+from sluicectld.state.commands import ApplyPlan
 from tests.engine_builder import ROOT, World
 
 MakeWorld = Callable[..., World]

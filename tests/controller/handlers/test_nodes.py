@@ -4,13 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sluicectld.permissions import Caller
 
 from sluice.errors import NotFound, NotPermitted, RequestError
 from sluice.model.node import Inventory
 from sluice.model.reason import Reason
 from sluice.model.states import Ending, JobState, NodeState, StepState
 from sluice.wire.messages import EndJob, NodeReport, Register, RunningStep
+from sluicectld.permissions import Caller
 from tests.engine_builder import ANN, OPERATOR, World
 
 MakeWorld = Callable[..., World]
@@ -282,7 +282,7 @@ def test_a_drained_node_finishes_what_it_runs_and_starts_nothing(world: World) -
         pytest.param({"Weight": "heavy"}, "invalid_request", id="a weight that is none"),
     ],
 )
-def test_refused_changes_of_nodes(world: World, changes: dict[str, str], code: str) -> None:
+def test_refused_changes_of_nodes(world: World, changes: dict[str, Any], code: str) -> None:
     with pytest.raises(RequestError) as refusal:
         world.update_nodes("n1", **changes)
 

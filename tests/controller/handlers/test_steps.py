@@ -4,12 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sluicectld.handlers.steps import StepBusy
 
 from sluice.errors import NotPermitted, RequestError
 from sluice.model.states import StepState
 from sluice.model.step import Step
 from sluice.wire.messages import FinishStep
+from sluicectld.handlers.steps import StepBusy
 from tests.engine_builder import ANN, BOB, ROOT, World
 
 MakeWorld = Callable[..., World]
