@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def least_nodes(spec: Map) -> int:
     """Return how many nodes the request needs by its node options alone."""
-    return max(spec.get("min_nodes", 1), len(spec.get("required_nodes", ())), 1)
+    return max(int(spec.get("min_nodes", 1)), len(spec.get("required_nodes", ())), 1)
 
 
 def requested_nodes(spec: Map) -> int:
@@ -38,16 +38,15 @@ def requested_tasks(spec: Map) -> int:
 
 
 def requested_cpus(spec: Map) -> int:
-    tasks_cpus = requested_tasks(spec) * max(spec.get("cpus_per_task", 1), 1)
-    if spec.get("is_overcommitted"):
-        tasks_cpus = least_nodes(spec) * max(spec.get("cpus_per_task", 1), 1)
+    tasks = least_nodes(spec) if spec.get("is_overcommitted") else requested_tasks(spec)
+    tasks_cpus = tasks * max(int(spec.get("cpus_per_task", 1)), 1)
     return max(tasks_cpus, least_cpus_per_node(spec) * least_nodes(spec))
 
 
 def least_cpus_per_node(spec: Map) -> int:
     """Return what MinCPUsNode shows: --mincpus, or the CPUs of the tasks of one node."""
-    tasks_cpus = max(spec.get("cpus_per_task", 1), 1) * max(spec.get("ntasks_per_node", 0), 1)
-    return max(spec.get("min_cpus_per_node", 0), tasks_cpus)
+    tasks_cpus = max(int(spec.get("cpus_per_task", 1)), 1) * max(spec.get("ntasks_per_node", 0), 1)
+    return max(int(spec.get("min_cpus_per_node", 0)), tasks_cpus)
 
 
 def node_count(row: JobRow) -> int:

@@ -47,10 +47,11 @@ def _blocker_text(blocker: Map) -> str:
 
 def signal_text(number: int) -> str:
     """Return the name of a signal as strsignal(3) has it."""
-    import _signal
+    # The module under signal: that one makes its enums first.
+    import _signal  # type: ignore[import-not-found]
 
     try:
-        return _signal.strsignal(number) or str(number)
+        return str(_signal.strsignal(number) or number)
     except ValueError:
         return str(number)
 
@@ -116,7 +117,7 @@ def _path(row: JobRow, pattern: str) -> str:
 
 def over_subscribe(spec: Map) -> str:
     """Return OK, YES, or what the job excludes: NO others at all, other users' (USER), other labels' (MCS)."""
-    exclusive = spec.get("exclusive", "")
+    exclusive: str = spec.get("exclusive", "")
     if exclusive:
         return {"node": "NO"}.get(exclusive, exclusive.upper())
     return "YES" if spec.get("can_oversubscribe") else "OK"

@@ -46,14 +46,13 @@ def minutes(limit_s: int | None, is_infinite: bool = False) -> Map:
 
 def exit_code(code: int, signal: int) -> Map:
     """Return how something ended."""
-    import _signal
+    from sluice_cli.job_text import signal_text
 
     status = "SIGNALED" if signal else ("ERROR" if code else "SUCCESS")
-    name = _signal.strsignal(signal) or "" if signal else ""
     return {
         "status": [status],
         "return_code": number(code),
-        "signal": {"id": number(signal or None), "name": name},
+        "signal": {"id": number(signal or None), "name": signal_text(signal) if signal else ""},
     }
 
 
