@@ -118,3 +118,4 @@ class Srun:
             self.talk.append(message.text)
         elif isinstance(message, StepDone):
             self.done = message
+            self.hang_up()

@@ -8,7 +8,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from sluice.testing import LocalCluster
 from sluice.wire import light
 
 _PATIENCE_S = 120.0
+_KILLS_MAX = 15
 _SEED = int(os.environ.get("SLUICE_TEST_SEED", "20261122"))
 
 
@@ -79,18 +80,20 @@ def _accounted(cluster: LocalCluster) -> list[tuple[int, str, str]]:
     return [(int(job_id), name, state) for job_id, name, state in rows]
 
 
-def _kill_repeatedly(rng: random.Random, clients: list[Client], kill: object, start: object) -> int:
-    """Kill and start again while any client submits; return how often."""
-    assert callable(kill)
-    assert callable(start)
+def _kill_repeatedly(
+    rng: random.Random, clients: list[Client], kill: Callable[[], None], start: Callable[[], None]
+) -> int:
+    """Kill and start again while any client submits, at most _KILLS_MAX times; return how often."""
+    pause = threading.Event()
     kills = 0
-    while any(client.is_alive() for client in clients):
-        pause = threading.Event()
-        pause.wait(rng.uniform(0.05, 1.0))
+    while kills < _KILLS_MAX and any(client.is_alive() for client in clients):
+        pause.wait(rng.uniform(0.05, 2.0))
         kill()
         kills += 1
         pause.wait(rng.uniform(0.0, 0.2))
         start()
+    for client in clients:
+        client.join(_PATIENCE_S)
     return kills
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import select
 import socket
+import time
 
 from sluice.errors import SluiceError
 from sluice.wire.envelope import append_frame, decode_body, decode_envelope
@@ -16,6 +17,8 @@ from sluice.wire.messages import Message, TaskInput, TaskSignal, TerminalSize
 _CHUNK = 256 * 1024
 #: From this much unsent output on, the tasks' pipes are left alone.
 _UNSENT_MAX = 1024 * 1024
+#: For srun to read what is in the socket and to close.
+_LINGER_S = 5.0
 _KINDS: dict[str, type[TaskInput] | type[TaskSignal] | type[TerminalSize]] = {
     "TaskInput": TaskInput,
     "TaskSignal": TaskSignal,
@@ -97,4 +100,18 @@ class SrunLink:
         self._out.clear()
 
     def close(self) -> None:
+        """Close once srun has what was sent: with input of its own unread, the kernel would reset and drop the rest.
+
+        srun closes its side when it has read StepDone; one that does not is waited for a bounded time.
+        """
+        ends_at = time.monotonic() + _LINGER_S
+        try:
+            if not self.is_gone:
+                self._socket.shutdown(socket.SHUT_WR)
+                while (left_s := ends_at - time.monotonic()) > 0:
+                    if not select.select([self._socket], [], [], left_s)[0] or not self._socket.recv(_CHUNK):
+                        break
+        except OSError:
+            # It is gone already.
+            self.is_gone = True
         self._socket.close()

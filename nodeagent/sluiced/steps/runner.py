@@ -6,6 +6,7 @@ The step is over when nothing is left below this process (waiting fails with ECH
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import select
 import signal
@@ -28,6 +29,7 @@ from sluiced.stdio.relay import Relay
 from sluiced.stdio.srun_link import SrunLink
 from sluiced.steps import descendants, talk
 from sluiced.steps.ending import EndSchedule
+from sluiced.steps.fork import fork
 from sluiced.steps.launch import EndOrder, SignalOrder, StepLaunch, decode_order
 from sluiced.steps.notice import write_notice
 from sluiced.steps.setup import Preparation
@@ -81,7 +83,7 @@ class StepRunner:
 
     def start(self, preparation: Preparation) -> None:
         for plan in preparation.plans:
-            pid = os.fork()
+            pid = fork()
             if pid == 0:
                 run_task(plan, self.group.enter)
             # Also done by the child: whoever comes first, the group is there before a signal is sent.
@@ -170,6 +172,8 @@ class StepRunner:
         if self.ranks and time.monotonic() >= self._sample_at:
             for pid, rank in self.ranks.items():
                 self.meter.sample(pid, rank)
+            # No short step: its garbage is worth collecting.
+            gc.enable()
             self._sample_s = min(_SAMPLE_MAX_S, self._sample_s * 2)
             self._sample_at = time.monotonic() + self._sample_s
 
@@ -281,6 +285,7 @@ class StepRunner:
             self.link.flush()
             if not self.link.is_drained:
                 select.select([], [self.link], [], 1.0)
+        self.link.close()
 
 
 def _watch_children() -> int:
