@@ -46,7 +46,7 @@ def requested_cpus(spec: Map) -> int:
 def least_cpus_per_node(spec: Map) -> int:
     """Return what MinCPUsNode shows: --mincpus, or the CPUs of the tasks of one node."""
     tasks_cpus = max(int(spec.get("cpus_per_task", 1)), 1) * max(spec.get("ntasks_per_node", 0), 1)
-    return max(int(spec.get("min_cpus_per_node", 0)), tasks_cpus)
+    return int(max(spec.get("min_cpus_per_node", 0), tasks_cpus))
 
 
 def node_count(row: JobRow) -> int:
