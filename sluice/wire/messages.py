@@ -76,10 +76,11 @@ class TestJob(Message, frozen=True, kw_only=True):
 
 
 class TestedJob(Message, frozen=True, kw_only=True):
-    """When and where the job would start."""
+    """When and where the job would start; job_id is what it would be called if it were submitted now."""
 
     __test__ = False
 
+    job_id: int = 0
     start_at: float
     cpu_count: int
     nodes: str

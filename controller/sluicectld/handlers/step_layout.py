@@ -75,6 +75,15 @@ def _rooms(job: Job, spec: StepSpec, running: list[Step]) -> list[_Room]:
     return rooms
 
 
+def _check_memory(job: Job, spec: StepSpec) -> None:
+    """Refuse a step that asks for more memory on a node than its job has there."""
+    assert job.allocation is not None
+    most = max(grant.memory_mib for grant in job.allocation.grants)
+    wanted = spec.memory_per_node_mib or 0
+    if most and wanted > most:
+        raise InvalidRequest(f"{wanted} MiB on a node requested, job {job.id} has {most} MiB", "memory")
+
+
 def _choose(job: Job, spec: StepSpec, rooms: list[_Room], cpus_per_task: int) -> list[_Room] | Busy:
     """Return the rooms with their task counts set."""
     ntasks, min_nodes = _sizes(job, spec, len(rooms))

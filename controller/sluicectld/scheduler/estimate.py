@@ -29,6 +29,7 @@ def estimate(snapshot: Snapshot, policy: Policy, job: Job) -> TestedJob:
     start = next((start for start in plan.starts if start.job_id == job.id), None)
     if start is not None:
         return TestedJob(
+            job_id=job.id,
             start_at=max(snapshot.now_at, begin_at),
             cpu_count=start.allocation.cpu_count,
             nodes=hostlist.fold(start.allocation.nodes),
@@ -39,6 +40,7 @@ def estimate(snapshot: Snapshot, policy: Policy, job: Job) -> TestedJob:
         blockers = plan.blockers.get(job.id) or held_blockers(job, snapshot.now_at)
         raise Infeasible("; ".join(blocker.text for blocker in blockers) or "no start is in sight")
     return TestedJob(
+        job_id=job.id,
         start_at=max(planned.at, begin_at),
         cpu_count=planned.cpu_count,
         nodes=hostlist.fold(planned.nodes),
