@@ -63,6 +63,7 @@ logger = logging.getLogger(__name__)
 
 _LOCK_PAUSE_S = 0.05
 _LOCK_TRIES_MAX = 400
+_SWEEP_PAUSE_S = 0.5
 
 
 class Agent:
@@ -82,6 +83,7 @@ class Agent:
         self._tickets: dict[int, tuple[Connection, Responder]] = {}
         self._last_ticket = 0
         self._hooks: asyncio.TaskGroup | None = None
+        self._sweep_wanted = asyncio.Event()
         self._unenforced = unenforced()
         key = read_key_file(options.key_file)
         self._handler = AgentServer(key, self._node, self._on_tasks)
@@ -107,6 +109,7 @@ class Agent:
             async with asyncio.TaskGroup() as group:
                 self._hooks = group
                 self._recover()
+                group.create_task(self._sweep())
                 await self._listen()
                 group.create_task(self._link.run())
         finally:
@@ -132,6 +135,15 @@ class Agent:
         )
         logger.info("node %s: listening port=%s socket=%s", self._node, port, self._options.agent_socket)
 
+    async def _sweep(self) -> None:
+        """Take away what is forgotten, in a thread: the file system may make that wait for the disk."""
+        while True:
+            self._sweep_wanted.clear()
+            await asyncio.to_thread(self._spool.sweep)
+            await self._sweep_wanted.wait()
+            # A thread is woken for many jobs rather than for each.
+            await asyncio.sleep(_SWEEP_PAUSE_S)
+
     # Starting again.
 
     def _recover(self) -> None:
@@ -139,11 +151,11 @@ class Agent:
         found: list[tuple[StepKey, Condition, str]] = []
         for key in self._spool.jobs():
             steps = self._spool.steps(key)
-            launches = [launch for step in steps if (launch := self._spool.read_launch(step)) is not None]
-            if not launches:
+            job = self._spool.read_job(key)
+            if job is None:
                 self._spool.remove_job(key)
                 continue
-            self._engine.on_recovered(launches[0].job, self._spool.is_ended(key))
+            self._engine.on_recovered(job, self._spool.is_ended(key))
             for step in steps:
                 self._engine.on_step_recovered(step)
                 found.append((step, *condition_of(self._spool, step, self._boot_id)))
@@ -249,6 +261,7 @@ class Agent:
                 self._spool.remove_step(effect.key)
             case ForgetJob():
                 self._spool.remove_job(effect.key)
+                self._sweep_wanted.set()
             case TellResult():
                 self._link.report(effect.result)
             case TellClean():
@@ -266,7 +279,7 @@ class Agent:
         launch = self._launch_record(order.job, key)
         launch = msgspec.structs.replace(launch, script_path=self._spool.script_path(key.job), environment=environment)
         try:
-            self._spool.make_job(key.job, spec.uid, spec.gid)
+            self._spool.make_job(key.job)
             self._spool.write_script(key.job, script, spec.uid, spec.gid)
             self._processes.start(key, launch, None)
         except OSError as error:
@@ -282,12 +295,12 @@ class Agent:
                 responder.error(error)
             self._fail_start(key, f"srun's connection: {error}")
             return
-        spec = request.job.spec
         launch = self._launch_record(request.job, key)
         address, port = peer_address(handed_over)
         launch = msgspec.structs.replace(launch, tasks=request, srun_address=address, srun_port=port)
         try:
-            self._spool.make_job(key.job, spec.uid, spec.gid)
+            self._spool.make_job(key.job)
+            self._spool.write_job(request.job)
             self._processes.start(key, launch, handed_over)
         except OSError as error:
             handed_over.close()

@@ -181,7 +181,8 @@ class StepEngine:
         here.batch_result = result
         effects: list[Effect] = []
         if here.phase is Phase.RUNNING:
-            effects += self._begin_ending(here, Ending.FINISHED, self.config.kill_wait_s, 0.0)
+            # Not marked: a restarted agent finds the batch step's result, or that it is lost.
+            effects += self._end_steps(here, Ending.FINISHED, self.config.kill_wait_s, 0.0)
         return effects + self._advance(here)
 
     def on_step_lost(self, key: StepKey, result: StepResult) -> list[Effect]:
@@ -273,12 +274,12 @@ class StepEngine:
         if here.phase in (Phase.EPILOG, Phase.CLEAN):
             return []
         was_prolog = here.phase is Phase.PROLOG
-        effects = self._begin_ending(here, ending, kill_wait_s, ended_at)
+        effects = [MarkEnded(here.key), *self._end_steps(here, ending, kill_wait_s, ended_at)]
         return effects if was_prolog else effects + self._advance(here)
 
-    def _begin_ending(self, here: JobHere, ending: Ending, kill_wait_s: float, ended_at: float) -> list[Effect]:
+    def _end_steps(self, here: JobHere, ending: Ending, kill_wait_s: float, ended_at: float) -> list[Effect]:
         here.phase = Phase.ENDING
-        effects: list[Effect] = [MarkEnded(here.key)]
+        effects: list[Effect] = []
         for number in sorted(here.running_steps):
             order = EndOrder(ending=ending, kill_wait_s=kill_wait_s, ended_at=ended_at, names_step=number != BATCH_STEP)
             effects.append(SendOrder(StepKey(*here.key, number), order))

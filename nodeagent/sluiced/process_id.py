@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+_STAT_SIZE_MAX = 4096
+
 
 def boot_id() -> str:
     """Return what changes at every start of this machine."""
@@ -20,10 +22,15 @@ def start_ticks(pid: int) -> int | None:
 def stat_fields(pid: int) -> list[bytes]:
     """Return /proc/PID/stat from the state on (so [0] state, [1] ppid); empty when the process is gone."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            text = file.read()
+        descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return []
+    try:
+        text = os.read(descriptor, _STAT_SIZE_MAX)
+    except OSError:
+        return []
+    finally:
+        os.close(descriptor)
     # The name stands in brackets and may itself hold anything.
     return text[text.rfind(b")") + 2 :].split()
 

@@ -42,9 +42,7 @@ class StepProcesses:
     def fork(self, key: StepKey, connection: socket.socket | None = None) -> None:
         """Have a step daemon forked for a step whose launch record is there."""
         control = self._spool.bind_control(key)
-        self._launcher.fork(
-            self._spool.step_folder(key), control, connection, lambda pid, pidfd: self._watch(key, pidfd)
-        )
+        self._launcher.fork(self._spool.step_path(key), control, connection, lambda pid, pidfd: self._watch(key, pidfd))
 
     def adopt(self, key: StepKey) -> bool:
         """Watch the step daemon that has claimed the step; False: it is gone."""

@@ -4,13 +4,23 @@
         lock                  held by the agent, its fork server, and step daemons that have not claimed yet
         id                    random, made with the spool
         jobs/JOB.ATTEMPT/     0711
-            user/             0700, the job's user's: slurm_script, notice
+            slurm_script      0700, the job's user's
+            job               the job's record, where no batch step's launch holds it
             ended             present once the job may start nothing more here
-            steps/STEP/       0700: launch, claim, control, result
+            STEP.launch       the launch record
+            STEP.claim        a link to PID.TICKS of the step daemon that owns the step
+            STEP.control      the socket for its orders
+            STEP.notice       the job's user's: why a signal comes
+            STEP.result       what came of it
+        forgotten/            jobs' folders on their way out
 
-Order of writing: the launch record is on disk before the fork server hears of the step, the claim (O_EXCL) is made
-before the step daemon starts anything, the result is complete before the step daemon exits.  A claim is not synced:
-if the machine stops, the launch carries another boot's id and is not started again.
+Order of writing: the launch record is whole before the fork server hears of the step, the claim (a link, which is made
+at once or not at all) before the step daemon starts anything, the result before the step daemon exits.  A record that
+was cut off by a kill cannot be decoded, and counts as not written.
+
+Jobs are not synced to the disk.  What a killed process wrote stays in the kernel's page cache; only a stop of the whole
+machine loses it, and then every process is gone too and the boot id is another one.  See
+docs/decisions/node-spool-without-fsync.md.
 """
 
 from __future__ import annotations
@@ -18,7 +28,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import shutil
 import socket
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -27,10 +36,16 @@ import msgspec
 
 from sluice.errors import ConfigError
 from sluice.model.base import BATCH_STEP, SPECIAL_STEP_NAMES, step_name
+from sluice.model.job import Job
 from sluice.wire.messages import StepResult
 from sluiced import process_id
 from sluiced.steps.launch import StepLaunch
 
+_STEP_FILES = ("launch", "claim", "control", "notice", "notice.new", "result")
+_WRITE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+_CHUNK = 1 << 20
+#: A socket address holds 108 bytes.
+_ADDRESS_MAX = 100
 _STEP_IDS_BY_NAME = {name: number for number, name in SPECIAL_STEP_NAMES.items()}
 
 
@@ -64,9 +79,9 @@ class Spool:
     def __init__(self, path: str) -> None:
         self.path = path
         try:
-            os.makedirs(os.path.join(path, "jobs"), mode=0o711, exist_ok=True)
-            os.chmod(path, 0o711)
-            os.chmod(os.path.join(path, "jobs"), 0o711)
+            for folder in (path, os.path.join(path, "jobs"), os.path.join(path, "forgotten")):
+                os.makedirs(folder, mode=0o711, exist_ok=True)
+                os.chmod(folder, 0o711)
             self.lock = os.open(os.path.join(path, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             self.id = self._read_or_make_id()
         except OSError as error:
@@ -86,57 +101,58 @@ class Spool:
     def job_folder(self, key: JobKey) -> str:
         return os.path.join(self.path, "jobs", f"{key.job_id}.{key.attempt}")
 
-    def step_folder(self, key: StepKey) -> str:
-        return os.path.join(self.job_folder(key.job), "steps", step_name(key.step_id))
+    def step_path(self, key: StepKey) -> str:
+        """Return what the names of the step's files begin with."""
+        return os.path.join(self.job_folder(key.job), step_name(key.step_id))
 
     def script_path(self, key: JobKey) -> str:
-        return os.path.join(self.job_folder(key), "user", "slurm_script")
+        return os.path.join(self.job_folder(key), "slurm_script")
 
     def notice_path(self, key: StepKey) -> str:
-        return os.path.join(self.job_folder(key.job), "user", f"notice-{step_name(key.step_id)}")
+        return self.step_path(key) + ".notice"
 
     # Writing.
 
-    def make_job(self, key: JobKey, uid: int, gid: int) -> None:
-        """Make the folders of a job; nothing happens when they are there."""
-        folder = self.job_folder(key)
-        user = os.path.join(folder, "user")
-        os.makedirs(os.path.join(folder, "steps"), mode=0o711, exist_ok=True)
-        os.chmod(folder, 0o711)
+    def make_job(self, key: JobKey) -> None:
+        """Make the folder of a job; nothing happens when it is there."""
         with contextlib.suppress(FileExistsError):
-            os.mkdir(user, 0o700)
-            if os.geteuid() == 0:
-                os.chown(user, uid, gid)
+            os.mkdir(self.job_folder(key), 0o711)
 
     def write_script(self, key: JobKey, script: bytes, uid: int, gid: int) -> None:
-        path = self.script_path(key)
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o700), "wb") as file:
-            file.write(script)
-            if os.geteuid() == 0:
-                os.fchown(file.fileno(), uid, gid)
+        descriptor = os.open(self.script_path(key), _WRITE_FLAGS, 0o700)
+        try:
+            _write_all(descriptor, script)
+            if os.geteuid() == 0 and uid:
+                os.fchown(descriptor, uid, gid)
+        finally:
+            os.close(descriptor)
+
+    def write_job(self, job: Job) -> None:
+        """Remember an allocation whose steps may all have ended before it does."""
+        path = os.path.join(self.job_folder(JobKey(job.id, job.attempt)), "job")
+        if not os.path.exists(path):
+            write_file(path, msgspec.msgpack.encode(job))
 
     def write_launch(self, key: StepKey, launch: StepLaunch) -> None:
-        """Write the launch record; on return it is on disk."""
-        folder = self.step_folder(key)
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        write_durably(folder, "launch", msgspec.msgpack.encode(launch))
-        for parent in (os.path.dirname(folder), self.job_folder(key.job), os.path.join(self.path, "jobs")):
-            _sync_folder(parent)
+        """Write the launch record; on return it outlives this process."""
+        write_file(self.step_path(key) + ".launch", msgspec.msgpack.encode(launch))
 
     def bind_control(self, key: StepKey) -> socket.socket:
         """Return the socket on which the step daemon will get its orders; orders sent from now on wait in it."""
         control = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        with _short_path(self.step_folder(key), "control") as path:
-            with contextlib.suppress(FileNotFoundError):
+        with _short_path(self.step_path(key) + ".control") as path:
+            try:
+                control.bind(path)
+            except OSError:
                 os.unlink(path)
-            control.bind(path)
+                control.bind(path)
         return control
 
     def send_control(self, key: StepKey, order: bytes) -> bool:
         """Return whether the step daemon will read *order*; False: it is gone."""
         with (
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender,
-            _short_path(self.step_folder(key), "control") as path,
+            _short_path(self.step_path(key) + ".control") as path,
         ):
             try:
                 sender.sendto(order, path)
@@ -149,10 +165,26 @@ class Spool:
             os.close(os.open(os.path.join(self.job_folder(key), "ended"), os.O_CREAT | os.O_WRONLY, 0o600))
 
     def remove_step(self, key: StepKey) -> None:
-        shutil.rmtree(self.step_folder(key), ignore_errors=True)
+        for kind in _STEP_FILES:
+            with contextlib.suppress(OSError):
+                os.unlink(f"{self.step_path(key)}.{kind}")
 
     def remove_job(self, key: JobKey) -> None:
-        shutil.rmtree(self.job_folder(key), ignore_errors=True)
+        """Forget the job; sweep() takes the files away."""
+        folder = self.job_folder(key)
+        # Forgotten at once or not at all: a folder that lost its result but not its launch would be run again.
+        with contextlib.suppress(OSError):
+            os.rename(folder, os.path.join(self.path, "forgotten", os.path.basename(folder)))
+
+    def sweep(self) -> None:
+        """Take away what is forgotten; for a thread of its own."""
+        top = os.path.join(self.path, "forgotten")
+        for job in os.listdir(top):
+            folder = os.path.join(top, job)
+            with contextlib.suppress(OSError):
+                for name in os.listdir(folder):
+                    os.unlink(os.path.join(folder, name))
+                os.rmdir(folder)
 
     # Reading.
 
@@ -166,29 +198,35 @@ class Spool:
 
     def steps(self, job: JobKey) -> list[StepKey]:
         """Return the steps of *job* that have a launch record, the batch step first."""
-        folder = os.path.join(self.job_folder(job), "steps")
         try:
-            names = os.listdir(folder)
+            names = os.listdir(self.job_folder(job))
         except FileNotFoundError:
             return []
-        numbers = (_STEP_IDS_BY_NAME.get(name) or int(name) for name in names if _is_step_name(name))
-        keys = (StepKey(*job, number) for number in sorted(numbers, key=lambda number: (number != BATCH_STEP, number)))
-        return [key for key in keys if os.path.exists(os.path.join(self.step_folder(key), "launch"))]
+        stems = [name.removesuffix(".launch") for name in names if name.endswith(".launch")]
+        numbers = [_STEP_IDS_BY_NAME.get(stem) or int(stem) for stem in stems if _is_step_name(stem)]
+        return [StepKey(*job, number) for number in sorted(numbers, key=lambda number: (number != BATCH_STEP, number))]
+
+    def read_job(self, key: JobKey) -> Job | None:
+        """Return the job whose folder this is; None: nothing was begun for it."""
+        try:
+            return msgspec.msgpack.decode(_read_file(os.path.join(self.job_folder(key), "job")), type=Job)
+        except (OSError, msgspec.DecodeError):
+            launches = (self.read_launch(step) for step in self.steps(key))
+            return next((launch.job for launch in launches if launch is not None), None)
 
     def is_ended(self, key: JobKey) -> bool:
         return os.path.exists(os.path.join(self.job_folder(key), "ended"))
 
     def read_launch(self, key: StepKey) -> StepLaunch | None:
-        return read_launch(self.step_folder(key))
+        return read_launch(self.step_path(key))
 
     def read_claim(self, key: StepKey) -> Claim | None:
-        return read_claim(self.step_folder(key))
+        return read_claim(self.step_path(key))
 
     def read_result(self, key: StepKey) -> StepResult | None:
         """Return what came of the step; None: nothing yet."""
         try:
-            with open(os.path.join(self.step_folder(key), "result"), "rb") as file:
-                return msgspec.msgpack.decode(file.read(), type=StepResult)
+            return msgspec.msgpack.decode(_read_file(self.step_path(key) + ".result"), type=StepResult)
         except (OSError, msgspec.DecodeError):
             return None
 
@@ -205,11 +243,10 @@ class Spool:
         return found
 
 
-def read_launch(folder: str) -> StepLaunch | None:
-    """Return the launch record in a step's folder; None: it is not there or not whole."""
+def read_launch(step_path: str) -> StepLaunch | None:
+    """Return the launch record of the step whose files begin with *step_path*; None: it is not there or not whole."""
     try:
-        with open(os.path.join(folder, "launch"), "rb") as file:
-            return decode_launch(file.read())
+        return decode_launch(_read_file(step_path + ".launch"))
     except (OSError, msgspec.DecodeError):
         return None
 
@@ -219,30 +256,35 @@ def decode_launch(data: bytes) -> StepLaunch:
     return msgspec.msgpack.decode(data, type=StepLaunch)
 
 
-def read_claim(folder: str) -> Claim | None:
+def read_claim(step_path: str) -> Claim | None:
     try:
-        with open(os.path.join(folder, "claim")) as file:
-            pid, ticks = file.read().split()
+        pid, _, ticks = os.readlink(step_path + ".claim").partition(".")
         return Claim(int(pid), int(ticks))
     except (OSError, ValueError):
         return None
 
 
-def claim(folder: str) -> bool:
+def claim(step_path: str) -> bool:
     """Make this process the owner of the step; False: another one is."""
     pid = os.getpid()
-    text = f"{pid} {process_id.start_ticks(pid)}\n".encode()
-    temporary = os.path.join(folder, f"claim.{pid}")
-    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(text)
-    # A link is exclusive as O_EXCL is, and the file is never seen half written.
     try:
-        os.link(temporary, os.path.join(folder, "claim"))
+        os.symlink(f"{pid}.{process_id.start_ticks(pid)}", step_path + ".claim")
     except FileExistsError:
         return False
-    finally:
-        os.unlink(temporary)
     return True
+
+
+def write_result(step_path: str, result: StepResult) -> None:
+    write_file(step_path + ".result", msgspec.msgpack.encode(result))
+
+
+def write_file(path: str, data: bytes) -> None:
+    """Write a file of root's (or the agent's user's) own."""
+    descriptor = os.open(path, _WRITE_FLAGS, 0o600)
+    try:
+        _write_all(descriptor, data)
+    finally:
+        os.close(descriptor)
 
 
 def write_durably(folder: str, name: str, data: bytes) -> None:
@@ -264,9 +306,30 @@ def _sync_folder(path: str) -> None:
         os.close(descriptor)
 
 
+def _write_all(descriptor: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def _read_file(path: str) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        parts = []
+        while part := os.read(descriptor, _CHUNK):
+            parts.append(part)
+        return b"".join(parts)
+    finally:
+        os.close(descriptor)
+
+
 @contextlib.contextmanager
-def _short_path(folder: str, name: str) -> Iterator[str]:
-    """Give a path that fits into a socket address however deep *folder* is."""
+def _short_path(path: str) -> Iterator[str]:
+    """Give a path that fits into a socket address however deep *path* is."""
+    if len(path) <= _ADDRESS_MAX:
+        yield path
+        return
+    folder, name = os.path.split(path)
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         yield f"/proc/self/fd/{descriptor}/{name}"

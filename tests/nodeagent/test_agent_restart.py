@@ -36,7 +36,7 @@ def test_a_job_that_ended_without_its_agent_is_told(cluster: Cluster) -> None:
     wait_until((cluster.work / "begun").exists)
     cluster.kill_agent()
     (cluster.work / "go").touch()
-    wait_until(lambda: list(cluster.spool.glob("jobs/*/steps/batch/result")))
+    wait_until(lambda: list(cluster.spool.glob("jobs/*/batch.result")))
 
     cluster.start_agent()
 
@@ -48,7 +48,7 @@ def test_a_job_that_ended_without_its_agent_is_told(cluster: Cluster) -> None:
 def test_a_result_is_repeated_until_it_is_acknowledged(cluster: Cluster) -> None:
     cluster.controller.is_mute = True
     job_id = cluster.submit("exit 4")
-    wait_until(lambda: list(cluster.spool.glob("jobs/*/steps/batch/result")))
+    wait_until(lambda: list(cluster.spool.glob("jobs/*/batch.result")))
     cluster.controller.hang_up()
     cluster.controller.is_mute = False
 
@@ -90,9 +90,8 @@ def test_a_launch_that_nobody_claimed_is_started_after_the_restart(cluster: Clus
     cluster.kill_agent()
     folder = cluster.spool / "jobs" / f"{job_id}.0"
     copy = cluster.spool / "jobs" / "9.0"
-    (copy / "steps" / "batch").mkdir(parents=True)
-    (copy / "user").mkdir()
-    script = copy / "user" / "slurm_script"
+    copy.mkdir()
+    script = copy / "slurm_script"
     script.write_text("#!/bin/sh\necho late\n")
     script.chmod(0o755)
     _write_copy(cluster, copy, job_id)
@@ -111,7 +110,7 @@ def _write_copy(cluster: Cluster, copy: Path, job_id: int) -> None:
     assert launch is not None
     spec = msgspec.structs.replace(launch.job.spec, std_out="late.txt")
     job = msgspec.structs.replace(launch.job, id=9, spec=spec)
-    script = str(copy / "user" / "slurm_script")
+    script = str(copy / "slurm_script")
     spool.write_launch(StepKey(9, 0, -5), msgspec.structs.replace(launch, job=job, script_path=script))
 
 

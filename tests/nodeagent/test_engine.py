@@ -73,7 +73,6 @@ def test_a_batch_job_starts_ends_and_is_forgotten_once_told() -> None:
 
     assert _kinds(_launch(engine)) == [StartBatch]
     assert engine.on_step_ended(_BATCH, _result(_BATCH, 3)) == [
-        MarkEnded(_KEY),
         TellResult(replace(_result(_BATCH, 3), is_node_clean=True)),
     ]
     assert engine.on_acknowledged(replace(_result(_BATCH, 3), is_node_clean=True)) == [ForgetJob(_KEY)]
@@ -114,7 +113,7 @@ def test_the_end_of_the_script_ends_the_other_steps_first() -> None:
     effects = engine.on_step_ended(_BATCH, _result(_BATCH))
 
     order = EndOrder(ending=Ending.FINISHED, kill_wait_s=CONFIG.kill_wait_s, names_step=True)
-    assert effects == [MarkEnded(_KEY), SendOrder(_STEP, order), TellResult(_result(_BATCH))]
+    assert effects == [SendOrder(_STEP, order), TellResult(_result(_BATCH))]
     assert engine.on_step_ended(_STEP, _result(_STEP)) == [
         TellResult(_result(_STEP)),
         TellClean(NodeClean(node=NODE, job_id=1, attempt=0)),
@@ -158,7 +157,7 @@ def test_the_prolog_comes_first_and_the_epilog_last() -> None:
     assert _launch_step(engine) == []
     assert _kinds(engine.on_hook_ended(Hook.PROLOG, _KEY, "")) == [StartBatch, StartTasks]
     engine.on_step_ended(_STEP, _result(_STEP))
-    assert _kinds(engine.on_step_ended(_BATCH, _result(_BATCH))) == [MarkEnded, TellResult, RunHook]
+    assert _kinds(engine.on_step_ended(_BATCH, _result(_BATCH))) == [TellResult, RunHook]
     assert _kinds(engine.on_hook_ended(Hook.EPILOG, _KEY, "")) == [TellClean]
 
 
@@ -198,7 +197,7 @@ def test_a_lost_step_daemon_leaves_nothing_behind() -> None:
     engine = _engine()
     _launch(engine)
 
-    assert _kinds(engine.on_step_lost(_BATCH, _result(_BATCH))) == [KillStrays, MarkEnded, TellResult]
+    assert _kinds(engine.on_step_lost(_BATCH, _result(_BATCH))) == [KillStrays, TellResult]
 
 
 def test_a_step_that_never_came_is_told_ended_and_stays_away() -> None:

@@ -3,6 +3,7 @@
 launch             the launch record and the orders of a running step
 launcher           the agent's side of the fork server
 forkserver         forks step daemons, pre-imported and single-threaded
+fork               forking without the care for threads that are not there
 stepd              claims a step, runs it, writes its result
 setup              names, files, pipes and environments of the tasks
 task               what a forked task does until exec

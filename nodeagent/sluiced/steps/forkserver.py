@@ -2,7 +2,7 @@
 
     python -m sluiced.steps.forkserver SOCKET LOCK
 
-SOCKET is a SEQPACKET pair with the agent: a request is one packet, msgpack [id, step folder], with the control socket
+SOCKET is a SEQPACKET pair with the agent: a request is one packet, msgpack [id, step path], with the control socket
 and maybe srun's connection as descriptors; the answer is [id, pid] with a pidfd of the step daemon.  LOCK is the
 spool's lock, which each step daemon holds until it has claimed its step.  The end of SOCKET ends the server.
 """
@@ -21,6 +21,7 @@ import sys
 
 import msgspec
 
+from sluiced.steps.fork import fork
 from sluiced.steps.stepd import run_step
 from sluiced.steps.warmup import warm_up
 
@@ -37,11 +38,12 @@ def main(arguments: list[str]) -> int:
     lock = int(arguments[1])
     for fd in (requests.fileno(), lock):
         os.set_inheritable(fd, False)
-    # An interrupt at the terminal is the agent's to handle.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _set_signals()
     wakeup = _watch_children()
+    # A collection would touch, and so copy, a child's pages for nothing; one that lives long turns it on again.
+    gc.disable()
     warm_up()
-    # Objects made so far are never freed: the collector must not touch, and so copy, their pages in each child.
+    gc.collect()
     gc.freeze()
     _serve(requests, lock, wakeup)
     return 0
@@ -66,10 +68,10 @@ def _serve_one(requests: socket.socket, lock: int) -> bool:
     data, descriptors = _receive(requests)
     if not data:
         return False
-    number, folder = msgspec.msgpack.decode(data, type=tuple[int, str])
-    pid = os.fork()
+    number, step_path = msgspec.msgpack.decode(data, type=tuple[int, str])
+    pid = fork()
     if pid == 0:
-        _become_step_daemon(requests, lock, folder, descriptors)
+        _become_step_daemon(requests, lock, step_path, descriptors)
     # The child is ours to reap, so its pid cannot mean another process here.
     own = os.pidfd_open(pid)
     for fd in (*descriptors,):
@@ -83,21 +85,21 @@ def _serve_one(requests: socket.socket, lock: int) -> bool:
     return True
 
 
-def _become_step_daemon(requests: socket.socket, lock: int, folder: str, descriptors: list[int]) -> None:
+def _become_step_daemon(requests: socket.socket, lock: int, step_path: str, descriptors: list[int]) -> None:
     code = 1
     try:
         os.setsid()
         signal.set_wakeup_fd(-1)
-        requests.close()
+        os.close(requests.fileno())
         null = os.open(os.devnull, os.O_RDWR)
         os.dup2(null, 0)
         os.dup2(null, 1)
-        control = socket.socket(fileno=descriptors[0])
+        control = descriptors[0]
         connection = socket.socket(fileno=descriptors[1]) if len(descriptors) > 1 else None
-        run_step(folder, control, connection, lock)
+        run_step(step_path, control, connection, lock)
         code = 0
     except BaseException:
-        logger.exception("step daemon failed folder=%s", folder)
+        logger.exception("step daemon failed step=%s", step_path)
     finally:
         os._exit(code)
 
@@ -117,6 +119,18 @@ def _reap() -> None:
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
+
+
+def _set_signals() -> None:
+    """Let exec give each program the default of every signal: handlers do not survive it, ignored signals do.
+
+    Ignored are what Python ignores, an interrupt at the terminal (which is the agent's to handle), and what this
+    process was started with.
+    """
+    for number in signal.valid_signals():
+        if signal.getsignal(number) in (signal.SIG_IGN, signal.default_int_handler):
+            signal.signal(number, lambda number, frame: None)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _watch_children() -> int:

@@ -26,12 +26,12 @@ OnForked = Callable[[int, int], None]
 class _Request:
     """A step daemon that was asked for; kept until its pid is known, so that it can be asked for again."""
 
-    __slots__ = ("connection", "control", "folder", "on_forked")
+    __slots__ = ("connection", "control", "on_forked", "step_path")
 
     def __init__(
-        self, folder: str, control: socket.socket, connection: socket.socket | None, on_forked: OnForked
+        self, step_path: str, control: socket.socket, connection: socket.socket | None, on_forked: OnForked
     ) -> None:
-        self.folder = folder
+        self.step_path = step_path
         self.control = control
         self.connection = connection
         self.on_forked = on_forked
@@ -76,10 +76,12 @@ class Launcher:
             request.close()
         self._requests.clear()
 
-    def fork(self, folder: str, control: socket.socket, connection: socket.socket | None, on_forked: OnForked) -> None:
-        """Have a step daemon forked for the step in *folder*; takes over the sockets."""
+    def fork(
+        self, step_path: str, control: socket.socket, connection: socket.socket | None, on_forked: OnForked
+    ) -> None:
+        """Have a step daemon forked for the step of *step_path*; takes over the sockets."""
         self._last_number += 1
-        self._requests[self._last_number] = _Request(folder, control, connection, on_forked)
+        self._requests[self._last_number] = _Request(step_path, control, connection, on_forked)
         self._send(self._last_number)
 
     def _send(self, number: int) -> None:
@@ -88,14 +90,14 @@ class Launcher:
         descriptors = [request.control.fileno()]
         if request.connection is not None:
             descriptors.append(request.connection.fileno())
-        packet = msgspec.msgpack.encode((number, request.folder))
+        packet = msgspec.msgpack.encode((number, request.step_path))
         try:
             socket.send_fds(self._socket, [packet], descriptors)
         except BlockingIOError:
             asyncio.get_running_loop().call_later(0.01, self._send_again, number)
         except OSError:
             # The end of the socket is seen by the reader, which starts a new server and asks again.
-            logger.warning("fork server: not reached folder=%s", request.folder)
+            logger.warning("fork server: not reached step=%s", request.step_path)
 
     def _send_again(self, number: int) -> None:
         if number in self._requests and self._socket is not None:

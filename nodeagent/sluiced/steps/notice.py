@@ -11,7 +11,7 @@ import contextlib
 import json
 import os
 
-from sluiced.steps.user import User, acting_as
+from sluiced.steps.user import User
 
 VARIABLE = "SLUICE_NOTICE_FILE"
 
@@ -22,10 +22,15 @@ def marker(path: str) -> str:
 
 
 def write_notice(path: str, user: User, reason: str, signal: int, sent_at: float, deadline_at: float | None) -> None:
-    """Tell; a program that is not told is signalled all the same, so failing is silent."""
+    """Tell; a program that is not told is signalled all the same, so failing is silent.
+
+    The folder is the agent's own, so the file is made there and given to the user.
+    """
     fields = {"reason": reason, "signal": signal, "sent_at": sent_at, "deadline_at": deadline_at}
     temporary = f"{path}.new"
-    with contextlib.suppress(OSError), acting_as(user, 0o077):
-        with open(temporary, "w") as file:
+    with contextlib.suppress(OSError):
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "w") as file:
             json.dump(fields, file)
+            if os.geteuid() == 0:
+                os.fchown(file.fileno(), user.uid, user.gid)
         os.rename(temporary, path)

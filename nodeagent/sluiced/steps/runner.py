@@ -10,7 +10,6 @@ import gc
 import os
 import select
 import signal
-import socket
 import time
 
 from sluice.model.states import Ending
@@ -56,7 +55,7 @@ class StepRunner:
         relay: Relay,
         link: SrunLink | None,
         group: StepGroup,
-        control: socket.socket,
+        control: int,
         talk_fd: int | None,
     ) -> None:
         self.launch = launch
@@ -148,7 +147,7 @@ class StepRunner:
             with contextlib.suppress(BlockingIOError):
                 os.read(fd, 512)
             self._reap()
-        elif fd == self.control.fileno():
+        elif fd == self.control:
             self._on_order()
         elif self.link is not None and fd == self.link.fileno():
             self._on_link(self.link, events)
@@ -204,7 +203,7 @@ class StepRunner:
     # Orders.
 
     def _on_order(self) -> None:
-        order = decode_order(self.control.recv(_ORDER_SIZE_MAX))
+        order = decode_order(os.read(self.control, _ORDER_SIZE_MAX))
         if isinstance(order, EndOrder):
             self.end(order)
         else:

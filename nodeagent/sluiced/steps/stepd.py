@@ -13,8 +13,6 @@ import signal
 import socket
 import time
 
-import msgspec
-
 from sluice.model.base import BATCH_STEP
 from sluice.model.reason import Reason
 from sluice.wire.messages import StepDone, StepResult, StepTalk, StreamTail
@@ -39,17 +37,17 @@ LAUNCH_FAILURE_SIGNAL = 53
 _OOM_SIGNAL = 125
 
 
-def run_step(folder: str, control: socket.socket, connection: socket.socket | None, lock: int) -> None:
-    """Run the step whose launch record lies in *folder*, unless somebody else does.
+def run_step(step_path: str, control: int, connection: socket.socket | None, lock: int) -> None:
+    """Run the step whose files begin with *step_path*, unless somebody else does.
 
     lock: of the spool, given back as soon as the claim is made or lost.
     """
-    is_ours = spool.claim(folder)
+    is_ours = spool.claim(step_path)
     os.close(lock)
     if not is_ours:
         return
-    launch = spool.read_launch(folder)
-    assert launch is not None, f"{folder}: no launch record"
+    launch = spool.read_launch(step_path)
+    assert launch is not None, f"{step_path}: no launch record"
     started_at = time.time()
     try:
         result = _run(launch, control, connection, started_at)
@@ -60,10 +58,10 @@ def run_step(folder: str, control: socket.socket, connection: socket.socket | No
         descendants.signal_descendants(os.getpid(), signal.SIGKILL)
         problem = LaunchFailure(Reason.JOB_LAUNCH_FAILURE, f"step daemon failed: {error!r}")
         result = _fail(launch, problem, connection, started_at)
-    spool.write_durably(folder, "result", msgspec.msgpack.encode(result))
+    spool.write_result(step_path, result)
 
 
-def _run(launch: StepLaunch, control: socket.socket, connection: socket.socket | None, started_at: float) -> StepResult:
+def _run(launch: StepLaunch, control: int, connection: socket.socket | None, started_at: float) -> StepResult:
     descendants.adopt_orphans()
     spec = launch.job.spec
     user = load_user(spec.uid, spec.gid, spec.user)

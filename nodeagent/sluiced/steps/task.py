@@ -10,7 +10,6 @@ import errno
 import fcntl
 import os
 import resource
-import signal
 import sys
 import termios
 from collections.abc import Callable
@@ -46,7 +45,6 @@ def run_task(plan: TaskPlan, enter_group: Callable[[], None]) -> NoReturn:
     try:
         enter_group()
         _set_descriptors(plan)
-        _reset_signals()
         if plan.has_terminal:
             os.setsid()
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
@@ -92,18 +90,10 @@ def find_program(name: str, path: str, work_dir: str) -> str:
 
 
 def _set_descriptors(plan: TaskPlan) -> None:
-    # Moved out of the way first: a descriptor may itself be 0, 1 or 2.
-    moved = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, 10) for descriptor in plan.descriptors]
-    for number, descriptor in enumerate(moved):
-        os.dup2(descriptor, number, inheritable=True)
+    # 0, 1 and 2 are open in a step daemon, so that none of these is among them.
+    for number, descriptor in enumerate(plan.descriptors):
+        os.dup2(descriptor, number)
     os.closerange(3, 1 << 20)
-
-
-def _reset_signals() -> None:
-    # An ignored signal stays ignored through exec; Python ignores SIGPIPE and SIGXFSZ.
-    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _enter_work_dir(plan: TaskPlan) -> None:
