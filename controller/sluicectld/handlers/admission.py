@@ -4,8 +4,6 @@ Pure rules over the request, the configuration and the state.  What can never ru
 now is accepted, with a warning where the user would not guess it.
 """
 
-from operator import attrgetter
-
 from msgspec.structs import replace
 
 from sluice import array_spec
@@ -15,7 +13,7 @@ from sluice.model.partition import Partition
 from sluice.model.request import JobSpec
 from sluicectld.permissions import Caller, Verb
 from sluicectld.scheduler import feasible
-from sluicectld.scheduler.needs import parse_licenses
+from sluicectld.scheduler.needs import parse_licenses, shape_of
 from sluicectld.state.cluster import Cluster
 
 from .turn import Turn
@@ -24,40 +22,6 @@ from .turn import Turn
 _MINUTE_S = 60
 _VERDICTS_MAX = 10_000
 _UNKNOWN = object()
-#: The fields of a request that decide whether it could ever run.
-_SIZE_OF = attrgetter(
-    "min_nodes",
-    "max_nodes",
-    "ntasks",
-    "cpus_per_task",
-    "ntasks_per_node",
-    "ntasks_per_core",
-    "ntasks_per_socket",
-    "min_cpus_per_node",
-    "memory_per_node_mib",
-    "memory_per_cpu_mib",
-    "memory_per_gpu_mib",
-    "tmp_disk_mib",
-    "gres_per_node",
-    "gres_per_job",
-    "gres_per_task",
-    "gres_per_socket",
-    "cpus_per_gpu",
-    "features",
-    "required_nodes",
-    "excluded_nodes",
-    "exclusive",
-    "is_overcommitted",
-    "is_contiguous",
-    "sockets_per_node",
-    "cores_per_socket",
-    "threads_per_core",
-    "core_spec",
-    "hint",
-    "limit_s",
-    "is_unlimited",
-    "min_limit_s",
-)
 
 
 def admit(turn: Turn, spec: JobSpec, groups: tuple[str, ...]) -> tuple[JobSpec, list[str]]:
@@ -238,7 +202,7 @@ def _check_fit(turn: Turn, partition: Partition, spec: JobSpec) -> list[str]:
 def find_verdict(turn: Turn, partition: Partition, spec: JobSpec) -> feasible.Verdict | None:
     """Return what stands against the request in a partition, asked once for all of one size: most are twins."""
     cluster = turn.cluster
-    key = (partition.name, *_SIZE_OF(spec))
+    key = (partition.name, spec.limit_s, spec.is_unlimited, *shape_of(spec))
     verdict = cluster.verdicts.get(key, _UNKNOWN)
     if verdict is _UNKNOWN:
         nodes = tuple(cluster.nodes[name] for name in partition.nodes if name in cluster.nodes)

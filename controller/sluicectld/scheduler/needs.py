@@ -48,7 +48,8 @@ _SHAPE_FIELDS = (
     "hint",
     "given",
 )
-_shape_of = operator.attrgetter(*_SHAPE_FIELDS)
+#: spec -> a key: two requests with the same fit the same nodes.
+shape_of = operator.attrgetter(*_SHAPE_FIELDS)
 
 #: limit, partition, user (0 unless some job keeps its nodes to one user), and the fields above.
 ShapeKey = tuple[int | None, str, int, tuple[object, ...]]
@@ -105,7 +106,7 @@ class Needs(msgspec.Struct, frozen=True):
 
 def compute_shape_key(job: Job, partition: str, user: int = 0) -> ShapeKey:
     """Return what decides whether and where the job fits: equal keys fit equally."""
-    return job.limit_s, partition, user, _shape_of(job.spec)
+    return job.limit_s, partition, user, shape_of(job.spec)
 
 
 def compute_needs(spec: JobSpec, partition: Partition, policy: Policy) -> Needs:
