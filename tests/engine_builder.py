@@ -205,6 +205,10 @@ class World:
         request = messages.UpdateJobs(ids=(str(job_id),), changes=tuple(changes.items()))
         return self.do(commands.ReviseJobs(request, groups), caller)
 
+    def set_key(self, job_id: int, caller: Caller, key: str, value: str) -> None:
+        """Update one key of a job."""
+        self.do(commands.ReviseJobs(messages.UpdateJobs(ids=(str(job_id),), changes=((key, value),))), caller)
+
     def update_nodes(self, nodes: str, caller: Caller = ROOT, **changes: str) -> None:
         self.do(messages.UpdateNodes(nodes=nodes, changes=tuple(changes.items())), caller)
 

@@ -54,7 +54,7 @@ class FakeAgent:
         elif isinstance(order, messages.EndJob):
             self.end((order.job_id, order.attempt), exit_signal=15)
 
-    def end(self, key: Key, **how: int) -> None:
+    def end(self, key: Key, **how: Any) -> None:
         """The job's processes here are gone: a result where the script ran, and the node is clean."""
         job_id, attempt = key
         self.known.add(key)
@@ -192,7 +192,7 @@ class Simulation:
         self._do(messages.ChangeJobs(action=action, ids=(self._some_job(),)), self.dice.choice((ANN, ROOT)))
 
     def _update(self) -> None:
-        changes = self.dice.choice(
+        changes: dict[str, Any] = self.dice.choice(
             (
                 {"TimeLimit": "5"},
                 {"Nice": "7"},
