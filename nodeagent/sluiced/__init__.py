@@ -11,6 +11,7 @@ server            srun's launches and credentials
 processes         step daemons started, adopted, watched
 recovery          what the spool tells an agent that starts
 spool             the memory on disk
+old_cluster       ending what another cluster of the same name has left
 hooks             prolog and epilog
 inventory         what the machine has
 process_id        pids that are not mistaken

@@ -49,6 +49,7 @@ from sluiced.effects import (
 from sluiced.engine import StepEngine
 from sluiced.hooks import hook_environment, run_hooks
 from sluiced.link import ControllerLink
+from sluiced.old_cluster import end_old_cluster
 from sluiced.options import Options
 from sluiced.outbox import Item
 from sluiced.processes import StepProcesses
@@ -78,8 +79,7 @@ class Agent:
         self._spool = Spool(options.spool)
         self._launcher = Launcher(self._spool.lock)
         self._processes = StepProcesses(self._spool, self._launcher, self._on_step_ended)
-        own_uid = None if os.geteuid() == 0 else os.geteuid()
-        self._engine = StepEngine(self._node, self._load_config(), own_uid)
+        self._engine = self._new_engine(self._load_config())
         self._tickets: dict[int, tuple[Connection, Responder]] = {}
         self._last_ticket = 0
         self._hooks: asyncio.TaskGroup | None = None
@@ -180,6 +180,9 @@ class Agent:
             case _:
                 assert_never(condition)
 
+    def _new_engine(self, config: AgentConfig) -> StepEngine:
+        return StepEngine(self._node, config, None if os.geteuid() == 0 else os.geteuid())
+
     def _load_config(self) -> AgentConfig:
         """Return the configuration last heard of, so that an agent works before the controller answers."""
         try:
@@ -197,12 +200,29 @@ class Agent:
     def _measure(self) -> Heartbeat:
         return Heartbeat(nodes=((self._node, *inventory.load_and_free_memory()),))
 
-    def _on_registered(self, registered: Registered) -> None:
+    def _on_registered(self, registered: Registered) -> bool:
+        if registered.cluster_id and registered.cluster_id != (known := self._spool.read_cluster_id()):
+            if known:
+                self._forget_cluster()
+            self._spool.write_cluster_id(registered.cluster_id)
+            if known:
+                return False
         config = registered.config
         if config != self._engine.config:
             write_durably(self._spool.path, "config", msgspec.msgpack.encode(config))
         stale = [JobKey(job_id, attempt) for node, job_id, attempt in registered.stale_jobs if node == self._node]
         self._perform(self._engine.on_registered(registered.epoch, config, stale))
+        return True
+
+    def _forget_cluster(self) -> None:
+        """Begin anew for another cluster of the same name."""
+        logger.warning("node %s: another cluster's controller answers, forgetting the old one's jobs", self._node)
+        self._processes.stop()
+        self._launcher.stop()
+        end_old_cluster(self._spool)
+        self._sweep_wanted.set()
+        self._engine = self._new_engine(self._engine.config)
+        self._launcher.start()
 
     def _on_orders(self, orders: Orders) -> None:
         self._perform(self._engine.on_orders(orders))
@@ -328,14 +348,16 @@ class Agent:
         self._processes.fail(key, text, self._clock.now())
 
     async def _run_hook(self, effect: RunHook) -> None:
-        config = self._engine.config
+        engine = self._engine
+        config = engine.config
         patterns = config.prolog if effect.hook.value == "prolog" else config.epilog
         environment = hook_environment(effect.hook, effect.job, self._node, config, effect.result)
         environment["SLURM_CONF"] = self._options.conf_path
         problem = await run_hooks(patterns, environment, config.prolog_timeout_s)
         if problem:
             logger.error("job %s: %s failed: %s", effect.key.job_id, effect.hook.value, problem)
-        self._perform(self._engine.on_hook_ended(effect.hook, effect.key, problem))
+        if engine is self._engine:
+            self._perform(engine.on_hook_ended(effect.hook, effect.key, problem))
 
 
 def _listening_address(address: str) -> str:

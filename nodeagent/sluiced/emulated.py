@@ -66,6 +66,7 @@ class EmulatedAgents:
         self._spool_id = os.urandom(8).hex()
         self._boot_id = process_id.boot_id()
         self._epoch = 0
+        self._cluster_id = ""
         #: When each running job began, and its exit code.
         self._running: dict[_Key, tuple[float, int]] = {}
         #: Told and not acknowledged yet.
@@ -121,10 +122,16 @@ class EmulatedAgents:
     def _measure(self) -> Heartbeat:
         return Heartbeat(nodes=tuple((node.name, 0.0, node.memory_mib) for node in self._nodes))
 
-    def _on_registered(self, registered: Registered) -> None:
+    def _on_registered(self, registered: Registered) -> bool:
+        known, self._cluster_id = self._cluster_id, registered.cluster_id or self._cluster_id
+        if known and known != self._cluster_id:
+            self._running.clear()
+            self._ended.clear()
+            return False
         self._epoch = max(self._epoch, registered.epoch)
         for node, job_id, attempt in registered.stale_jobs:
             self._end((node, job_id, attempt), Ending.CANCEL)
+        return True
 
     def _on_orders(self, orders: Orders) -> None:
         now_at = self._clock.now()

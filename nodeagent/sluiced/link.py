@@ -35,7 +35,8 @@ class ControllerLink(Handler):
     """What the shell of an agent, real or emulated, talks to.
 
     describe() gives the nodes to register, on_registered, on_orders and on_acknowledged are told what comes back, and
-    measure() gives what a heartbeat tells.
+    measure() gives what a heartbeat tells.  on_registered() returns False when what was registered was another
+    cluster's and is forgotten now: the nodes are then registered anew.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class ControllerLink(Handler):
         rng: random.Random,
         *,
         describe: Callable[[], tuple[NodeReport, ...]],
-        on_registered: Callable[[Registered], None],
+        on_registered: Callable[[Registered], bool],
         on_orders: Callable[[Orders], None],
         on_acknowledged: Callable[[list[Item]], None],
         measure: Callable[[], Heartbeat],
@@ -116,9 +117,12 @@ class ControllerLink(Handler):
             connection.close(f"registration was refused: {error}")
             return
         logger.info("registered epoch=%s config=%s", registered.epoch, registered.config.version)
+        if not self._on_registered(registered):
+            self.outbox = ReportOutbox()
+            connection.close("what was registered belonged to another cluster")
+            return
         self._heartbeat_s = registered.config.heartbeat_interval_s or _HEARTBEAT_DEFAULT_S
         self._registered = connection
-        self._on_registered(registered)
         self._flush()
 
     def _on_lost(self, reason: PeerError) -> None:

@@ -3,6 +3,8 @@
     spool/                    0711
         lock                  held by the agent, its fork server, and step daemons that have not claimed yet
         id                    random, made with the spool
+        cluster               the identity of the controller's database
+        config                the configuration last heard of
         jobs/JOB.ATTEMPT/     0711
             slurm_script      0700, the job's user's
             job               the job's record, where no batch step's launch holds it
@@ -229,6 +231,16 @@ class Spool:
             return msgspec.msgpack.decode(_read_file(self.step_path(key) + ".result"), type=StepResult)
         except (OSError, msgspec.DecodeError):
             return None
+
+    def read_cluster_id(self) -> str:
+        """Return the identity of the cluster whose jobs these are; empty: not known yet."""
+        try:
+            return _read_file(os.path.join(self.path, "cluster")).decode()
+        except OSError:
+            return ""
+
+    def write_cluster_id(self, cluster_id: str) -> None:
+        write_durably(self.path, "cluster", cluster_id.encode())
 
     def _read_or_make_id(self) -> str:
         path = os.path.join(self.path, "id")

@@ -486,10 +486,14 @@ class Register(Message, frozen=True, kw_only=True):
 
 
 class Registered(Message, frozen=True, kw_only=True):
-    """epoch: messages of an older controller must be refused.  config: what the agents need of the configuration."""
+    """epoch: messages of an older controller must be refused.  config: what the agents need of the configuration.
+
+    cluster_id: of the controller's database.  An agent that remembers another one forgets that cluster's jobs.
+    """
 
     epoch: int
     config: "AgentConfig"
+    cluster_id: str = ""
     #: (node, job_id, attempt) of jobs that the controller does not have on that node: end them.
     stale_jobs: tuple[tuple[str, int, int], ...] = ()
     #: Of the controller's journal: with another one, job ids that the spool remembers mean other jobs.

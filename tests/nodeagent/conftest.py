@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sluiced.spool import Spool
-from sluiced.steps import descendants, notice
 
 from sluice.model.allocation import Allocation, NodeGrant
 from sluice.model.job import Job
@@ -25,6 +23,8 @@ from sluice.model.request import JobSpec
 from sluice.model.states import Ending, JobState
 from sluice.wire.keyfile import create_key_file
 from sluice.wire.messages import AgentConfig, EndJob, LaunchJob, StepResult
+from sluiced.spool import Spool
+from sluiced.steps import descendants, notice
 from tests.nodeagent.fake_controller import FakeController
 from tests.waiting import wait_until
 

@@ -33,6 +33,7 @@ class FakeController(Handler):
     def __init__(self, socket_path: str, config: AgentConfig) -> None:
         self.config = config
         self.epoch = 1
+        self.cluster_id = ""
         self.socket_path = socket_path
         self.registrations: list[NodeReport] = []
         self.results: list[StepResult] = []
@@ -93,7 +94,9 @@ class FakeController(Handler):
         if envelope.name == "Register":
             self.registrations += decode_body(envelope.body, Register).nodes
             self._connection = connection
-            responder.reply(Registered(epoch=self.epoch, config=self.config, stale_jobs=self.stale))
+            responder.reply(
+                Registered(epoch=self.epoch, config=self.config, cluster_id=self.cluster_id, stale_jobs=self.stale)
+            )
         elif envelope.name == "Report" and not self.is_mute:
             report = decode_body(envelope.body, Report)
             self.reports += 1

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from sluiced.spool import Spool, StepKey
 
+from sluiced.spool import Spool, StepKey
 from tests.nodeagent.conftest import Cluster, make_job
 from tests.waiting import wait_until
 
@@ -123,6 +123,32 @@ def test_what_the_controller_does_not_want_is_ended(cluster: Cluster) -> None:
     cluster.controller.listen()
 
     assert cluster.result(job_id).is_node_clean
+
+
+def test_jobs_of_another_cluster_of_the_same_name_are_forgotten(cluster: Cluster) -> None:
+    """The same job id comes again from a controller with a new database, while the old job still runs."""
+    controller = cluster.controller
+    _reconnect_as(cluster, "old")
+    job = make_job(7, cluster.work)
+    cluster.launch(job, "#!/bin/sh\necho $$ > pid\nexec sleep 300\n")
+    wait_until(lambda: (cluster.work / "pid").exists() and (cluster.work / "pid").read_text())
+
+    _reconnect_as(cluster, "new")
+    wait_until(lambda: not controller.registrations[-1].steps)
+    cluster.launch(make_job(7, cluster.work, std_out="new.txt"), "#!/bin/sh\necho new\n")
+
+    assert cluster.result(7).exit_code == 0
+    assert cluster.read("new.txt") == "new\n"
+    assert [result.exit_signal for result in controller.results] == [0]
+    wait_until(lambda: not Path(f"/proc/{int(cluster.read('pid'))}").exists())
+
+
+def _reconnect_as(cluster: Cluster, cluster_id: str) -> None:
+    seen = len(cluster.controller.registrations)
+    cluster.controller.hang_up()
+    cluster.controller.cluster_id = cluster_id
+    cluster.controller.listen()
+    wait_until(lambda: len(cluster.controller.registrations) > seen, 20)
 
 
 def test_the_fork_server_is_replaced(cluster: Cluster) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from sluiced.cgroup import detect, v1
 
+from sluiced.cgroup import detect, v1
 from tests.nodeagent.conftest import CONFIG, Cluster
 
 pytestmark = [

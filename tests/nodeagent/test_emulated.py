@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from sluiced.emulated import read_script
 
 from sluice.wire.messages import LaunchJob
+from sluiced.emulated import read_script
 from tests.nodeagent.conftest import Cluster, make_job
 from tests.waiting import wait_until
 

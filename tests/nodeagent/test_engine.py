@@ -6,6 +6,12 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+
+from sluice.model.base import BATCH_STEP, EXTERN_STEP
+from sluice.model.request import StepSpec
+from sluice.model.states import Ending
+from sluice.model.step import Step, StepNode
+from sluice.wire.messages import EndJob, EndStep, LaunchJob, NodeClean, Orders, RunningStep, StepResult, TaskLaunch
 from sluiced.effects import (
     Effect,
     ForgetJob,
@@ -26,12 +32,6 @@ from sluiced.engine import StepEngine
 from sluiced.outbox import ReportOutbox
 from sluiced.spool import JobKey, StepKey
 from sluiced.steps.launch import EndOrder
-
-from sluice.model.base import BATCH_STEP, EXTERN_STEP
-from sluice.model.request import StepSpec
-from sluice.model.states import Ending
-from sluice.model.step import Step, StepNode
-from sluice.wire.messages import EndJob, EndStep, LaunchJob, NodeClean, Orders, RunningStep, StepResult, TaskLaunch
 from tests.nodeagent.conftest import CONFIG, NODE, make_job
 
 _JOB = make_job(1, "/tmp")
