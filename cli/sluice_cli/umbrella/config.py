@@ -24,9 +24,10 @@ def command() -> None:
 
 @command.command()
 @json_option
-@click.argument("file", type=_file)
-def check(is_json: bool, file: str) -> None:
-    """Tell everything that is wrong with FILE, and what has no effect; exit 1 if it would be refused."""
+@click.argument("file", type=_file, required=False)
+def check(is_json: bool, file: str | None) -> None:
+    """Tell all that is wrong with FILE (default: the file in use) or has no effect; exit 1: it would be refused."""
+    file = file or find_config()
     inspection = inspect(file)
     if is_json:
         findings = list_findings(inspection)

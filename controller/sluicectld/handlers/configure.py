@@ -60,8 +60,6 @@ def _merge(old: Node | None, new: Node) -> Node:
         inventory=old.inventory,
         registered_at=old.registered_at,
         idle_since_at=old.idle_since_at,
-        address=old.address if old.inventory is not None else new.address,
-        port=old.port if old.inventory is not None else new.port,
         comment=old.comment,
         extra=old.extra,
     )

@@ -172,6 +172,13 @@ class TestConfig:
 
         assert ran == Ran(0, f"{conf}: ok, cluster one, 2 nodes (n[1-2]), 1 partition, 0 warnings\n", "")
 
+    def test_the_file_in_use_is_checked_when_none_is_named(
+        self, sluice: Callable[..., Ran], conf: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("SLUICE_CONF", str(conf))
+
+        assert sluice("config", "check").out.startswith(f"{conf}: ok")
+
     def test_a_wrong_file_is_told_with_line_and_nearest_key(self, sluice: Callable[..., Ran], conf: Path) -> None:
         conf.write_text(conf.read_text() + "KillWiat=30\n")
 

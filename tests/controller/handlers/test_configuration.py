@@ -26,6 +26,14 @@ def test_running_jobs_and_states_of_nodes_survive(world: World) -> None:
     assert (world.node("n2").is_drained, world.node("n2").reason, world.node("n2").weight) == (True, "fan", 7)
 
 
+def test_a_registered_node_moves_where_the_configuration_says(world: World) -> None:
+    """Commands that launch steps there would knock at the old door for ever."""
+    moved = tuple(replace(node, address="10.0.0.9", port=7777) for node in world.node_records)
+    world.configure(nodes=moved)
+
+    assert (world.node("n1").address, world.node("n1").port) == ("10.0.0.9", 7777)
+
+
 def test_a_new_node_is_unknown_until_it_registers(world: World) -> None:
     extra = replace(world.node_records[0], name="n3", index=2)
     world.configure(nodes=(*world.node_records, extra))
