@@ -14,7 +14,6 @@ from typing import Any
 
 from sluice.errors import RequestError
 from sluice.model.base import BATCH_STEP
-from sluice.model.reason import Reason
 from sluice.model.states import Hold, JobState, NodeState
 from sluice.wire import messages
 from sluicectld.state import events
@@ -333,8 +332,8 @@ class Simulation:
 
     def _can_go_on(self) -> bool:
         cluster = self.world.cluster
-        hopeful = [job for job in cluster.ready.values() if job.reason is not Reason.DEPENDENCY_NEVER_SATISFIED]
-        return bool(hopeful) or any(free.job_count for free in cluster.free.values())
+        may_start = self.world.cluster.snapshot(self.world.now).pending
+        return bool(may_start) or any(free.job_count for free in cluster.free.values())
 
     def _free(self, job_id: int) -> None:
         job = self.world.cluster.jobs.get(job_id)

@@ -145,6 +145,8 @@ class Daemon:
                     logger.warning("storage is back jobs=%d", len(self._core.engine.cluster.jobs))
                 except (StorageError, OSError) as error:
                     self._dispatch.condition = str(error)
+                    # The threads of what could not begin.
+                    await self._core.close()
                     self._failed.set()
 
     async def _watch_silence(self) -> None:

@@ -23,6 +23,7 @@ NOT_RESPONDING = "Not responding"
 
 def handle_register(turn: Turn, command: Register) -> tuple[tuple[str, int, int], ...]:
     """Return the (node, job, attempt) that the agents run although they should not."""
+    turn.caller.require(Verb.REGISTER)
     stale: list[tuple[str, int, int]] = []
     for report in command.nodes:
         _check_agent(turn, report.node)
@@ -33,7 +34,6 @@ def handle_register(turn: Turn, command: Register) -> tuple[tuple[str, int, int]
 
 
 def _check_agent(turn: Turn, name: str) -> None:
-    turn.caller.require(Verb.REGISTER)
     if name not in turn.cluster.nodes:
         raise NotFound(f"node {name!r} is not in the configuration", "invalid_node")
     if turn.caller.agent_of not in ("*", name):

@@ -25,9 +25,9 @@ def answer_register(call: Call, request: Register) -> None:
             epoch=cluster.epoch, config=core.agent_config, stale_jobs=stale, cluster_id=cluster.cluster_id
         )
 
-    # Before the orders that follow from it: they need the connection.
-    core.agents.attach(call.connection, [name for name in names if name in core.engine.cluster.nodes])
     core.run(request, call.caller, call.responder, reply)
+    # Once it is allowed, and before the orders that follow from it: those leave after the commit.
+    core.agents.attach(call.connection, names)
     logger.info("nodes %s registered peer=%s", hostlist.fold(names), call.connection.peer)
 
 
