@@ -22,10 +22,11 @@ DATA_PARSER = "data_parser/v0.0.42"
 
 def put(values: dict[str, str], name: str, objects: list[Map], more: Map | None = None) -> int:
     """Print *objects* as the list *name*; return the exit status."""
-    import json
+    # The standard library indents ten thousand jobs in seconds.
+    import msgspec
 
     document = {name: objects, **(more or {}), "meta": _meta(), "errors": [], "warnings": []}
-    talk.put(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    talk.put(msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n")
     return 0
 
 

@@ -136,4 +136,6 @@ def _free_units(level: Level, item: GresRequest) -> int:
 
 
 def _gpu_count(kind: Kind, gres: tuple[int, ...]) -> int:
+    if not gres:
+        return 0
     return sum(count for (name, _, _), count in zip(kind.gres, gres, strict=True) if name == "gpu")
