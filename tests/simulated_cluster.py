@@ -332,7 +332,7 @@ class Simulation:
 
     def _can_go_on(self) -> bool:
         cluster = self.world.cluster
-        may_start = self.world.cluster.snapshot(self.world.now).pending
+        may_start = self.world.engine.snapshot(self.world.now).pending
         return bool(may_start) or any(free.job_count for free in cluster.free.values())
 
     def _free(self, job_id: int) -> None:
