@@ -39,7 +39,7 @@ def _check_nodes(turn: Turn, command: Report) -> None:
     if own == "*":
         return
     named = {result.node for result in command.results} | {clean.node for clean in command.clean}
-    named |= {started.node for started in command.started} | {node for node, _ in command.drains}
+    named |= {node for node, _ in command.drains}
     foreign = named - {own}
     if foreign:
         raise NotPermitted(f"the agent of node {own!r} may not report of {hostlist.fold(sorted(foreign))}")
