@@ -305,6 +305,8 @@ def _step_variables(step: Step, nodes: list[str]) -> dict[str, str]:
         "SLURM_STEPID": str(step.step_id),
         "SLURM_STEP_NODELIST": hostlist.fold(nodes),
         "SLURM_STEP_NUM_NODES": str(len(nodes)),
+        # The step's, where SLURM_NODELIST stays the job's: recorded from Slurm 22.05.
+        "SLURM_NNODES": str(len(nodes)),
         "SLURM_STEP_NUM_TASKS": ntasks,
         "SLURM_STEP_TASKS_PER_NODE": tasks_per_node,
         "SLURM_TASKS_PER_NODE": tasks_per_node,

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import random
+import signal
 import socket
 from typing import assert_never
 
@@ -249,8 +250,13 @@ class Agent:
             result.reason,
         )
         told = msgspec.structs.replace(result, node=self._node)
-        on_end = self._engine.on_step_ended if is_own else self._engine.on_step_lost
-        self._perform(on_end(key, told))
+        if result.reason_text and not result.reason:
+            self._unenforced = result.reason_text
+        if not is_own:
+            self._perform(self._engine.on_step_lost(key, told))
+            return
+        problem = self._spool.read_problem(key) if result.exit_signal == signal.SIGKILL else ""
+        self._perform(self._engine.on_step_ended(key, told, problem))
 
     # Effects.
 

@@ -65,7 +65,7 @@ class Phase(Enum):
 class JobHere:
     """One attempt of a job on this node."""
 
-    __slots__ = ("batch_result", "ended_steps", "job", "key", "phase", "running_steps", "waiting")
+    __slots__ = ("batch_result", "ended_steps", "job", "key", "phase", "problem", "running_steps", "waiting")
 
     def __init__(self, key: JobKey, job: Job, phase: Phase) -> None:
         self.key = key
@@ -77,6 +77,8 @@ class JobHere:
         self.waiting: list[StartBatch | StartTasks] = []
         #: The batch step's result while it is not told yet.
         self.batch_result: StepResult | None = None
+        #: Why the node should be drained once the job is gone.
+        self.problem = ""
 
 
 class StepEngine:
@@ -170,10 +172,13 @@ class StepEngine:
 
     # Of the steps.
 
-    def on_step_ended(self, key: StepKey, result: StepResult) -> list[Effect]:
+    def on_step_ended(self, key: StepKey, result: StepResult, problem: str = "") -> list[Effect]:
+        """problem: what of the step could not be killed; the node is then told clean, but not healthy."""
         here = self.jobs.get(key.job)
         if here is None or key.step_id not in here.running_steps:
             return []
+        if problem:
+            here.problem = f"Kill task failed: {problem}"
         here.running_steps.discard(key.step_id)
         here.ended_steps.add(key.step_id)
         if key.step_id != BATCH_STEP:
@@ -309,11 +314,13 @@ class StepEngine:
 
     def _tell_clean(self, here: JobHere, problem: str) -> list[Effect]:
         here.phase = Phase.CLEAN
+        problem = problem or here.problem
         result, here.batch_result = here.batch_result, None
-        if result is not None:
+        if result is not None and not problem:
             return [TellResult(replace(result, is_node_clean=True))]
+        told: list[Effect] = [TellResult(result)] if result is not None else []
         clean = NodeClean(node=self.node, job_id=here.key.job_id, attempt=here.key.attempt, problem=problem)
-        return [TellClean(clean)]
+        return [*told, TellClean(clean)]
 
     def _on_end_step(self, order: EndStep) -> list[Effect]:
         key = StepKey(order.job_id, order.attempt, order.step_id)

@@ -13,6 +13,7 @@
             STEP.claim        a link to PID.TICKS of the step daemon that owns the step
             STEP.control      the socket for its orders
             STEP.notice       the job's user's: why a signal comes
+            STEP.problem      the evidence on processes that cannot be killed
             STEP.result       what came of it
         forgotten/            jobs' folders on their way out
 
@@ -43,7 +44,7 @@ from sluice.wire.messages import StepResult
 from sluiced import process_id
 from sluiced.steps.launch import StepLaunch
 
-_STEP_FILES = ("launch", "claim", "control", "notice", "notice.new", "result")
+_STEP_FILES = ("launch", "claim", "control", "notice", "notice.new", "problem", "result")
 _WRITE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 _CHUNK = 1 << 20
 #: A socket address holds 108 bytes.
@@ -232,6 +233,13 @@ class Spool:
         except (OSError, msgspec.DecodeError):
             return None
 
+    def read_problem(self, key: StepKey) -> str:
+        """Return what the step could not end, empty for nothing."""
+        try:
+            return _read_file(self.step_path(key) + ".problem").decode(errors="replace")
+        except OSError:
+            return ""
+
     def read_cluster_id(self) -> str:
         """Return the identity of the cluster whose jobs these are; empty: not known yet."""
         try:
@@ -288,6 +296,11 @@ def claim(step_path: str) -> bool:
 
 def write_result(step_path: str, result: StepResult) -> None:
     write_file(step_path + ".result", msgspec.msgpack.encode(result))
+
+
+def write_problem(step_path: str, text: str) -> None:
+    """Tell what the step could not end; to be written before its result."""
+    write_file(step_path + ".problem", text.encode())
 
 
 def write_file(path: str, data: bytes) -> None:

@@ -518,6 +518,8 @@ class AgentConfig(Message, frozen=True, kw_only=True):
     task_prolog: str = ""
     task_epilog: str = ""
     prolog_timeout_s: float = 0.0
+    #: What KILL has not ended after this long stays, and its node is drained; 0: wait for ever.
+    unkillable_timeout_s: float = 60.0
     prolog_flags: tuple[str, ...] = ()
     propagate_limits: str = "ALL"
     constrain_cores: bool = False
@@ -564,22 +566,11 @@ class NodeClean(Message, frozen=True, kw_only=True):
     problem: str = ""
 
 
-class StepStarted(Message, frozen=True, kw_only=True):
-    """The batch step's processes exist (told once; informational)."""
-
-    node: str
-    job_id: int
-    attempt: int
-    step_id: int
-    started_at: float
-
-
 class Report(Message, frozen=True, kw_only=True):
     """What happened on the agent's nodes, in order; the reply Done means it is committed.  Repeats change nothing."""
 
     results: tuple[StepResult, ...] = ()
     clean: tuple[NodeClean, ...] = ()
-    started: tuple[StepStarted, ...] = ()
     #: (node, reason): set the node to drain.
     drains: tuple[tuple[str, str], ...] = ()
 

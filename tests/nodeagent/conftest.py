@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -68,11 +69,12 @@ class Cluster:
         self.work.mkdir()
         self.port = free_port()
         self.agent_socket = str(folder / "agent.sock")
+        self.controller_port = free_port()
         self.conf = folder / "sluice.conf"
         self.key = create_key_file(str(folder / "sluice.key"))
         self.conf.write_text(
             "ClusterName=test\nSlurmctldHost=localhost(127.0.0.1)\n"
-            f"SlurmctldPort={free_port()}\nSluiceControllerSocket={folder}/ctl.sock\nSluiceAgentSocket={folder}/agent.sock\n"
+            f"SlurmctldPort={self.controller_port}\nSluiceControllerSocket={folder}/ctl.sock\nSluiceAgentSocket={folder}/agent.sock\n"
             f"SlurmdSpoolDir={folder}/spool\nSluiceKeyFile={folder}/sluice.key\n"
             f"NodeName={NODE} NodeAddr=127.0.0.1 Port={self.port} CPUs=1 RealMemory=100\n"
             f"NodeName=e[1-100] CPUs=4 RealMemory=100\n"
@@ -86,14 +88,21 @@ class Cluster:
         self.closers: list[Callable[[], None]] = []
 
     @property
+    def now_at(self) -> float:
+        return time.time()
+
+    @property
     def spool(self) -> Path:
         return self.folder / "spool"
 
-    def start_agent(self, *arguments: str) -> None:
+    def start_agent(self, *arguments: str, uid: int | None = None) -> None:
+        """uid: whom the agent runs as, with the group of the same number; None: as the tests."""
         registered = len(self.controller.registrations)
         command = [sys.executable, "-m", "sluiced", "-f", str(self.conf), *(arguments or ("-N", NODE)), "-D"]
         path = os.pathsep.join((str(_ROOT), str(_ROOT / "nodeagent")))
-        self.agent = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": path}, stderr=self._log)
+        self.agent = subprocess.Popen(
+            command, env=os.environ | {"PYTHONPATH": path}, stderr=self._log, user=uid, group=uid
+        )
         wait_until(lambda: len(self.controller.registrations) > registered, 20)
 
     def kill_agent(self) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from sluice.wire.connection import Connection
+from sluice.wire.credentials import SharedKeyAuthenticator
 from sluice.wire.envelope import Envelope, decode_body
 from sluice.wire.handler import Handler
 from sluice.wire.messages import (
@@ -53,8 +54,18 @@ class FakeController(Handler):
     def listen(self) -> None:
         async def listen() -> None:
             self._server = Server(self)
-            await self._server.listen_unix(self.socket_path)
+            await self._server.listen_unix(self.socket_path, 0o666)
 
+        asyncio.run_coroutine_threadsafe(listen(), self._loop).result(10)
+
+    def listen_tcp(self, port: int, key: bytes) -> None:
+        """Listen on TCP alone."""
+
+        async def listen() -> None:
+            self._server = Server(self)
+            await self._server.listen_tcp("127.0.0.1", port, SharedKeyAuthenticator(key))
+
+        self.hang_up()
         asyncio.run_coroutine_threadsafe(listen(), self._loop).result(10)
 
     def hang_up(self) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 
 from sluice.model.request import StepSpec
 from sluice.model.step import Step, StepNode
-from sluice.wire.envelope import ErrorBody, append_frame, decode_body, decode_envelope
-from sluice.wire.framing import ERROR, NOTICE, REQUEST, FrameSplitter
+from sluice.wire.envelope import ErrorBody, Hello, append_frame, decode_body, decode_envelope
+from sluice.wire.framing import CONNECTION_ID, ERROR, HELLO, NOTICE, REQUEST, FrameSplitter
 from sluice.wire.messages import (
     Message,
     StepDone,
@@ -45,9 +45,10 @@ class Srun:
         self.done: StepDone | None = None
         self.error: ErrorBody | None = None
         self._splitter = FrameSplitter()
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        is_over_tcp = fields.pop("is_over_tcp", False)
+        self._socket = socket.socket(socket.AF_INET if is_over_tcp else socket.AF_UNIX, socket.SOCK_STREAM)
         cluster.closers.append(self._socket.close)
-        self._socket.connect(cluster.agent_socket)
+        self._socket.connect(("127.0.0.1", cluster.port) if is_over_tcp else cluster.agent_socket)
         job = fields.pop("job", None) or make_job(1, cluster.work, is_batch=False)
         part = StepNode(node=NODE, ntasks=ntasks, ranks=f"0-{ntasks - 1}" if ntasks > 1 else "0", cpu_count=ntasks)
         step = Step(job_id=job.id, step_id=step_id, spec=StepSpec(name=argv[0]), nodes=(part,))
@@ -56,10 +57,17 @@ class Srun:
         )
         credential = fields.pop("credential", None) or mint_step_credential(cluster.key, grant, "here", time.time())
         environment = (f"PATH={os.environ['PATH']}".encode(),)
+        if is_over_tcp:
+            self._greet(fields.pop("hello", credential))
         launch = TaskLaunch(
             credential=credential, job=job, step=step, node=NODE, argv=tuple(argv), environment=environment, **fields
         )
         self._send(REQUEST, 1, launch)
+
+    def _greet(self, credential: str) -> None:
+        out = bytearray()
+        append_frame(out, NOTICE, CONNECTION_ID, HELLO, Hello(credential=credential))
+        self._socket.sendall(out)
 
     def _send(self, kind: int, number: int, message: Message) -> None:
         out = bytearray()
@@ -95,6 +103,16 @@ class Srun:
 
     def wait_done(self) -> Srun:
         return self.wait(lambda: self.done or self.error)
+
+    def wait_refused(self) -> bool:
+        """Return whether the agent hangs up without a word of the step."""
+        while select.select([self._socket], [], [], 20.0)[0]:
+            try:
+                if not self._socket.recv(65536):
+                    return True
+            except ConnectionResetError:
+                return True
+        return False
 
     def _receive(self) -> None:
         data = self._socket.recv(65536)

@@ -30,4 +30,4 @@ def step_group(launch: StepLaunch) -> StepGroup:
         return v1.make_step_group(launch)
     except OSError as error:
         logger.error("step %s: runs without limits: cgroup: %s", launch.name, error)
-        return NoGroup()
+        return NoGroup(f"cgroups: a step's group cannot be made: {error}")

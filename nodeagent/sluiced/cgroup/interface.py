@@ -6,7 +6,9 @@ from typing import Protocol
 
 
 class StepGroup(Protocol):
-    """The control group of one step on this node."""
+    """The control group of one step on this node.  problem: why the step runs without the limits it should have."""
+
+    problem: str
 
     def enter(self) -> None:
         """Put the calling process in; for the forked child, before it gives its privilege up."""
@@ -23,6 +25,9 @@ class StepGroup(Protocol):
 
 class NoGroup:
     """Where nothing can be enforced."""
+
+    def __init__(self, problem: str = "") -> None:
+        self.problem = problem
 
     def enter(self) -> None:
         pass

@@ -50,6 +50,7 @@ class V1Group:
     """The groups of one step, one in each controller in use."""
 
     def __init__(self, below: tuple[str, ...]) -> None:
+        self.problem = ""
         self._below = below
         self._folders: dict[str, str] = {}
 

@@ -118,6 +118,11 @@ class Relay:
         """srun is gone: nothing more will come."""
         self.on_input(TaskInput(is_end=True))
 
+    def abandon_output(self) -> None:
+        """Read no more: who holds the other ends cannot be ended."""
+        for fd in list(self._sources):
+            self._close_source(fd)
+
     def on_terminal_size(self, size: TerminalSize) -> None:
         for sink in self._sinks.values():
             if sink.is_terminal:

@@ -7,6 +7,8 @@ fork               forking without the care for threads that are not there
 stepd              claims a step, runs it, writes its result
 setup              names, files, pipes and environments of the tasks
 task               what a forked task does until exec
+task_hooks         programs around each task
+multi_prog         which program each rank runs
 runner             the poll loop: tasks, streams, orders, timers
 ending             when TERM and KILL are due
 descendants        every process of the step, wherever it went

@@ -20,6 +20,10 @@ from sluiced import process_id
 _PR_SET_CHILD_SUBREAPER = 36
 #: Rounds over the tree for one signal: a process may fork between two looks.
 _ROUNDS_MAX = 8
+#: Of the evidence on unkillable processes: how many of them, how deep, how long.
+_EVIDENCE_MAX = 5
+_FRAMES_MAX = 8
+_COMMAND_MAX = 80
 
 
 @functools.cache
@@ -89,6 +93,28 @@ def _is_below(root: int, pid: int) -> bool:
         if pid == root:
             return True
     return False
+
+
+def describe(pids: set[int]) -> str:
+    """Return what is known of processes that KILL did not end: pid, state, command, kernel stack if readable."""
+    return "; ".join(_describe(pid) for pid in sorted(pids)[:_EVIDENCE_MAX]) or "no process is left to see"
+
+
+def _describe(pid: int) -> str:
+    fields = process_id.stat_fields(pid)
+    state = fields[0].decode() if fields else "gone"
+    command = _read_text(f"/proc/{pid}/cmdline").replace("\0", " ").strip() or _read_text(f"/proc/{pid}/comm").strip()
+    frames = [line.rpartition("] ")[2].partition("+")[0] for line in _read_text(f"/proc/{pid}/stack").splitlines()]
+    stack = f" stack {' < '.join(frames[:_FRAMES_MAX])}" if frames else ""
+    return f"pid {pid} state {state} command {command[:_COMMAND_MAX]!r}{stack}"
+
+
+def _read_text(path: str) -> str:
+    try:
+        with open(path, errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
 
 
 def strays(marker: str) -> list[int]:

@@ -14,6 +14,7 @@ class EndSchedule:
     def __init__(self) -> None:
         self.ending: Ending | None = None
         self.kill_at: float | None = None
+        self._first_kill_at: float | None = None
 
     def begin(self, order: EndOrder, now_at: float) -> bool:
         """Return whether TERM is due: at the first order.  A later one can only bring KILL forward."""
@@ -35,7 +36,13 @@ class EndSchedule:
         if self.kill_at is None or now_at < self.kill_at:
             return False
         self.kill_at = now_at + _KILL_AGAIN_S
+        if self._first_kill_at is None:
+            self._first_kill_at = now_at
         return True
+
+    def is_hopeless(self, now_at: float, timeout_s: float) -> bool:
+        """Return whether KILL has had *timeout_s* to work; never when that is 0."""
+        return bool(timeout_s) and self._first_kill_at is not None and now_at >= self._first_kill_at + timeout_s
 
     def wait_s(self, now_at: float) -> float | None:
         """Return how long nothing is due; None: for ever."""

@@ -24,7 +24,7 @@ from sluice.wire.messages import (
     TerminalSize,
 )
 from sluiced.cgroup.interface import StepGroup
-from sluiced.stdio.relay import Relay
+from sluiced.stdio.relay import STDERR, Relay
 from sluiced.stdio.srun_link import SrunLink
 from sluiced.steps import descendants, talk
 from sluiced.steps.ending import EndSchedule
@@ -32,7 +32,7 @@ from sluiced.steps.fork import fork
 from sluiced.steps.launch import EndOrder, SignalOrder, StepLaunch, decode_order
 from sluiced.steps.notice import write_notice
 from sluiced.steps.setup import Preparation
-from sluiced.steps.task import run_task
+from sluiced.steps.task import TaskPlan, run_task, run_task_epilogs
 from sluiced.steps.usage import UsageMeter
 from sluiced.steps.user import User
 
@@ -70,6 +70,13 @@ class StepRunner:
         self.meter = UsageMeter(launch.node)
         #: rank by pid, of the tasks that run.
         self.ranks: dict[int, int] = {}
+        self._plans: dict[int, TaskPlan] = {}
+        #: Descriptors that stay open until the step ends.
+        self._files: set[int] = set()
+        #: The pids of running task epilogs.
+        self._epilogs: set[int] = set()
+        #: What does not die; the step ends without it.
+        self.unkillable = ""
         #: (exit code, signal) of the tasks that ended.
         self.exits: dict[int, tuple[int, int]] = {}
         self._is_empty = False
@@ -81,6 +88,7 @@ class StepRunner:
         self._wakeup = _watch_children()
 
     def start(self, preparation: Preparation) -> None:
+        self._files = {file.fd for file in preparation.files.values()}
         for plan in preparation.plans:
             pid = fork()
             if pid == 0:
@@ -90,6 +98,7 @@ class StepRunner:
                 if not plan.has_terminal:
                     os.setpgid(pid, pid)
             self.ranks[pid] = plan.rank
+            self._plans[plan.rank] = plan
         preparation.close_task_ends()
         self._notify(TaskStarted(node=self.launch.node, pids=tuple((rank, pid) for pid, rank in self.ranks.items())))
 
@@ -121,7 +130,7 @@ class StepRunner:
     # The loop.
 
     def _is_over(self) -> bool:
-        if not self._is_empty:
+        if not self._is_empty and not self.unkillable:
             return False
         if self.link is None or self.link.is_gone:
             return True
@@ -168,6 +177,8 @@ class StepRunner:
     def _do_timers(self) -> None:
         if not self._is_empty and self.schedule.take_kill(time.time()):
             self._kill_all()
+            if self.schedule.is_hopeless(time.time(), self.launch.config.unkillable_timeout_s):
+                self._give_up()
         if self.ranks and time.monotonic() >= self._sample_at:
             for pid, rank in self.ranks.items():
                 self.meter.sample(pid, rank)
@@ -186,9 +197,13 @@ class StepRunner:
             if pid == 0:
                 return
             rank = self.ranks.pop(pid, None)
+            self._epilogs.discard(pid)
             self.meter.add(used, rank)
             if rank is not None:
                 self._on_task_end(rank, status)
+            if not self.ranks and not self._epilogs:
+                # What the tasks left behind has no business here any more.
+                self.schedule.kill_now(time.time())
 
     def _on_task_end(self, rank: int, status: int) -> None:
         number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
@@ -196,9 +211,22 @@ class StepRunner:
         self.exits[rank] = (code, number)
         is_oom = bool(number) and self.group.oom_kills() > 0
         self._notify(TaskExit(task=rank, exit_code=code, exit_signal=number, is_out_of_memory=is_oom))
-        if not self.ranks:
-            # What the tasks left behind has no business here any more.
-            self.schedule.kill_now(time.time())
+        plan = self._plans[rank]
+        if plan.hooks.epilogs:
+            self._start_epilogs(plan)
+
+    def _start_epilogs(self, plan: TaskPlan) -> None:
+        """stderr: the task's own file; its pipe is closed by now, so another one to srun."""
+        stderr, is_file = plan.descriptors[2], plan.descriptors[2] in self._files
+        if not is_file:
+            reader, stderr = os.pipe()
+            self.relay.add_output(reader, plan.rank, STDERR)
+        pid = fork()
+        if pid == 0:
+            run_task_epilogs(plan, self.group.enter, stderr)
+        self._epilogs.add(pid)
+        if not is_file:
+            os.close(stderr)
 
     # Orders.
 
@@ -245,6 +273,14 @@ class StepRunner:
                 self.group.kill(descendants.descendants(os.getpid()))
         self._has_killed = True
         descendants.signal_descendants(os.getpid(), signal.SIGKILL)
+
+    def _give_up(self) -> None:
+        """The kernel does not let them go: say what is left, and end without it."""
+        self.unkillable = descendants.describe(descendants.descendants(os.getpid()))
+        for rank in self.ranks.values():
+            self.exits[rank] = (0, int(signal.SIGKILL))
+        self.ranks.clear()
+        self.relay.abandon_output()
 
     def _tell(self, reason: str, number: int, sent_at: float, deadline_at: float | None) -> None:
         write_notice(self.launch.notice_path, self.user, reason, int(number), sent_at, deadline_at)

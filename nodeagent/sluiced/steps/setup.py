@@ -16,11 +16,12 @@ from sluice.wire.messages import TaskLaunch
 from sluiced.stdio import output_files
 from sluiced.stdio.file_names import file_path, job_fields
 from sluiced.stdio.relay import STDERR, STDOUT, Relay, set_terminal_size
-from sluiced.steps import notice
+from sluiced.steps import multi_prog, notice
 from sluiced.steps.launch import StepLaunch
 from sluiced.steps.launch_failure import LaunchFailure
 from sluiced.steps.login_environment import read_login_environment
 from sluiced.steps.task import TaskPlan
+from sluiced.steps.task_hooks import task_hooks
 from sluiced.steps.user import User, acting_as
 
 
@@ -145,6 +146,7 @@ def _plan_batch(preparation: Preparation, inherited: dict[str, str]) -> TaskPlan
         rlimits=spec.rlimits if launch.config.propagate_limits.upper() != "NONE" else (),
         user=user,
         node=launch.node,
+        hooks=task_hooks(launch),
     )
 
 
@@ -182,7 +184,7 @@ def _plan_task(
     return TaskPlan(
         rank=rank,
         local_id=local_id,
-        argv=tasks.argv,
+        argv=multi_prog.program_of(tasks.multi_prog, rank) if tasks.multi_prog else tasks.argv,
         environment=_task_variables(launch, tasks, part, rank, local_id, inherited),
         descriptors=_task_descriptors(preparation, tasks, rank),
         work_dir=tasks.work_dir or launch.job.spec.work_dir or preparation.user.home,
@@ -191,6 +193,7 @@ def _plan_task(
         rlimits=tasks.rlimits,
         user=preparation.user,
         node=launch.node,
+        hooks=task_hooks(launch),
         has_terminal=has_terminal,
     )
 
@@ -250,7 +253,7 @@ def _base_dir(preparation: Preparation, tasks: TaskLaunch) -> str:
     return tasks.work_dir or preparation.launch.job.spec.work_dir or preparation.user.home
 
 
-def _fields(preparation: Preparation, step: Step, rank: int) -> dict[str, str]:
+def _fields(preparation: Preparation, step: Step, rank: int) -> dict[str, str | int]:
     launch = preparation.launch
     nodes = [node.node for node in step.nodes]
     return job_fields(launch.job, launch.step_id, launch.node, nodes.index(launch.node), rank)

@@ -50,7 +50,7 @@ def run_step(step_path: str, control: int, connection: socket.socket | None, loc
     assert launch is not None, f"{step_path}: no launch record"
     started_at = time.time()
     try:
-        result = _run(launch, control, connection, started_at)
+        result = _run(launch, step_path, control, connection, started_at)
     except LaunchFailure as failure:
         result = _fail(launch, failure, connection, started_at)
     except Exception as error:
@@ -61,7 +61,9 @@ def run_step(step_path: str, control: int, connection: socket.socket | None, loc
     spool.write_result(step_path, result)
 
 
-def _run(launch: StepLaunch, control: int, connection: socket.socket | None, started_at: float) -> StepResult:
+def _run(
+    launch: StepLaunch, step_path: str, control: int, connection: socket.socket | None, started_at: float
+) -> StepResult:
     descendants.adopt_orphans()
     spec = launch.job.spec
     user = load_user(spec.uid, spec.gid, spec.user)
@@ -74,6 +76,8 @@ def _run(launch: StepLaunch, control: int, connection: socket.socket | None, sta
     try:
         runner.start(preparation)
         runner.run()
+        if runner.unkillable:
+            spool.write_problem(step_path, runner.unkillable)
         _tell_oom(launch, runner, group)
         return _result(launch, runner, group, preparation, started_at)
     finally:
@@ -95,6 +99,7 @@ def _result(
         exit_code=0 if is_oom else code,
         exit_signal=_OOM_SIGNAL if is_oom else number,
         reason=Reason.OUT_OF_MEMORY.value if is_oom else "",
+        reason_text=group.problem,
         usage=runner.meter.usage(),
         tails=_tails(launch, runner, preparation),
     )

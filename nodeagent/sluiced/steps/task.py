@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import NamedTuple, NoReturn
 
 from sluiced.steps.talk import error_line
+from sluiced.steps.task_hooks import PrologFailed, TaskHooks, run_epilogs, run_prologs
 from sluiced.steps.user import User, become
 
 
@@ -36,6 +37,7 @@ class TaskPlan(NamedTuple):
     rlimits: tuple[tuple[str, int, int], ...]
     user: User
     node: str
+    hooks: TaskHooks = TaskHooks()
     #: Descriptor 0 is the slave of a pseudo terminal that becomes the controlling one.
     has_terminal: bool = False
 
@@ -44,7 +46,7 @@ def run_task(plan: TaskPlan, enter_group: Callable[[], None]) -> NoReturn:
     """Become the program.  enter_group: puts the calling process into the step's cgroup."""
     try:
         enter_group()
-        _set_descriptors(plan)
+        _set_descriptors(plan.descriptors)
         if plan.has_terminal:
             os.setsid()
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
@@ -55,13 +57,34 @@ def run_task(plan: TaskPlan, enter_group: Callable[[], None]) -> NoReturn:
         os.umask(plan.umask)
         _enter_work_dir(plan)
         environment = plan.environment | {"SLURM_TASK_PID": str(os.getpid())}
-        _exec(plan, environment)
+        _exec(plan, run_prologs(plan.hooks, environment))
+    except PrologFailed as failure:
+        _say(plan.node, str(failure))
+        os._exit(failure.code)
     except OSError as error:
         _say(plan.node, str(error))
         os._exit(1)
     except BaseException as error:
         _say(plan.node, f"task launch failed: {error!r}")
         os._exit(1)
+
+
+def run_task_epilogs(plan: TaskPlan, enter_group: Callable[[], None], stderr: int) -> NoReturn:
+    """Run what follows a task, as its user; their failures are told on *stderr*."""
+    try:
+        enter_group()
+        null = os.open(os.devnull, os.O_RDWR)
+        _set_descriptors((null, null, stderr))
+        os.setpgid(0, 0)
+        become(plan.user)
+        os.umask(plan.umask)
+        _enter_work_dir(plan)
+        for problem in run_epilogs(plan.hooks, plan.environment):
+            _say(plan.node, problem)
+    except OSError as error:
+        _say(plan.node, f"task epilog: {error}")
+    finally:
+        os._exit(0)
 
 
 def set_limits(limits: tuple[tuple[str, int, int], ...]) -> None:
@@ -89,9 +112,9 @@ def find_program(name: str, path: str, work_dir: str) -> str:
     return name
 
 
-def _set_descriptors(plan: TaskPlan) -> None:
+def _set_descriptors(descriptors: tuple[int, int, int]) -> None:
     # 0, 1 and 2 are open in a step daemon, so that none of these is among them.
-    for number, descriptor in enumerate(plan.descriptors):
+    for number, descriptor in enumerate(descriptors):
         os.dup2(descriptor, number)
     os.closerange(3, 1 << 20)
 

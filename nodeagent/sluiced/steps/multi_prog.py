@@ -1,0 +1,55 @@
+"""Which program each rank of srun --multi-prog runs.
+
+    line  = ranks word { word } | "#" comment
+    ranks = "*" | range { "," range }
+
+%t in a word is the rank, %o its offset in the line's ranks; another letter after % goes with it.  Single quotes hold a
+word together, a backslash takes the next character as it is, double quotes mean nothing.  The first line that names the
+rank counts; srun has checked the file.  Source: recorded from Slurm 22.05.
+"""
+
+from __future__ import annotations
+
+from sluice import cpuset
+
+
+def program_of(text: str, rank: int) -> tuple[str, ...]:
+    """Return program and arguments of *rank*; empty: no line names it."""
+    for line in text.split("\n"):
+        ranks, _, rest = line.strip().partition(" ")
+        if not ranks or ranks.startswith("#"):
+            continue
+        offset = _offset(ranks, rank)
+        if offset is not None:
+            return tuple(_words(rest, rank, offset))
+    return ()
+
+
+def _offset(ranks: str, rank: int) -> int | None:
+    if ranks == "*":
+        return rank
+    named = cpuset.numbers(cpuset.parse(ranks))
+    return named.index(rank) if rank in named else None
+
+
+def _words(text: str, rank: int, offset: int) -> list[str]:
+    values = {"t": str(rank), "o": str(offset)}
+    words: list[str] = []
+    word: str | None = None
+    characters = iter(text)
+    is_quoted = False
+    for character in characters:
+        if character == "'":
+            is_quoted = not is_quoted
+            word = word or ""
+        elif character.isspace() and not is_quoted:
+            if word is not None:
+                words.append(word)
+            word = None
+        elif character == "\\":
+            word = (word or "") + next(characters, "")
+        elif character == "%":
+            word = (word or "") + values.get(next(characters, ""), "")
+        else:
+            word = (word or "") + character
+    return words if word is None else [*words, word]

@@ -1,0 +1,93 @@
+"""An agent without privilege: runs jobs of its own user alone, unenforced, and says so."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.nodeagent.conftest import Cluster, make_job
+from tests.nodeagent.fake_srun import Srun
+from tests.waiting import wait_until
+
+UID = 65534
+
+
+def _can_run() -> bool:
+    if os.getuid() != 0:
+        return False
+    probe = [sys.executable, "-c", "import msgspec, sluiced"]
+    try:
+        done = subprocess.run(probe, user=UID, group=UID, cwd="/", capture_output=True, check=False)
+    except OSError:
+        return False
+    return not done.returncode
+
+
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.skipif(not _can_run(), reason="needs root to begin with, and a Python that everybody may run"),
+]
+
+
+@pytest.fixture
+def own_cluster(make_cluster: Callable[..., Cluster]) -> Cluster:
+    made = make_cluster()
+    for path in (made.folder, made.work, made.folder / "sluice.key"):
+        os.chown(path, UID, UID)
+    made.start_agent(uid=UID)
+    return made
+
+
+def _own(**fields: Any) -> dict[str, Any]:
+    return {"uid": UID, "gid": UID, "user": pwd.getpwuid(UID).pw_name} | fields
+
+
+def test_it_says_what_it_cannot_enforce(own_cluster: Cluster) -> None:
+    assert "not permitted" in own_cluster.controller.registrations[-1].inventory.unenforced
+
+
+def test_its_own_users_job_runs(own_cluster: Cluster) -> None:
+    result = own_cluster.run("id -u; exit 3", **_own())
+
+    assert (result.exit_code, result.is_node_clean) == (3, True)
+    assert own_cluster.read() == f"{UID}\n"
+
+
+def test_another_users_job_is_refused(own_cluster: Cluster) -> None:
+    result = own_cluster.run("touch ran")
+
+    assert result.reason == "JobLaunchFailure"
+    assert f"runs as uid {UID} and cannot run a job of uid 0" in result.reason_text
+    assert not (own_cluster.work / "ran").exists()
+
+
+def test_its_own_users_step_runs(own_cluster: Cluster) -> None:
+    job = make_job(1, own_cluster.work, is_batch=False, **_own())
+
+    assert Srun(own_cluster, ["id", "-u"], job=job).wait_done().output() == f"{UID}\n"
+
+
+def test_its_jobs_are_ended(own_cluster: Cluster) -> None:
+    job_id = own_cluster.submit("trap '' TERM; touch begun; while :; do sleep 0.05; done", **_own())
+    wait_until((own_cluster.work / "begun").exists)
+
+    own_cluster.end(job_id, kill_wait_s=0.2)
+
+    assert own_cluster.result(job_id).exit_signal == 9
+
+
+def test_its_jobs_outlive_it(own_cluster: Cluster) -> None:
+    job_id = own_cluster.submit("touch begun; while ! test -e go; do sleep 0.05; done; exit 5", **_own())
+    wait_until((own_cluster.work / "begun").exists)
+    own_cluster.kill_agent()
+    (own_cluster.work / "go").touch()
+
+    own_cluster.start_agent(uid=UID)
+
+    assert own_cluster.result(job_id).exit_code == 5
