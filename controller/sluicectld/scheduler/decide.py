@@ -63,6 +63,8 @@ class Pass:
         self.slots: dict[int, tuple[Slot, Shape]] = {}
         #: Tasks started in this pass, by the array's job id.
         self.tasks_started: Counter[int] = Counter()
+        #: The same by the array's id, with tasks that are jobs of their own already.
+        self.array_starts: Counter[int] = Counter()
         self.looked_ahead = 0
         self.has_more = False
         self.tested = 0
@@ -140,18 +142,19 @@ class Pass:
             shape.blockers = (license_blocker,)
             return shape.blockers
         if task_id is None:
-            return None
+            return self._find_throttle_blocker(job) if job.array_task_id is not None else None
         if len(self.starts) >= self.policy.starts_max:
             self.has_more = True
             return (self._next_pass_blocker(),)
         return self._find_throttle_blocker(job)
 
     def _find_throttle_blocker(self, job: Job) -> Blockers | None:
-        throttle = job.pending_array.throttle if job.pending_array else 0
+        # A task that was requeued or changed alone counts with its array.
+        throttle = job.pending_array.throttle if job.pending_array else job.spec.array_throttle
         if not throttle:
             return None
         array_id = job.array_job_id or job.id
-        running = self.snapshot.running_tasks.get(array_id, 0) + self.tasks_started[job.id]
+        running = self.snapshot.running_tasks.get(array_id, 0) + self.array_starts[array_id]
         if running < throttle:
             return None
         return (Blocker(reason=Reason.JOB_ARRAY_TASK_LIMIT, text=f"{running} of at most {throttle} tasks run"),)
@@ -176,6 +179,8 @@ class Pass:
         if shape.uid is not None:
             for part in parts:
                 self.working.note_user(part.position, shape.uid, needs.is_user_exclusive)
+        if task_id is not None or job.array_task_id is not None:
+            self.array_starts[job.array_job_id or job.id] += 1
         if task_id is not None:
             self.tasks_started[job.id] += 1
         elif len(job.spec.partitions) > 1:

@@ -143,6 +143,23 @@ def test_a_requeued_task_keeps_its_id_and_index(world: World) -> None:
     assert (again.id, again.attempt, again.state) == (task.id, 1, JobState.RUNNING)
 
 
+def test_a_requeued_task_counts_for_the_throttle(world: World) -> None:
+    """One task may run at a time, the one that comes back or the next one."""
+    array = world.submit(array="0-3%1")
+    world.pass_()
+    task = world.task(array, 0).id
+    world.change("requeue", task)
+    world.clean(task)
+    world.pass_()
+    assert world.cluster.running_tasks == {array: 1}
+
+    running = next(job for job in world.cluster.jobs_named(array) if job.state is JobState.RUNNING)
+    world.end_script(running.id)
+    world.pass_()
+
+    assert world.cluster.running_tasks == {array: 1}
+
+
 def test_cancelled_tasks_can_be_requeued_and_run_under_their_indices(world: World) -> None:
     """They ended as one record; the last one to start takes that record's id."""
     array = world.submit(array="0-3", is_held=True)
