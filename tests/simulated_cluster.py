@@ -116,9 +116,13 @@ class Simulation:
     def run(self, events: int) -> None:
         """Let so many things happen, then let everything come to its end, and check what must hold."""
         for _ in range(events):
-            self.step(self.dice.choice(_EVENTS))
+            self.step_by_dice()
         self._settle()
         self._check_end()
+
+    def step_by_dice(self) -> None:
+        """Let any one thing happen."""
+        self.step(self.dice.choice(_EVENTS))
 
     def step(self, name: str) -> None:
         """Let one thing happen; a refused request is a fine answer."""

@@ -183,6 +183,14 @@ def test_a_lost_node_goes_down_and_its_job_back_to_the_queue(world: World) -> No
     assert world.job(job_id).failed_node == ""
 
 
+def test_an_interactive_job_on_a_lost_node_is_over(world: World) -> None:
+    """Nobody is there to run its command a second time."""
+    job_id = world.start(is_batch=False)
+    world.lose("n1")
+
+    assert (world.job(job_id).state, world.job(job_id).is_requeued) == (JobState.NODE_FAIL, False)
+
+
 def test_the_steps_of_a_lost_node_end(world: World) -> None:
     job_id = world.start(nodes=2, can_requeue=False)
     world.step(job_id, min_nodes=1, ntasks=1)
