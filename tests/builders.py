@@ -12,8 +12,6 @@ from __future__ import annotations
 from typing import Any, Self
 
 from msgspec.structs import replace
-from sluicectld.scheduler.levels import find_whole_units
-from sluicectld.scheduler.snapshot import GresFree, NodeFree, RunningJob, Snapshot
 
 from sluice import cpuset
 from sluice.model.allocation import Allocation, GresGrant, NodeGrant
@@ -22,6 +20,8 @@ from sluice.model.node import Node
 from sluice.model.partition import Partition
 from sluice.model.request import GresRequest, JobSpec
 from sluice.model.states import NodeState
+from sluicectld.scheduler.levels import find_whole_units
+from sluicectld.scheduler.snapshot import GresFree, NodeFree, RunningJob, Snapshot
 
 #: Priority of the first pending job; each later one has one less.
 FIRST_PRIORITY = 1_000_000

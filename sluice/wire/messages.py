@@ -496,8 +496,6 @@ class Registered(Message, frozen=True, kw_only=True):
     cluster_id: str = ""
     #: (node, job_id, attempt) of jobs that the controller does not have on that node: end them.
     stale_jobs: tuple[tuple[str, int, int], ...] = ()
-    #: Of the controller's journal: with another one, job ids that the spool remembers mean other jobs.
-    cluster_id: str = ""
 
 
 class AgentConfig(Message, frozen=True, kw_only=True):

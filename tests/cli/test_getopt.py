@@ -1,6 +1,7 @@
 """getopt reads command lines as GNU getopt_long does, errors included."""
 
 import pytest
+
 from sluice_cli.getopt import OPTIONAL, REQUIRED, Option, OptionTable, UsageError
 
 

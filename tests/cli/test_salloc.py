@@ -4,14 +4,14 @@ import os
 
 import msgspec
 import pytest
-from sluice_cli import allocation, client
-from sluice_cli.salloc import main
 
 from sluice.errors import InvalidRequest, RequestError
 from sluice.model.allocation import Allocation, NodeGrant
 from sluice.model.job import Job
 from sluice.model.request import JobSpec
 from sluice.wire.messages import FinishAllocation, SubmitJob
+from sluice_cli import allocation, client
+from sluice_cli.salloc import main
 
 
 def make_job():

@@ -6,6 +6,7 @@ Nothing here may reach a controller: there is none.
 import os
 
 import pytest
+
 from sluice_cli import client
 from sluice_cli.sbatch import main
 

@@ -3,13 +3,13 @@
 import os
 
 import pytest
-from sluice_cli import client
-from sluice_cli.sbatch import main
 
 from sluice import timepoint
 from sluice.errors import InvalidRequest, NotPermitted
 from sluice.wire.light import time as light_time
 from sluice.wire.messages import SubmitJob, TestJob
+from sluice_cli import client
+from sluice_cli.sbatch import main
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import os
 import pwd
 
 import pytest
+
 from sluice_cli.scancel import main
 
 ME = pwd.getpwuid(os.getuid()).pw_name

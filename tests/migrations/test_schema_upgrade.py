@@ -6,13 +6,13 @@ import threading
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine, inspect, text
+
+from sluice.errors import StorageError
 from sluice_migrations.head import HEAD
 from sluice_migrations.upgrade import newest_version
 from sluicectld.store import schema, tables
 from sluicectld.store.database import open_engine
-from sqlalchemy import Engine, inspect, text
-
-from sluice.errors import StorageError
 
 ROOT = Path(__file__).parents[2]
 

@@ -4,11 +4,11 @@ A controller upgrades at its start.  A database that a newer release has upgrade
 write what the newer one needs.
 """
 
-from sluice_migrations.head import HEAD
 from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from sluice.errors import StorageError
+from sluice_migrations.head import HEAD
 
 from .database import connect, name_of, open_engine, storage_error
 

@@ -1,11 +1,11 @@
 """One pass: what starts, what is planned, what waits and why."""
 
 import pytest
+
+from sluice.model.reason import Reason
 from sluicectld.scheduler.decide import decide
 from sluicectld.scheduler.plan import Plan
 from sluicectld.scheduler.snapshot import Policy
-
-from sluice.model.reason import Reason
 from tests.builders import Cluster
 
 
@@ -203,5 +203,6 @@ def test_the_head_is_told_the_numbers():
     blocker = decide(cluster.snapshot()).blockers[head.id][0]
 
     assert blocker.text == (
-        "4 nodes in partition batch -> 2 with 1 CPU and 100 MiB free; needs 4 nodes and 32 tasks; job 1 on n[1-2] ends by 14:15"
+        "4 nodes in partition batch -> 2 with 1 CPU and 100 MiB free; needs 4 nodes and 32 tasks; "
+        "job 1 on n[1-2] ends by 14:15"
     )

@@ -2,10 +2,10 @@
 
 import pytest
 from msgspec.structs import replace
-from sluicectld.scheduler.estimate import estimate
-from sluicectld.scheduler.snapshot import Policy
 
 from sluice.errors import Infeasible
+from sluicectld.scheduler.estimate import estimate
+from sluicectld.scheduler.snapshot import Policy
 from tests.builders import Cluster
 
 

@@ -2,13 +2,13 @@
 
 import pytest
 from msgspec.structs import replace
-from sluicectld.scheduler.decide import decide
-from sluicectld.scheduler.explain import format_at, held_blockers
-from sluicectld.scheduler.snapshot import Policy
 
 from sluice.model.reason import Reason
 from sluice.model.request import Dependency, DependencyTerm
 from sluice.model.states import Hold
+from sluicectld.scheduler.decide import decide
+from sluicectld.scheduler.explain import format_at, held_blockers
+from sluicectld.scheduler.snapshot import Policy
 from tests.builders import Cluster
 
 DEPENDENCY = Dependency(terms=(DependencyTerm(type="afterok", job_id=7), DependencyTerm(type="singleton")))

@@ -1,10 +1,10 @@
 """What is refused at submission, and what is accepted with a warning."""
 
 import pytest
-from sluicectld.scheduler.feasible import Verdict, check_request
-from sluicectld.scheduler.snapshot import Policy
 
 from sluice.model.request import GresRequest
+from sluicectld.scheduler.feasible import Verdict, check_request
+from sluicectld.scheduler.snapshot import Policy
 from tests.builders import Cluster, make_spec
 
 

@@ -1,11 +1,11 @@
 """Which nodes, CPUs and units a request gets.  The tables are what Slurm 22.05 was seen to do."""
 
 import pytest
-from sluicectld.scheduler.decide import decide
-from sluicectld.scheduler.snapshot import Policy
 
 from sluice.model.allocation import Allocation
 from sluice.model.request import GresRequest
+from sluicectld.scheduler.decide import decide
+from sluicectld.scheduler.snapshot import Policy
 from tests.builders import Cluster
 
 GPU2 = (GresRequest(name="gpu", count=2),)

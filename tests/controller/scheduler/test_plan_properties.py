@@ -2,15 +2,15 @@
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from sluice import cpuset
+from sluice.model.allocation import Allocation
+from sluice.model.request import GresRequest
 from sluicectld.scheduler.decide import Pass, decide
 from sluicectld.scheduler.needs import compute_needs
 from sluicectld.scheduler.queue import rank_jobs
 from sluicectld.scheduler.snapshot import Policy, Snapshot
 from sluicectld.scheduler.timeline import OVERDUE_S
-
-from sluice import cpuset
-from sluice.model.allocation import Allocation
-from sluice.model.request import GresRequest
 from tests.builders import Cluster
 
 POLICY = Policy(backfill_window_s=1e9)

@@ -1,9 +1,9 @@
 """Priorities as numbers."""
 
 from msgspec.structs import replace
+
 from sluicectld.scheduler.priority import compute_priority
 from sluicectld.scheduler.snapshot import Policy
-
 from tests.builders import Cluster
 
 WEIGHTS = Policy(

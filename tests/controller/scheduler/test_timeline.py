@@ -1,11 +1,10 @@
 """Free resources over time."""
 
+from sluice.model.allocation import Allocation, NodeGrant
 from sluicectld.scheduler.levels import Take
 from sluicectld.scheduler.snapshot import Policy
 from sluicectld.scheduler.timeline import OVERDUE_S, Timeline
 from sluicectld.scheduler.working import WorkingCopy
-
-from sluice.model.allocation import Allocation, NodeGrant
 from tests.builders import Cluster
 
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sluicectld.store import tables
-from sluicectld.store.database import open_engine
 from sqlalchemy import Engine
 
+from sluicectld.store import tables
+from sluicectld.store.database import open_engine
 from tests.postgres import PostgresServer, postgres_server
 
 __all__ = ["postgres_server"]

@@ -11,13 +11,13 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from sqlalchemy import Connection
+
 from sluicectld.store import writer as writer_module
 from sluicectld.store.batch import Batch
 from sluicectld.store.database import open_engine
 from sluicectld.store.load import load
 from sluicectld.store.writer import Writer
-from sqlalchemy import Connection
-
 from tests.controller.store.store_records import a_submission
 
 POINTS = ("before the rows", "among the rows", "before the commit", "after the commit", "among the replies")

@@ -3,13 +3,13 @@
 from typing import Any
 
 import msgspec
-from sluicectld.store.batch import Batch, StoredEvent
 
 from sluice.model.allocation import Allocation, NodeGrant
 from sluice.model.job import Job
 from sluice.model.request import JobSpec, StepSpec
 from sluice.model.states import JobState, StepState
 from sluice.model.step import Step, StepNode, Usage
+from sluicectld.store.batch import Batch, StoredEvent
 
 
 def a_spec(name: str = "train", user: str = "ada", **changes: Any) -> JobSpec:

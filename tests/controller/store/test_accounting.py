@@ -4,15 +4,15 @@ from collections.abc import Callable
 
 import msgspec
 import pytest
-from sluicectld.store.accounting import read_accounting
-from sluicectld.store.batch import Batch
-from sluicectld.store.save import save
 from sqlalchemy import Engine
 
 from sluice.errors import InvalidRequest
 from sluice.model.job import Job, PendingArray
 from sluice.model.states import JobState
 from sluice.wire.messages import AccountingRow, JobFilter, QueryAccounting
+from sluicectld.store.accounting import read_accounting
+from sluicectld.store.batch import Batch
+from sluicectld.store.save import save
 from tests.controller.store.store_records import a_job, a_spec, a_step, an_ended_step, ended, running
 
 Ask = Callable[..., list[int]]

@@ -5,14 +5,14 @@ import threading
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine, Select, select, text
+
+from sluice.wire.messages import JobFilter, QueryAccounting
 from sluicectld.store import checkpoint, tables
 from sluicectld.store.batch import Batch
 from sluicectld.store.database import open_engine
 from sluicectld.store.selection import conditions
 from sluicectld.store.writer import Writer
-from sqlalchemy import Engine, Select, select, text
-
-from sluice.wire.messages import JobFilter, QueryAccounting
 from tests.controller.store.conftest import make_tables
 from tests.controller.store.store_records import a_submission
 

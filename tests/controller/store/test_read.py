@@ -1,6 +1,10 @@
 """Single questions: scripts, environments, ends of streams, jobs by id, the journal."""
 
 import pytest
+from sqlalchemy import Engine
+
+from sluice.errors import NotFound
+from sluice.wire.messages import StreamTail
 from sluicectld.store.batch import Batch
 from sluicectld.store.read import (
     read_environments,
@@ -11,10 +15,6 @@ from sluicectld.store.read import (
     read_tails,
 )
 from sluicectld.store.save import save
-from sqlalchemy import Engine
-
-from sluice.errors import NotFound
-from sluice.wire.messages import StreamTail
 from tests.controller.store.store_records import a_job, a_spec, a_submission, an_event, ended
 
 SCRIPT = b"#!/bin/sh\nprintf '\\0\xff'\n"

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine, event, select, text
+
+from sluice.errors import StorageError
 from sluicectld.store import database, tables
 from sluicectld.store.database import open_engine
 from sluicectld.store.load import load
 from sluicectld.store.writer import Writer
-from sqlalchemy import Engine, event, select, text
-
-from sluice.errors import StorageError
 from tests.controller.store.conftest import make_tables
 from tests.controller.store.crash_writer import POINTS
 from tests.controller.store.store_records import a_submission

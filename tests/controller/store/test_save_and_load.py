@@ -2,11 +2,6 @@
 
 import msgspec
 import pytest
-from sluicectld.store import tables
-from sluicectld.store.batch import Batch, StoredConfig
-from sluicectld.store.load import Loaded, load
-from sluicectld.store.save import save
-from sluicectld.store.tokens import find_token, forget_tokens
 from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import IntegrityError
 
@@ -17,6 +12,11 @@ from sluice.model.reason import Reason
 from sluice.model.request import Dependency, DependencyTerm, GresRequest
 from sluice.model.states import JobState, NodeState
 from sluice.wire.messages import StreamTail
+from sluicectld.store import tables
+from sluicectld.store.batch import Batch, StoredConfig
+from sluicectld.store.load import Loaded, load
+from sluicectld.store.save import save
+from sluicectld.store.tokens import find_token, forget_tokens
 from tests.controller.store.store_records import (
     a_job,
     a_spec,

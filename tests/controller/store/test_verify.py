@@ -4,16 +4,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import pytest
-from sluicectld.store import tables
-from sluicectld.store.batch import Batch, StepKey, StoredEvent
-from sluicectld.store.save import save
-from sluicectld.store.verify import verify
 from sqlalchemy import Engine, delete, update
 
 from sluice.model.job import Job
 from sluice.model.node import Node
 from sluice.model.partition import Partition
 from sluice.model.step import Step
+from sluicectld.store import tables
+from sluicectld.store.batch import Batch, StepKey, StoredEvent
+from sluicectld.store.save import save
+from sluicectld.store.verify import verify
 from tests.controller.store.store_records import a_job, a_step, an_event, running
 
 

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 
 import pytest
+from sqlalchemy import Engine, func, select
+
+from sluice.errors import StorageError
 from sluicectld.store import tables
 from sluicectld.store.batch import Batch
 from sluicectld.store.database import open_engine
 from sluicectld.store.writer import Writer
-from sqlalchemy import Engine, func, select
-
-from sluice.errors import StorageError
 from tests.controller.store.store_records import a_job, a_submission, an_event, running
 
 WAIT_S = 20

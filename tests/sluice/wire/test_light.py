@@ -180,7 +180,9 @@ def test_the_way_by_tcp_with_a_credential_from_the_agent(thread_server: Any, key
         return mint(key, claims, time.time(), 300.0, new_nonce())
 
     thread_server.handler.credential_for = credential_for
-    endpoints = Endpoints(controllers=[("ctl", "127.0.0.1")], controller_port=thread_server.port, agent_socket=thread_server.path)
+    endpoints = Endpoints(
+        controllers=[("ctl", "127.0.0.1")], controller_port=thread_server.port, agent_socket=thread_server.path
+    )
 
     with light.connect(endpoints) as connection:
         assert connection.call("Whoami", None)["user"] == "minted"
@@ -215,7 +217,9 @@ def test_a_refused_credential_is_told(thread_server: Any) -> None:
 
 
 def test_nobody_there_lists_every_way_that_was_tried(folder: Path) -> None:
-    endpoints = Endpoints(controller_socket=str(folder / "absent"), controllers=[("ctl", "127.0.0.1")], controller_port=1)
+    endpoints = Endpoints(
+        controller_socket=str(folder / "absent"), controllers=[("ctl", "127.0.0.1")], controller_port=1
+    )
 
     with pytest.raises(Unreachable, match=r"no controller answers: .*absent: No such file.*; ctl: .*refused"):
         light.connect(endpoints)
