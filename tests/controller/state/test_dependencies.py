@@ -518,6 +518,18 @@ def test_an_array_is_forgotten_as_a_whole(world: World) -> None:
     assert world.cluster.tallies == {}
 
 
+def test_an_array_stays_as_long_after_its_last_task_as_any_job(world: World) -> None:
+    array = world.submit(array="1-2")
+    world.pass_()
+    first, second = world.task(array, 1).id, world.task(array, 2).id
+    world.end_script(first)
+    world.pass_time(world.settings.min_job_age_s - 1)
+    world.end_script(second)
+    world.pass_time(world.settings.min_job_age_s - 1)
+
+    assert second in world.cluster.jobs
+
+
 def test_a_waiting_singleton_does_not_keep_others_in_memory(world: World) -> None:
     world.start(name="one")
     world.submit(name="one", after="singleton")
