@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from sluiced.spool import Spool, StepKey
-from tests.nodeagent.conftest import Cluster, make_job
+from tests.nodeagent.conftest import CONFIG, Cluster, make_job
+from tests.nodeagent.fake_srun import Srun
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
@@ -172,3 +175,22 @@ def _children(parent: int) -> list[int]:
         if int(fields[1]) == parent:
             found.append(int(stat.parent.name))
     return found
+
+
+def test_an_allocation_without_a_step_has_its_epilog_after_a_restart(make_cluster: Callable[..., Cluster]) -> None:
+    cluster = make_cluster()
+    epilog = cluster.folder / "epilog"
+    epilog.write_text(f"#!/bin/sh\necho epilog $SLURM_JOB_ID >> {cluster.work}/epilog.log\n")
+    epilog.chmod(0o755)
+    cluster.controller.config = replace(CONFIG, epilog=(str(epilog),))
+    cluster.start_agent()
+    Srun(cluster, ["true"]).wait_done()
+    cluster.result(1, 0)
+    wait_until(lambda: not list(cluster.spool.glob("jobs/1.0/0.*")))
+    cluster.kill_agent()
+
+    cluster.start_agent()
+    cluster.end(1)
+
+    wait_until(lambda: cluster.controller.is_clean(1))
+    assert cluster.read("epilog.log") == "epilog 1\n"

@@ -127,6 +127,7 @@ def test_a_terminal_for_the_first_task(cluster: Cluster) -> None:
 
     srun.give(b"tty; stty size\n")
     srun.wait(lambda: "30 100" in srun.output())
+    srun.resize(-1, 1 << 20)
     srun.resize(50, 120)
     srun.give(b"stty size\n")
     srun.wait(lambda: "50 120" in srun.output())

@@ -22,6 +22,7 @@ STDERR = 2
 _CHUNK = 64 * 1024
 #: Input that waits for the tasks of this node; large, because a signal may stand behind it in srun's stream.
 _INPUT_MAX = 16 * 1024 * 1024
+_TERMINAL_MAX = 65535
 _END_OF_TRANSMISSION = b"\x04"
 EVERY_TASK = -1
 
@@ -167,5 +168,7 @@ class Relay:
 
 
 def set_terminal_size(fd: int, rows: int, columns: int) -> None:
+    """What no terminal can have is brought to what one can."""
+    rows, columns = (min(max(number, 0), _TERMINAL_MAX) for number in (rows, columns))
     with contextlib.suppress(OSError):
         fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))

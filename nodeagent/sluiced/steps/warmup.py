@@ -36,7 +36,7 @@ def warm_up() -> None:
         v1.is_usable(controller)
     for _ in range(_ROUNDS):
         for step_id in (BATCH_STEP, 0):
-            launch = spool.decode_launch(msgspec.msgpack.encode(_sample(step_id)))
+            launch = spool.decode_launch(msgspec.msgpack.encode(sample_launch(step_id)))
             user = load_user(launch.job.spec.uid, launch.job.spec.gid, launch.job.spec.user)
             preparation = prepare_step(launch, user, Relay(None, 1))
             preparation.close_task_ends()
@@ -49,7 +49,8 @@ def warm_up() -> None:
     decode_order(encode_order(EndOrder(ending=Ending.CANCEL, kill_wait_s=1.0)))
 
 
-def _sample(step_id: int) -> StepLaunch:
+def sample_launch(step_id: int) -> StepLaunch:
+    """Return a launch of this process's own user that needs nothing."""
     spec = JobSpec(name="x", uid=os.geteuid(), gid=os.getegid(), user="root", std_out="none", work_dir="/")
     allocation = Allocation(grants=(NodeGrant(node="n1", cpus="0", cpu_count=1),), tasks_per_node=(1,))
     job = Job(id=1, spec=spec, allocation=allocation, partition="x")
