@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import argparse
 import random
+import resource
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from bench.cluster import BenchCluster, exit_on_sigterm
@@ -40,7 +42,7 @@ def main() -> None:
     headline(f"{options.jobs} queued jobs on {_NODES} full nodes; median (least-most) of {options.rounds}")
     with BenchCluster(_NODES, _CPUS, is_emulated=True) as cluster:
         _fill(cluster, options.jobs)
-        print_table(("what", "ms"), _look(cluster, options.rounds))
+        print_table(("what", "ms", "CPU ms"), _look(cluster, options.rounds))
         titles = ("submission, one at a time", "median ms", "p99 ms", "most ms", "passes meanwhile", "ms a pass")
         print_table(titles, _submit(cluster))
         print_table(("controller", "ms until it answers"), _restart(cluster, options.rounds))
@@ -62,8 +64,10 @@ def _fill(cluster: BenchCluster, jobs: int) -> None:
     cluster.wait_until(lambda: cluster.counters()["jobs_pending"] >= jobs, "the queue is full")
 
 
-def _look(cluster: BenchCluster, rounds: int) -> list[tuple[str, str]]:
-    rows = [(" ".join(command), _timed(rounds, lambda c=command: _run(cluster, *c))) for command in _COMMANDS]  # type: ignore[misc]
+def _look(cluster: BenchCluster, rounds: int) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = [
+        (" ".join(command), *_timed(rounds, partial(_run, cluster, *command))) for command in _COMMANDS
+    ]
     with cluster.connect() as connection:
 
         def ask(name: str, body: dict[str, Any]) -> None:
@@ -71,9 +75,9 @@ def _look(cluster: BenchCluster, rounds: int) -> list[tuple[str, str]]:
                 pass
 
         rows += [
-            ("QueryJobs alone, all jobs", _timed(rounds, lambda: ask("QueryJobs", {}))),
-            ("QueryJobs alone, one job", _timed(rounds, lambda: ask("QueryJobs", {"filter": {"ids": ["100"]}}))),
-            ("QueryNodes alone", _timed(rounds, lambda: ask("QueryNodes", {}))),
+            ("QueryJobs alone, all jobs", *_timed(rounds, partial(ask, "QueryJobs", {}))),
+            ("QueryJobs alone, one job", *_timed(rounds, partial(ask, "QueryJobs", {"filter": {"ids": ["100"]}}))),
+            ("QueryNodes alone", *_timed(rounds, partial(ask, "QueryNodes", {}))),
         ]
     return rows
 
@@ -84,14 +88,21 @@ def _run(cluster: BenchCluster, command: str, *arguments: str) -> None:
         raise RuntimeError(f"{command}: {done.stderr.strip()}")
 
 
-def _timed(rounds: int, work: Callable[[], None]) -> str:
+def _timed(rounds: int, work: Callable[[], None]) -> tuple[str, str]:
+    """Return wall milliseconds, and the CPU milliseconds of the command or of this client."""
     work()
-    times_ms = []
+    times_ms, used_ms = [], []
     for _ in range(rounds):
-        began_s = time.perf_counter()
+        used_before_s, began_s = _used_s(), time.perf_counter()
         work()
         times_ms.append((time.perf_counter() - began_s) * 1000)
-    return spread(times_ms, 1)
+        used_ms.append((_used_s() - used_before_s) * 1000)
+    return spread(times_ms, 1), spread(used_ms, 1)
+
+
+def _used_s() -> float:
+    uses = (resource.getrusage(resource.RUSAGE_CHILDREN), resource.getrusage(resource.RUSAGE_SELF))
+    return sum(use.ru_utime + use.ru_stime for use in uses)
 
 
 def _submit(cluster: BenchCluster) -> list[tuple[str, ...]]:
