@@ -160,6 +160,7 @@ def agent_config_of(config: ClusterConfig, version: int) -> AgentConfig:
         prolog_timeout_s=float(settings.prolog_epilog_timeout_s or 0),
         prolog_flags=settings.prolog_flags,
         propagate_limits=",".join(settings.propagate_resource_limits),
+        unkillable_timeout_s=float(settings.unkillable_step_timeout_s),
         constrain_cores=config.cgroup.constrain_cores,
         constrain_memory=config.cgroup.constrain_ram_space,
         constrain_swap=config.cgroup.constrain_swap_space,
