@@ -104,9 +104,11 @@ def test_umask_and_limits_are_the_submitters(cluster: Cluster) -> None:
 
 
 def test_signals_are_not_ignored_in_the_script(cluster: Cluster) -> None:
+    """Signals 32 and 33 are the C library's own: nobody can reset what they were when the agent was started."""
     cluster.run("grep SigIgn /proc/self/status")
 
-    assert cluster.read().split() == ["SigIgn:", "0000000000000000"]
+    word, mask = cluster.read().split()
+    assert (word, int(mask, 16) & ~(0b11 << 31)) == ("SigIgn:", 0)
 
 
 def test_usage_counts_children(cluster: Cluster) -> None:
