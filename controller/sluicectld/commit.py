@@ -5,12 +5,15 @@ reply that changed nothing waits too when something is uncommitted: nobody is to
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from functools import partial
 
 from sluice.errors import StorageError
 from sluicectld.store.batch import Batch
 from sluicectld.store.writer import Writer
+
+logger = logging.getLogger(__name__)
 
 #: Called in the loop's thread: with None once it is committed, else with why it is not.
 Waiter = Callable[[StorageError | None], None]
@@ -77,7 +80,7 @@ class Committer:
             self._schedule()
         for waiters in items:
             for waiter in waiters:
-                waiter(None)
+                _release(waiter, None)
 
     def _failed(self, items: list[list[Waiter]], error: StorageError) -> None:
         """What waits is not acknowledged, nor is what came after it; the state in memory is worth nothing now."""
@@ -85,7 +88,7 @@ class Committer:
         self._failure = error
         late, self._waiters = self._waiters, []
         for waiter in [waiter for waiters in items for waiter in waiters] + late:
-            waiter(error)
+            _release(waiter, error)
         self._on_failed(error)
 
     async def close(self) -> None:
@@ -93,3 +96,11 @@ class Committer:
         if self._failure is None and self._has_changes and not self._is_busy:
             self._flush()
         await self._loop.run_in_executor(None, self.writer.close)
+
+
+def _release(waiter: Waiter, error: StorageError | None) -> None:
+    """What one waiter cannot do, a reply that cannot be written say, keeps nobody else waiting."""
+    try:
+        waiter(error)
+    except Exception:
+        logger.exception("what waited for a commit failed")

@@ -94,7 +94,11 @@ class Passes:
             return
         self.statistics.note(self.plan, took_s, self._now())
         if self.plan.starts:
-            self.statistics.stale += self._apply(self.plan)
+            try:
+                self.statistics.stale += self._apply(self.plan)
+            except Exception:
+                logger.exception("plan failed version=%d starts=%d", snapshot.version, len(self.plan.starts))
+                took_s = 1.0
         self._loop.call_later(took_s * (1 / _SHARE - 1), self._rest_over)
 
     def _rest_over(self) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sluice.errors import SluiceError
 from sluice.wire.envelope import ErrorBody
-from sluice.wire.faults import REPLY_TOO_LARGE, FrameError, code_of
+from sluice.wire.faults import INTERNAL_ERROR, REPLY_TOO_LARGE, FrameError, code_of
 from sluice.wire.framing import ERROR, PART, REPLY
 
 if TYPE_CHECKING:
@@ -62,6 +62,11 @@ class Responder:
         except FrameError as error:
             self._refuse_size(error)
             return
+        except (OverflowError, TypeError, ValueError):
+            # A value that the wire has no form for: whoever asked is told, and does not wait for ever.
+            logger.exception("request %s: the reply cannot be written peer=%s", self.name, self.connection.peer)
+            text = f"{self.name} failed: its reply cannot be written, see the daemon's log"
+            self.connection.send_frame(ERROR, self.id, self.name, ErrorBody(code=INTERNAL_ERROR, message=text))
         self.is_done = True
         self.connection.forget_request(self.id)
 

@@ -63,6 +63,8 @@ class EchoHandler(Handler):
                 raise NotFound(f"job {body['job_id']} is not known")
             case "Bug":
                 raise KeyError("a bug of ours")
+            case "Overflow":
+                responder.reply(2**64)
             case "Blob":
                 responder.reply(b"x" * body["size"])
             case "DropFirst":

@@ -74,6 +74,7 @@ def test_parts_arrive_before_the_reply_and_in_order(run: Run, serving: Any) -> N
         ("Missing", {"job_id": 7}, NotFound, "not_found", "job 7 is not known"),
         ("Nonsense", None, RequestError, "unknown_request", "'Nonsense' is not known here"),
         ("Bug", None, RequestError, "internal_error", "Bug failed: KeyError"),
+        ("Overflow", None, RequestError, "internal_error", "its reply cannot be written"),
         ("Blob", {"size": FRAME_SIZE_MAX}, RequestError, "reply_too_large", "reply is too large"),
     ],
 )
