@@ -18,7 +18,8 @@ NodeSizes = tuple[SizeRange, ...]
 
 _KIB = 1024
 _UNITS = "KMGTP"
-#: Digits of one number: 10**15 MiB is more than any machine has.
+#: Of MiB or nodes: more than any machine has, and what every peer can read.
+_NUMBER_MAX = 2**60
 _DIGITS_MAX = 15
 
 
@@ -38,7 +39,8 @@ def parse_mib(text: str) -> int:
     else:
         unit = "M"
     number = _number(digits, text, "a memory size")
-    return -(-number // _KIB) if unit == "K" else number * mib_per_unit(unit)
+    mib = -(-number // _KIB) if unit == "K" else number * mib_per_unit(unit)
+    return _bounded(mib, text, "a memory size")
 
 
 def mib_per_unit(unit: str) -> int:
@@ -70,7 +72,7 @@ def format_units(number: int, unit: str = "") -> str:
 def parse_count(text: str) -> int:
     """Return a node count: 16, 1k = 1024, 1m = 1048576."""
     factor = {"k": _KIB, "m": _KIB * _KIB}.get(text[-1:].lower(), 1)
-    return _number(text if factor == 1 else text[:-1], text, "a node count") * factor
+    return _bounded(_number(text if factor == 1 else text[:-1], text, "a node count") * factor, text, "a node count")
 
 
 def parse_node_sizes(text: str) -> NodeSizes:
@@ -117,6 +119,12 @@ def _number(digits: str, text: str, what: str) -> int:
     if len(digits) > _DIGITS_MAX:
         raise _refusal(text, what, f"more than {_DIGITS_MAX} digits")
     return int(digits)
+
+
+def _bounded(number: int, text: str, what: str) -> int:
+    if number > _NUMBER_MAX:
+        raise _refusal(text, what, f"more than {_NUMBER_MAX}")
+    return number
 
 
 def _refusal(text: str, what: str, problem: str) -> InvalidRequest:

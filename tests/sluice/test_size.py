@@ -89,6 +89,12 @@ def test_bounds_end_at_the_last_step() -> None:
     assert [count for count in range(20) if size.has_node_count(sizes, count)] == [2, 8, 12]
 
 
+@pytest.mark.parametrize("text", ["999999999999999P", "9999999999999999"])
+def test_memory_that_no_peer_could_read_is_refused(text: str) -> None:
+    with pytest.raises(InvalidRequest, match="more than"):
+        size.parse_mib(text)
+
+
 @given(st.integers(0, 10**12))
 def test_parse_mib_reverses_format_mib(mib: int) -> None:
     """parse_mib(format_mib(m)) == m."""

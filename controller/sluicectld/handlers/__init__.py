@@ -10,6 +10,7 @@ kill         scancel: KillJobs; FinishAllocation
 change       hold, release, requeue, suspend, resume, top
 update_job   scontrol update of a job, one row a key
 nodes        registration, loss, scontrol update of nodes
+numbers      bounds of the numbers that users and administrators choose
 partitions   scontrol update, create, delete of partitions
 reports      what agents report of steps and clean nodes
 steps        CreateStep, FinishStep

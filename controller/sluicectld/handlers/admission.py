@@ -16,6 +16,7 @@ from sluicectld.scheduler import feasible
 from sluicectld.scheduler.needs import parse_licenses, shape_of
 from sluicectld.state.cluster import Cluster
 
+from .numbers import check_numbers
 from .turn import Turn
 
 #: Durations are kept at minute resolution, rounded up.
@@ -55,6 +56,7 @@ def check_counts(settings: Settings, spec: JobSpec) -> None:
         raise InvalidRequest(f"{spec.ntasks} tasks of {spec.cpus_per_task} CPUs requested", "ntasks")
     if min(spec.limit_s or 0, spec.min_limit_s or 0) < 0:
         raise InvalidRequest("a time limit below 0 requested", "time_limit")
+    check_numbers(spec)
     if spec.array:
         _check_array(spec.array)
         greatest = array_spec.greatest(spec.array)

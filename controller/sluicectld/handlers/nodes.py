@@ -16,6 +16,7 @@ from sluicectld.state.effects import Launch
 from sluicectld.state.events import NodeChanged
 
 from .endings import clean_node, end_order, end_steps_on, requeue_or_fail
+from .numbers import read_count
 from .turn import Turn
 
 NOT_RESPONDING = "Not responding"
@@ -198,14 +199,8 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(word for word in text.split(",") if word)
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise InvalidRequest(f"{text!r} is not a number")
-    return int(text)
-
-
 _FIELDS: dict[str, tuple[str, Callable[[str], object]]] = {
-    "weight": ("weight", _count),
+    "weight": ("weight", read_count),
     "availablefeatures": ("features", _words),
     "activefeatures": ("features", _words),
     "features": ("features", _words),

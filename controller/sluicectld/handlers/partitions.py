@@ -5,6 +5,9 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from sluice import duration, hostlist
+from sluice.config.kinds import Kind
+from sluice.config.schema_cluster import PREEMPT_MODE
+from sluice.config.schema_objects import OVERSUBSCRIBE
 from sluice.errors import InvalidRequest, NotFound, RequestError
 from sluice.model.partition import Partition
 from sluice.model.states import JobState
@@ -12,8 +15,10 @@ from sluice.wire.messages import Done, UpdatePartition
 from sluicectld.permissions import Verb
 from sluicectld.state.events import PartitionChanged, PartitionDeleted
 
+from .numbers import read_count
 from .turn import Turn
 
+_NAME_LENGTH_MAX = 255
 _STATES = ("UP", "DOWN", "DRAIN", "INACTIVE")
 
 
@@ -27,6 +32,7 @@ def handle_update_partition(turn: Turn, command: UpdatePartition) -> Done:
     if command.action == "create":
         if old is not None:
             raise InvalidRequest(f"partition {command.name!r} exists", "invalid_partition")
+        _check_name(command.name)
         old = Partition(name=command.name, index=len(turn.cluster.partitions))
     if old is None:
         raise NotFound(f"partition {command.name!r} does not exist", "invalid_partition")
@@ -40,6 +46,15 @@ def handle_update_partition(turn: Turn, command: UpdatePartition) -> Done:
     turn.emit(PartitionChanged(at=turn.now_at, partition=changed))
     turn.is_pass_due = True
     return Done()
+
+
+def _check_name(name: str) -> None:
+    if not (0 < len(name) <= _NAME_LENGTH_MAX and name.isprintable() and not set(name) & set(" ,=")):
+        raise InvalidRequest(
+            f"{name[:40]!r} is no name for a partition: 1 to {_NAME_LENGTH_MAX} printable characters without blank, "
+            "comma and equals sign",
+            "invalid_partition",
+        )
 
 
 def _delete(turn: Turn, name: str) -> None:
@@ -78,17 +93,31 @@ def _state(value: str) -> str:
 
 
 def _limit(value: str) -> int | None:
-    return None if value.upper() in ("UNLIMITED", "INFINITE", "-1") else _number(value)
-
-
-def _number(value: str) -> int:
-    if not value.isdecimal():
-        raise InvalidRequest(f"{value!r} is not a number")
-    return int(value)
+    return None if value.upper() in ("UNLIMITED", "INFINITE", "-1") else read_count(value)
 
 
 def _yes(value: str) -> bool:
-    return value.upper() in ("YES", "TRUE", "1")
+    word = value.upper()
+    if word not in ("YES", "TRUE", "1", "NO", "FALSE", "0"):
+        raise InvalidRequest(f"{value!r} is neither YES nor NO")
+    return word in ("YES", "TRUE", "1")
+
+
+def _kind(kind: Kind) -> Callable[[str], object]:
+    """Return the reader of a value that is written as in the configuration."""
+
+    def read(value: str) -> object:
+        try:
+            return kind.parse(value)
+        except ValueError:
+            raise InvalidRequest(f"{value!r} is not {kind.expected}") from None
+
+    return read
+
+
+def _preempt_mode(value: str) -> str:
+    read = _kind(PREEMPT_MODE)(value)
+    return ",".join(read) if isinstance(read, tuple) else str(read)
 
 
 def _words(value: str) -> tuple[str, ...]:
@@ -105,12 +134,12 @@ _FIELDS: dict[str, tuple[str, Callable[[str], object]]] = {
     "maxtime": ("max_limit_s", duration.parse),
     "defaulttime": ("default_limit_s", duration.parse),
     "maxnodes": ("max_nodes", _limit),
-    "minnodes": ("min_nodes", _number),
+    "minnodes": ("min_nodes", read_count),
     "maxcpuspernode": ("max_cpus_per_node", _limit),
     "default": ("is_default", _yes),
-    "prioritytier": ("priority_tier", _number),
-    "priorityjobfactor": ("priority_job_factor", _number),
-    "oversubscribe": ("oversubscribe", str.upper),
+    "prioritytier": ("priority_tier", read_count),
+    "priorityjobfactor": ("priority_job_factor", read_count),
+    "oversubscribe": ("oversubscribe", _kind(OVERSUBSCRIBE)),
     "hidden": ("is_hidden", _yes),
     "rootonly": ("root_only", _yes),
     "disablerootjobs": ("disable_root_jobs", _yes),
@@ -123,8 +152,8 @@ _FIELDS: dict[str, tuple[str, Callable[[str], object]]] = {
     "allowqos": ("allow_qos", _words),
     "denyqos": ("deny_qos", _words),
     "qos": ("qos", str),
-    "gracetime": ("grace_s", _number),
-    "preemptmode": ("preempt_mode", str.upper),
+    "gracetime": ("grace_s", read_count),
+    "preemptmode": ("preempt_mode", _preempt_mode),
     "defmempercpu": ("default_memory_per_cpu_mib", _limit),
     "defmempernode": ("default_memory_per_node_mib", _limit),
     "maxmempercpu": ("max_memory_per_cpu_mib", _limit),

@@ -32,7 +32,7 @@ class _Room(msgspec.Struct):
         return min(tasks, per_node_max) if per_node_max else tasks
 
 
-def lay_out(job: Job, spec: StepSpec, running: list[Step]) -> tuple[StepNode, ...] | Busy:
+def lay_out(job: Job, spec: StepSpec, running: list[Step], tasks_per_node_max: int) -> tuple[StepNode, ...] | Busy:
     """Return the step's nodes with their ranks, or what keeps it waiting.
 
     Raises InvalidRequest when the whole allocation could not hold it.
@@ -41,6 +41,7 @@ def lay_out(job: Job, spec: StepSpec, running: list[Step]) -> tuple[StepNode, ..
     cpus_per_task = spec.cpus_per_task or job.spec.cpus_per_task
     if min(spec.ntasks if spec.ntasks is not None else 1, cpus_per_task) < 1:
         raise InvalidRequest(f"{spec.ntasks} tasks of {cpus_per_task} CPUs requested", "ntasks")
+    _check_tasks(job, spec, tasks_per_node_max)
     whole = _choose(job, spec, _rooms(job, spec, []), cpus_per_task)
     if isinstance(whole, Busy):
         raise InvalidRequest(f"job {job.id}: {whole.text}", "too_many_cpus")
@@ -50,6 +51,17 @@ def lay_out(job: Job, spec: StepSpec, running: list[Step]) -> tuple[StepNode, ..
     if isinstance(chosen, Busy):
         return Busy(f"{chosen.text}; {_holders(running)}")
     return _number(chosen, spec, cpus_per_task)
+
+
+def _check_tasks(job: Job, spec: StepSpec, tasks_per_node_max: int) -> None:
+    """Refuse more tasks than a node may have, which only steps that share CPUs could ask for."""
+    assert job.allocation is not None
+    ntasks, nodes = _sizes(job, spec, len(job.allocation.grants))
+    if ntasks > tasks_per_node_max * nodes:
+        raise InvalidRequest(
+            f"{ntasks} tasks on {nodes} nodes requested, at most {tasks_per_node_max} a node may be (MaxTasksPerNode)",
+            "ntasks",
+        )
 
 
 def _rooms(job: Job, spec: StepSpec, running: list[Step]) -> list[_Room]:

@@ -9,6 +9,7 @@ from sluicectld.permissions import Verb
 from sluicectld.state.events import StepBegan
 
 from .endings import step_ended
+from .numbers import check_step_numbers
 from .step_layout import Busy, lay_out
 from .turn import Turn
 
@@ -26,11 +27,12 @@ def handle_create_step(turn: Turn, command: CreateStep) -> Step:
     known = turn.cluster.step_tokens.get(job.id, {}).get(command.token)
     if known is not None:
         return turn.cluster.steps[job.id][known]
+    check_step_numbers(command.spec)
     _check_running(job)
     if job.next_step_id >= turn.settings.steps_per_job_max:
         raise RequestError(f"job {job.id} has had {job.next_step_id} steps (MaxStepCount)", "step_limit")
     running = [step for step in turn.cluster.steps.get(job.id, {}).values() if step.state is StepState.RUNNING]
-    nodes = lay_out(job, command.spec, running)
+    nodes = lay_out(job, command.spec, running, turn.settings.tasks_per_node_max)
     if isinstance(nodes, Busy):
         raise StepBusy(nodes.text)
     step = Step(

@@ -23,6 +23,7 @@ from sluicectld.state.timers import Due
 from .admission import check_access, check_counts, find_verdict
 from .change import for_each, new_hold
 from .dependents import give_up, judge_dependency
+from .numbers import read_count
 from .select import named_jobs
 from .submit import resolve_dependency
 from .turn import Turn, current_priority
@@ -127,15 +128,9 @@ def _spec(field: str, read: Callable[[str], object]) -> Change:
     return change
 
 
-def _number(value: str) -> int:
-    if not (value.isascii() and value.isdecimal()):
-        raise InvalidRequest(f"{value!r} is not a number")
-    return int(value)
-
-
 def _least(value: str) -> int:
     """Return the lower one of two bounds, as NumCPUs=2-3 has them."""
-    return _number(value.partition("-")[0])
+    return read_count(value.partition("-")[0])
 
 
 def _nodes(value: str) -> tuple[str, ...]:
@@ -206,7 +201,7 @@ def _partition(turn: Turn, job: Job, value: str) -> Job:
 
 def _priority(turn: Turn, job: Job, value: str) -> Job:
     """0 holds the job; any other is an operator's, and releases it."""
-    wanted = _number(value)
+    wanted = read_count(value)
     if wanted == 0:
         return replace(job, priority=0, hold=new_hold(turn, job), eligible_at=None)
     if not turn.caller.may(Verb.RAISE_PRIORITY):
@@ -225,7 +220,7 @@ def _eligible_at(turn: Turn, job: Job) -> float | None:
 
 
 def _nice(turn: Turn, job: Job, value: str) -> Job:
-    nice = -_number(value[1:]) if value.startswith("-") else _number(value)
+    nice = -read_count(value[1:]) if value.startswith("-") else read_count(value)
     if nice < job.spec.nice and not turn.caller.may(Verb.RAISE_PRIORITY):
         raise NotPermitted(f"nice {job.spec.nice} may be raised; lowering it is for operators")
     revised = replace(job, spec=replace(job.spec, nice=nice))
@@ -272,7 +267,7 @@ def _dependency(turn: Turn, job: Job, value: str) -> Job:
 
 def _throttle(turn: Turn, job: Job, value: str) -> Job:
     """Of a plain job, and of a task that has started, there is nothing to throttle (22.05 takes it in silence)."""
-    throttle = _number(value)
+    throttle = read_count(value)
     if job.pending_array is None:
         return job
     return replace(
@@ -292,9 +287,9 @@ KEYS: dict[str, Key] = {
     "minnodes": Key(_node_count),
     "numcpus": Key(_spec("ntasks", _least)),
     "numtasks": Key(_spec("ntasks", _least)),
-    "cpuspertask": Key(_spec("cpus_per_task", _number)),
-    "taskspernode": Key(_spec("ntasks_per_node", _number), operators_only=True),
-    "mincpusnode": Key(_spec("min_cpus_per_node", _number)),
+    "cpuspertask": Key(_spec("cpus_per_task", read_count)),
+    "taskspernode": Key(_spec("ntasks_per_node", read_count), operators_only=True),
+    "mincpusnode": Key(_spec("min_cpus_per_node", read_count)),
     "name": Key(_spec("name", str), pending_only=False),
     "jobname": Key(_spec("name", str), pending_only=False),
     "comment": Key(_spec("comment", str), pending_only=False),

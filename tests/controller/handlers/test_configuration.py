@@ -165,6 +165,11 @@ def test_a_key_of_a_partition(world: World, key: str, value: str, field: str, ex
         ("MaxTime", "bogus", "invalid_duration"),
         ("Nodes", "n9", "invalid_node"),
         ("MaxNodes", "-3", "invalid_request"),
+        ("MaxNodes", "9" * 20, "invalid_request"),
+        ("PriorityTier", "9" * 5000, "invalid_request"),
+        ("Default", "abc", "invalid_request"),
+        ("OverSubscribe", "FORCE:x", "invalid_request"),
+        ("PreemptMode", "abc", "invalid_request"),
         ("Bogus", "3", "invalid_request"),
     ],
 )
@@ -180,6 +185,12 @@ def test_there_is_one_default_partition(world: World) -> None:
     change(world, "other", Default="yes")
 
     assert [each.name for each in world.cluster.partitions.values() if each.is_default] == ["other"]
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a,b", "a\nb", "x" * 5000], ids=lambda name: name[:4] or "none")
+def test_a_partition_needs_a_name_that_can_be_printed(world: World, name: str) -> None:
+    with pytest.raises(RequestError, match="no name for a partition"):
+        change(world, name, action="create", Nodes="n1")
 
 
 def test_a_partition_is_made_and_removed(world: World) -> None:

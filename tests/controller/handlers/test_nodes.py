@@ -288,6 +288,7 @@ def test_a_drained_node_finishes_what_it_runs_and_starts_nothing(world: World) -
         pytest.param({"State": "SLEEPY"}, "invalid_node_state", id="a state that is none"),
         pytest.param({"Colour": "red"}, "invalid_request", id="a key that is none"),
         pytest.param({"Weight": "heavy"}, "invalid_request", id="a weight that is none"),
+        pytest.param({"Weight": "9" * 20}, "invalid_request", id="a weight that no answer could show"),
     ],
 )
 def test_refused_changes_of_nodes(world: World, changes: dict[str, Any], code: str) -> None:

@@ -67,8 +67,10 @@ def test_a_step_gets(world: World, job_id: int, spec: dict[str, Any], expected: 
         pytest.param({"required_nodes": ("n9",)}, "infeasible", id="a node that the job has not"),
         pytest.param({"ntasks": 5, "min_nodes": 1, "max_nodes": 1}, "too_many_cpus", id="too many for one node"),
         pytest.param({"ntasks": 0}, "ntasks", id="no task"),
-        pytest.param({"ntasks": 1, "cpus_per_task": -1}, "ntasks", id="less than no CPU"),
+        pytest.param({"ntasks": 1, "cpus_per_task": -1}, "invalid_request", id="less than no CPU"),
         pytest.param({"excluded_nodes": ("n1", "n2")}, "too_many_cpus", id="no node left"),
+        pytest.param({"ntasks": 10**9, "is_overcommitted": True}, "ntasks", id="more tasks than nodes may have"),
+        pytest.param({"ntasks": 2**64 - 1}, "invalid_request", id="a number that no table has room for"),
     ],
 )
 def test_a_step_that_can_never_be_is_refused(world: World, job_id: int, spec: dict[str, Any], code: str) -> None:

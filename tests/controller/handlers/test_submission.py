@@ -74,6 +74,16 @@ def test_a_repeated_token_returns_the_same_job(world: World) -> None:
         pytest.param({"limit_s": 600, "deadline_at": 1_000_300.0}, "time_limit", id="a deadline too near"),
         pytest.param({"nice": -1}, "nice", id="a negative nice of a user"),
         pytest.param({"uid": 1001}, "invalid_user", id="somebody else's name"),
+        pytest.param({"ntasks": 2**64 - 1}, "invalid_request", id="tasks beyond every number"),
+        pytest.param({"ntasks_per_node": -1}, "invalid_request", id="less than no tasks on a node"),
+        pytest.param({"nodes": 2**64 - 1}, "invalid_request", id="nodes beyond every number"),
+        pytest.param({"memory_per_cpu_mib": 2**63}, "invalid_request", id="memory beyond every number"),
+        pytest.param({"limit_s": 2**60}, "invalid_request", id="a limit beyond every calendar"),
+        pytest.param({"nice": 2**40}, "nice", id="a nice beyond every priority"),
+        pytest.param({"begin_at": float("nan")}, "invalid_request", id="a begin that is no number"),
+        pytest.param({"begin_at": 1e300}, "invalid_request", id="a begin beyond every calendar"),
+        pytest.param({"deadline_at": float("inf")}, "invalid_request", id="an infinite deadline"),
+        pytest.param({"after": f"after:1+{2**60}"}, "invalid_request", id="a dependency's endless delay"),
     ],
 )
 def test_what_cannot_be_is_refused(world: World, request_: dict[str, Any], code: str) -> None:

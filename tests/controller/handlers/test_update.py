@@ -348,3 +348,13 @@ def test_a_caller_of_no_role_changes_nothing(world: World, job_id: int) -> None:
     changes: dict[str, Any] = {"Comment": "x"}
     with pytest.raises(NotPermitted):
         world.update(f"{job_id}", stranger, **changes)
+
+
+@pytest.mark.parametrize(
+    "key", ["Nice", "Priority", "NumCPUs", "NumTasks", "CPUsPerTask", "MinCPUsNode", "TasksPerNode", "NumNodes"]
+)
+@pytest.mark.parametrize("digits", [20, 5000], ids=["beyond 64 bits", "beyond what Python reads"])
+def test_a_number_that_no_answer_could_show_is_refused(world: World, job_id: int, key: str, digits: int) -> None:
+    """Everybody's squeue would fail because of it."""
+    with pytest.raises(RequestError):
+        world.set_key(job_id, ROOT, key, "9" * digits)
