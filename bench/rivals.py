@@ -68,9 +68,11 @@ def wait_drained(cluster: Cluster) -> float:
     raise RuntimeError(f"jobs are left after {_LIMIT_S:.0f} s")
 
 
-def start_loops(rival: Rival, cluster: Cluster, loops: int, jobs: int) -> list[tuple[subprocess.Popen[bytes], Path]]:
-    """Start shell loops of held sbatch submissions; each writes the ids that it was told into its file."""
-    command = f"{rival.commands}/sbatch --parsable -H -o /dev/null --wrap true"
+def start_loops(
+    rival: Rival, cluster: Cluster, loops: int, jobs: int, *, is_held: bool = True
+) -> list[tuple[subprocess.Popen[bytes], Path]]:
+    """Start shell loops of sbatch; each writes the ids that it was told into its file."""
+    command = f"{rival.commands}/sbatch --parsable {'-H' if is_held else ''} -o /dev/null --wrap true"
     script = f"i=0; while [ $i -lt {jobs} ]; do {command}; i=$((i+1)); done"
     started = []
     for number in range(loops):
