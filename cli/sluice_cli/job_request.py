@@ -46,7 +46,7 @@ def job_spec(draft: Draft, default_name: str, submit_words: Sequence[str]) -> di
     spec["umask"] = environment.current_umask()
     spec["submit_host"] = os.uname().nodename
     spec["submit_sid"] = os.getsid(0)
-    spec["submit_line"] = " ".join((draft.command, *submit_words))
+    spec["submit_line"] = _printable(" ".join((draft.command, *submit_words)))
     spec["origin"] = draft.command
     spec["rlimits"] = environment.limits(draft.own.get("propagate", ("ALL",)))
     spec["given"] = [key for key in draft.given if key not in _TALK_KEYS]
@@ -57,6 +57,11 @@ def job_spec(draft: Draft, default_name: str, submit_words: Sequence[str]) -> di
         if draft.command == "sbatch" and spec.get(field, "").lower() == "none":
             spec[field] = os.devnull
     return spec
+
+
+def _printable(text: str) -> str:
+    """Return *text* without the bytes that no text is made of: an old file name is no reason to refuse a job."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def work_dir(draft: Draft) -> str:

@@ -102,11 +102,19 @@ def _fork(path: str, argv: list[str], variables: dict[str, str], draft: Draft) -
             _take_terminal(os.getpid())
         inbox.restore_defaults()
         if draft.own.get("chdir"):
-            os.chdir(draft.own["chdir"])
+            _go_to(draft.own["chdir"])
         os.execve(path, argv, variables)
     except OSError as error:
         os.write(2, os.fsencode(f"salloc: error: {argv[0]}: {error.strerror}\n"))
     finally:
+        os._exit(_EXEC_FAILED_STATUS)
+
+
+def _go_to(folder: str) -> None:
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        os.write(2, os.fsencode(f"salloc: error: couldn't chdir to `{folder}': {error.strerror}\n"))
         os._exit(_EXEC_FAILED_STATUS)
 
 

@@ -26,6 +26,8 @@ class OutputWriter:
         self._is_whole_lines = is_labelled or (ntasks > 1 and not is_unbuffered)
         self._partial: dict[tuple[int, int], bytes] = {}
         self._gone: set[int] = set()
+        #: Why a stream could not be written, where it was not a reader that went away.
+        self.problem = ""
 
     def add(self, task: int, stream: int, data: bytes) -> bool:
         """Write what is whole of the stream with *data* added to it; False: its reader has gone away."""
@@ -61,9 +63,12 @@ class OutputWriter:
             return False
         try:
             write_all(descriptor, data)
-        except OSError:
+        except BrokenPipeError:
             # Nobody reads this stream any more; the other one may have its reader still.
             self._gone.add(descriptor)
+        except OSError as error:
+            self._gone.add(descriptor)
+            self.problem = error.strerror or str(error)
         return descriptor not in self._gone
 
 

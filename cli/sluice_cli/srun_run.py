@@ -93,6 +93,9 @@ class StepRun:
         srun_launch.close(links)
         report.tell_force()
         self.status, self.outcome = report.status, report.outcome
+        if writer.problem:
+            voice.error(f"the output of the tasks could not be written: {writer.problem}; some of it is lost")
+            self.status = self.status or 1
 
     def _terminal_size(self) -> tuple[int, int] | None:
         """Return (rows, columns) of the user's terminal for --pty; None without either."""

@@ -183,3 +183,9 @@ def test_no_controller(dead_cluster, monkeypatch, capfd):
     assert capfd.readouterr().err == (
         "salloc: error: Job submit/allocate failed: Unable to contact slurm controller (connect failure)\n"
     )
+
+
+def test_a_folder_that_is_not_there_is_named(granted, capfd):
+    assert main(["-D", "/no/such", "pwd"]) == 127
+
+    assert "salloc: error: couldn't chdir to `/no/such': No such file or directory\n" in capfd.readouterr().err

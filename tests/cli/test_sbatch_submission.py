@@ -51,6 +51,14 @@ def test_wrap_makes_a_script(submit):
     assert job.spec.submit_line == "sbatch --wrap sleep 1 && true"
 
 
+def test_a_word_that_is_no_text_keeps_no_job_out(submit):
+    """Names of files from the days of Latin-1 go into scripts as they are."""
+    job = submit("--wrap", "cat caf\udce9")
+
+    assert job.script.endswith(b"cat caf\xe9\n")
+    assert job.spec.submit_line == "sbatch --wrap cat caf\N{REPLACEMENT CHARACTER}"
+
+
 def test_a_script_file_names_the_job_and_takes_arguments(submit, dead_cluster):
     (dead_cluster / "s.sh").write_text("#!/bin/bash\necho hi\n")
     job = submit("-t", "7", "s.sh", "a", "-b")

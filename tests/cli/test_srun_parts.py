@@ -74,6 +74,16 @@ def test_an_endless_line_goes_out_in_pieces(tmp_path):
         assert (tmp_path / "out").stat().st_size == LINE_MAX + 1
 
 
+def test_a_full_disk_is_told_apart_from_a_reader_that_went_away(tmp_path):
+    with open("/dev/full", "wb", buffering=0) as full, (tmp_path / "err").open("wb") as errors:
+        writer = OutputWriter({1: full.fileno(), 2: errors.fileno()}, 1, is_labelled=False, is_unbuffered=False)
+
+        assert not writer.add(0, 1, b"a\n")
+        assert writer.add(0, 2, b"c\n")
+
+    assert writer.problem == "No space left on device"
+
+
 def test_a_reader_that_went_away_is_told_and_ends_nothing_else(tmp_path):
     reading, writing = os.pipe()
     os.close(reading)
