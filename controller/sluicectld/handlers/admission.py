@@ -29,7 +29,7 @@ def admit(turn: Turn, spec: JobSpec, groups: tuple[str, ...]) -> tuple[JobSpec, 
     """Return (the request with its defaults, warnings).  Raises RequestError with the reason."""
     spec = _identify(turn.caller, spec)
     check_counts(turn.settings, spec)
-    _check_names(turn.settings, spec)
+    check_resources(turn.settings, spec)
     partitions = _partitions(turn.cluster, spec)
     spec = replace(spec, partitions=tuple(partition.name for partition in partitions))
     spec = _fill(turn.settings, partitions[0], spec)
@@ -75,8 +75,8 @@ def _check_array(ranges: array_spec.Ranges) -> None:
         before = last
 
 
-def _check_names(settings: Settings, spec: JobSpec) -> None:
-    """Refuse licenses and reservations that do not exist."""
+def check_resources(settings: Settings, spec: JobSpec) -> None:
+    """Raise InvalidRequest for licenses and reservations that do not exist."""
     known = settings.licenses
     for name, count in parse_licenses(spec.licenses):
         if count > known.get(name, 0):

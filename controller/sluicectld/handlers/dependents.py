@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from sluice import array_spec
+from sluice.errors import InvalidRequest
 from sluice.model.job import Job
 from sluice.model.reason import Reason
 from sluice.model.request import Dependency, DependencyTerm
@@ -146,6 +147,24 @@ def give_up(turn: Turn, job: Job) -> None:
     elif job.reason is not Reason.DEPENDENCY_NEVER_SATISFIED:
         revised = replace(job, reason=Reason.DEPENDENCY_NEVER_SATISFIED)
         turn.emit(JobRevised(at=turn.now_at, job=revised, what="dependency"))
+
+
+def check_circle(cluster: "Cluster", job: Job, dependency: Dependency) -> None:
+    """Raise InvalidRequest if *job* would wait for itself, by way of others or not: nobody of them would ever start."""
+    own = {job.id, job.array_job_id} - {0}
+    # (job, which of those that are asked for led to it)
+    asked = [(term.job_id, term.job_id) for term in dependency.terms if term.job_id]
+    seen: set[int] = set()
+    while asked:
+        other_id, first = asked.pop()
+        if other_id in own:
+            by_way_of = "" if first in own else f" by way of job {first}"
+            raise InvalidRequest(f"job {job.id} cannot depend on itself{by_way_of}", "dependency")
+        other = cluster.jobs.get(other_id)
+        if other_id in seen or other is None or other.state is not JobState.PENDING:
+            continue
+        seen.add(other_id)
+        asked += [(term.job_id, first) for term in other.dependency.terms if term.job_id]
 
 
 def must_end(turn: Turn, job: Job) -> bool:

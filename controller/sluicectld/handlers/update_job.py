@@ -20,9 +20,9 @@ from sluicectld.state.commands import ReviseJobs
 from sluicectld.state.events import JobRevised
 from sluicectld.state.timers import Due
 
-from .admission import check_access, check_counts, find_verdict
+from .admission import check_access, check_counts, check_resources, find_verdict
 from .change import for_each, new_hold
-from .dependents import give_up, judge_dependency
+from .dependents import check_circle, give_up, judge_dependency
 from .numbers import read_count
 from .select import named_jobs
 from .submit import resolve_dependency
@@ -70,6 +70,7 @@ def _check(turn: Turn, command: ReviseJobs, job: Job) -> None:
     revised = _revise(turn, command, job)
     if revised.spec != job.spec:
         check_counts(turn.settings, revised.spec)
+        check_resources(turn.settings, revised.spec)
     if job.state is JobState.PENDING and (revised.spec != job.spec):
         _check_names(turn, job, revised, command.groups)
 
@@ -259,8 +260,7 @@ def _dependency(turn: Turn, job: Job, value: str) -> Job:
         ),
         is_any=is_any,
     )
-    if any(term.job_id and term.job_id in (job.id, job.array_job_id) for term in dependency.terms):
-        raise InvalidRequest(f"job {job.id} cannot depend on itself", "dependency")
+    check_circle(turn.cluster, job, dependency)
     revised = replace(job, dependency=dependency, spec=replace(job.spec, dependency=dependency))
     return replace(revised, eligible_at=_eligible_at(turn, revised))
 

@@ -68,8 +68,8 @@ def job_id(world: World) -> int:
         ("WorkDir", "/tmp", "work_dir", "/tmp"),
         ("QOS", "normal", "qos", "normal"),
         ("Account", "foo", "account", "foo"),
-        ("Licenses", "lic:2", "licenses", "lic:2"),
-        ("ReservationName", "r", "reservation", "r"),
+        ("Licenses", "", "licenses", ""),
+        ("ReservationName", "", "reservation", ""),
         ("Requeue", "0", "can_requeue", False),
         ("Requeue", "1", "can_requeue", True),
         ("MailUser", "a@b", "mail_user", "a@b"),
@@ -122,6 +122,8 @@ def test_what_operators_change_and_users_do_not(
         ("Partition", "nosuch", "invalid_partition"),
         ("Partition", "secret", "not_permitted"),
         ("Dependency", "bogus", "dependency"),
+        ("Licenses", "lic:2", "invalid_licenses"),
+        ("ReservationName", "r", "reservation"),
         ("StartTime", "bogus", "invalid_time"),
         ("EndTime", "now+1hour", "not_running"),
         ("Features", "zz", "invalid_feature"),
@@ -358,3 +360,13 @@ def test_a_number_that_no_answer_could_show_is_refused(world: World, job_id: int
     """Everybody's squeue would fail because of it."""
     with pytest.raises(RequestError):
         world.set_key(job_id, ROOT, key, "9" * digits)
+
+
+def test_a_circle_of_jobs_that_wait_for_each_other_is_refused(world: World, job_id: int) -> None:
+    second = world.submit(after=f"afterok:{job_id}")
+    third = world.submit(after=f"afterany:{second}")
+
+    with pytest.raises(RequestError, match=f"itself by way of job {third}"):
+        world.update(job_id, Dependency=f"afterok:{third}")
+    with pytest.raises(RequestError, match=r"itself$"):
+        world.update(job_id, Dependency=f"afterok:{job_id}")
