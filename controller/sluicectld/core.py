@@ -238,6 +238,8 @@ def answer_error(responder: Responder, error: Exception) -> None:
         responder.error(error)
     elif isinstance(error, SluiceError):
         responder.error("storage", str(error))
+    elif isinstance(error, OverflowError):
+        responder.error("invalid_request", f"{responder.name}: a number is larger than any id: {error}")
     else:
         logger.error("request %s failed", responder.name, exc_info=error)
         responder.error("internal_error", f"{responder.name} failed: {type(error).__name__}, see the daemon's log")

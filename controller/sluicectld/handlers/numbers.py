@@ -20,7 +20,7 @@ TIME_MAX_AT = 253402300799.0
 _COUNTS = (
     *("min_nodes", "max_nodes", "ntasks", "cpus_per_task", "ntasks_per_node", "ntasks_per_core", "ntasks_per_socket"),
     *("min_cpus_per_node", "cpus_per_gpu", "sockets_per_node", "cores_per_socket", "threads_per_core", "core_spec"),
-    *("priority", "array_throttle", "uid", "gid", "umask", "submit_sid"),
+    *("priority", "array_throttle", "uid", "gid", "submit_sid"),
 )
 _SIZES = (
     *("memory_per_node_mib", "memory_per_cpu_mib", "memory_per_gpu_mib", "tmp_disk_mib"),
@@ -33,6 +33,7 @@ _TERM = ("a dependency's job", "a dependency's task", "a dependency's delay")
 _SIGNAL = ("a signal", "a signal's seconds before the limit")
 _GRES = ("gres_per_node", "gres_per_job", "gres_per_task", "gres_per_socket")
 _NICE_MAX = 2**31 - 1
+_UMASK_MAX = 0o7777
 
 _counts_of, _sizes_of = attrgetter(*_COUNTS), attrgetter(*_SIZES)
 _step_counts_of, _step_sizes_of = attrgetter(*_STEP_COUNTS), attrgetter(*_STEP_SIZES)
@@ -54,6 +55,8 @@ def check_numbers(spec: JobSpec) -> None:
     _check(_SIZES, _sizes_of(spec), SIZE_MAX)
     if not -_NICE_MAX <= spec.nice <= _NICE_MAX:
         raise InvalidRequest(f"nice {spec.nice} requested, possible is {-_NICE_MAX} to {_NICE_MAX}", "nice")
+    if not 0 <= spec.umask <= _UMASK_MAX:
+        raise InvalidRequest(f"umask {spec.umask:o} requested, possible is 0 to {_UMASK_MAX:o}")
     for name in _TIMES:
         at = getattr(spec, name)
         if at is not None and not (math.isfinite(at) and 0 <= at <= TIME_MAX_AT):

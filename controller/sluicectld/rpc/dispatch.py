@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from sluice.errors import PeerError
+from sluice.errors import InvalidRequest, PeerError
 from sluice.wire import messages
 from sluice.wire.connection import Connection
 from sluice.wire.envelope import Envelope, decode_body
@@ -82,7 +82,11 @@ class Dispatch(Handler):
             return
         if envelope.name == "Heartbeat":
             caller = self._callers.caller(connection.identity)
-            agents.take_heartbeat(self.core, caller, decode_body(envelope.body, messages.Heartbeat))
+            try:
+                agents.take_heartbeat(self.core, caller, decode_body(envelope.body, messages.Heartbeat))
+            except InvalidRequest as error:
+                # Nobody waits for an answer, and whoever sends such things must not fill the log.
+                logger.debug("notice %s: %s peer=%s", envelope.name, error, connection.peer)
 
     def on_closed(self, connection: Connection, reason: PeerError) -> None:
         if self.core is not None:

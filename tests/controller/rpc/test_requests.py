@@ -335,3 +335,27 @@ def test_a_lost_connection_keeps_the_job_and_repeats_the_launch(play: Callable[[
         assert (await launched(back)).job.id == first.job.id
 
     play(scene)
+
+
+def test_an_id_that_no_table_could_have_is_refused(play: Callable[[Scene], None]) -> None:
+    async def scene(controller: LiveController) -> None:
+        root = await controller.root()
+        with pytest.raises(RequestError, match="larger than any id") as refusal:
+            await root.ask("QueryScript", {"job_id": 2**64 - 1}, Done)
+
+        assert refusal.value.code == "invalid_request"
+
+    play(scene)
+
+
+def test_a_malformed_notice_is_nothing_to_log(play: Callable[[Scene], None], caplog: pytest.LogCaptureFixture) -> None:
+    """Anybody may send it as often as he likes."""
+
+    async def scene(controller: LiveController) -> None:
+        bob = await controller.user(1001, "bob")
+        bob.connection.notify("Heartbeat", {"nodes": 7})
+        await bob.ask("Ping", messages.Ping(), messages.Pong)
+
+    play(scene)
+
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
