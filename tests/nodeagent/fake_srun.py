@@ -70,6 +70,9 @@ class Srun:
         self._socket.sendall(out)
 
     def _send(self, kind: int, number: int, message: Message) -> None:
+        if self.done is not None:
+            # As srun does: a step that is done is told nothing more.
+            return
         out = bytearray()
         append_frame(out, kind, number, type(message).__name__, message)
         self._socket.sendall(out)
