@@ -1,6 +1,7 @@
 """Sluice's shared words, records, configuration, wire and public Python API; no daemon is known here.
 
 errors        the exception tree
+error_texts   Slurm's sentence for each code of a refused request
 clock         wall and virtual time
 hostlist, duration, timepoint, size, gres_spec, tres, nodeset, jobid_spec, array_spec, filename_pattern,
 dependency_spec, signal_spec, feature_expr, shell_words, cpus_per_node, cpuset
@@ -10,6 +11,7 @@ model/        the records that are kept, stored and sent
 config/       slurm.conf's grammar: schema, parse, check, show, diff
 wire/         frames, messages, credentials, clients and server
 api           the public Python client
+local/        a cluster on this machine: `sluice up`, `status`, `down`
 testing       a live cluster as a pytest fixture
 """
 
