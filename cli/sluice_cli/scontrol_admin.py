@@ -32,8 +32,8 @@ def reconfigure(session: Session, words: list[str]) -> None:
     try:
         scontrol_change.put_lines(session.call("Reconfigure", {}).get("lines", ()))
     except SluiceError as error:
-        detail = client.detail(error)
-        session.fail(f"slurm_reconfigure error: {sentence(error)}" + (f": {detail}" if detail else ""))
+        said, detail = sentence(error), client.detail(error)
+        session.fail(f"slurm_reconfigure error: {said}" + (f": {detail}" if detail and detail != said else ""))
 
 
 def shutdown(session: Session, words: list[str]) -> None:

@@ -69,11 +69,13 @@ def find_config() -> str:
 def read_endpoints(path: str) -> Endpoints:
     """Return the endpoints that the configuration file *path* names.
 
-    Raises ConfigError if the file or one that it includes cannot be read.
+    Raises ConfigError if the file or one that it includes cannot be read, or if no controller is named.
     """
     values: dict[str, str] = {}
     controllers: list[tuple[str, str]] = []
     _scan(path, values, controllers, 0)
+    if not controllers:
+        raise ConfigError(f"{path!r} names no controller: SlurmctldHost is missing; sluice config check tells more")
     return Endpoints(values, controllers, os.path.dirname(path))
 
 

@@ -218,6 +218,16 @@ def test_small_verbs(controller, capfd):
     assert run(capfd, "write", "bogus") == (1, "", "invalid write argument:bogus\n")
 
 
+def test_a_refused_configuration_is_told_once(controller, capfd):
+    controller.replies["Reconfigure"] = InvalidRequest("the configuration is refused:\nx.conf:3: Bogus")
+
+    assert run(capfd, "reconfigure") == (
+        1,
+        "",
+        "slurm_reconfigure error: the configuration is refused:\nx.conf:3: Bogus\n",
+    )
+
+
 def test_a_batch_script_is_written(controller, capfd, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     controller.replies["QueryScript"] = {"script": b"#!/bin/sh\nexit 3\n"}

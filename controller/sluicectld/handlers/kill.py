@@ -43,9 +43,10 @@ def handle_kill(turn: Turn, command: KillJobs) -> KilledJobs:
         return KilledJobs(outcomes=tuple(outcomes))
     if wanted == JobFilter():
         raise InvalidRequest("no job is named, by id or filter")
-    passing = sorted(job.id for job in select_jobs(turn.cluster, wanted))
+    found = select_jobs(turn.cluster, wanted)
+    passing = sorted(job.id for job in found if not job.is_ended or job.is_requeued)
     outcomes = [_kill_job(turn, command, turn.job(job_id), None, str(job_id)) for job_id in passing]
-    return KilledJobs(outcomes=tuple(outcome for outcome in outcomes if outcome.code != "ended"))
+    return KilledJobs(outcomes=tuple(outcomes))
 
 
 def _filter(command: KillJobs) -> JobFilter:

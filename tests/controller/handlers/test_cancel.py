@@ -102,6 +102,12 @@ def test_filters_combine(world: World) -> None:
     assert world.job(other).state is JobState.PENDING
 
 
+def test_a_filter_passes_over_what_has_ended_even_for_strangers(world: World) -> None:
+    world.end_script(world.start())
+
+    assert world.cancel(users=("ann",), caller=BOB) == []
+
+
 def test_a_filter_narrows_ids(world: World) -> None:
     job_id = world.start()
 

@@ -68,6 +68,14 @@ def test_a_file_that_cannot_be_read_is_a_configuration_error(tmp_path: Path) -> 
         light.read_endpoints(str(tmp_path / "gone.conf"))
 
 
+def test_a_file_that_names_no_controller_is_a_configuration_error(tmp_path: Path) -> None:
+    """Else everybody would knock at the usual port, where nobody is, and hear that."""
+    path = tmp_path / "noise.conf"
+    path.write_bytes(b"\xff\x00 noise\n")
+    with pytest.raises(ConfigError, match="SlurmctldHost is missing"):
+        light.read_endpoints(str(path))
+
+
 def test_a_file_that_includes_itself_ends_in_an_error(folder: Folder) -> None:
     path = folder.file("loop.conf", "Include loop.conf\n")
     with pytest.raises(ConfigError, match="files deep"):
