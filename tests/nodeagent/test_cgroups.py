@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from sluiced.cgroup import detect, v1
 from tests.nodeagent.conftest import CONFIG, Cluster
+from tests.waiting import wait_until
 
 pytestmark = [
     pytest.mark.system,
@@ -54,8 +55,12 @@ def test_a_job_runs_on_its_own_cpus(make_cluster: Callable[..., Cluster]) -> Non
 def test_what_forks_faster_than_it_is_killed_ends_all_the_same(make_cluster: Callable[..., Cluster]) -> None:
     cluster = _constrained(make_cluster)
     # Each process replaces itself by a child with another pid, for ever, deaf to TERM.
-    script = "trap '' TERM\nhop() { if test -e stop; then exit; fi; hop & }\nhop\nhop\nwhile ! test -e stop; do :; done"
+    script = (
+        "trap '' TERM\nhop() { if test -e stop; then exit; fi; hop & }\nhop\nhop\ntouch ready\n"
+        "while ! test -e stop; do :; done"
+    )
     job_id = cluster.submit(script)
+    wait_until((cluster.work / "ready").exists)
 
     cluster.end(job_id, kill_wait_s=0.2)
 
