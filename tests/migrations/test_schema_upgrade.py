@@ -22,7 +22,7 @@ def test_the_head_is_the_newest_version_file() -> None:
 
 
 def test_the_migrated_schema_equals_the_tables(two_urls: tuple[str, str]) -> None:
-    migrated, described = (open_engine(url) for url in two_urls)
+    migrated, described = (open_engine(url, may_create=True) for url in two_urls)
 
     assert schema.upgrade(two_urls[0])
     tables.metadata.create_all(described)
@@ -68,6 +68,16 @@ def test_a_database_without_tables_does_not_pass_the_check(url: str) -> None:
         schema.check(url)
 
 
+def test_a_lost_database_is_not_begun_anew_beside_its_log(tmp_path: Path) -> None:
+    """SQLite would write the log of the lost one into the new one."""
+    (tmp_path / "state.db-wal").write_bytes(b"the last commits")
+
+    with pytest.raises(StorageError, match="put both back, or remove the log to begin anew"):
+        schema.upgrade(f"sqlite:///{tmp_path}/state.db")
+
+    assert not (tmp_path / "state.db").exists()
+
+
 def test_a_newer_database_is_refused(url: str) -> None:
     schema.upgrade(url)
     engine = open_engine(url)
@@ -82,7 +92,7 @@ def test_a_newer_database_is_refused(url: str) -> None:
 
 def test_an_upgrade_that_fails_leaves_the_database_as_it_was(url: str) -> None:
     """The last table of the first version stands in the way: none of the others may stay."""
-    engine = open_engine(url)
+    engine = open_engine(url, may_create=True)
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE meta (other INTEGER)"))
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from sluice.errors import StorageError
 
@@ -22,6 +23,10 @@ BUSY_TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 5
 #: The log file keeps at most this much of the disk once it was copied into the database.
 _LOG_SIZE_MAX_BYTES = 64 * 1024 * 1024
+
+
+#: Of a connection's info: which file it has open.
+_FILE = "sluice_file"
 
 
 class Trouble(StrEnum):
@@ -34,14 +39,15 @@ class Trouble(StrEnum):
     REFUSED = "refused"
 
 
-def open_engine(url: str | URL, *, is_read_only: bool = False) -> Engine:
+def open_engine(url: str | URL, *, is_read_only: bool = False, may_create: bool = False) -> Engine:
     """Return an engine for *url* (sqlite:////path or postgresql://...); connects to nothing yet.
 
+    may_create: an SQLite file that is not there is made, else connecting fails.
     Raises StorageError when the URL is of no database that we know.
     """
     parsed = _parse(url)
     if parsed.get_backend_name() == "sqlite":
-        return _open_sqlite(parsed, is_read_only)
+        return _open_sqlite(parsed, is_read_only, may_create)
     return _open_postgresql(parsed, is_read_only)
 
 
@@ -51,6 +57,22 @@ def connect(engine: Engine) -> Connection:
         return engine.connect()
     except DBAPIError as error:
         raise storage_error(error, engine) from error
+
+
+def is_in_place(connection: Connection) -> bool:
+    """Does the database's path still lead to the file that *connection* has open?"""
+    return connection.dialect.name != "sqlite" or connection.info.get(_FILE) == file_identity(connection.engine)
+
+
+def file_identity(engine: Engine) -> tuple[int, int] | None:
+    """Return which file the database's path leads to now: device and inode; None where there is none."""
+    if engine.dialect.name != "sqlite":
+        return None
+    try:
+        status = os.stat(engine.url.database or "")
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def trouble_of(error: BaseException) -> Trouble:
@@ -129,20 +151,22 @@ def _parse(url: str | URL) -> URL:
     return parsed if backend == "sqlite" else parsed.set(drivername="postgresql+psycopg")
 
 
-def _open_sqlite(url: URL, is_read_only: bool) -> Engine:
+def _open_sqlite(url: URL, is_read_only: bool, may_create: bool) -> Engine:
     # isolation_level None: the driver begins no transactions of its own.
     arguments = {"timeout": BUSY_TIMEOUT_S, "isolation_level": None, "check_same_thread": False}
     engine = create_engine(url, connect_args=arguments)
 
     @event.listens_for(engine, "do_connect")
-    def make_private(*_: object) -> None:
-        # Scripts and environments hold secrets.  SQLite gives its log files the mode of the database.
-        if not is_read_only and not os.path.exists(url.database or ""):
-            with contextlib.suppress(OSError):
-                os.close(os.open(url.database or "", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    def see_to_the_file(*_: object) -> None:
+        # SQLite would make an empty one, and take the log of the lost one for its own.
+        if not os.path.exists(url.database or ""):
+            if not may_create:
+                raise _cannot_open("no such file")
+            _create(url.database or "")
 
     @event.listens_for(engine, "connect")
-    def set_pragmas(connection: sqlite3.Connection, _: object) -> None:
+    def set_pragmas(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
+        record.info[_FILE] = file_identity(engine)
         if not is_read_only:
             _turn_log_on(connection)
         for pragma in _READER_PRAGMAS if is_read_only else _WRITER_PRAGMAS:
@@ -153,6 +177,22 @@ def _open_sqlite(url: URL, is_read_only: bool) -> Engine:
         connection.exec_driver_sql("BEGIN" if is_read_only else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _create(path: str) -> None:
+    if os.path.exists(f"{path}-wal"):
+        raise _cannot_open(
+            f"no such file, but its log {path}-wal is there; put both back, or remove the log to begin anew"
+        )
+    # Scripts and environments hold secrets.  SQLite gives its log files the mode of the database.
+    with contextlib.suppress(OSError):
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+
+
+def _cannot_open(why: str) -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError(why)
+    error.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
+    return error
 
 
 _READER_PRAGMAS = ("query_only = ON",)

@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sluice.errors import StorageError
 from sluice_migrations.head import HEAD
 
-from .database import connect, name_of, open_engine, storage_error
+from .database import connect, file_identity, name_of, open_engine, storage_error
 
 #: PostgreSQL's lock against two upgrades at once; any number, the same in every release.
 _LOCK = 0x51_1C_E0
@@ -21,7 +21,7 @@ def upgrade(url: str) -> bool:
 
     Two daemons that start together do it one after the other.  Raises StorageError, and changes nothing then.
     """
-    engine = open_engine(url)
+    engine = open_engine(url, may_create=True)
     try:
         with connect(engine) as connection, connection.begin():
             if connection.dialect.name == "postgresql":
@@ -44,6 +44,8 @@ def upgrade(url: str) -> bool:
 def current(url: str) -> str | None:
     """Return the version of the database at *url*; None: it has no tables yet.  Raises StorageError."""
     engine = open_engine(url, is_read_only=True)
+    if engine.dialect.name == "sqlite" and file_identity(engine) is None:
+        return None
     try:
         with connect(engine) as connection:
             return _version(connection)

@@ -24,7 +24,7 @@ from sluice.errors import StorageError
 from . import tables
 from .batch import Batch
 from .checkpoint import Checkpointer
-from .database import Trouble, connect, open_engine, storage_error, trouble_of
+from .database import Trouble, connect, is_in_place, name_of, open_engine, storage_error, trouble_of
 from .save import save
 
 logger = logging.getLogger(__name__)
@@ -183,6 +183,7 @@ class Writer(Generic[Item]):
             saved_at = time.perf_counter()
             transaction.commit()
         ended_at = time.perf_counter()
+        self._check_file()
         if batch.events:
             self._last_sequence = batch.events[-1].sequence
         self.statistics.commits += 1
@@ -190,6 +191,14 @@ class Writer(Generic[Item]):
         self.statistics.commit_s += ended_at - saved_at
         self.statistics.transaction_s += ended_at - started_at
         self._checkpointer.note_written(rows)
+
+    def _check_file(self) -> None:
+        """What was written into a file that was moved away meanwhile, or removed, is not to be acknowledged."""
+        if self._connection is not None and not is_in_place(self._connection):
+            # Not back into the pool.
+            self._connection.invalidate()
+            self._disconnect()
+            raise StorageError(f"database {name_of(self._engine.url)} is gone: its file was moved or replaced; put it back")
 
     def _not_yet_committed(self, batches: Sequence[Batch]) -> list[Batch]:
         """Return the batches that the journal has not; raises StorageError if it would get a gap."""

@@ -41,6 +41,6 @@ def engine(database_url: str) -> Iterator[Engine]:
 
 
 def make_tables(url: str) -> None:
-    engine = open_engine(url)
+    engine = open_engine(url, may_create=True)
     tables.metadata.create_all(engine)
     engine.dispose()

@@ -203,6 +203,28 @@ def test_a_full_database_refuses_and_goes_on_when_there_is_room(sqlite_url: str)
     assert check_stored(sqlite_url, client.acknowledged) == refused + 1
 
 
+def test_what_goes_into_a_removed_file_is_not_acknowledged(sqlite_url: str, tmp_path: Path) -> None:
+    """The database is moved away under the writer, and put back."""
+    client = Client(open_engine(sqlite_url))
+    client.submit(1)
+    files = [path for path in tmp_path.iterdir() if path.name.startswith("state.db")]
+    (tmp_path / "away").mkdir()
+    for path in files:
+        path.rename(tmp_path / "away" / path.name)
+
+    for _ in range(2):
+        with pytest.raises(StorageError, match="gone"):
+            client.submit(2)
+    assert not (tmp_path / "state.db").exists()
+
+    for path in files:
+        (tmp_path / "away" / path.name).rename(path)
+    client.submit(2)
+
+    client.writer.close()
+    assert check_stored(sqlite_url, client.acknowledged) == 2
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "small"
