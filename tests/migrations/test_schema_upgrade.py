@@ -64,6 +64,7 @@ def test_an_upgrade_is_done_once(url: str) -> None:
 
 
 def test_a_database_without_tables_does_not_pass_the_check(url: str) -> None:
+    open_engine(url, may_create=True).connect().close()
     with pytest.raises(StorageError, match=f"has schema version none, need {HEAD}; run sluice migrate"):
         schema.check(url)
 
@@ -76,6 +77,11 @@ def test_a_lost_database_is_not_begun_anew_beside_its_log(tmp_path: Path) -> Non
         schema.upgrade(f"sqlite:///{tmp_path}/state.db")
 
     assert not (tmp_path / "state.db").exists()
+
+
+def test_a_file_that_is_not_there_is_no_old_schema(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="no such file"):
+        schema.check(f"sqlite:///{tmp_path}/state.db")
 
 
 def test_a_newer_database_is_refused(url: str) -> None:

@@ -58,6 +58,8 @@ def current(url: str) -> str | None:
 def check(url: str) -> None:
     """Raise StorageError unless the database at *url* has our version."""
     engine = open_engine(url, is_read_only=True)
+    if engine.dialect.name == "sqlite" and file_identity(engine) is None:
+        raise StorageError(f"database {name_of(engine.url)} is gone or out of reach: there is no such file to be read")
     version = current(url)
     _refuse_newer(engine, version)
     if version != HEAD:

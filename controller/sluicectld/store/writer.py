@@ -177,6 +177,8 @@ class Writer(Generic[Item]):
         batch = _merged(self._not_yet_committed(batches))
         if batch.is_empty:
             return
+        # Before, so that what is refused is not there when the file is back; and after, so that nothing is missed.
+        self._check_file()
         started_at = time.perf_counter()
         with connection.begin() as transaction:
             rows = save(connection, batch)
@@ -198,7 +200,8 @@ class Writer(Generic[Item]):
             # Not back into the pool.
             self._connection.invalidate()
             self._disconnect()
-            raise StorageError(f"database {name_of(self._engine.url)} is gone: its file was moved or replaced; put it back")
+            where = name_of(self._engine.url)
+            raise StorageError(f"database {where} is gone: its file was moved or replaced; put it back")
 
     def _not_yet_committed(self, batches: Sequence[Batch]) -> list[Batch]:
         """Return the batches that the journal has not; raises StorageError if it would get a gap."""
