@@ -64,7 +64,9 @@ def test_an_upgrade_is_done_once(url: str) -> None:
 
 
 def test_a_database_without_tables_does_not_pass_the_check(url: str) -> None:
-    open_engine(url, may_create=True).connect().close()
+    engine = open_engine(url, may_create=True)
+    engine.connect().close()
+    engine.dispose()
     with pytest.raises(StorageError, match=f"has schema version none, need {HEAD}; run sluice migrate"):
         schema.check(url)
 
