@@ -10,6 +10,8 @@ from sluice.model.job import Job
 from sluice.model.node import Node
 from sluice.model.partition import Partition
 
+from .plan import PlannedStart
+
 
 class GresFree(msgspec.Struct, frozen=True):
     """One kind of unit on a node: total and free unit numbers as masks; an uncounted device has bit n for unit n."""
@@ -53,6 +55,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     """nodes: in configuration order.  pending: jobs that could start now (not held, begun, nothing to wait for).
 
     running_tasks: by array job id, for throttles.  A job with pending_array stands for all its unstarted tasks.
+    promised: planned starts of an earlier pass that are to be kept, by job id (Policy.keeps_promises).
+    is_freed: resources came back earlier than those promises knew, so that jobs may move ahead.
     """
 
     version: int
@@ -63,6 +67,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     running: tuple[RunningJob, ...] = ()
     running_tasks: dict[int, int] = {}
     licenses_free: dict[str, int] = {}
+    promised: dict[int, PlannedStart] = {}
+    is_freed: bool = True
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -94,3 +100,11 @@ class Policy(msgspec.Struct, frozen=True):
     partition_factor_max: int = 1
     #: Seconds east of UTC for the clock times in blockers' texts.
     utc_offset_s: int = 0
+    #: Jobs that get a planned start which no lower job may delay; the others only fill gaps.  1: EASY.
+    planned_max: int = 500
+    #: Candidates for backfill go shortest first (SJBF), equal ones in the order of the queue.
+    is_shortest_first: bool = False
+    #: Planned starts outlive the pass and only ever move earlier (conservative backfill).
+    keeps_promises: bool = False
+    #: Plan with predicted run times where there are some, within the promises made from limits.
+    is_predicting: bool = False
