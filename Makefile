@@ -10,6 +10,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PACKAGES := sluice controller/sluicectld nodeagent/sluiced plugins/sluice_plugins cli/sluice_cli \
 	migrations/sluice_migrations
+NATIVE := $(wildcard controller/sluicectld/scheduler/native/*.c)
 BENCHES := throughput_emulated array queue startup idle
 export VENV
 
@@ -18,7 +19,7 @@ export VENV
 
 venv: $(INSTALLED)
 
-$(INSTALLED): pyproject.toml tools/venv.sh
+$(INSTALLED): pyproject.toml hatch_build.py tools/venv.sh $(NATIVE)
 	tools/venv.sh $(VENV)
 	touch $@
 

@@ -30,4 +30,6 @@ if [ ! -x "$venv/bin/pip" ]; then
     fi
     "$python" -m venv "$venv"
 fi
+# The scheduler's inner loops are in C; without a compiler the same code runs in Python.
+command -v "${CC:-cc}" >/dev/null || tools/packages.sh gcc libc6-dev || true
 "$venv/bin/pip" install --quiet --disable-pip-version-check -e '.[dev]'

@@ -10,11 +10,14 @@ levels       how much is free on a node, as counts; equal levels are one object
 offer        how many tasks of a request a node holds at a level, and what it then takes
 shapes       equal requests share everything that a pass finds out about them
 working      the working copy of what is free now, with CPU and unit numbers
+memory       what one pass leaves to the next, so that a pass costs by what has changed
 search       where a shape fits, now or at a later moment
 place        which nodes a request gets, and how many tasks each of them
 sharing      the same for resources of the whole job (--gpus)
 constraints  feature expressions that speak of the whole allocation
 timeline     free resources over time
+tracks       the arithmetic of the timeline: levels as numbers, moments, what fits when
+native/      the same in C
 backfill     planned starts: the earliest slot beside all that runs or is planned
 limits       partition limits and licenses
 explain      reasons as sentences with their numbers

@@ -2,7 +2,7 @@
 
 A job that fits now starts and its resources leave the working copy at once.  The first jobs that do not fit
 get planned starts; lower ones start only where no planned start is delayed.  Without backfill a partition stops at
-its first job that does not fit.  Every bound is a count.
+its first job that does not fit.  Every bound is a count.  What differs between policies stands in Policy.
 
 Invariant: every eligible job is in starts (an array: with all its tasks) or in blockers.
 """
@@ -15,44 +15,55 @@ from sluice.model.allocation import Allocation
 from sluice.model.job import Job
 from sluice.model.partition import Partition
 from sluice.model.reason import Blocker, Reason
-from sluice.model.request import JobSpec
 
 from . import explain
 from .backfill import Slot, find_slot, release, reserve
-from .limits import find_license_blocker, find_orphan_blocker, find_partition_blocker
-from .needs import ShapeKey, compute_needs, compute_shape_key
+from .levels import Take
+from .limits import find_license_blocker, find_orphan_blocker
+from .memory import Memory, Scene, find_shape
 from .plan import Plan, PlannedStart, StartJob
 from .queue import Entry, rank_queue
 from .search import Part, find_idle, find_now
 from .shapes import Shape, is_user_sensitive
 from .snapshot import Policy, RunningJob, Snapshot
-from .timeline import Timeline
-from .working import WorkingCopy
+from .tracks import NEVER
 
 DEFAULT_POLICY = Policy()
 Blockers = tuple[Blocker, ...]
 
 
-def decide(snapshot: Snapshot, policy: Policy = DEFAULT_POLICY, focus_id: int = 0) -> Plan:
+def decide(
+    snapshot: Snapshot, policy: Policy = DEFAULT_POLICY, focus_id: int = 0, memory: Memory | None = None
+) -> Plan:
     """Return what to start now, what to expect, and why every other eligible job waits.
 
     focus_id: a job that is considered and planned whatever the bounds and the window are.
+    memory: of earlier passes; it makes a pass faster, never different.
     """
-    return Pass(snapshot, policy, focus_id).run()
+    memory = memory or Memory()
+    scene = memory.enter(snapshot, policy)
+    one_pass = Pass(snapshot, policy, focus_id, scene)
+    plan = one_pass.run()
+    one_pass.undo()
+    memory.leave(scene)
+    return plan
 
 
 class Pass:
     """The state of one pass; thrown away afterwards."""
 
-    def __init__(self, snapshot: Snapshot, policy: Policy, focus_id: int) -> None:
+    def __init__(self, snapshot: Snapshot, policy: Policy, focus_id: int, scene: Scene) -> None:
         self.focus_id = focus_id
         self.snapshot = snapshot
         self.policy = policy
-        self.working = WorkingCopy(snapshot, policy)
+        self.scene = scene
+        self.working = scene.working
+        self.timeline = scene.timeline
+        self.latest_at = snapshot.now_at + policy.backfill_window_s
         self.licenses_free = dict(snapshot.licenses_free)
-        self.shapes: dict[ShapeKey, Shape] = {}
-        self.timeline: Timeline | None = None
         self.starts: list[StartJob] = []
+        #: What each start takes, and until when, to be undone.
+        self.taken: list[tuple[list[tuple[int, Take]], float]] = []
         self.planned: dict[int, PlannedStart] = {}
         self.blockers: dict[int, Blockers] = {}
         #: The first job of each partition that did not fit.
@@ -66,6 +77,7 @@ class Pass:
         #: The same by the array's id, with tasks that are jobs of their own already.
         self.array_starts: Counter[int] = Counter()
         self.looked_ahead = 0
+        self.planned_count = 0
         self.has_more = False
         self.tested = 0
         self.running_by_end: list[RunningJob] | None = None
@@ -75,7 +87,7 @@ class Pass:
         entries, orphans = rank_queue(self.snapshot, self.policy)
         for job in orphans:
             self.blockers[job.id] = (find_orphan_blocker(job),)
-        for place_number, (job, partition) in enumerate(entries):
+        for place_number, (job, partition) in enumerate(self._in_order(entries)):
             if len(self.starts) >= self.policy.starts_max:
                 self._leave_for_next_pass(entries[place_number:])
                 break
@@ -88,12 +100,32 @@ class Pass:
             self.blockers,
             self.has_more,
             self.tested,
-            len(self.shapes),
+            len(self.scene.shapes),
         )
+
+    def _in_order(self, entries: list[Entry]) -> Iterator[Entry]:
+        """Yield the entries as they are to be considered: behind the planned jobs the shortest first, if so asked."""
+        if not self.policy.is_shortest_first:
+            yield from entries
+            return
+        index = 0
+        while index < len(entries) and self.planned_count < self.policy.planned_max:
+            yield entries[index]
+            index += 1
+        entries[index:] = sorted(entries[index:], key=_limit_of)
+        yield from entries[index:]
+
+    def undo(self) -> None:
+        """Take what this pass added out of the scene."""
+        for takes, end_at in self.taken:
+            self.timeline.undo_start(takes, end_at)
+        for job_id, (slot, _) in self.slots.items():
+            release(job_id, slot, self.timeline)
 
     def _consider(self, job: Job, partition: Partition) -> None:
         self.tested += 1
-        shape = self._shape_of(job, partition)
+        uid = job.spec.uid if self.is_user_sensitive else None
+        shape = find_shape(self.scene, job, partition, self.policy, uid)
         blockers = shape.blockers
         if blockers is None:
             blockers = self._try_start(job, shape)
@@ -106,22 +138,6 @@ class Pass:
             blockers = self.blockers.get(job.id, ()) + blockers
         self.blockers[job.id] = blockers
 
-    def _shape_of(self, job: Job, partition: Partition) -> Shape:
-        uid = job.spec.uid if self.is_user_sensitive else None
-        key = compute_shape_key(job, partition.name, -1 if uid is None else uid)
-        shape = self.shapes.get(key)
-        if shape is None:
-            shape = self.shapes[key] = self._new_shape(job.spec, partition, job.limit_s, uid)
-        return shape
-
-    def _new_shape(self, spec: JobSpec, partition: Partition, limit_s: int | None, uid: int | None) -> Shape:
-        needs = compute_needs(spec, partition, self.policy)
-        shape = Shape(needs, partition, limit_s, self.working, uid)
-        blocker = find_partition_blocker(needs, limit_s, partition)
-        if blocker is not None:
-            shape.blockers = (blocker,)
-        return shape
-
     def _try_start(self, job: Job, shape: Shape) -> Blockers | None:
         """Start the job, or as many tasks of the array as may start; return what stops it, None if nothing does."""
         if not self.policy.is_backfilling and shape.partition.name in self.heads:
@@ -130,7 +146,7 @@ class Pass:
             blockers = self._find_task_blocker(job, task_id, shape)
             if blockers is not None:
                 return blockers
-            parts = self._find_now(shape)
+            parts = find_now(shape, self.working, self.timeline)
             if parts is None:
                 return self._block(job, shape)
             self._start(job, shape, parts, task_id)
@@ -159,11 +175,6 @@ class Pass:
             return None
         return (Blocker(reason=Reason.JOB_ARRAY_TASK_LIMIT, text=f"{running} of at most {throttle} tasks run"),)
 
-    def _find_now(self, shape: Shape) -> list[Part] | None:
-        if self.policy.is_least_loaded or shape.partition.least_loaded:
-            shape.sort_by_load()
-        return find_now(shape, self.working, self.timeline)
-
     def _start(self, job: Job, shape: Shape, parts: list[Part], task_id: int | None) -> None:
         needs = shape.needs
         grants = tuple([self.working.grant(part.position, part.take) for part in parts])
@@ -171,9 +182,10 @@ class Pass:
         self.starts.append(
             StartJob(job.id, allocation, shape.partition.name, shape.limit_s, task_id, needs.is_exclusive)
         )
-        if self.timeline is not None:
-            takes = [(part.position, part.take) for part in parts]
-            self.timeline.add_start(allocation, takes, self.snapshot.now_at + shape.duration_s)
+        takes = [(part.position, part.take) for part in parts]
+        end_at = self.snapshot.now_at + shape.duration_s
+        self.timeline.start(takes, end_at)
+        self.taken.append((takes, end_at))
         for name, count in needs.licenses:
             self.licenses_free[name] -= count
         if shape.uid is not None:
@@ -191,8 +203,7 @@ class Pass:
         """Give the planned start back of a job that started in another of its partitions."""
         planned = self.slots.pop(job.id, None)
         if planned is not None:
-            assert self.timeline is not None, "a slot without a timeline"
-            release(*planned, self.timeline)
+            release(job.id, planned[0], self.timeline)
             del self.planned[job.id]
             self.has_more = True
 
@@ -224,44 +235,33 @@ class Pass:
         """Give the job a planned start, unless the bounds are reached or nothing is free within the window."""
         policy = self.policy
         is_focus = job.id == self.focus_id
-        if self.looked_ahead >= policy.backfill_jobs_max or self._node_looks() >= policy.backfill_node_looks_max:
+        is_far = self.looked_ahead >= policy.backfill_jobs_max or self.planned_count >= policy.planned_max
+        if is_far or self.timeline.tracks.looks >= policy.backfill_node_looks_max:
             shape.may_plan = False
         self.looked_ahead += 1
         if job.id in self.planned or not (shape.may_plan or is_focus):
             return
-        timeline = self._timeline()
-        slot = find_slot(shape, self.working, timeline, float("inf") if is_focus else policy.backfill_window_s)
+        latest_at, looks_max = (NEVER, NEVER) if is_focus else (self.latest_at, policy.backfill_node_looks_max)
+        slot = find_slot(shape, self.working, self.timeline, latest_at, looks_max)
         if slot is None:
             shape.may_plan = False
             return
-        reserve(slot, shape, timeline)
+        reserve(job.id, slot, shape, self.timeline)
         names = tuple(self.working.names[part.position] for part in slot.parts)
         cpu_count = sum(part.take.cpus for part in slot.parts)
         self.planned[job.id] = PlannedStart(slot.at, names, shape.partition.name, cpu_count)
         self.slots[job.id] = (slot, shape)
+        self.planned_count += 1
         shape.planned_at = slot.at
         shape.planned_count += 1
         shape.may_plan = shape.planned_count < policy.planned_per_shape_max
-
-    def _node_looks(self) -> int:
-        return 0 if self.timeline is None else self.timeline.looks
-
-    def _timeline(self) -> Timeline:
-        if self.timeline is None:
-            self.timeline = timeline = Timeline(self.working, self.snapshot.now_at)
-            for running in self.snapshot.running:
-                timeline.add_running(running.allocation, running.expected_end_at)
-            for start in self.starts:
-                end_at = None if start.limit_s is None else self.snapshot.now_at + start.limit_s
-                timeline.add_running(start.allocation, end_at)
-        return self.timeline
 
     def _resources_blocker(self, shape: Shape) -> Blocker:
         if self.running_by_end is None:
             ending = [job for job in self.snapshot.running if job.expected_end_at is not None]
             self.running_by_end = sorted(ending, key=lambda job: (job.expected_end_at or 0.0, job.job_id))
         end = explain.next_end_text(shape, self.running_by_end, self.snapshot.now_at, self.policy.utc_offset_s)
-        has_plans = self.timeline is not None and bool(self.timeline.planned_positions)
+        has_plans = bool(self.slots)
         funnel = explain.compute_funnel(shape, self.working, has_plans)
         return Blocker(reason=Reason.RESOURCES, text=funnel + end)
 
@@ -282,6 +282,11 @@ class Pass:
                 self._consider(job, partition)
             else:
                 self.blockers.setdefault(job.id, blockers)
+
+
+def _limit_of(entry: Entry) -> float:
+    limit_s = entry[0].limit_s
+    return NEVER if limit_s is None else limit_s
 
 
 def _tasks(job: Job) -> Iterator[int | None]:

@@ -42,9 +42,13 @@ class Take(msgspec.Struct, frozen=True):
 class Level:
     """So much of a kind is free, with so many jobs on the node.  Compared by identity."""
 
-    __slots__ = ("after_return", "after_take", "cpus", "gres", "job_count", "kind", "memory_mib")
+    __slots__ = ("after_return", "after_take", "cpus", "gres", "job_count", "kind", "memory_mib", "number")
 
-    def __init__(self, kind: Kind, cpus: int, memory_mib: int, gres: tuple[int, ...], job_count: int) -> None:
+    def __init__(
+        self, number: int, kind: Kind, cpus: int, memory_mib: int, gres: tuple[int, ...], job_count: int
+    ) -> None:
+        #: Its place in the table.
+        self.number = number
         self.kind = kind
         self.cpus = cpus
         self.memory_mib = memory_mib
@@ -61,6 +65,8 @@ class LevelTable:
         self._policy = policy
         self._kinds: dict[tuple[object, ...], Kind] = {}
         self._levels: dict[tuple[Kind, int, int, tuple[int, ...], int], Level] = {}
+        #: Every level by its number.
+        self.by_number: list[Level] = []
 
     @property
     def kinds(self) -> list[Kind]:
@@ -81,7 +87,8 @@ class LevelTable:
         key = (kind, cpus, memory_mib, gres, job_count)
         level = self._levels.get(key)
         if level is None:
-            level = self._levels[key] = Level(*key)
+            level = self._levels[key] = Level(len(self.by_number), *key)
+            self.by_number.append(level)
         return level
 
     def idle(self, kind: Kind) -> Level:

@@ -1,7 +1,7 @@
 """Where a shape fits: now, on the working copy; or at any later moment, on the timeline.
 
-Both are the same search with another answer to "how much is free on this node": offers by node go to place.py, and
-the nodes that it chooses are turned into what is taken from each.
+Both are the same search with another answer to "how much is free on this node": the tracks collect what the candidates
+offer, place.py chooses among them, and the nodes that it chooses are turned into what is taken from each.
 
 Invariant: a part is only taken where it is free for the job's whole time.
 """
@@ -20,6 +20,8 @@ from .working import WorkingCopy
 
 #: The level that counts for the node at a position.
 LevelOf = Callable[[int], Level]
+#: Gives positions and offers; tasks and nodes: enough of them, (0, 0) for all.
+Collect = Callable[[int, int], tuple[list[int], list[int]]]
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -30,62 +32,83 @@ class Part(msgspec.Struct, frozen=True):
     take: Take
 
 
-def find_now(shape: Shape, working: WorkingCopy, timeline: Timeline | None) -> list[Part] | None:
+def find_now(shape: Shape, working: WorkingCopy, timeline: Timeline) -> list[Part] | None:
     """Return where a job of the shape starts now without delaying any planned start, or None."""
-    level_of = _level_now(shape, working, timeline)
-    offer_of = offers(shape, working, level_of)
-    if not shape.is_screened:
-        shape.is_screened = True
-        if not any(map(shape.offer, set(working.levels))):
-            return None
-    if is_first_fit(shape):
-        candidates = shape.candidates
-        while shape.cursor < len(candidates):
-            position = candidates[shape.cursor]
-            if offer_of(position) >= shape.needs.tasks:
-                return _parts(shape, [(position, shape.needs.tasks)], level_of)
-            shape.cursor += 1
+    until_at = timeline.now_at + shape.duration_s
+    tracks, positions = timeline.tracks, shape.positions
+
+    def level_of(position: int) -> Level:
+        return timeline.floor_now(position, until_at) if shape.is_level_dependent else working.idle_level(position)
+
+    if shape.is_first_fit and not shape.is_level_dependent and not shape.is_least_loaded:
+        tasks = shape.needs.tasks
+        shape.cursor = tracks.first_now(shape.offers, positions, shape.cursor, until_at, tasks)
+        if shape.cursor < len(shape.candidates):
+            return _parts(shape, [(shape.candidates[shape.cursor], tasks)], level_of)
         if shape.needs.is_single_node:
             return None
-    useful = shape.candidates if shape.useful_now is None else shape.useful_now
-    shape.useful_now = [position for position in useful if offer_of(position)]
-    return find_among(shape, shape.useful_now, level_of, offer_of)
+    return _find(
+        shape, level_of, lambda tasks, nodes: tracks.collect_now(shape.offers, positions, 0, until_at, tasks, nodes)
+    )
 
 
 def find_at(shape: Shape, working: WorkingCopy, timeline: Timeline, at: float) -> list[Part] | None:
     """Return where a job of the shape could start at the time and stay for its limit."""
     until_at = at + shape.duration_s
+    tracks, positions = timeline.tracks, shape.positions
 
     def level_of(position: int) -> Level:
-        return timeline.floor(position, at, until_at)
+        return timeline.floor(position, at, until_at) if shape.is_level_dependent else working.idle_level(position)
 
-    return find_among(shape, shape.candidates, level_of, offers(shape, working, level_of))
+    return _find(
+        shape,
+        level_of,
+        lambda tasks, nodes: tracks.collect_at(shape.offers, positions, at, until_at, tasks, nodes),
+    )
 
 
 def find_idle(shape: Shape, working: WorkingCopy, candidates: Sequence[int]) -> list[Part] | None:
     """Return where it would fit if all the candidates were idle."""
-
-    def level_of(position: int) -> Level:
-        return working.table.idle(working.levels[position].kind)
-
-    return find_among(shape, candidates, level_of, lambda position: shape.offer(level_of(position)))
+    level_of = working.idle_level
+    return _find_among(shape, candidates, level_of, lambda position: shape.offer(level_of(position)))
 
 
-def is_first_fit(shape: Shape) -> bool:
-    """Does the first node that holds all tasks settle it?"""
+def _find(shape: Shape, level_of: LevelOf, collect: Collect) -> list[Part] | None:
+    """Search among the first candidates that could be enough, then among all of them."""
+    tasks, nodes = (0, 0) if _needs_all(shape) else (shape.needs.tasks, _wanted_nodes(shape))
+    for enough in ((tasks, nodes), (0, 0))[nodes == 0 :]:
+        positions, offers = collect(*enough)
+        if shape.is_level_dependent:
+            offers = [shape.offer(level_of(position)) for position in positions]
+        elif sum(offers) < shape.needs.tasks or len(offers) < shape.needs.nodes_min:
+            return None
+        offer_by_position = dict(zip(positions, offers, strict=True))
+        parts = _find_among(shape, shape.rank(positions), level_of, offer_by_position.__getitem__)
+        if parts is not None:
+            return parts
+    return None
+
+
+def _needs_all(shape: Shape) -> bool:
+    """Can only a look at every candidate tell which ones to take?"""
     needs = shape.needs
-    return (
-        needs.nodes_min == 1
-        and not shape.required
-        and not shape.groups
-        and not shape.alternatives
-        and not needs.is_contiguous
-        and not needs.gres_per_job
-        and not is_ranged(needs)
+    return bool(
+        shape.required
+        or shape.groups
+        or shape.alternatives
+        or shape.is_level_dependent
+        or shape.is_least_loaded
+        or needs.is_contiguous
+        or needs.gres_per_job
     )
 
 
-def find_among(shape: Shape, candidates: Sequence[int], level_of: LevelOf, offer_of: OfferOf) -> list[Part] | None:
+def _wanted_nodes(shape: Shape) -> int:
+    needs = shape.needs
+    return needs.nodes_max if is_ranged(needs) else needs.nodes_min
+
+
+def _find_among(shape: Shape, candidates: Sequence[int], level_of: LevelOf, offer_of: OfferOf) -> list[Part] | None:
     """Return the parts that the candidates give, or None when they can't hold the request."""
     for tree in shape.alternatives or ((),):
         alike = [each for each in candidates if shape.has_features(tree, each)] if tree else candidates
@@ -97,6 +120,8 @@ def find_among(shape: Shape, candidates: Sequence[int], level_of: LevelOf, offer
 
 def _find_alike(shape: Shape, candidates: Sequence[int], level_of: LevelOf, offer_of: OfferOf) -> list[Part] | None:
     required = shape.required
+    if required and not required.issubset(candidates):
+        return None
     if shape.groups:
         forced = force_groups(shape.groups, shape.has_features, candidates, offer_of, required)
         if forced is None:
@@ -126,30 +151,3 @@ def _find_sharing(
 
 def _parts(shape: Shape, placement: Placement, level_of: LevelOf) -> list[Part]:
     return [Part(position, tasks, shape.take(level_of(position), tasks)) for position, tasks in placement]
-
-
-def _level_now(shape: Shape, working: WorkingCopy, timeline: Timeline | None) -> LevelOf:
-    levels = working.levels
-    if timeline is None:
-        return levels.__getitem__
-    planned, until_at = timeline.planned_positions, timeline.now_at + shape.duration_s
-
-    def level_of(position: int) -> Level:
-        return timeline.floor(position, timeline.now_at, until_at) if position in planned else levels[position]
-
-    return level_of
-
-
-def offers(shape: Shape, working: WorkingCopy, level_of: LevelOf) -> OfferOf:
-    """Return the function that tells how many tasks the node at a position holds."""
-    offer, uid = shape.offer, shape.uid
-    if uid is None:
-        return lambda position: offer(level_of(position))
-
-    def offer_to_user(position: int) -> int:
-        level = level_of(position)
-        if level.job_count and working.is_foreign(position, uid, shape.needs.is_user_exclusive):
-            return 0
-        return offer(level)
-
-    return offer_to_user

@@ -1,10 +1,13 @@
 """Shapes: jobs that ask for the same in the same partition share everything that a pass finds out about them.
 
 What does not fit for one does not fit for its twin, because nothing is freed during a pass; so a shape is searched
-until it once does not fit.  The order of the search is place.py's, the arithmetic offer.py's.
+until it once does not fit.  What a shape knows of levels outlives the pass, what it found out about this one does not:
+begin().  The order of the search is place.py's, the arithmetic offer.py's.
 
 Invariant: a node that a cursor or a filter has passed by is of no use to the shape for the rest of the pass.
 """
+
+from typing import Any
 
 from sluice import feature_expr
 from sluice.model.job import Job
@@ -13,37 +16,65 @@ from sluice.model.reason import Blocker
 
 from .constraints import Tree, compute_alternatives, compute_groups, parse_constraint
 from .levels import Kind, Level, Take
+from .limits import find_partition_blocker
 from .needs import Needs
 from .offer import Share, can_hold_kind, compute_share, compute_take, count_tasks
+from .place import is_ranged
+from .timeline import Timeline
+from .tracks import UNKNOWN, LevelMap
 from .working import WorkingCopy
 
 
 class Shape:
-    """One request in one partition during one pass."""
+    """One request in one partition."""
 
     def __init__(
-        self, needs: Needs, partition: Partition, limit_s: int | None, working: WorkingCopy, uid: int | None = None
+        self,
+        needs: Needs,
+        partition: Partition,
+        limit_s: int | None,
+        working: WorkingCopy,
+        timeline: Timeline | None = None,
+        uid: int | None = None,
+        is_least_loaded: bool = False,
     ) -> None:
         self.needs = needs
         self.partition = partition
         self.limit_s = limit_s
+        self.duration_s = float("inf") if limit_s is None else float(limit_s)
         #: None: it does not matter in this pass whose jobs share a node.
         self.uid = uid
+        #: The nodes with most CPUs free come first.
+        self.is_least_loaded = is_least_loaded
         self.features = parse_constraint(needs.features)
         self.groups = compute_groups(self.features)
         self.alternatives = compute_alternatives(self.features)
         self.required = working.positions_of(needs.required_nodes)
+        #: The first node that holds all tasks settles it.
+        self.is_first_fit = _is_first_fit(needs) and not (self.required or self.groups or self.alternatives)
+        #: What it takes from a node depends on what is free there: units of any type, or a share of the job's units.
+        self.is_level_dependent = bool(needs.gres_per_job) or any(
+            not item.type for item in (*needs.gres_per_node, *needs.gres_per_task)
+        )
         self._working = working
+        self._timeline = timeline
         self._candidates: list[int] | None = None
-        self._offers: dict[Level, int] = {}
+        self._positions: Any = None
+        self._seen: tuple[int, int] = (-1, -1)
+        #: The pass that it was begun for.
+        self.pass_number = 0
+        #: Tasks that fit, by the level's number.
+        self.offers = LevelMap(timeline.tracks.make_table if timeline else _make_table, self._count_tasks)
         self._takes: dict[tuple[Level, int, Share], Take] = {}
         self._suits: dict[Kind, bool] = {}
+        #: What in the partition itself stands against it.
+        self.partition_blocker = find_partition_blocker(needs, limit_s, partition)
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget what was found out in an earlier pass."""
         #: Candidates before this one hold no whole job of this shape any more.
         self.cursor = 0
-        #: It was made sure that some node has something for it.
-        self.is_screened = False
-        #: Nodes that hold a part of a job now; None until that was asked.
-        self.useful_now: list[int] | None = None
         #: Why no job of this shape can start in this pass, for all but the first; None while it may.
         self.blockers: tuple[Blocker, ...] | None = None
         #: Only free resources are missing: its jobs can be planned.
@@ -53,37 +84,52 @@ class Shape:
         self.planned_count = 0
         #: No job of this shape can start before this: the last planned start.
         self.planned_at = 0.0
-        #: (changes seen, offers over time) per node.
-        self.offers_by_node: dict[int, tuple[int, list[tuple[float, int]]]] = {}
-        #: (start, place in the order, position, changes seen) per node, a heap; None until it was asked.
-        self.starts_by_node: list[tuple[float, int, int, int]] | None = None
-
-    @property
-    def duration_s(self) -> float:
-        return float("inf") if self.limit_s is None else self.limit_s
+        if self.uid is not None:
+            self._candidates = None
+        if self.partition_blocker is not None:
+            self.blockers = (self.partition_blocker,)
 
     @property
     def candidates(self) -> list[int]:
         """Positions of the usable nodes that could hold a part of it, in placement order."""
-        if self._candidates is None:
-            is_usable = self._working.is_usable
-            self._candidates = [each for each in self.configured_candidates() if is_usable[each]]
+        working = self._working
+        seen = (working.usable_version, working.owner_version)
+        if self._candidates is None or self._seen != seen:
+            self._seen = seen
+            self._candidates = self._find_candidates()
+            self._positions = None
         return self._candidates
 
-    def configured_candidates(self) -> list[int]:
-        """Return the candidates as if every node were usable."""
+    @property
+    def positions(self) -> Any:
+        """The candidates in the form that tracks take."""
+        candidates = self.candidates
+        if self._positions is None:
+            assert self._timeline is not None, "a shape without a timeline"
+            self._positions = self._timeline.make_positions(candidates)
+        return self._positions
+
+    def _find_candidates(self) -> list[int]:
         working = self._working
+        found = self.configured_candidates()
+        if self.uid is None:
+            return working.only_usable(found)
+        uid, is_alone = self.uid, self.needs.is_user_exclusive
+        return [each for each in working.only_usable(found) if not working.is_foreign(each, uid, is_alone)]
+
+    def configured_candidates(self) -> list[int]:
+        """Return the candidates as if every node were usable; not to be changed."""
+        working = self._working
+        found = working.positions_of_kinds(frozenset(filter(self.suits, working.table.kinds)))
         excluded = working.positions_of(self.needs.excluded_nodes)
-        levels = working.levels
-        suiting = {level for level in set(levels) if self.suits(level.kind)}
-        found = [each for each in working.placement_order if levels[each] in suiting]
         return [each for each in found if each not in excluded] if excluded else found
 
-    def sort_by_load(self) -> None:
-        """Put the least loaded nodes first."""
+    def rank(self, positions: list[int]) -> list[int]:
+        """Return the positions, which are in placement order, in the order in which they are tried."""
+        if not self.is_least_loaded:
+            return positions
         levels = self._working.levels
-        self.candidates.sort(key=lambda position: (-levels[position].cpus, position))
-        self.cursor = 0
+        return sorted(positions, key=lambda position: (-levels[position].cpus, position))
 
     def has_features(self, tree: Tree, position: int) -> bool:
         """Does the node suit a part of the feature expression?"""
@@ -107,10 +153,10 @@ class Shape:
 
     def offer(self, level: Level) -> int:
         """Return how many tasks fit at the level."""
-        known = self._offers.get(level)
-        if known is None:
-            known = self._offers[level] = count_tasks(level, self.needs)
-        return known
+        return self.offers[level.number]
+
+    def _count_tasks(self, number: int) -> int:
+        return count_tasks(self._working.table.by_number[number], self.needs)
 
     def take(self, level: Level, tasks: int, share: Share = ()) -> Take:
         """Return what a job of this shape takes at the level."""
@@ -130,3 +176,11 @@ def is_user_sensitive(working: WorkingCopy, jobs: tuple[Job, ...], partitions: d
     if working.owner_by_position or any(partition.exclusive_user for partition in partitions.values()):
         return True
     return any(job.spec.exclusive == "user" for job in jobs)
+
+
+def _is_first_fit(needs: Needs) -> bool:
+    return needs.nodes_min == 1 and not needs.is_contiguous and not needs.gres_per_job and not is_ranged(needs)
+
+
+def _make_table(size: int) -> list[int]:
+    return [UNKNOWN] * size

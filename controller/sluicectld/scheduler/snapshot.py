@@ -78,7 +78,7 @@ class Policy(msgspec.Struct, frozen=True):
     #: Pending jobs for which a pass looks into the future at most (bf_max_job_test).
     backfill_jobs_max: int = 500
     #: Nodes looked at over time in one pass at most, all planned jobs together: bounds the time of a pass.
-    backfill_node_looks_max: int = 50_000
+    backfill_node_looks_max: int = 10_000_000
     backfill_window_s: float = 86400.0
     #: Read and shown, not used: the timeline is exact.
     backfill_resolution_s: float = 60.0

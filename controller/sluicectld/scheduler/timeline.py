@@ -1,124 +1,203 @@
 """Free resources as a function of time: what each node will have when its running and planned jobs end.
 
-Each node has steps: from this time on, this level.  Running jobs end at their expected end, planned jobs take their
-part from their planned start to their limit.  Steps are made when a node is first looked at.
+Running jobs end at their expected end, planned jobs take their part from their planned start to their limit.  The
+arithmetic on times is tracks.py's; here levels have contents and jobs have names.  A timeline outlives its pass:
+update() brings it to the next snapshot, and what a pass adds is taken out again at its end.
 
 Invariant: no level is ever below zero: a planned job takes only what is free at every moment of its time.
 Source: Mu'alem & Feitelson 2001, section 2.
 """
 
-import bisect
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
-from sluice.model.allocation import Allocation, NodeGrant
+from sluice.model.allocation import NodeGrant
 
 from .levels import Kind, Level, Take
+from .native.library import lib
+from .native.tracks import NativeTracks
+from .snapshot import RunningJob
+from .tracks import NEVER, AnyTracks, LevelMap, Tracks
 from .working import WorkingCopy
 
-#: A job that outlives its limit is expected to be gone this much later.
-OVERDUE_S = 1.0
-_NEVER = float("inf")
+Move = Callable[[Level, Take], Level]
+#: What a job takes from the node at a position.
+Takes = Sequence[tuple[int, Take]]
+
+#: Lists of candidates that are kept in the tracks' form.
+_LISTS_MAX = 1000
+
+
+def make_tracks(nodes: int) -> AnyTracks:
+    """Return the compiled tracks where there are some."""
+    return Tracks(nodes) if lib is None else NativeTracks(nodes)
 
 
 class Timeline:
     """Levels over [now, forever) for each node position."""
 
-    def __init__(self, working: WorkingCopy, now_at: float) -> None:
-        self.now_at = now_at
+    def __init__(self, working: WorkingCopy, tracks: AnyTracks | None = None) -> None:
+        self.now_at = 0.0
+        self.tracks = tracks or make_tracks(len(working.nodes))
         self._working = working
-        self._returns: dict[int, list[tuple[float, NodeGrant]]] = {}
-        self._times: dict[int, list[float]] = {}
-        self._levels: dict[int, list[Level]] = {}
-        #: Positions where a planned job takes something away later on.
-        self.planned_positions: set[int] = set()
-        #: How often a node was looked at over time.
-        self.looks = 0
-        #: Counts the changes of each position's steps.
-        self.changes: dict[int, int] = {}
+        self._table = working.table
+        self._running: dict[int, tuple[RunningJob, Takes]] = {}
+        self._job_ids_at: list[set[int]] = [set() for _ in working.nodes]
+        self._takes: dict[Take, LevelMap] = {}
+        self._releases: dict[Take, LevelMap] = {}
+        self._returns: dict[Take, LevelMap] = {}
+        #: What planned jobs take later on: (take, from, until) by job id, for each position where there are some.
+        self.plans: dict[int, dict[int, tuple[Take, float, float]]] = {}
+        self._positions: dict[int, tuple[list[int], Any]] = {}
+        self._is_new = True
 
-    def add_running(self, allocation: Allocation, end_at: float | None) -> None:
-        """Add a job that holds its resources now and returns them at its expected end."""
-        if end_at is None:
-            return
-        end_at = max(end_at, self.now_at + OVERDUE_S)
-        for grant in allocation.grants:
-            position = self._working.position_by_name.get(grant.node)
-            if position is not None:
-                self._returns.setdefault(position, []).append((end_at, grant))
+    def update(self, running: Sequence[RunningJob], now_at: float, changed: Sequence[int]) -> None:
+        """Bring it to a snapshot; changed: the positions whose working copy is another than before."""
+        self.tracks.begin(now_at)
+        self.now_at = now_at
+        stale = set(range(len(self._working.nodes))) if self._is_new else set()
+        self._is_new = False
+        self._update_jobs(running, stale)
+        levels, actual = self._working.levels, self.tracks.actual
+        stale.update(position for position in changed if actual(position) != levels[position].number)
+        for position in stale:
+            self._make_track(position)
 
-    def add_start(self, allocation: Allocation, takes: Iterable[tuple[int, Take]], end_at: float) -> None:
-        """Add a job that was started in this pass; its resources are out of the working copy already."""
-        for (position, take), grant in zip(takes, allocation.grants, strict=True):
-            if position in self._times:
-                self.reserve(position, take, self.now_at, end_at)
-            elif end_at < _NEVER:
-                self._returns.setdefault(position, []).append((end_at, grant))
+    def _update_jobs(self, running: Sequence[RunningJob], stale: set[int]) -> None:
+        known = self._running
+        began = [job for job in running if (entry := known.get(job.job_id)) is None or entry[0] is not job]
+        gone = [job for job in began if job.job_id in known]
+        if len(known) + len(began) - len(gone) > len(running):
+            ids = {job.job_id for job in running}
+            gone += [entry[0] for job_id, entry in known.items() if job_id not in ids]
+        for job in gone:
+            self._end(job, stale)
+        for job in began:
+            self._begin(job, stale)
+
+    def _begin(self, job: RunningJob, stale: set[int]) -> None:
+        takes = self._read_takes(job)
+        self._running[job.job_id] = (job, takes)
+        end_at = NEVER if job.expected_end_at is None else job.expected_end_at
+        for position, take in takes:
+            self._job_ids_at[position].add(job.job_id)
+            if end_at <= self.now_at:
+                stale.add(position)
+            if position not in stale:
+                self.tracks.hold(position, end_at, self._takes_of(take))
+
+    def _end(self, job: RunningJob, stale: set[int]) -> None:
+        _, takes = self._running.pop(job.job_id)
+        end_at = NEVER if job.expected_end_at is None else job.expected_end_at
+        for position, take in takes:
+            self._job_ids_at[position].discard(job.job_id)
+            if position not in stale:
+                self.tracks.hold(position, end_at, self._returns_of(take))
+
+    def _read_takes(self, job: RunningJob) -> Takes:
+        position_by_name, levels = self._working.position_by_name, self._working.levels
+        return [
+            (position, read_take(levels[position].kind, grant))
+            for grant in job.allocation.grants
+            if (position := position_by_name.get(grant.node)) is not None
+        ]
+
+    def _make_track(self, position: int) -> None:
+        level = self._working.levels[position]
+        returns = []
+        for job_id in self._job_ids_at[position]:
+            job, takes = self._running[job_id]
+            if job.expected_end_at is not None:
+                end_at = max(job.expected_end_at, self.now_at)
+                returns += [(end_at, job_id, take) for each, take in takes if each == position]
+        times, levels = [self.now_at], [level.number]
+        for end_at, _, take in sorted(returns, key=lambda item: item[:2]):
+            level = self._table.give_back(level, take)
+            if end_at > times[-1]:
+                times.append(end_at)
+                levels.append(level.number)
+            else:
+                levels[-1] = level.number
+        self.tracks.set(position, self._working.levels[position].number, times, levels)
+        for take, from_at, until_at in self.plans.get(position, {}).values():
+            self.tracks.plan(position, max(from_at, self.now_at), until_at, self._takes_of(take))
+
+    # --- what a pass adds and takes out again
+
+    def start(self, takes: Takes, end_at: float) -> None:
+        """Add a job that starts now."""
+        for position, take in takes:
+            self.tracks.hold(position, end_at, self._takes_of(take))
+
+    def undo_start(self, takes: Takes, end_at: float) -> None:
+        for position, take in takes:
+            self.tracks.hold(position, end_at, self._releases_of(take))
+
+    def reserve(self, job_id: int, takes: Takes, from_at: float, until_at: float) -> None:
+        """Take resources out for a planned job during [from_at, until_at)."""
+        for position, take in takes:
+            self.tracks.plan(position, from_at, until_at, self._takes_of(take))
+            self.plans.setdefault(position, {})[job_id] = (take, from_at, until_at)
+
+    def release(self, job_id: int, positions: Iterable[int]) -> None:
+        """Undo reserve()."""
+        for position in positions:
+            plans = self.plans[position]
+            take, from_at, until_at = plans.pop(job_id)
+            if not plans:
+                del self.plans[position]
+            self.tracks.plan(position, max(from_at, self.now_at), until_at, self._releases_of(take))
+
+    # --- questions
+
+    def make_positions(self, positions: list[int]) -> Any:
+        """Return them in the form that the tracks take, the same for the same list."""
+        known = self._positions.get(id(positions))
+        if known is None or known[0] is not positions:
+            if len(self._positions) >= _LISTS_MAX:
+                self._positions.clear()
+            known = self._positions[id(positions)] = (positions, self.tracks.make_positions(positions))
+        return known[1]
 
     def steps(self, position: int) -> tuple[list[float], list[Level]]:
-        """Return the times, ascending from now, and the level from each of them on."""
-        times = self._times.get(position)
-        if times is None:
-            times, levels = self._compute_steps(position)
-            self._times[position], self._levels[position] = times, levels
-        return times, self._levels[position]
+        """Return the times, ascending from now, and the level that is expected from each of them on."""
+        times, numbers = self.tracks.steps(position)
+        return times, [self._table.by_number[number] for number in numbers]
 
     def floor(self, position: int, from_at: float, until_at: float) -> Level:
         """Return the level that is free during all of [from_at, until_at): the least of each resource."""
         times, levels = self.steps(position)
-        first = bisect.bisect_right(times, from_at) - 1
-        level = levels[first]
-        if position in self.planned_positions:
-            for place_number in range(first + 1, len(times)):
-                if times[place_number] >= until_at:
-                    break
-                level = self._working.table.lower(level, levels[place_number])
+        begun = [level for at, level in zip(times, levels, strict=True) if at <= from_at]
+        level = begun[-1]
+        for at, other in zip(times, levels, strict=True):
+            if from_at < at < until_at:
+                level = self._table.lower(level, other)
         return level
 
-    def reserve(self, position: int, take: Take, from_at: float, until_at: float) -> None:
-        """Take resources out during [from_at, until_at)."""
-        self._change(position, from_at, until_at, take, is_taking=True)
-        if from_at > self.now_at:
-            self.planned_positions.add(position)
-
-    def release(self, position: int, take: Take, from_at: float, until_at: float) -> None:
-        """Undo reserve()."""
-        self._change(position, from_at, until_at, take, is_taking=False)
-
-    def next_end(self, position: int) -> float | None:
-        """Return when the first running job of the node is expected to end."""
-        ends = [end_at for end_at, _ in self._returns.get(position, ())]
-        return min(ends, default=None)
-
-    def _change(self, position: int, from_at: float, until_at: float, take: Take, is_taking: bool) -> None:
-        times, levels = self.steps(position)
-        first = self._cut(times, levels, from_at)
-        last = self._cut(times, levels, until_at) if until_at < _NEVER else len(times)
-        table = self._working.table
-        for place_number in range(first, last):
-            level = levels[place_number]
-            levels[place_number] = table.take(level, take) if is_taking else table.put_back(level, take)
-        self.changes[position] = self.changes.get(position, 0) + 1
-
-    @staticmethod
-    def _cut(times: list[float], levels: list[Level], at: float) -> int:
-        """Return the index of the step that begins at *at*, made if there is none."""
-        place_number = bisect.bisect_left(times, at)
-        if place_number == len(times) or times[place_number] != at:
-            times.insert(place_number, at)
-            levels.insert(place_number, levels[place_number - 1])
-        return place_number
-
-    def _compute_steps(self, position: int) -> tuple[list[float], list[Level]]:
+    def floor_now(self, position: int, until_at: float) -> Level:
+        """Return the same from now on, of what is free in fact."""
         level = self._working.levels[position]
-        times, levels = [self.now_at], [level]
-        for end_at, grant in sorted(self._returns.get(position, ()), key=lambda pair: pair[0]):
-            level = self._working.table.give_back(level, read_take(level.kind, grant))
-            if times[-1] == end_at:
-                levels[-1] = level
-            else:
-                times.append(end_at)
-                levels.append(level)
-        return times, levels
+        if position not in self.plans:
+            return level
+        return self._table.lower(level, self.floor(position, self.now_at, until_at))
+
+    # --- tables
+
+    def _takes_of(self, take: Take) -> LevelMap:
+        return self._table_of(self._takes, take, self._table.take)
+
+    def _releases_of(self, take: Take) -> LevelMap:
+        return self._table_of(self._releases, take, self._table.put_back)
+
+    def _returns_of(self, take: Take) -> LevelMap:
+        return self._table_of(self._returns, take, self._table.give_back)
+
+    def _table_of(self, tables: dict[Take, LevelMap], take: Take, move: Move) -> LevelMap:
+        found = tables.get(take)
+        if found is None:
+            by_number = self._table.by_number
+            found = tables[take] = LevelMap(self.tracks.make_table, lambda number: move(by_number[number], take).number)
+        return found
 
 
 def read_take(kind: Kind, grant: NodeGrant) -> Take:

@@ -1,19 +1,26 @@
 """The working copy of what is free now: a pass takes starts out of it at once, so that later jobs see what is left.
 
 Counts are levels; beside them stand the masks that tell which CPU and unit numbers are free.  What will be free later
-is timeline.py's.
+is timeline.py's.  The copy outlives its pass: update() brings it to the next snapshot.
 
 Invariant: a node's level counts what its masks have, in whole units.
 """
 
+import itertools
+import operator
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 from sluice import cpuset
 from sluice.model.allocation import GresGrant, NodeGrant
 
-from .levels import Level, LevelTable, Take, count_whole_units, find_whole_units
+from .levels import Kind, Level, LevelTable, Take, count_whole_units, find_whole_units
 from .snapshot import NodeFree, Policy, Snapshot
+
+_Value = TypeVar("_Value")
+#: Choices of CPU numbers that are remembered.
+_PICKS_MAX = 20_000
 
 
 class WorkingCopy:
@@ -21,15 +28,23 @@ class WorkingCopy:
 
     def __init__(self, snapshot: Snapshot, policy: Policy) -> None:
         self.table = LevelTable(policy)
-        self.nodes = snapshot.nodes
+        self.nodes: Sequence[NodeFree] = snapshot.nodes
         self.names = [free.node.name for free in snapshot.nodes]
         self.position_by_name = {name: position for position, name in enumerate(self.names)}
         self.is_usable = [free.node.is_usable for free in snapshot.nodes]
+        #: Changes whenever a node becomes usable or unusable.
+        self.usable_version = 0
+        #: Changes whenever it changes whose jobs may come to a node.
+        self.owner_version = 0
+        self._weights = [free.node.weight for free in snapshot.nodes]
         #: All positions, lowest weight first, then in the order of the configuration.
-        self.placement_order = sorted(
-            range(len(snapshot.nodes)), key=lambda position: snapshot.nodes[position].node.weight
-        )
-        self.levels = self._read_levels(snapshot)
+        self.placement_order = sorted(range(len(snapshot.nodes)), key=self._weights.__getitem__)
+        self._memberships = _read_memberships(snapshot)
+        self.kinds = [
+            self.table.kind(free, membership)
+            for free, membership in zip(snapshot.nodes, self._memberships, strict=True)
+        ]
+        self.levels = [self._read_level(free, kind) for free, kind in zip(snapshot.nodes, self.kinds, strict=True)]
         self.cpu_masks = [free.free_cpus for free in snapshot.nodes]
         self.gres_masks = [tuple(item.free for item in free.gres) for free in snapshot.nodes]
         self.uids_by_position = {position: free.uids for position, free in enumerate(snapshot.nodes) if free.uids}
@@ -38,12 +53,76 @@ class WorkingCopy:
             for position, free in enumerate(snapshot.nodes)
             if free.exclusive_uid is not None
         }
+        self._touched: set[int] = set()
         self._level_counts: Counter[tuple[Level, bool]] | None = None
         self._picked_cpus: dict[tuple[int, int, int], tuple[int, str]] = {}
+        self._positions_by_kinds: dict[frozenset[Kind], list[int]] = {}
+        self._usable: dict[int, tuple[list[int], list[int]]] = {}
+        self._usable_seen = -1
+
+    def update(self, snapshot: Snapshot) -> list[int] | None:
+        """Bring it to a snapshot with the same nodes; return the positions that changed.
+
+        None: a node became another kind of machine; everything has to be made anew.
+        """
+        changed = self._find_changed(snapshot.nodes)
+        self.nodes = snapshot.nodes
+        self._touched.clear()
+        for position in changed:
+            free = snapshot.nodes[position]
+            is_same = free.node.name == self.names[position] and free.node.weight == self._weights[position]
+            if not is_same or self.table.kind(free, self._memberships[position]) is not self.kinds[position]:
+                return None
+            self._update_node(position, free)
+        return changed
+
+    def _find_changed(self, nodes: Sequence[NodeFree]) -> list[int]:
+        if nodes is self.nodes:
+            return sorted(self._touched)
+        differ = map(operator.is_not, nodes, self.nodes)
+        changed = list(itertools.compress(range(len(nodes)), differ))
+        return sorted(self._touched.union(changed)) if self._touched else changed
+
+    def _update_node(self, position: int, free: NodeFree) -> None:
+        before = self.levels[position], self.is_usable[position]
+        self.levels[position] = self._read_level(free, self.kinds[position])
+        self.cpu_masks[position] = free.free_cpus
+        self.gres_masks[position] = tuple([item.free for item in free.gres])
+        if free.node.is_usable != self.is_usable[position]:
+            self.is_usable[position] = not self.is_usable[position]
+            self.usable_version += 1
+        self._count_change(before, (self.levels[position], self.is_usable[position]))
+        _set_or_drop(self.uids_by_position, position, free.uids or None)
+        _set_or_drop(self.owner_by_position, position, free.exclusive_uid)
 
     def positions_of(self, names: Iterable[str]) -> frozenset[int]:
         """Return the positions of the names that are nodes."""
         return frozenset(self.position_by_name[name] for name in names if name in self.position_by_name)
+
+    def positions_of_kinds(self, kinds: frozenset[Kind]) -> list[int]:
+        """Return the positions of the nodes of these kinds, in placement order; not to be changed."""
+        found = self._positions_by_kinds.get(kinds)
+        if found is None:
+            all_kinds = self.kinds
+            found = [position for position in self.placement_order if all_kinds[position] in kinds]
+            self._positions_by_kinds[kinds] = found
+        return found
+
+    def idle_level(self, position: int) -> Level:
+        """Return the level of the node if nobody used it."""
+        return self.table.idle(self.kinds[position])
+
+    def only_usable(self, positions: list[int]) -> list[int]:
+        """Return those that may get work, in their order: the same list when all may; not to be changed."""
+        if self._usable_seen != self.usable_version:
+            self._usable_seen = self.usable_version
+            self._usable.clear()
+        known = self._usable.get(id(positions))
+        if known is None or known[0] is not positions:
+            is_usable = self.is_usable
+            found = [position for position in positions if is_usable[position]]
+            known = self._usable[id(positions)] = (positions, positions if len(found) == len(positions) else found)
+        return known[1]
 
     def is_foreign(self, position: int, uid: int, is_user_exclusive: bool) -> bool:
         """Is the node kept from this user, or used by others when the job wants no others beside it?"""
@@ -61,10 +140,12 @@ class WorkingCopy:
     def grant(self, position: int, take: Take) -> NodeGrant:
         """Take the resources out and return them with their numbers, lowest first."""
         level = self.levels[position]
-        self._level_counts = None
+        is_usable = self.is_usable[position]
+        self._touched.add(position)
         mask, cpus = self._pick_cpus(self.cpu_masks[position], take.cpus, level.kind.unit)
         self.cpu_masks[position] ^= mask
-        self.levels[position] = self.table.take(level, take)
+        after = self.levels[position] = self.table.take(level, take)
+        self._count_change((level, is_usable), (after, is_usable))
         gres = self._take_units(position, take) if any(take.gres) else ()
         return NodeGrant(
             node=self.names[position], cpus=cpus, cpu_count=take.cpus, memory_mib=take.memory_mib, gres=gres
@@ -73,28 +154,24 @@ class WorkingCopy:
     def note_user(self, position: int, uid: int, is_user_exclusive: bool) -> None:
         """Remember who came to the node."""
         self.uids_by_position[position] = (*self.uids_by_position.get(position, ()), uid)
+        self.owner_version += 1
         if is_user_exclusive:
             self.owner_by_position[position] = uid
 
-    def _read_levels(self, snapshot: Snapshot) -> list[Level]:
-        partitions_by_node: dict[str, list[str]] = {}
-        for partition in snapshot.partitions.values():
-            for name in partition.nodes:
-                partitions_by_node.setdefault(name, []).append(partition.name)
-        memberships: dict[tuple[str, ...], frozenset[str]] = {}
-        levels = []
-        for free in snapshot.nodes:
-            names = tuple(partitions_by_node.get(free.node.name, ()))
-            membership = memberships.setdefault(names, frozenset(names))
-            levels.append(self._read_level(free, membership))
-        return levels
+    def _count_change(self, before: tuple[Level, bool], after: tuple[Level, bool]) -> None:
+        counts = self._level_counts
+        if counts is not None and before != after:
+            counts[after] += 1
+            if counts[before] == 1:
+                del counts[before]
+            else:
+                counts[before] -= 1
 
-    def _read_level(self, free: NodeFree, partitions: frozenset[str]) -> Level:
-        kind = self.table.kind(free, partitions)
+    def _read_level(self, free: NodeFree, kind: Kind) -> Level:
         if free.exclusive_job:
             return self.table.level(kind, 0, 0, (0,) * len(kind.gres), free.job_count or 1)
         cpus = count_whole_units(free.free_cpus, kind.unit)
-        gres = tuple(item.free.bit_count() for item in free.gres)
+        gres = tuple([item.free.bit_count() for item in free.gres])
         return self.table.level(kind, cpus, free.free_memory_mib, gres, free.job_count)
 
     def _pick_cpus(self, mask: int, count: int, unit: int) -> tuple[int, str]:
@@ -103,6 +180,8 @@ class WorkingCopy:
         if picked is None:
             whole = find_whole_units(mask, unit)
             taken = whole if count >= whole.bit_count() else cpuset.lowest(whole, count)
+            if len(self._picked_cpus) >= _PICKS_MAX:
+                self._picked_cpus.clear()
             picked = self._picked_cpus[key] = (taken, cpuset.format(taken))
         return picked
 
@@ -117,3 +196,24 @@ class WorkingCopy:
                 grants.append(GresGrant(name=name, type=kind, units=cpuset.format(units), count=count))
         self.gres_masks[position] = tuple(masks)
         return tuple(grants)
+
+
+def _read_memberships(snapshot: Snapshot) -> list[frozenset[str]]:
+    """Return the partitions of each node; equal sets are one object."""
+    partitions_by_node: dict[str, list[str]] = {}
+    for partition in snapshot.partitions.values():
+        for name in partition.nodes:
+            partitions_by_node.setdefault(name, []).append(partition.name)
+    memberships: dict[tuple[str, ...], frozenset[str]] = {}
+    found = []
+    for free in snapshot.nodes:
+        names = tuple(partitions_by_node.get(free.node.name, ()))
+        found.append(memberships.setdefault(names, frozenset(names)))
+    return found
+
+
+def _set_or_drop(mapping: dict[int, _Value], position: int, value: _Value | None) -> None:
+    if value is None:
+        mapping.pop(position, None)
+    else:
+        mapping[position] = value

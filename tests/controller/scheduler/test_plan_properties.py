@@ -7,10 +7,10 @@ from sluice import cpuset
 from sluice.model.allocation import Allocation
 from sluice.model.request import GresRequest
 from sluicectld.scheduler.decide import Pass, decide
+from sluicectld.scheduler.memory import Memory, make_scene
 from sluicectld.scheduler.needs import compute_needs
 from sluicectld.scheduler.queue import rank_jobs
 from sluicectld.scheduler.snapshot import Policy, Snapshot
-from sluicectld.scheduler.timeline import OVERDUE_S
 from tests.builders import Cluster
 
 POLICY = Policy(backfill_window_s=1e9)
@@ -121,12 +121,16 @@ def test_allocations_are_whole(snapshot):
 @given(snapshots())
 @settings(max_examples=100, deadline=None)
 def test_nothing_is_promised_twice(snapshot):
-    """At every moment of the timeline running, started and planned jobs fit together."""
-    one_pass = Pass(snapshot, POLICY, 0)
+    """At every moment of the timeline running, started and planned jobs fit together.
+
+    A job that outlives its limit is expected to end at any moment; that starts take only what is free in fact is
+    another law.
+    """
+    one_pass = Pass(snapshot, POLICY, 0, make_scene(snapshot, POLICY))
     plan = one_pass.run()
     uses: list[tuple[str, float, float, int, int]] = []
     for job in snapshot.running:
-        until_at = FOREVER if job.expected_end_at is None else max(job.expected_end_at, snapshot.now_at + OVERDUE_S)
+        until_at = FOREVER if job.expected_end_at is None else job.expected_end_at
         uses += uses_of(job.allocation, snapshot.now_at, until_at)
     for start in plan.starts:
         uses += uses_of(start.allocation, snapshot.now_at, snapshot.now_at + (start.limit_s or FOREVER))
@@ -151,10 +155,10 @@ def uses_of(allocation: Allocation, from_at: float, until_at: float) -> list[tup
 @settings(max_examples=100, deadline=None)
 def test_the_timeline_never_falls_below_zero(snapshot):
     """What is taken from a level was there, GRES units included."""
-    one_pass = Pass(snapshot, POLICY, 0)
+    one_pass = Pass(snapshot, POLICY, 0, make_scene(snapshot, POLICY))
     one_pass.run()
     timeline = one_pass.timeline
-    for position in range(len(snapshot.nodes)) if timeline is not None else ():
+    for position in range(len(snapshot.nodes)):
         times, levels = timeline.steps(position)
         assert times == sorted(set(times))
         assert all(min(level.cpus, level.memory_mib, *level.gres) >= 0 for level in levels)
@@ -190,6 +194,17 @@ def test_every_eligible_job_starts_or_knows_why_not(snapshot):
         assert bool(blockers) != is_all_started
         assert all(blocker.text for blocker in blockers)
         assert not (is_all_started and job.id in plan.planned)
+
+
+@given(snapshots())
+@settings(max_examples=100, deadline=None)
+def test_a_pass_leaves_no_trace_in_its_scene(snapshot):
+    """What a pass adds to the timeline is gone after it: a second pass with the same memory decides the same."""
+    memory = Memory()
+
+    first = decide(snapshot, POLICY, memory=memory)
+
+    assert decide(snapshot, POLICY, memory=memory) == first == decide(snapshot, POLICY)
 
 
 @given(snapshots())

@@ -1,0 +1,113 @@
+"""What one pass leaves to the next: levels, tables, tracks and shapes, so that a pass costs by what has changed.
+
+It is a memory of answers, not of decisions: a pass with a memory decides exactly as one without (the tests hold one
+against the other).  A pass that ends early, by an exception, leaves nothing.
+
+Invariant: between passes the working copy and the timeline are those of the last snapshot, kept plans included.
+"""
+
+from typing import Any
+
+import msgspec
+
+from sluice.model.job import Job
+from sluice.model.partition import Partition
+from sluice.model.request import JobSpec
+
+from .needs import ShapeKey, compute_needs, compute_shape_key
+from .shapes import Shape
+from .snapshot import Policy, Snapshot
+from .timeline import Timeline
+from .working import WorkingCopy
+
+#: More levels or shapes than this, and everything is made anew.
+_LEVELS_MAX = 200_000
+_SHAPES_MAX = 20_000
+_JOBS_SPARE = 1000
+
+
+class Scene(msgspec.Struct):
+    """The working copy and the timeline of one snapshot, and the shapes known so far."""
+
+    working: WorkingCopy
+    timeline: Timeline
+    pass_number: int = 0
+    shapes: dict[ShapeKey, Shape] = {}
+    #: (spec, limit, shape) by job and partition.
+    shape_by_job: dict[tuple[int, str], tuple[JobSpec, int | None, Shape]] = {}
+    #: Slots of promises that stay in the timeline between passes, with their shapes, and the plan that made them.
+    slots: dict[int, Any] = {}
+    planned: object = None
+
+
+class Memory:
+    """Hands out a scene for each pass."""
+
+    def __init__(self) -> None:
+        self._scene: Scene | None = None
+        self._policy: Policy | None = None
+        self._partitions: dict[str, Partition] = {}
+
+    def enter(self, snapshot: Snapshot, policy: Policy) -> Scene:
+        """Return the scene of the snapshot; leave() keeps it for the next pass."""
+        scene, self._scene = self._scene, None
+        if scene is None or not self._is_alike(scene, snapshot, policy) or not _update(scene, snapshot):
+            scene = make_scene(snapshot, policy)
+        scene.pass_number += 1
+        self._policy, self._partitions = policy, snapshot.partitions
+        return scene
+
+    def leave(self, scene: Scene) -> None:
+        self._scene = scene
+
+    def _is_alike(self, scene: Scene, snapshot: Snapshot, policy: Policy) -> bool:
+        working = scene.working
+        return (
+            (policy is self._policy or policy == self._policy)
+            and (snapshot.partitions is self._partitions or snapshot.partitions == self._partitions)
+            and len(snapshot.nodes) == len(working.nodes)
+            and len(working.table.by_number) <= _LEVELS_MAX
+            and len(scene.shapes) <= _SHAPES_MAX
+        )
+
+
+def make_scene(snapshot: Snapshot, policy: Policy) -> Scene:
+    """Return a scene made of nothing but the snapshot."""
+    working = WorkingCopy(snapshot, policy)
+    timeline = Timeline(working)
+    timeline.update(snapshot.running, snapshot.now_at, ())
+    return Scene(working, timeline)
+
+
+def find_shape(scene: Scene, job: Job, partition: Partition, policy: Policy, uid: int | None = None) -> Shape:
+    """Return the shape of a job in a partition, made or begun anew for this pass if need be."""
+    known = scene.shape_by_job.get((job.id, partition.name))
+    if known is not None and known[0] is job.spec and known[1] == job.limit_s and known[2].uid == uid:
+        shape = known[2]
+    else:
+        key = compute_shape_key(job, partition.name, -1 if uid is None else uid)
+        found = scene.shapes.get(key)
+        if found is None:
+            needs = compute_needs(job.spec, partition, policy)
+            is_least_loaded = policy.is_least_loaded or partition.least_loaded
+            found = Shape(needs, partition, job.limit_s, scene.working, scene.timeline, uid, is_least_loaded)
+            scene.shapes[key] = found
+        shape = found
+        scene.shape_by_job[job.id, partition.name] = (job.spec, job.limit_s, shape)
+    if shape.pass_number != scene.pass_number:
+        shape.pass_number = scene.pass_number
+        shape.begin()
+    return shape
+
+
+def _update(scene: Scene, snapshot: Snapshot) -> bool:
+    """Bring the scene to the snapshot; False: that can't be done."""
+    if scene.timeline.now_at > snapshot.now_at:
+        return False
+    changed = scene.working.update(snapshot)
+    if changed is None:
+        return False
+    scene.timeline.update(snapshot.running, snapshot.now_at, changed)
+    if len(scene.shape_by_job) > 2 * len(snapshot.pending) + _JOBS_SPARE:
+        scene.shape_by_job.clear()
+    return True
