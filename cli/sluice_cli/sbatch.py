@@ -171,9 +171,12 @@ def _submit(spec: dict[str, Any], source: Source, draft: Draft, where: Endpoints
 def _tell_id(job_id: int, draft: Draft, where: Endpoints, voice: talk.Voice) -> None:
     cluster = where.cluster_name if "clusters" in draft.own else ""
     if draft.own.get("parsable"):
-        talk.put(f"{job_id};{cluster}\n" if cluster else f"{job_id}\n")
-    elif not voice.is_quiet:
-        talk.put(f"Submitted batch job {job_id}" + (f" on cluster {cluster}\n" if cluster else "\n"))
+        text = f"{job_id};{cluster}" if cluster else f"{job_id}"
+    elif voice.is_quiet:
+        return
+    else:
+        text = f"Submitted batch job {job_id}" + (f" on cluster {cluster}" if cluster else "")
+    talk.put(text + "\n", done=f"job {job_id} is submitted")
 
 
 def _wait(job_id: int, voice: talk.Voice) -> int:

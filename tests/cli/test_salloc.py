@@ -189,3 +189,19 @@ def test_a_folder_that_is_not_there_is_named(granted, capfd):
     assert main(["-D", "/no/such", "pwd"]) == 127
 
     assert "salloc: error: couldn't chdir to `/no/such': No such file or directory\n" in capfd.readouterr().err
+
+
+def test_an_allocation_ends_although_nobody_hears_of_it(granted):
+    """stderr that cannot be written keeps neither the command from running nor the allocation from its end."""
+    kept = os.dup(2)
+    full = os.open("/dev/full", os.O_WRONLY)
+    os.dup2(full, 2)
+    try:
+        status = main(["-n1", "sh", "-c", "exit 5"])
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(full)
+
+    assert status == 5
+    assert finished(granted) == (5, 0)
