@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 #: The exit status of a wrong command line or value of the commands that look.
 REFUSED_EXIT = 1
-INTERRUPTED_EXIT = 130
 
 
 def read_command_line(

@@ -10,7 +10,7 @@ import select
 
 from sluice.errors import RequestError, SluiceError
 from sluice_cli import client, environment, inbox
-from sluice_cli.waiting import Interrupted, Question
+from sluice_cli.waiting import Question
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sluice_cli.talk import Voice
 
 _WATCHED = (inbox.SIGCHLD, inbox.SIGHUP, inbox.SIGINT, inbox.SIGQUIT, inbox.SIGTERM)
+_PLAIN_SHELL = "/bin/sh"
 _NOT_FOUND_STATUS = 1
 _EXEC_FAILED_STATUS = 127
 
@@ -59,7 +60,12 @@ def run(job: dict[str, Any], draft: Draft, command: list[str], voice: Voice) -> 
 def _shell() -> str:
     import pwd
 
-    return os.environ.get("SHELL") or pwd.getpwuid(os.getuid()).pw_shell or "/bin/sh"
+    if shell := os.environ.get("SHELL"):
+        return shell
+    try:
+        return pwd.getpwuid(os.getuid()).pw_shell or _PLAIN_SHELL
+    except KeyError:
+        return _PLAIN_SHELL
 
 
 def _find(name: str) -> str:
@@ -150,7 +156,7 @@ def _watch(pid: int, job_id: int, end: Question, signals: inbox.Inbox, draft: Dr
                 continue
             end.wait(signals)
             is_revoked = True
-        except Interrupted as interrupt:
+        except inbox.Interrupted as interrupt:
             _forward(pid, interrupt.number)
             continue
         except RequestError:

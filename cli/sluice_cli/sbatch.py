@@ -63,6 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             client.tell_failure(voice, error, _FAILED)
         return REFUSED_EXIT
+    except KeyboardInterrupt:
+        return talk.INTERRUPTED_EXIT
 
 
 def _run(words: list[str], voice: talk.Voice) -> int:

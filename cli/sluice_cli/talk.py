@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: The exit status of a wrong command line, where a command does not say otherwise.
 USAGE_EXIT = 255
+#: The exit status after Ctrl-C, where the command has nothing to give back.
+INTERRUPTED_EXIT = 130
 #: The exit status when stdout cannot be written.
 LOST_EXIT = 1
 

@@ -9,6 +9,7 @@ from sluice.errors import Unreachable
 from sluice.wire.faults import error_from
 from sluice.wire.framing import ERROR, NOTICE, REPLY
 from sluice_cli import client
+from sluice_cli.inbox import Interrupted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,14 +23,6 @@ if TYPE_CHECKING:
     OnNotice = Callable[[str, dict[str, Any]], None]
 
 _RECONNECT_PAUSE_S = 1.0
-
-
-class Interrupted(Exception):
-    """A signal came while the answer had not."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(f"signal {number}")
-        self.number = number
 
 
 class TimedOut(Exception):
@@ -94,9 +87,9 @@ class Question:
         return None
 
     def _ask(self) -> LightConnection:
-        connection = client.connect()
+        # Kept at once: what cannot be sent must not leave it open.
+        connection = self._connection = client.connect()
         self._id = connection.send_request(self._name, self._body)
-        self._connection = connection
         self._lost_at = None
         return connection
 

@@ -1,6 +1,7 @@
 """salloc: the allocation's life around a command."""
 
 import os
+import signal
 
 import msgspec
 import pytest
@@ -205,3 +206,46 @@ def test_an_allocation_ends_although_nobody_hears_of_it(granted):
 
     assert status == 5
     assert finished(granted) == (5, 0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("name", ["SubmitJob", "WaitJobStart"])
+def test_a_signal_before_the_command_runs_gives_the_job_back(granted, name, number, capfd):
+    """The signal comes with the answer: between two waits, where no poll sees it."""
+    answer = granted.answers[name]
+
+    def answer_with_signal(body):
+        os.kill(os.getpid(), number)
+        granted.answers[name] = answer
+        return answer(body)
+
+    granted.answers[name] = answer_with_signal
+
+    assert main(["sh", "-c", "echo ran"]) == 1
+    out, err = capfd.readouterr()
+    assert (out, err) == ("", "salloc: Job allocation 51 has been revoked.\nsalloc: Job aborted due to signal\n")
+    assert len(granted.bodies("FinishAllocation")) == 1
+    assert len({body["token"] for body in granted.bodies("SubmitJob")}) == 1
+
+
+def test_a_user_whom_nobody_knows_gets_a_plain_shell(granted, monkeypatch, capfd):
+    monkeypatch.delenv("SHELL", raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 4294967)
+    monkeypatch.setattr("os.isatty", lambda _: False)
+    kept = os.dup(0)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    try:
+        assert main([]) == 0
+    finally:
+        os.dup2(kept, 0)
+        os.close(kept)
+        os.close(null)
+
+
+def test_an_allocation_is_given_back_when_its_use_fails(granted, monkeypatch):
+    monkeypatch.setattr("sluice_cli.salloc_command.run", lambda *_: 1 / 0)
+
+    with pytest.raises(ZeroDivisionError):
+        main([])
+    assert finished(granted) == (1, 0)

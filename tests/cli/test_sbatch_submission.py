@@ -1,6 +1,8 @@
 """What sbatch sends to the controller, and what it makes of the answer."""
 
 import os
+import signal
+import threading
 
 import pytest
 
@@ -332,3 +334,14 @@ def test_patience_is_bounded(dead_cluster, monkeypatch, capfd):
     monkeypatch.setattr(client, "PATIENCE_S", 0.0)
 
     assert main(["--wrap", "true"]) == 1
+
+
+def test_ctrl_c_leaves_quietly(controller, monkeypatch, dead_cluster, capfd):
+    monkeypatch.chdir(dead_cluster)
+    controller.answers["SubmitJob"] = lambda body: {"job_id": 7}
+    controller.silent = {"WaitJobEnd"}
+    main_thread = threading.main_thread().ident
+    controller.on_silence = lambda name: signal.pthread_kill(main_thread, signal.SIGINT)
+
+    assert main(["--wait", "--wrap", "true"]) == 130
+    assert capfd.readouterr() == ("Submitted batch job 7\n", "")
