@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 
 from sluice.errors import RequestError, SluiceError
+from sluice.wire.faults import is_passing
 from sluice.wire.light import new_token
 from sluice_cli import client, job_request
 from sluice_cli.inbox import ENDING, Inbox, Interrupted
@@ -71,10 +72,9 @@ def _take_back(body: dict[str, Any], voice: Voice) -> int:
     """
     try:
         job_id: int = client.call("SubmitJob", body, _TAKE_BACK_S)["job_id"]
-    except RequestError:
-        return 0
     except SluiceError as error:
-        voice.error(f"a job may have been queued, see squeue --me: {client.sentence(error)}")
+        if is_passing(error):
+            voice.error(f"a job may have been queued, see squeue --me: {client.sentence(error)}")
         return 0
     finish(job_id, voice)
     return job_id
@@ -145,7 +145,7 @@ def finish(job_id: int, voice: Voice, exit_code: int = 0, exit_signal: int = 0) 
     body = {"job_id": job_id, "exit_code": exit_code, "exit_signal": exit_signal}
     try:
         client.call_patiently("FinishAllocation", body, voice)
-    except RequestError:
-        return
     except SluiceError as error:
+        if isinstance(error, RequestError) and not is_passing(error):
+            return
         voice.error(f"Unable to relinquish job allocation {job_id}: {client.sentence(error)}")

@@ -9,6 +9,7 @@ import os
 import select
 
 from sluice.errors import RequestError, SluiceError
+from sluice.wire.faults import is_passing
 from sluice_cli import client, environment, inbox
 from sluice_cli.waiting import Question
 
@@ -159,12 +160,12 @@ def _watch(pid: int, job_id: int, end: Question, signals: inbox.Inbox, draft: Dr
         except inbox.Interrupted as interrupt:
             _forward(pid, interrupt.number)
             continue
-        except RequestError:
+        except SluiceError as error:
+            if not isinstance(error, RequestError) or is_passing(error):
+                voice.error(f"job allocation {job_id} is not watched any more: {client.sentence(error)}")
+                return Outcome(*_wait(pid))
             # The job is not known any more: it has ended.
             is_revoked = True
-        except SluiceError as error:
-            voice.error(f"job allocation {job_id} is not watched any more: {client.sentence(error)}")
-            return Outcome(*_wait(pid))
         voice.info(f"Job allocation {job_id} has been revoked.")
         if "kill-command" in draft.own:
             _forward(pid, draft.own["kill-command"])

@@ -183,7 +183,11 @@ def _tell_id(job_id: int, draft: Draft, where: Endpoints, voice: talk.Voice) -> 
 
 def _wait(job_id: int, voice: talk.Voice) -> int:
     """Return the job's exit status; 1 for a job that a signal ended, as sbatch(1) says."""
-    reply = client.wait_patiently("WaitJobEnd", {"job_id": job_id}, voice)
+    try:
+        reply = client.wait_patiently("WaitJobEnd", {"job_id": job_id}, voice)
+    except SluiceError as error:
+        client.tell_failure(voice, error, f"job {job_id} is not waited for any more")
+        return REFUSED_EXIT
     if reply.get("exit_signal"):
         return 1
     code: int = reply.get("exit_code", 0)

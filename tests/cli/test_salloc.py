@@ -249,3 +249,34 @@ def test_an_allocation_is_given_back_when_its_use_fails(granted, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         main([])
     assert finished(granted) == (1, 0)
+
+
+def refuse_once(controller, name):
+    """The database cannot be written when the request comes first; then it is answered as before."""
+    answer, silent = controller.answers.get(name), controller.silent
+
+    def refuse(body):
+        del controller.answers[name]
+        controller.silent = silent
+        if answer is not None:
+            controller.answers[name] = answer
+        raise RequestError("not accepted: database is locked", "storage")
+
+    controller.silent = silent - {name}
+    controller.answers[name] = refuse
+
+
+@pytest.mark.parametrize("name", ["SubmitJob", "WaitJobStart", "WaitJobEnd", "FinishAllocation"])
+def test_a_database_that_refuses_for_a_while_ends_no_allocation(granted, dead_cluster, monkeypatch, name, capfd):
+    """The command runs until the job's end is asked for in vain, and again if that was refused."""
+    monkeypatch.setattr("sluice_cli.waiting._RECONNECT_PAUSE_S", 0.01)
+    refuse_once(granted, name)
+    fifo = dead_cluster / "go"
+    os.mkfifo(fifo)
+    granted.on_silence = lambda _: fifo.write_text("go\n")
+
+    assert main(["sh", "-c", f"read line < {fifo}; exit 5"]) == 5
+    request = msgspec.convert(granted.bodies("FinishAllocation")[-1], FinishAllocation)
+    assert (request.exit_code, request.exit_signal) == (5, 0)
+    told = "salloc: not accepted: database is locked\nsalloc: The controller can not store the request now, retrying"
+    assert capfd.readouterr().err.count(told) == 1
