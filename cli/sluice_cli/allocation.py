@@ -1,19 +1,23 @@
 """An interactive allocation, as salloc and srun ask for it: submitted, waited for, given back.
 
-The request lives as long as the command: a signal while it waits, or a deadline (--immediate), takes it back.
+The request lives as long as the command: a signal while it waits, or a deadline (--immediate), takes it back.  In
+between, signals raise Interrupted (inbox.Raising), and given_back() sees to it that nothing is left.
 """
 
 from __future__ import annotations
 
+import contextlib
+
 from sluice.errors import RequestError, SluiceError
+from sluice.wire.faults import is_passing
 from sluice.wire.light import new_token
 from sluice_cli import client, job_request
-from sluice_cli.inbox import SIGHUP, SIGINT, SIGQUIT, SIGTERM, Inbox
-from sluice_cli.waiting import Interrupted, Question, TimedOut
+from sluice_cli.inbox import ENDING, Inbox, Interrupted
+from sluice_cli.waiting import Question, TimedOut
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
     from sluice_cli.draft import Draft
@@ -21,7 +25,8 @@ if TYPE_CHECKING:
 
 #: An allocation that comes within this time was never waited for; passes are quicker.
 _AT_ONCE_S = 0.5
-_ENDING_SIGNALS = (SIGHUP, SIGINT, SIGQUIT, SIGTERM)
+#: How long an interrupted submission asks what became of it.
+_TAKE_BACK_S = 5.0
 
 
 class Revoked(Exception):
@@ -46,15 +51,48 @@ class NotAtOnce(Exception):
 
 
 def submit(draft: Draft, name: str, words: Sequence[str], voice: Voice) -> int:
-    """Submit the request; return its job id.  Raises SluiceError."""
+    """Submit the request; return its job id.  Raises SluiceError, or Revoked for a signal."""
     spec = job_request.job_spec(draft, name, words)
     spec["is_batch"] = False
     body = {"token": new_token(), "spec": spec}
-    reply = client.call_patiently("SubmitJob", body, voice)
+    try:
+        reply = client.call_patiently("SubmitJob", body, voice)
+    except Interrupted as interrupt:
+        raise Revoked(_take_back(body, voice), interrupt.number) from None
     for warning in reply.get("warnings", ()):
         voice.lines(warning)
     job_id: int = reply["job_id"]
     return job_id
+
+
+def _take_back(body: dict[str, Any], voice: Voice) -> int:
+    """End the job of a submission whose answer was not awaited; return its id, 0 when there is none.
+
+    The token tells the job if the request has arrived; if not, a job is made that never starts.
+    """
+    try:
+        job_id: int = client.call("SubmitJob", body, _TAKE_BACK_S)["job_id"]
+    except SluiceError as error:
+        if is_passing(error):
+            voice.error(f"a job may have been queued, see squeue --me: {client.sentence(error)}")
+        return 0
+    finish(job_id, voice)
+    return job_id
+
+
+@contextlib.contextmanager
+def given_back(job_id: int, voice: Voice) -> Iterator[None]:
+    """Give the allocation back when its use is interrupted, which raises Revoked, or fails."""
+    try:
+        yield
+    except (Revoked, NotAtOnce):
+        raise
+    except Interrupted as interrupt:
+        finish(job_id, voice, exit_signal=interrupt.number)
+        raise Revoked(job_id, interrupt.number) from None
+    except BaseException:
+        finish(job_id, voice, exit_code=1)
+        raise
 
 
 def wait_started(
@@ -65,9 +103,12 @@ def wait_started(
     Raises Revoked, NotAtOnce, or a SluiceError.
     """
     immediate_s = draft.spec.get("immediate_s")
-    with Inbox(_ENDING_SIGNALS) as inbox, Question("WaitJobStart", {"job_id": job_id}, voice) as question:
+    with Inbox(ENDING) as inbox, Question("WaitJobStart", {"job_id": job_id}, voice) as question:
         try:
-            return _wait(job_id, question, inbox, immediate_s, on_queued, on_started)
+            started = _wait(job_id, question, inbox, immediate_s, on_queued, on_started)
+            if number := inbox.next():
+                raise Interrupted(number)
+            return started
         except Interrupted as interrupt:
             finish(job_id, voice)
             raise Revoked(job_id, interrupt.number) from None
@@ -104,7 +145,7 @@ def finish(job_id: int, voice: Voice, exit_code: int = 0, exit_signal: int = 0) 
     body = {"job_id": job_id, "exit_code": exit_code, "exit_signal": exit_signal}
     try:
         client.call_patiently("FinishAllocation", body, voice)
-    except RequestError:
-        return
     except SluiceError as error:
+        if isinstance(error, RequestError) and not is_passing(error):
+            return
         voice.error(f"Unable to relinquish job allocation {job_id}: {client.sentence(error)}")

@@ -15,8 +15,9 @@ import os
 import time
 
 from sluice.error_texts import text_of
-from sluice.errors import AuthenticationFailed, ConfigError, ProtocolMismatch, RequestError, Unreachable
+from sluice.errors import AuthenticationFailed, ConfigError, ProtocolMismatch, RequestError, SluiceError, Unreachable
 from sluice.wire import light
+from sluice.wire.faults import is_passing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from sluice.config.light import Endpoints
-    from sluice.errors import SluiceError
     from sluice.wire.light import LightConnection
     from sluice_cli.talk import Voice
 
@@ -64,33 +64,40 @@ def stream(name: str, body: object) -> Iterator[Any]:
 
 
 def call_patiently(name: str, body: object, voice: Voice, deadline_s: float = light.CALL_DEADLINE_S) -> Any:
-    """Return the reply, waiting for a controller that is being restarted; say so once.  Raises SluiceError.
+    """Return the reply, waiting for a controller that is away or cannot store it; say so once.  Raises SluiceError.
 
     The request may be sent more than once: body must carry a token where that matters.
     """
     has_told = False
 
-    def on_wait(_why: Unreachable, _pause_s: float) -> None:
+    def on_wait(why: SluiceError, _pause_s: float) -> None:
         nonlocal has_told
         if not has_told:
-            voice.info(f"{UNREACHABLE}, retrying for up to {PATIENCE_S:.0f} seconds")
+            tell_waiting(voice, why)
         has_told = True
 
     return light.call_with_retry(find_endpoints(), name, body, PATIENCE_S, on_wait, deadline_s)
 
 
+def tell_waiting(voice: Voice, why: SluiceError) -> None:
+    """Say that the request is made again, and why."""
+    if text := detail(why):
+        voice.info(text)
+    voice.info(f"{sentence(why)}, retrying for up to {PATIENCE_S:.0f} seconds")
+
+
 def wait_patiently(name: str, body: object, voice: Voice) -> Any:
     """Return the reply to a question that is answered when a job starts or ends, through restarts of the controller.
 
-    Raises SluiceError; Unreachable once the controller has been away for PATIENCE_S.
+    Raises SluiceError, one that may pass once it has lasted for PATIENCE_S.
     """
     while True:
         asked_at = time.monotonic()
         try:
             return call_patiently(name, body, voice, FOREVER_S)
-        except Unreachable:
+        except SluiceError as error:
             # Patience is counted from the question: after a long wait the absence has only begun.
-            if time.monotonic() - asked_at < 2 * PATIENCE_S:
+            if not is_passing(error) or time.monotonic() - asked_at < 2 * PATIENCE_S:
                 raise
 
 

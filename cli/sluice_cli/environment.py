@@ -69,11 +69,20 @@ def submission_variables() -> dict[bytes, bytes]:
     """Return the variables with which a submission describes itself."""
     umask = current_umask()
     return {
-        b"SLURM_SUBMIT_DIR": os.fsencode(os.getcwd()),
+        b"SLURM_SUBMIT_DIR": os.fsencode(current_folder()),
         b"SLURM_SUBMIT_HOST": os.fsencode(os.uname().nodename),
         b"SLURM_PRIO_PROCESS": b"%d" % os.getpriority(os.PRIO_PROCESS, 0),
         b"SLURM_UMASK": b"%04o" % umask,
     }
+
+
+def current_folder() -> str:
+    """Return the working directory.  Raises OptionError where it has been removed."""
+    try:
+        return os.getcwd()
+    except OSError as error:
+        text = f"getcwd failed: {error.strerror}; change to a directory that exists"
+        raise OptionError(text, exit_code=REFUSED_EXIT, is_fatal=True) from None
 
 
 def current_umask() -> int:

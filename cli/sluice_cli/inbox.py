@@ -5,6 +5,8 @@
         ...
         while number := inbox.next():
 
+Where nothing polls, Raising makes an exception of them.
+
 The numbers are Linux's; the signal module would cost every start its enumerations.
 """
 
@@ -22,6 +24,39 @@ SIGPIPE, SIGCHLD, SIGCONT, SIGTTIN, SIGTTOU, SIGWINCH, SIGXFSZ = 13, 17, 18, 21,
 
 
 _HANDLED = (SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTERM, SIGCHLD, SIGCONT, SIGTTIN, SIGTTOU, SIGWINCH)
+
+
+#: Those by which a user ends a command.
+ENDING = (SIGHUP, SIGINT, SIGQUIT, SIGTERM)
+
+
+class Interrupted(Exception):
+    """A signal came while the command was at something that it must not simply be ended at."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"signal {number}")
+        self.number = number
+
+    @property
+    def status(self) -> int:
+        """The exit status of a command that ends for it."""
+        return 128 + self.number
+
+
+class Raising:
+    """Lets the ending signals raise Interrupted wherever no inbox collects them; one that is ignored stays so."""
+
+    def __enter__(self) -> Raising:
+        self._previous = {
+            number: _signal.signal(number, _interrupt)
+            for number in ENDING
+            if _signal.getsignal(number) != _signal.SIG_IGN
+        }
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
+            _signal.signal(number, handler)
 
 
 class Inbox:
@@ -76,6 +111,10 @@ def restore_defaults() -> None:
 
 def ignore(number: int) -> None:
     _signal.signal(number, _signal.SIG_IGN)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise Interrupted(number)
 
 
 def _ignore(number: int, frame: object) -> None:

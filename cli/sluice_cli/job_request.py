@@ -65,7 +65,7 @@ def _printable(text: str) -> str:
 
 
 def work_dir(draft: Draft) -> str:
-    here = os.getcwd()
+    here = environment.current_folder()
     return os.path.join(here, draft.own["chdir"]) if draft.own.get("chdir") else here
 
 

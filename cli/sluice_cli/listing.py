@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 #: The exit status of a wrong command line or value of the commands that look.
 REFUSED_EXIT = 1
-INTERRUPTED_EXIT = 130
 
 
 def read_command_line(
@@ -79,11 +78,14 @@ def put_date() -> None:
 def tell_load_failure(voice: Voice, function: str, error: SluiceError) -> int:
     """Say on stderr why a listing could not be loaded, as Slurm does; return the exit status."""
     from sluice.errors import ConfigError
+    from sluice.wire.faults import is_passing
     from sluice_cli import client
 
     if isinstance(error, ConfigError):
         voice.fatal(str(error))
         return REFUSED_EXIT
+    if is_passing(error) and (text := client.detail(error)):
+        talk.plain(f"{function}: {text}")
     talk.plain(f"{function}: {client.sentence(error)}")
     return REFUSED_EXIT
 

@@ -14,7 +14,7 @@ import click
 from sluice import __version__
 from sluice.errors import RequestError, SluiceError
 from sluice_cli import client
-from sluice_cli.talk import Voice, plain
+from sluice_cli.talk import LOST_EXIT, Voice, plain
 
 _SUBCOMMANDS = ("up", "down", "status", "explain", "output", "config", "verify", "migrate", "version")
 
@@ -45,6 +45,12 @@ def main() -> None:
     except SluiceError as error:
         _tell(error)
         sys.exit(1)
+    except OSError as error:
+        # An error without a file is of click's own output, which goes past talk.put().
+        if error.filename is not None:
+            raise
+        Voice("sluice").error(f"stdout cannot be written: {error.strerror}")
+        sys.exit(LOST_EXIT)
 
 
 def _tell(error: SluiceError) -> None:

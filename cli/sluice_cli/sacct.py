@@ -50,7 +50,7 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         return _run(voice, values)
     except KeyboardInterrupt:
-        return listing.INTERRUPTED_EXIT
+        return talk.INTERRUPTED_EXIT
     except sacct_options.Refusal as refusal:
         talk.plain(str(refusal))
         return listing.REFUSED_EXIT

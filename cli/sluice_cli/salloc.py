@@ -14,6 +14,7 @@ from sluice_cli import allocation, client, job_request, layers, script, talk
 from sluice_cli.combine import combine
 from sluice_cli.draft import REFUSED_EXIT, Draft, OptionError
 from sluice_cli.getopt import UsageError
+from sluice_cli.inbox import Interrupted, Raising
 from sluice_cli.options import table_for
 
 TYPE_CHECKING = False
@@ -31,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else list(arguments)
     voice = talk.Voice("salloc")
     try:
-        return _run(words, voice)
+        with Raising():
+            return _run(words, voice)
     except UsageError as error:
         voice.usage_error(error)
         return talk.USAGE_EXIT
@@ -40,12 +42,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SluiceError as error:
         client.tell_failure(voice, error, _FAILED)
     except allocation.Revoked as revoked:
-        voice.info(f"Job allocation {revoked.job_id} has been revoked.")
+        if revoked.job_id:
+            voice.info(f"Job allocation {revoked.job_id} has been revoked.")
         voice.info("Job aborted due to signal" if revoked.number else "Job has been cancelled")
     except allocation.NotAtOnce as late:
         voice.error(f"Unable to allocate resources: {late.text}")
         voice.info(f"Job allocation {late.job_id} has been revoked.")
         return exit_status("SLURM_EXIT_IMMEDIATE")
+    except Interrupted as interrupt:
+        return interrupt.status
     return exit_status("SLURM_EXIT_ERROR")
 
 
@@ -70,14 +75,15 @@ def _run(words: list[str], voice: talk.Voice) -> int:
         return 0
     job_request.check_clusters(draft, client.find_endpoints())
     job_id = allocation.submit(draft, "interactive", words, voice)
-    started = allocation.wait_started(
-        job_id,
-        draft,
-        voice,
-        lambda job: voice.info(f"Pending job allocation {job}\nsalloc: job {job} queued and waiting for resources"),
-        lambda job: voice.info(f"job {job} has been allocated resources"),
-    )
-    return _use(started, draft, command, voice)
+    with allocation.given_back(job_id, voice):
+        started = allocation.wait_started(
+            job_id,
+            draft,
+            voice,
+            lambda job: voice.info(f"Pending job allocation {job}\nsalloc: job {job} queued and waiting for resources"),
+            lambda job: voice.info(f"job {job} has been allocated resources"),
+        )
+        return _use(started, draft, command, voice)
 
 
 def _make_draft(found: Found, voice: talk.Voice) -> Draft:

@@ -9,8 +9,9 @@ import os
 import select
 
 from sluice.errors import RequestError, SluiceError
+from sluice.wire.faults import is_passing
 from sluice_cli import client, environment, inbox
-from sluice_cli.waiting import Interrupted, Question
+from sluice_cli.waiting import Question
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from sluice_cli.talk import Voice
 
 _WATCHED = (inbox.SIGCHLD, inbox.SIGHUP, inbox.SIGINT, inbox.SIGQUIT, inbox.SIGTERM)
+_PLAIN_SHELL = "/bin/sh"
 _NOT_FOUND_STATUS = 1
 _EXEC_FAILED_STATUS = 127
 
@@ -59,7 +61,12 @@ def run(job: dict[str, Any], draft: Draft, command: list[str], voice: Voice) -> 
 def _shell() -> str:
     import pwd
 
-    return os.environ.get("SHELL") or pwd.getpwuid(os.getuid()).pw_shell or "/bin/sh"
+    if shell := os.environ.get("SHELL"):
+        return shell
+    try:
+        return pwd.getpwuid(os.getuid()).pw_shell or _PLAIN_SHELL
+    except KeyError:
+        return _PLAIN_SHELL
 
 
 def _find(name: str) -> str:
@@ -150,15 +157,15 @@ def _watch(pid: int, job_id: int, end: Question, signals: inbox.Inbox, draft: Dr
                 continue
             end.wait(signals)
             is_revoked = True
-        except Interrupted as interrupt:
+        except inbox.Interrupted as interrupt:
             _forward(pid, interrupt.number)
             continue
-        except RequestError:
+        except SluiceError as error:
+            if not isinstance(error, RequestError) or is_passing(error):
+                voice.error(f"job allocation {job_id} is not watched any more: {client.sentence(error)}")
+                return Outcome(*_wait(pid))
             # The job is not known any more: it has ended.
             is_revoked = True
-        except SluiceError as error:
-            voice.error(f"job allocation {job_id} is not watched any more: {client.sentence(error)}")
-            return Outcome(*_wait(pid))
         voice.info(f"Job allocation {job_id} has been revoked.")
         if "kill-command" in draft.own:
             _forward(pid, draft.own["kill-command"])

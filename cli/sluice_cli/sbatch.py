@@ -63,6 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             client.tell_failure(voice, error, _FAILED)
         return REFUSED_EXIT
+    except KeyboardInterrupt:
+        return talk.INTERRUPTED_EXIT
 
 
 def _run(words: list[str], voice: talk.Voice) -> int:
@@ -171,14 +173,21 @@ def _submit(spec: dict[str, Any], source: Source, draft: Draft, where: Endpoints
 def _tell_id(job_id: int, draft: Draft, where: Endpoints, voice: talk.Voice) -> None:
     cluster = where.cluster_name if "clusters" in draft.own else ""
     if draft.own.get("parsable"):
-        talk.put(f"{job_id};{cluster}\n" if cluster else f"{job_id}\n")
-    elif not voice.is_quiet:
-        talk.put(f"Submitted batch job {job_id}" + (f" on cluster {cluster}\n" if cluster else "\n"))
+        text = f"{job_id};{cluster}" if cluster else f"{job_id}"
+    elif voice.is_quiet:
+        return
+    else:
+        text = f"Submitted batch job {job_id}" + (f" on cluster {cluster}" if cluster else "")
+    talk.put(text + "\n", done=f"job {job_id} is submitted")
 
 
 def _wait(job_id: int, voice: talk.Voice) -> int:
     """Return the job's exit status; 1 for a job that a signal ended, as sbatch(1) says."""
-    reply = client.wait_patiently("WaitJobEnd", {"job_id": job_id}, voice)
+    try:
+        reply = client.wait_patiently("WaitJobEnd", {"job_id": job_id}, voice)
+    except SluiceError as error:
+        client.tell_failure(voice, error, f"job {job_id} is not waited for any more")
+        return REFUSED_EXIT
     if reply.get("exit_signal"):
         return 1
     code: int = reply.get("exit_code", 0)

@@ -73,6 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             voice.error(refusal.lines[0])
     except SluiceError as error:
         client.tell_failure(voice, error)
+    except KeyboardInterrupt:
+        return talk.INTERRUPTED_EXIT
     return _EXIT
 
 

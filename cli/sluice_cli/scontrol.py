@@ -79,7 +79,7 @@ def main(words: Sequence[str] | None = None) -> int:
         else:
             _converse(session)
     except KeyboardInterrupt:
-        return listing.INTERRUPTED_EXIT
+        return talk.INTERRUPTED_EXIT
     except SluiceError as error:
         session.fail(f"scontrol: error: {sentence(error)}")
     return session.exit_status

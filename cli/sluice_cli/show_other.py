@@ -45,7 +45,9 @@ def put_ping(session: Session) -> None:
     try:
         host = session.call("Ping", {})["host"]
         state = "UP"
-    except SluiceError:
+    except SluiceError as error:
+        if text := client.detail(error):
+            session.voice.error(text)
         controllers = client.find_endpoints().controllers
         host, state = (controllers[0][0] if controllers else os.uname().nodename), "DOWN"
         session.forget_connection()

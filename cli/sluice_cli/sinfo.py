@@ -75,7 +75,7 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         return _run(voice, values)
     except KeyboardInterrupt:
-        return listing.INTERRUPTED_EXIT
+        return talk.INTERRUPTED_EXIT
     except SluiceError as error:
         return listing.tell_load_failure(voice, "slurm_load_partitions", error)
 

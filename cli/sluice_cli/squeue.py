@@ -42,7 +42,7 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         return _run(voice, values)
     except KeyboardInterrupt:
-        return listing.INTERRUPTED_EXIT
+        return talk.INTERRUPTED_EXIT
     except squeue_select.Refusal as refusal:
         for line in refusal.lines:
             voice.error(line)

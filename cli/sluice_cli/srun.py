@@ -17,6 +17,7 @@ from sluice_cli import allocation, client, job_request, layers, script, talk
 from sluice_cli.combine import combine
 from sluice_cli.draft import REFUSED_EXIT, Draft, OptionError
 from sluice_cli.getopt import UsageError
+from sluice_cli.inbox import Interrupted, Raising
 from sluice_cli.options import table_for
 from sluice_cli.salloc import exit_status
 
@@ -40,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from sluice_cli.srun_step import NoStep
 
     try:
-        return _run(words, voice)
+        with Raising():
+            return _run(words, voice)
     except UsageError as error:
         voice.usage_error(error)
         return talk.USAGE_EXIT
@@ -51,11 +53,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SluiceError as error:
         client.tell_failure(voice, error, _FAILED)
     except allocation.Revoked as revoked:
-        voice.info(f"Job allocation {revoked.job_id} has been revoked")
-        voice.info(f"Force Terminated JobId={revoked.job_id}")
+        if revoked.job_id:
+            voice.info(f"Job allocation {revoked.job_id} has been revoked")
+            voice.info(f"Force Terminated JobId={revoked.job_id}")
     except allocation.NotAtOnce as late:
         voice.error(f"{_FAILED}: {late.text}")
         return exit_status("SLURM_EXIT_IMMEDIATE")
+    except Interrupted as interrupt:
+        return interrupt.status
     return exit_status("SLURM_EXIT_ERROR")
 
 
@@ -157,17 +162,16 @@ def _run_outside(draft: Draft, argv: Sequence[str], words: Sequence[str], voice:
     _load_programs(draft, argv)
     _check_programs(draft, argv)
     job_id = allocation.submit(draft, os.path.basename(argv[0]), words, voice)
-    allocation.wait_started(
-        job_id,
-        draft,
-        voice,
-        lambda job: voice.info(f"job {job} queued and waiting for resources"),
-        lambda job: voice.info(f"job {job} has been allocated resources"),
-    )
-    step = StepRun(job_id, draft, argv, voice)
-    try:
+    with allocation.given_back(job_id, voice):
+        allocation.wait_started(
+            job_id,
+            draft,
+            voice,
+            lambda job: voice.info(f"job {job} queued and waiting for resources"),
+            lambda job: voice.info(f"job {job} has been allocated resources"),
+        )
+        step = StepRun(job_id, draft, argv, voice)
         step.run(is_whole_job=True)
-    finally:
         allocation.finish(job_id, voice, *step.outcome)
     return step.status
 

@@ -6,8 +6,7 @@ unbuffered, where a step has one task alone, and in lines longer than LINE_MAX.
 
 from __future__ import annotations
 
-import os
-import select
+from sluice_cli.talk import write_all
 
 #: A longer line is written in pieces.
 LINE_MAX = 1024 * 1024
@@ -70,15 +69,3 @@ class OutputWriter:
             self._gone.add(descriptor)
             self.problem = error.strerror or str(error)
         return descriptor not in self._gone
-
-
-def write_all(descriptor: int, data: bytes) -> None:
-    """Write all of *data*, waiting where somebody made the descriptor non-blocking."""
-    view = memoryview(data)
-    while view:
-        try:
-            view = view[os.write(descriptor, view) :]
-        except BlockingIOError:
-            poller = select.poll()
-            poller.register(descriptor, select.POLLOUT)
-            poller.poll()

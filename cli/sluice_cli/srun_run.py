@@ -7,6 +7,7 @@ import os
 
 from sluice.errors import SluiceError
 from sluice_cli import client, inbox, multi_prog, srun_files, srun_launch, srun_step
+from sluice_cli.environment import current_folder
 from sluice_cli.inbox import Inbox
 from sluice_cli.srun_loop import StepLoop
 from sluice_cli.srun_output import OutputWriter
@@ -40,14 +41,16 @@ class StepRun:
 
         Raises OptionError, NoStep or a SluiceError before anything runs.
         """
+        folder = current_folder()
         spec = srun_step.step_spec(self._draft, self._argv)
         if is_whole_job:
             spec["ntasks"] = self._draft.spec["ntasks"]
         created = srun_step.create(self._job_id, spec, self._voice)
         try:
             self._check_programs(created)
-            streams = srun_files.open_streams(self._draft, created, os.getcwd())
+            streams = srun_files.open_streams(self._draft, created, folder)
             links = srun_launch.connect(created)
+            self._prolog("prolog")
         except srun_launch.LaunchFailed as failure:
             self._tell_launch_failure(created, failure)
             self._release(created)
@@ -55,7 +58,6 @@ class StepRun:
         except BaseException:
             self._release(created)
             raise
-        self._prolog("prolog")
         self._run_linked(created, streams, links)
         self._prolog("epilog")
 

@@ -8,9 +8,9 @@ from sluice.errors import RequestError
 from sluice.wire.light import new_token
 from sluice_cli import client
 from sluice_cli.draft import REFUSED_EXIT, OptionError
-from sluice_cli.inbox import SIGHUP, SIGINT, SIGQUIT, SIGTERM, Inbox
+from sluice_cli.inbox import ENDING, Inbox, Interrupted
 from sluice_cli.layers import COMMAND_LINE
-from sluice_cli.waiting import Interrupted, Question
+from sluice_cli.waiting import Question
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ _SHARED = {
     "is_overcommitted": ("overcommit",),
     "limit_s": ("time",),
 }
-_ENDING_SIGNALS = (SIGHUP, SIGINT, SIGQUIT, SIGTERM)
 
 
 def step_spec(draft: Draft, argv: Sequence[str]) -> dict[str, Any]:
@@ -87,7 +86,7 @@ def create(job_id: int, spec: dict[str, Any], voice: Voice) -> dict[str, Any]:
 
     body = {"token": new_token(), "job_id": job_id, "spec": spec}
     failed = f"Unable to create step for job {job_id}"
-    with Inbox(_ENDING_SIGNALS) as inbox, Question("CreateStep", body, voice, on_notice) as question:
+    with Inbox(ENDING) as inbox, Question("CreateStep", body, voice, on_notice) as question:
         try:
             created = question.wait(inbox)
         except Interrupted as interrupt:
@@ -95,9 +94,10 @@ def create(job_id: int, spec: dict[str, Any], voice: Voice) -> dict[str, Any]:
             voice.error(f"{failed}: Job/step already completing or completed")
             raise NoStep from None
         except RequestError as error:
-            # While it waits a step is told no more than the sentence.
-            text = "Requested nodes are busy" if error.code == "step_busy" else client.sentence(error)
-            voice.error(f"{failed}: {text}")
+            if error.code == "step_busy":
+                voice.error(f"{failed}: Requested nodes are busy")
+            else:
+                client.tell_failure(voice, error, failed)
             raise NoStep from None
     if waits:
         voice.info(f"Step created for StepId={job_id}.{created['step']['step_id']}")

@@ -5,6 +5,9 @@
     voice.info("Pending job allocation 4")          sbatch: Pending job allocation 4     (not when quiet)
 
 Both go out as bytes at once, so that talk and data keep their order on a terminal.
+
+Invariant: what cannot be said on stderr stops nothing, for the command may hold a job; data that cannot be written
+to stdout end it, with a line that says so.
 Source: CONTRACT.md sections 1 and 15.
 """
 
@@ -21,6 +24,10 @@ if TYPE_CHECKING:
 
 #: The exit status of a wrong command line, where a command does not say otherwise.
 USAGE_EXIT = 255
+#: The exit status after Ctrl-C, where the command has nothing to give back.
+INTERRUPTED_EXIT = 130
+#: The exit status when stdout cannot be written.
+LOST_EXIT = 1
 
 
 class Voice:
@@ -58,18 +65,28 @@ class Voice:
 
 
 def plain(text: str) -> None:
-    """Write *text* and a newline to stderr."""
-    _write(2, text + "\n")
+    """Write *text* and a newline to stderr, if somebody hears it."""
+    try:
+        _write(2, text + "\n")
+    except OSError:
+        return
 
 
-def put(text: str) -> None:
-    """Write *text* to stdout as it is.  A reader that went away ends the command silently."""
+def put(text: str, done: str = "") -> None:
+    """Write *text* to stdout as it is.  A reader that went away ends the command silently.
+
+    done: what stands although it could not be told ("job 7 is submitted").
+    """
     try:
         _write(1, text)
     except BrokenPipeError:
         # The interpreter would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         raise SystemExit(0) from None
+    except OSError as error:
+        program = os.path.basename(sys.argv[0])
+        plain(f"{program}: error: {done}{'; ' if done else ''}stdout cannot be written: {error.strerror}")
+        raise SystemExit(LOST_EXIT) from None
 
 
 def put_version() -> None:
@@ -90,9 +107,35 @@ def put_standard_answer(program: str, key: str, table: OptionTable, synopsis: st
     return False
 
 
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all of *data*, waiting where somebody made the descriptor non-blocking."""
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[os.write(descriptor, view) :]
+        except BlockingIOError:
+            import select
+
+            poller = select.poll()
+            poller.register(descriptor, select.POLLOUT)
+            poller.poll()
+
+
 def _write(descriptor: int, text: str) -> None:
-    if descriptor == 1:
+    if descriptor == 1 and sys.stdout is not None:
         sys.stdout.flush()
-    data = os.fsencode(text) if text.isascii() else text.encode("utf-8", "surrogateescape")
-    while data:
-        data = data[os.write(descriptor, data) :]
+    write_all(descriptor, os.fsencode(text) if text.isascii() else text.encode("utf-8", "surrogateescape"))
+
+
+def _open_closed_descriptors() -> None:
+    """Put the null device where stdin, stdout or stderr is closed.
+
+    What is opened next, a socket perhaps, would otherwise get the number and what is said to the user.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+
+
+# At import, since every command says something and none has opened anything yet.
+_open_closed_descriptors()

@@ -5,16 +5,18 @@ from __future__ import annotations
 import select
 import time
 
-from sluice.errors import Unreachable
-from sluice.wire.faults import error_from
+from sluice.errors import RequestError, Unreachable
+from sluice.wire.faults import error_from, is_passing
 from sluice.wire.framing import ERROR, NOTICE, REPLY
 from sluice_cli import client
+from sluice_cli.inbox import Interrupted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from sluice.errors import SluiceError
     from sluice.wire.light import LightConnection
     from sluice_cli.inbox import Inbox
     from sluice_cli.talk import Voice
@@ -22,14 +24,9 @@ if TYPE_CHECKING:
     OnNotice = Callable[[str, dict[str, Any]], None]
 
 _RECONNECT_PAUSE_S = 1.0
-
-
-class Interrupted(Exception):
-    """A signal came while the answer had not."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(f"signal {number}")
-        self.number = number
+#: A question without an answer for so long is no refusal.
+_STOOD_S = 5.0
+_NEVER = float("inf")
 
 
 class TimedOut(Exception):
@@ -49,6 +46,7 @@ class Question:
         self._on_notice = on_notice
         self._connection: LightConnection | None = None
         self._id = 0
+        self._asked_at = _NEVER
         self._lost_at: float | None = None
 
     def __enter__(self) -> Question:
@@ -61,7 +59,7 @@ class Question:
     def wait(self, inbox: Inbox, timeout_s: float | None = None) -> dict[str, Any]:
         """Return the body of the reply.
 
-        Raises what the controller answers, Interrupted, TimedOut, or Unreachable when it stays away too long.
+        Raises what the controller answers, Interrupted, TimedOut, or why it has not answered for too long.
         Waiting may go on with another call.
         """
         ends_at = None if timeout_s is None else time.monotonic() + timeout_s
@@ -71,7 +69,9 @@ class Question:
                 raise TimedOut
             try:
                 answer = self._step(inbox, left_s)
-            except Unreachable as error:
+            except (Unreachable, RequestError) as error:
+                if not is_passing(error):
+                    raise
                 self._on_lost(error)
                 continue
             if answer is not None:
@@ -94,10 +94,10 @@ class Question:
         return None
 
     def _ask(self) -> LightConnection:
-        connection = client.connect()
+        # Kept at once: what cannot be sent must not leave it open.
+        connection = self._connection = client.connect()
         self._id = connection.send_request(self._name, self._body)
-        self._connection = connection
-        self._lost_at = None
+        self._asked_at = time.monotonic()
         return connection
 
     def _read(self, connection: LightConnection) -> dict[str, Any] | None:
@@ -113,14 +113,17 @@ class Question:
                 return answer
         return None
 
-    def _on_lost(self, error: Unreachable) -> None:
+    def _on_lost(self, error: SluiceError) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
         now = time.monotonic()
-        if self._lost_at is None:
+        stood_s = now - self._asked_at
+        self._asked_at = _NEVER
+        # A question that stood for a while had been taken: this absence has only begun.
+        if self._lost_at is None or stood_s > _STOOD_S:
             self._lost_at = now
-            self._voice.info(f"{client.UNREACHABLE}, retrying for up to {client.PATIENCE_S:.0f} seconds")
+            client.tell_waiting(self._voice, error)
         if now - self._lost_at > client.PATIENCE_S:
             raise error
         time.sleep(_RECONNECT_PAUSE_S)

@@ -17,6 +17,7 @@ from sluice.clock import WallClock
 from sluice.config.records import ClusterConfig
 from sluice.errors import RequestError, SluiceError, StorageError
 from sluice.model.job import Job
+from sluice.wire.faults import STORAGE
 from sluice.wire.messages import AgentConfig
 from sluice.wire.responder import Responder
 from sluice_plugins.registry import SubmitFilters
@@ -230,14 +231,14 @@ class Core:
 
 def refuse_storage(responder: Responder, error: StorageError) -> None:
     """Tell that nothing was accepted, why, and that repeating is safe."""
-    responder.error("storage", f"not accepted: {error}; nothing was lost, try again later")
+    responder.error(STORAGE, f"not accepted: {error}; nothing was lost, try again later")
 
 
 def answer_error(responder: Responder, error: Exception) -> None:
     if isinstance(error, RequestError):
         responder.error(error)
     elif isinstance(error, SluiceError):
-        responder.error("storage", str(error))
+        responder.error(STORAGE, str(error))
     elif isinstance(error, OverflowError):
         responder.error("invalid_request", f"{responder.name}: a number is larger than any id: {error}")
     else:

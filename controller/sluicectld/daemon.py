@@ -19,6 +19,7 @@ from sluice.config.problems import ConfigErrors
 from sluice.config.records import ClusterConfig
 from sluice.errors import ConfigError, InvalidRequest, PluginError, RequestError, StorageError
 from sluice.wire.credentials import SharedKeyAuthenticator
+from sluice.wire.faults import STORAGE
 from sluice.wire.framing import CONTROLLER_AUDIENCE
 from sluice.wire.keyfile import read_key_file
 from sluice.wire.limits import Limits
@@ -125,9 +126,9 @@ class Daemon:
     def _on_storage_failed(self, error: StorageError) -> None:
         logger.error("storage failed, nothing is accepted until it is back: %s", error)
         self._dispatch.core = None
-        self._dispatch.condition, self._dispatch.code = str(error), "storage"
+        self._dispatch.condition, self._dispatch.code = str(error), STORAGE
         self._core.waiting.fail_all(
-            lambda responder: responder.error("storage", f"the controller starts over: {error}; try again later")
+            lambda responder: responder.error(STORAGE, f"the controller starts over: {error}; try again later")
         )
         self._core.agents.close_all()
         self._failed.set()

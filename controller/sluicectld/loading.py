@@ -32,7 +32,7 @@ def load_cluster(settings: Settings, now_at: float) -> Cluster:
         cluster.load_job(job)
     _load_awaited(settings.database_url, cluster)
     for step in loaded.steps.values():
-        cluster.steps.setdefault(step.job_id, {})[step.step_id] = step
+        cluster.hold_step(step)
     cluster.tokens = loaded.tokens
     cluster.next_sequence = loaded.next_sequence
     cluster.next_spec_id = max(cluster.next_spec_id, loaded.next_spec_id)

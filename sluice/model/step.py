@@ -40,6 +40,8 @@ class Step(Record, frozen=True, kw_only=True):
     step_id: int
     attempt: int = 0
     spec: StepSpec
+    #: Of the request that made it: the same request again gives this step.
+    token: str = ""
     state: StepState = StepState.RUNNING
     nodes: tuple[StepNode, ...] = ()
     #: Nodes that have not yet reported the end of their tasks.

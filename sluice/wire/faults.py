@@ -23,6 +23,8 @@ AUTHENTICATION_FAILED = "authentication_failed"
 PROTOCOL_MISMATCH = "protocol_mismatch"
 #: The peer is there and cannot serve now (starting, stopping, full); asking again later is right.
 UNAVAILABLE = "unavailable"
+#: The controller's database refuses; nothing was done, asking again later is right.
+STORAGE = "storage"
 
 GARBAGE = "garbage"
 FRAME_EMPTY = "frame_empty"
@@ -54,6 +56,11 @@ def error_from(code: str, message: str) -> SluiceError:
     if code == UNAVAILABLE:
         return Unreachable(message)
     return _REFUSALS.get(code, RequestError)(message, code)
+
+
+def is_passing(error: SluiceError) -> bool:
+    """Tell whether the same request may be granted later: nobody answers, or the controller cannot store it now."""
+    return isinstance(error, Unreachable) or (isinstance(error, RequestError) and error.code == STORAGE)
 
 
 def peer_error_from(code: str, message: str) -> PeerError:

@@ -20,9 +20,10 @@ from sluice.errors import (
     PeerError,
     ProtocolMismatch,
     RequestError,
+    SluiceError,
     Unreachable,
 )
-from sluice.wire.faults import FrameError, error_from, peer_error_from
+from sluice.wire.faults import FrameError, error_from, is_passing, peer_error_from
 from sluice.wire.framing import (
     CONNECTION_ID,
     CONTROLLER_AUDIENCE,
@@ -300,13 +301,13 @@ def call_with_retry(
     name: str,
     body: object,
     patience_s: float,
-    on_wait: Callable[[Unreachable, float], None] | None = None,
+    on_wait: Callable[[SluiceError, float], None] | None = None,
     deadline_s: float = CALL_DEADLINE_S,
 ) -> Any:
-    """Return the reply, asking again while the controller is away.
+    """Return the reply, asking again while the controller is away or cannot store it.
 
     A request may be sent more than once: body must carry a token (new_token()) where that matters.
-    on_wait(why, pause_s) is called before each pause.  Raises Unreachable after patience_s.
+    on_wait(why, pause_s) is called before each pause.  Raises the last reason after patience_s.
     """
     ends_at = time.monotonic() + patience_s
     pause_s = PAUSE_FIRST_S
@@ -314,7 +315,9 @@ def call_with_retry(
         try:
             with connect(endpoints) as connection:
                 return connection.call(name, body, deadline_s)
-        except Unreachable as error:
+        except (Unreachable, RequestError) as error:
+            if not is_passing(error):
+                raise
             # Half of the pause is chance: a thousand commands wait for the same restart.
             this_pause_s = pause_s * (0.5 + os.urandom(1)[0] / 512)
             if time.monotonic() + this_pause_s > ends_at:

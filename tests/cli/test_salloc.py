@@ -1,6 +1,7 @@
 """salloc: the allocation's life around a command."""
 
 import os
+import signal
 
 import msgspec
 import pytest
@@ -189,3 +190,93 @@ def test_a_folder_that_is_not_there_is_named(granted, capfd):
     assert main(["-D", "/no/such", "pwd"]) == 127
 
     assert "salloc: error: couldn't chdir to `/no/such': No such file or directory\n" in capfd.readouterr().err
+
+
+def test_an_allocation_ends_although_nobody_hears_of_it(granted):
+    """stderr that cannot be written keeps neither the command from running nor the allocation from its end."""
+    kept = os.dup(2)
+    full = os.open("/dev/full", os.O_WRONLY)
+    os.dup2(full, 2)
+    try:
+        status = main(["-n1", "sh", "-c", "exit 5"])
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(full)
+
+    assert status == 5
+    assert finished(granted) == (5, 0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("name", ["SubmitJob", "WaitJobStart"])
+def test_a_signal_before_the_command_runs_gives_the_job_back(granted, name, number, capfd):
+    """The signal comes with the answer: between two waits, where no poll sees it."""
+    answer = granted.answers[name]
+
+    def answer_with_signal(body):
+        os.kill(os.getpid(), number)
+        granted.answers[name] = answer
+        return answer(body)
+
+    granted.answers[name] = answer_with_signal
+
+    assert main(["sh", "-c", "echo ran"]) == 1
+    out, err = capfd.readouterr()
+    assert (out, err) == ("", "salloc: Job allocation 51 has been revoked.\nsalloc: Job aborted due to signal\n")
+    assert len(granted.bodies("FinishAllocation")) == 1
+    assert len({body["token"] for body in granted.bodies("SubmitJob")}) == 1
+
+
+def test_a_user_whom_nobody_knows_gets_a_plain_shell(granted, monkeypatch, capfd):
+    monkeypatch.delenv("SHELL", raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 4294967)
+    monkeypatch.setattr("os.isatty", lambda _: False)
+    kept = os.dup(0)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    try:
+        assert main([]) == 0
+    finally:
+        os.dup2(kept, 0)
+        os.close(kept)
+        os.close(null)
+
+
+def test_an_allocation_is_given_back_when_its_use_fails(granted, monkeypatch):
+    monkeypatch.setattr("sluice_cli.salloc_command.run", lambda *_: 1 / 0)
+
+    with pytest.raises(ZeroDivisionError):
+        main([])
+    assert finished(granted) == (1, 0)
+
+
+def refuse_once(controller, name):
+    """The database cannot be written when the request comes first; then it is answered as before."""
+    answer, silent = controller.answers.get(name), controller.silent
+
+    def refuse(body):
+        del controller.answers[name]
+        controller.silent = silent
+        if answer is not None:
+            controller.answers[name] = answer
+        raise RequestError("not accepted: database is locked", "storage")
+
+    controller.silent = silent - {name}
+    controller.answers[name] = refuse
+
+
+@pytest.mark.parametrize("name", ["SubmitJob", "WaitJobStart", "WaitJobEnd", "FinishAllocation"])
+def test_a_database_that_refuses_for_a_while_ends_no_allocation(granted, dead_cluster, monkeypatch, name, capfd):
+    """The command runs until the job's end is asked for in vain, and again if that was refused."""
+    monkeypatch.setattr("sluice_cli.waiting._RECONNECT_PAUSE_S", 0.01)
+    refuse_once(granted, name)
+    fifo = dead_cluster / "go"
+    os.mkfifo(fifo)
+    granted.on_silence = lambda _: fifo.write_text("go\n")
+
+    assert main(["sh", "-c", f"read line < {fifo}; exit 5"]) == 5
+    request = msgspec.convert(granted.bodies("FinishAllocation")[-1], FinishAllocation)
+    assert (request.exit_code, request.exit_signal) == (5, 0)
+    told = "salloc: not accepted: database is locked\nsalloc: The controller can not store the request now, retrying"
+    assert capfd.readouterr().err.count(told) == 1

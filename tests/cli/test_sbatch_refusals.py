@@ -313,3 +313,13 @@ def test_help_and_version_need_no_cluster(monkeypatch, capfd):
     assert main(["--usage"]) == 0
     assert main(["-h"]) == 0
     assert capfd.readouterr().out.startswith("slurm 25.05.0\nUsage: sbatch ")
+
+
+def test_a_folder_that_is_gone_is_told(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    tmp_path.rmdir()
+
+    assert main(WRAP) == 1
+    assert capfd.readouterr().err == (
+        "sbatch: fatal: getcwd failed: No such file or directory; change to a directory that exists\n"
+    )

@@ -1,11 +1,13 @@
 """What sbatch sends to the controller, and what it makes of the answer."""
 
 import os
+import signal
+import threading
 
 import pytest
 
 from sluice import timepoint
-from sluice.errors import InvalidRequest, NotPermitted
+from sluice.errors import InvalidRequest, NotPermitted, RequestError
 from sluice.wire.light import time as light_time
 from sluice.wire.messages import SubmitJob, TestJob
 from sluice_cli import client
@@ -332,3 +334,47 @@ def test_patience_is_bounded(dead_cluster, monkeypatch, capfd):
     monkeypatch.setattr(client, "PATIENCE_S", 0.0)
 
     assert main(["--wrap", "true"]) == 1
+
+
+def test_ctrl_c_leaves_quietly(controller, monkeypatch, dead_cluster, capfd):
+    monkeypatch.chdir(dead_cluster)
+    controller.answers["SubmitJob"] = lambda body: {"job_id": 7}
+    controller.silent = {"WaitJobEnd"}
+    main_thread = threading.main_thread().ident
+    controller.on_silence = lambda name: signal.pthread_kill(main_thread, signal.SIGINT)
+
+    assert main(["--wait", "--wrap", "true"]) == 130
+    assert capfd.readouterr() == ("Submitted batch job 7\n", "")
+
+
+def test_wait_outlives_a_database_that_refuses(controller, monkeypatch, dead_cluster, capfd):
+    monkeypatch.chdir(dead_cluster)
+    controller.answers["SubmitJob"] = lambda body: {"job_id": 7}
+    refusals = ["database is locked"]
+
+    def answer(body):
+        if refusals:
+            raise RequestError(refusals.pop(), "storage")
+        return {"exit_code": 3}
+
+    controller.answers["WaitJobEnd"] = answer
+
+    assert main(["--wait", "--wrap", "true"]) == 3
+    assert "sbatch: database is locked\n" in capfd.readouterr().err
+
+
+def test_wait_says_what_it_does_not_know(controller, monkeypatch, dead_cluster, capfd):
+    monkeypatch.chdir(dead_cluster)
+    controller.answers["SubmitJob"] = lambda body: {"job_id": 7}
+    monkeypatch.setattr(client, "PATIENCE_S", 0.2)
+
+    def refuse(body):
+        raise RequestError("database is locked", "storage")
+
+    controller.answers["WaitJobEnd"] = refuse
+
+    assert main(["--wait", "--wrap", "true"]) == 1
+    assert capfd.readouterr().err.endswith(
+        "sbatch: error: database is locked\n"
+        "sbatch: error: job 7 is not waited for any more: The controller can not store the request now\n"
+    )

@@ -369,18 +369,40 @@ def test_a_step_waits_for_room(controller, nodes, monkeypatch, capfd):
 
 
 @pytest.mark.parametrize(
-    ("error", "text"),
+    ("error", "detail", "text"),
     [
-        (RequestError("4 CPUs are free", "step_busy"), "Requested nodes are busy"),
-        (InvalidRequest("job 43: 9 tasks", "too_many_cpus"), "More processors requested than permitted"),
+        (RequestError("4 CPUs are free", "step_busy"), "", "Requested nodes are busy"),
+        (
+            InvalidRequest("job 43: 9 tasks", "too_many_cpus"),
+            "srun: error: job 43: 9 tasks\n",
+            "More processors requested than permitted",
+        ),
     ],
+    ids=["it would have to wait", "it is too large"],
 )
-def test_a_refused_step(controller, nodes, monkeypatch, error, text, capfd):
+def test_a_refused_step(controller, nodes, monkeypatch, error, detail, text, capfd):
     monkeypatch.setenv("SLURM_JOB_ID", "43")
     controller.answers["CreateStep"] = refuse(error)
 
     assert main(["-I", "prog"]) == 1
-    assert capfd.readouterr().err == f"srun: error: Unable to create step for job 43: {text}\n"
+    assert capfd.readouterr().err == f"{detail}srun: error: Unable to create step for job 43: {text}\n"
+
+
+def test_a_word_that_is_no_text_is_named(controller, nodes, monkeypatch, capfd):
+    monkeypatch.setenv("SLURM_JOB_ID", "43")
+
+    assert main(["prog", "caf\udce9"]) == 1
+    assert "CreateStep: text that is not UTF-8: 'caf\\udce9'" in capfd.readouterr().err
+
+
+def test_no_step_is_made_in_a_folder_that_is_gone(controller, nodes, monkeypatch, tmp_path, capfd):
+    monkeypatch.setenv("SLURM_JOB_ID", "43")
+    monkeypatch.chdir(tmp_path)
+    tmp_path.rmdir()
+
+    assert main(["prog"]) == 1
+    assert "srun: fatal: getcwd failed" in capfd.readouterr().err
+    assert controller.bodies("CreateStep") == []
 
 
 def test_more_nodes_than_allocated(nodes, capfd):

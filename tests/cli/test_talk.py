@@ -1,9 +1,16 @@
 """stdout is data, stderr is talk."""
 
+import os
+import subprocess
+import sys
+
+import pytest
+
 from sluice_cli import help_text
 from sluice_cli.getopt import OPTIONAL, REQUIRED, Option, OptionTable, UsageError
 from sluice_cli.talk import Voice, put_standard_answer
 
+IMPORT = "from sluice_cli import talk; "
 TABLE = OptionTable(
     Option("array", "a", REQUIRED, "indexes", "job array index values"),
     Option("hold", "H", help="submit job in held state"),
@@ -61,3 +68,49 @@ def test_usage_is_a_paragraph():
     assert help_text.usage("sbatch", TABLE, "[OPTIONS] script") == (
         "Usage: sbatch [-a indexes] [-H] [--nice[=value]] [-V] script\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("done", "line"),
+    [
+        ("", "-c: error: stdout cannot be written: No space left on device\n"),
+        ("job 7 is submitted", "-c: error: job 7 is submitted; stdout cannot be written: No space left on device\n"),
+    ],
+    ids=["data alone", "something is done already"],
+)
+def test_data_that_cannot_be_written_end_the_command_with_one_line(done, line):
+    with open("/dev/full", "w") as full:
+        ended = run_talk(f"talk.put('x', done={done!r})", stdout=full, stderr=subprocess.PIPE)
+
+    assert (ended.returncode, ended.stderr.decode()) == (1, line)
+
+
+def test_talk_that_cannot_be_said_stops_nothing():
+    with open("/dev/full", "w") as full:
+        done = run_talk("talk.plain('x'); talk.put('after')", stdout=subprocess.PIPE, stderr=full)
+
+    assert (done.returncode, done.stdout) == (0, b"after")
+
+
+def test_a_closed_stream_is_the_null_device():
+    """The next file that is opened, a socket perhaps, is not taken for it."""
+    script = "import os; opened = os.open('/dev/full', os.O_WRONLY); talk.put('x'); talk.plain('x'); os._exit(opened)"
+    done = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.executable, "-c", f"{IMPORT}{script}"], check=False
+    )
+
+    assert done.returncode == 3
+
+
+def test_output_waits_where_stdout_is_non_blocking():
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    process = subprocess.Popen([sys.executable, "-c", f"{IMPORT}talk.put('x' * 1000000)"], stdout=writer)
+    os.close(writer)
+    with open(reader, "rb") as file:
+        assert len(file.read()) == 1000000
+    assert process.wait(10) == 0
+
+
+def run_talk(script, **streams):
+    return subprocess.run([sys.executable, "-c", IMPORT + script], check=False, **streams)

@@ -47,7 +47,7 @@ def test_everything_that_is_in_memory_is_there_again(world: World, reload: Reloa
     world.pass_()
     world.cancel(f"{array}_[4-5]")
     job_id = world.start(nodes=2)
-    world.step(job_id)
+    step = world.step(job_id, token="srun")
     world.submit(after=f"afterok:{job_id}", begin_at=world.now + 60)
     world.end_script(world.task(array, 0).id, exit_code=1)
 
@@ -59,6 +59,7 @@ def test_everything_that_is_in_memory_is_there_again(world: World, reload: Reloa
     assert cluster.partitions == world.cluster.partitions
     assert cluster.free == world.cluster.free
     assert cluster.tokens == {"arr": array}
+    assert cluster.step_tokens == {job_id: {"srun": step.step_id}}
     assert cluster.dependents == world.cluster.dependents
     for counter in ("next_job_id", "next_spec_id", "next_sequence", "config_version"):
         assert getattr(cluster, counter) == getattr(world.cluster, counter)

@@ -132,10 +132,10 @@ def _check_times(turn: Turn, spec: JobSpec) -> None:
         return
     shortest_s = spec.min_limit_s or spec.limit_s or 0
     begin_at = max(turn.now_at, spec.begin_at or 0.0)
-    if spec.deadline_at < begin_at + shortest_s:
-        raise InvalidRequest(
-            f"the deadline is {spec.deadline_at - begin_at:.0f} s away, the job needs {shortest_s} s", "time_limit"
-        )
+    left_s = spec.deadline_at - begin_at
+    if left_s < shortest_s:
+        where = f"{left_s:.0f} s away" if left_s > 0 else f"{abs(left_s):.0f} s past"
+        raise InvalidRequest(f"the deadline is {where}, the job needs {shortest_s} s", "time_limit")
 
 
 def _check_privileged(caller: Caller, spec: JobSpec) -> None:

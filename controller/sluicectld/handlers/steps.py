@@ -40,13 +40,12 @@ def handle_create_step(turn: Turn, command: CreateStep) -> Step:
         step_id=job.next_step_id,
         attempt=job.attempt,
         spec=command.spec,
+        token=command.token,
         nodes=nodes,
         running_nodes=tuple(node.node for node in nodes),
         started_at=turn.now_at,
     )
     turn.emit(StepBegan(at=turn.now_at, step=step))
-    if command.token:
-        turn.cluster.step_tokens.setdefault(job.id, {})[command.token] = step.step_id
     return step
 
 

@@ -131,7 +131,7 @@ def _spec(field: str, read: Callable[[str], object]) -> Change:
 
 def _least(value: str) -> int:
     """Return the lower one of two bounds, as NumCPUs=2-3 has them."""
-    return read_count(value.partition("-")[0])
+    return read_count(value.partition("-")[0] or value)
 
 
 def _nodes(value: str) -> tuple[str, ...]:

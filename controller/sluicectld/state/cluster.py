@@ -36,7 +36,7 @@ class Cluster:
         self.nodes: dict[str, Node] = {}
         self.partitions: dict[str, Partition] = {}
         self.tokens: dict[str, int] = {}
-        #: Of CreateStep, by job, while it runs and the controller lives: a repeated request returns the same step.
+        #: Of those steps, by job: token of the request -> step id.
         self.step_tokens: dict[int, dict[str, int]] = {}
         self.next_job_id = 1
         self.next_spec_id = 1
@@ -122,8 +122,14 @@ class Cluster:
         self.step_tokens.pop(job_id, None)
 
     def put_step(self, step: Step) -> None:
-        self.steps.setdefault(step.job_id, {})[step.step_id] = step
+        self.hold_step(step)
         self.batch.steps[step.job_id, step.attempt, step.step_id] = step
+
+    def hold_step(self, step: Step) -> None:
+        """Keep a step that is in SQL already."""
+        self.steps.setdefault(step.job_id, {})[step.step_id] = step
+        if step.token:
+            self.step_tokens.setdefault(step.job_id, {})[step.token] = step.step_id
 
     def put_node(self, node: Node) -> None:
         old = self.nodes.get(node.name)

@@ -7,6 +7,7 @@ exits; whoever sees it end without a result knows that it was killed.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import signal
@@ -35,6 +36,8 @@ _STREAM_NAMES = {STDOUT: "stdout", STDERR: "stderr"}
 #: The signal number that Slurm shows for a job that could not be launched (ExitCode 0:53).
 LAUNCH_FAILURE_SIGNAL = 53
 _OOM_SIGNAL = 125
+_SPACE_PATIENCE_S = 86400.0
+_SPACE_PAUSE_S = 1.0
 
 
 def run_step(step_path: str, control: int, connection: socket.socket | None, lock: int) -> None:
@@ -58,7 +61,24 @@ def run_step(step_path: str, control: int, connection: socket.socket | None, loc
         descendants.signal_descendants(os.getpid(), signal.SIGKILL)
         problem = LaunchFailure(Reason.JOB_LAUNCH_FAILURE, f"step daemon failed: {error!r}")
         result = _fail(launch, problem, connection, started_at)
-    spool.write_result(step_path, result)
+    write_result(step_path, result)
+
+
+def write_result(step_path: str, result: StepResult) -> None:
+    """Write the result, waiting while the spool's disk is full: nobody else knows how the step ended."""
+    ends_at = time.monotonic() + _SPACE_PATIENCE_S
+    has_told = False
+    while True:
+        try:
+            spool.write_result(step_path, result)
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT) or time.monotonic() > ends_at:
+                raise
+            if not has_told:
+                logger.warning("step %s.%s: its result waits: %s", result.job_id, result.step_id, error)
+            has_told = True
+        time.sleep(_SPACE_PAUSE_S)
 
 
 def _run(

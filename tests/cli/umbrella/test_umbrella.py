@@ -1,6 +1,8 @@
 """The umbrella command: what it asks, what it prints, how it exits."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -63,6 +65,14 @@ def test_wrong_usage_exits_2(sluice: Callable[..., Ran], arguments: tuple[str, .
     assert ran.status == 2
     assert ran.out == ""
     assert "Error" in ran.err
+
+
+def test_output_that_cannot_be_written_is_told(conf: Path) -> None:
+    command = [sys.executable, "-m", "sluice_cli.main", "config", "show", str(conf)]
+    with open("/dev/full", "w") as full:
+        ran = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+
+    assert (ran.returncode, ran.stderr) == (1, "sluice: error: stdout cannot be written: No space left on device\n")
 
 
 def test_status_where_no_cluster_is_exits_1(sluice: Callable[..., Ran], tmp_path: Path) -> None:

@@ -213,3 +213,9 @@ def test_a_job_that_started_in_time_keeps_its_deadline(world: World) -> None:
     world.pass_time(500)
 
     assert world.job(job_id).state is JobState.RUNNING
+
+
+@pytest.mark.parametrize(("left_s", "where"), [(300.0, "300 s away"), (0.0, "0 s past"), (-60.0, "60 s past")])
+def test_a_deadline_that_cannot_be_met_says_where_it_is(world: World, left_s: float, where: str) -> None:
+    with pytest.raises(RequestError, match=f"the deadline is {where}, the job needs 600 s"):
+        world.submit(limit_s=600, deadline_at=world.now + left_s)

@@ -370,3 +370,8 @@ def test_a_circle_of_jobs_that_wait_for_each_other_is_refused(world: World, job_
         world.update(job_id, Dependency=f"afterok:{third}")
     with pytest.raises(RequestError, match=r"itself$"):
         world.update(job_id, Dependency=f"afterok:{job_id}")
+
+
+def test_a_bound_that_is_no_number_is_named_whole(world: World, job_id: int) -> None:
+    with pytest.raises(RequestError, match="'-5' is not a number"):
+        world.update(job_id, ANN, NumTasks="-5")
