@@ -60,17 +60,17 @@ def compute_funnel(shape: Shape, working: WorkingCopy, has_plans: bool = False) 
     has_plans: planned starts above it may keep nodes from it that are free.
     """
     needs, name = shape.needs, shape.partition.name
-    members = {each: count for each, count in working.count_levels().items() if name in each[0].kind.partitions}
+    members = {each: count for each, count in working.count_kinds().items() if name in each[0].partitions}
     total = sum(members.values())
     usable = sum(count for (_, is_usable), count in members.items() if is_usable)
-    suiting = {level: count for (level, is_usable), count in members.items() if is_usable and shape.suits(level.kind)}
-    free = sum(count for level, count in suiting.items() if shape.offer(level))
-    tasks = sum(count * shape.offer(level) for level, count in suiting.items())
+    suiting = sum(count for (kind, is_usable), count in members.items() if is_usable and shape.suits(kind))
+    offers = shape.offers_now()
+    free, tasks = len(offers), sum(offers)
     steps = [f"{count_of(total, 'node')} in partition {name}"]
     if usable < total:
         steps.append(f"{usable} up")
-    if sum(suiting.values()) < usable:
-        steps.append(f"{sum(suiting.values())} as asked{_describe_kind(needs)}")
+    if suiting < usable:
+        steps.append(f"{suiting} as asked{_describe_kind(needs)}")
     steps.append(f"{free} with {describe_share(needs, shape)} free")
     return f"{' -> '.join(steps)}; needs {_describe_size(needs)}{_room(needs, free, tasks, has_plans)}"
 

@@ -1,10 +1,12 @@
 """How much is free on a node, as counts: equal levels are one object, so that equal nodes share every computation.
 
 A Kind is what nodes of equal configuration have in common; a Level is a kind with so much of it free.  CPU and
-unit numbers are not here: which ones a job gets is place.py's.  The timeline is made of levels too.
+unit numbers are not here: which ones a job gets is working.py's.  What will be free later is rows of the same counts.
 
 Invariant: two levels of one table with equal contents are the same object.
 """
+
+from collections.abc import Sequence
 
 import msgspec
 
@@ -16,11 +18,13 @@ from .snapshot import NodeFree, Policy
 class Kind:
     """Nodes of equal configuration in the same partitions.  Compared by identity."""
 
-    __slots__ = ("full", "gres", "node", "partitions", "threads_per_core", "unit")
+    __slots__ = ("full", "gres", "node", "number", "partitions", "threads_per_core", "unit")
 
     def __init__(
-        self, node: Node, gres: tuple[tuple[str, str, int], ...], partitions: frozenset[str], unit: int
+        self, number: int, node: Node, gres: tuple[tuple[str, str, int], ...], partitions: frozenset[str], unit: int
     ) -> None:
+        #: Its place in the table.
+        self.number = number
         self.node = node
         #: (name, type, count of units), in the order of the node's resources.
         self.gres = gres
@@ -42,20 +46,15 @@ class Take(msgspec.Struct, frozen=True):
 class Level:
     """So much of a kind is free, with so many jobs on the node.  Compared by identity."""
 
-    __slots__ = ("after_return", "after_take", "cpus", "gres", "job_count", "kind", "memory_mib", "number")
+    __slots__ = ("after_take", "cpus", "gres", "job_count", "kind", "memory_mib")
 
-    def __init__(
-        self, number: int, kind: Kind, cpus: int, memory_mib: int, gres: tuple[int, ...], job_count: int
-    ) -> None:
-        #: Its place in the table.
-        self.number = number
+    def __init__(self, kind: Kind, cpus: int, memory_mib: int, gres: tuple[int, ...], job_count: int) -> None:
         self.kind = kind
         self.cpus = cpus
         self.memory_mib = memory_mib
         self.gres = gres
         self.job_count = job_count
         self.after_take: dict[Take, Level] = {}
-        self.after_return: dict[Take, Level] = {}
 
 
 class LevelTable:
@@ -65,12 +64,25 @@ class LevelTable:
         self._policy = policy
         self._kinds: dict[tuple[object, ...], Kind] = {}
         self._levels: dict[tuple[Kind, int, int, tuple[int, ...], int], Level] = {}
-        #: Every level by its number.
-        self.by_number: list[Level] = []
 
     @property
     def kinds(self) -> list[Kind]:
         return list(self._kinds.values())
+
+    @property
+    def width(self) -> int:
+        """How many numbers tell what is free on any node."""
+        return 3 + max((len(kind.gres) for kind in self._kinds.values()), default=0)
+
+    @property
+    def count(self) -> int:
+        """How many levels are known."""
+        return len(self._levels)
+
+    def level_of_row(self, kind: Kind, row: Sequence[int]) -> Level:
+        """Return the level of a row of the tracks."""
+        cpus, memory_mib, job_count, *gres = row[: 3 + len(kind.gres)]
+        return self.level(kind, cpus, memory_mib, tuple(gres), job_count)
 
     def kind(self, free: NodeFree, partitions: frozenset[str]) -> Kind:
         """Return the kind of the node."""
@@ -79,7 +91,7 @@ class LevelTable:
         key = (*_kind_of(node), gres, partitions)
         kind = self._kinds.get(key)
         if kind is None:
-            kind = self._kinds[key] = Kind(node, gres, partitions, compute_unit(node, self._policy))
+            kind = self._kinds[key] = Kind(len(self._kinds), node, gres, partitions, compute_unit(node, self._policy))
         return kind
 
     def level(self, kind: Kind, cpus: int, memory_mib: int, gres: tuple[int, ...], job_count: int) -> Level:
@@ -87,8 +99,7 @@ class LevelTable:
         key = (kind, cpus, memory_mib, gres, job_count)
         level = self._levels.get(key)
         if level is None:
-            level = self._levels[key] = Level(len(self.by_number), *key)
-            self.by_number.append(level)
+            level = self._levels[key] = Level(*key)
         return level
 
     def idle(self, kind: Kind) -> Level:
@@ -107,30 +118,6 @@ class LevelTable:
             level.after_take[take] = after
         return after
 
-    def give_back(self, level: Level, take: Take) -> Level:
-        """Return the level after a job left: all is free again when it was the last one."""
-        after = level.after_return.get(take)
-        if after is None:
-            after = level.after_return[take] = self._given_back(level, take)
-        return after
-
-    def _given_back(self, level: Level, take: Take) -> Level:
-        if level.job_count <= 1:
-            return self.idle(level.kind)
-        full = level.kind.full
-        gres = tuple(
-            min(have + given, total) for have, given, total in zip(level.gres, take.gres, full.gres, strict=True)
-        )
-        cpus = min(level.cpus + take.cpus, full.cpus)
-        memory_mib = min(level.memory_mib + take.memory_mib, full.memory_mib)
-        return self.level(level.kind, cpus, memory_mib, gres, level.job_count - 1)
-
-    def put_back(self, level: Level, take: Take) -> Level:
-        """Return the level before take(): exactly that, with no rounding up to an idle node."""
-        gres = tuple(have + taken for have, taken in zip(level.gres, take.gres, strict=True))
-        cpus, memory_mib = level.cpus + take.cpus, level.memory_mib + take.memory_mib
-        return self.level(level.kind, cpus, memory_mib, gres, level.job_count - 1)
-
     def lower(self, one: Level, other: Level) -> Level:
         """Return what is free under both: the least of each resource."""
         if one is other:
@@ -138,6 +125,18 @@ class LevelTable:
         gres = tuple(map(min, one.gres, other.gres))
         cpus, memory_mib = min(one.cpus, other.cpus), min(one.memory_mib, other.memory_mib)
         return self.level(one.kind, cpus, memory_mib, gres, max(one.job_count, other.job_count))
+
+
+def row_of(level: Level, width: int) -> tuple[int, ...]:
+    """Return what is free at the level as the tracks keep it: CPUs, MiB, jobs, units, and zeros up to the width."""
+    counts = (level.cpus, level.memory_mib, level.job_count, *level.gres)
+    return counts + (0,) * (width - len(counts))
+
+
+def take_row(take: Take, width: int) -> tuple[int, ...]:
+    """Return what a job takes in the same form."""
+    counts = (take.cpus, take.memory_mib, 0, *take.gres)
+    return counts + (0,) * (width - len(counts))
 
 
 def compute_unit(node: Node, policy: Policy) -> int:

@@ -66,7 +66,7 @@ class Memory:
             (policy is self._policy or policy == self._policy)
             and (snapshot.partitions is self._partitions or snapshot.partitions == self._partitions)
             and len(snapshot.nodes) == len(working.nodes)
-            and len(working.table.by_number) <= _LEVELS_MAX
+            and working.table.count <= _LEVELS_MAX
             and len(scene.shapes) <= _SHAPES_MAX
         )
 

@@ -42,13 +42,13 @@ def find_now(shape: Shape, working: WorkingCopy, timeline: Timeline) -> list[Par
 
     if shape.is_first_fit and not shape.is_level_dependent and not shape.is_least_loaded:
         tasks = shape.needs.tasks
-        shape.cursor = tracks.first_now(shape.offers, positions, shape.cursor, until_at, tasks)
+        shape.cursor = tracks.first_now(shape.demand, positions, shape.cursor, until_at, tasks)
         if shape.cursor < len(shape.candidates):
             return _parts(shape, [(shape.candidates[shape.cursor], tasks)], level_of)
         if shape.needs.is_single_node:
             return None
     return _find(
-        shape, level_of, lambda tasks, nodes: tracks.collect_now(shape.offers, positions, 0, until_at, tasks, nodes)
+        shape, level_of, lambda tasks, nodes: tracks.collect_now(shape.demand, positions, until_at, tasks, nodes)
     )
 
 
@@ -63,7 +63,7 @@ def find_at(shape: Shape, working: WorkingCopy, timeline: Timeline, at: float) -
     return _find(
         shape,
         level_of,
-        lambda tasks, nodes: tracks.collect_at(shape.offers, positions, at, until_at, tasks, nodes),
+        lambda tasks, nodes: tracks.collect_at(shape.demand, positions, at, until_at, tasks, nodes),
     )
 
 

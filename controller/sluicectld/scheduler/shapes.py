@@ -15,13 +15,13 @@ from sluice.model.partition import Partition
 from sluice.model.reason import Blocker
 
 from .constraints import Tree, compute_alternatives, compute_groups, parse_constraint
+from .demand import Demand, compute_demand
 from .levels import Kind, Level, Take
 from .limits import find_partition_blocker
 from .needs import Needs
 from .offer import Share, can_hold_kind, compute_share, compute_take, count_tasks
 from .place import is_ranged
 from .timeline import Timeline
-from .tracks import UNKNOWN, LevelMap
 from .working import WorkingCopy
 
 
@@ -52,10 +52,6 @@ class Shape:
         self.required = working.positions_of(needs.required_nodes)
         #: The first node that holds all tasks settles it.
         self.is_first_fit = _is_first_fit(needs) and not (self.required or self.groups or self.alternatives)
-        #: What it takes from a node depends on what is free there: units of any type, or a share of the job's units.
-        self.is_level_dependent = bool(needs.gres_per_job) or any(
-            not item.type for item in (*needs.gres_per_node, *needs.gres_per_task)
-        )
         self._working = working
         self._timeline = timeline
         self._candidates: list[int] | None = None
@@ -63,10 +59,12 @@ class Shape:
         self._seen: tuple[int, int] = (-1, -1)
         #: The pass that it was begun for.
         self.pass_number = 0
-        #: Tasks that fit, by the level's number.
-        self.offers = LevelMap(timeline.tracks.make_table if timeline else _make_table, self._count_tasks)
+        self._offers: dict[Level, int] = {}
+        self._demand: Demand | None = None
         self._takes: dict[tuple[Level, int, Share], Take] = {}
         self._suits: dict[Kind, bool] = {}
+        #: What it takes from a node depends on what is free there: units of any type, or a share of the job's units.
+        self.is_level_dependent = bool(needs.gres_per_job) or any(map(self._has_choice, working.table.kinds))
         #: What in the partition itself stands against it.
         self.partition_blocker = find_partition_blocker(needs, limit_s, partition)
         self.begin()
@@ -153,10 +151,30 @@ class Shape:
 
     def offer(self, level: Level) -> int:
         """Return how many tasks fit at the level."""
-        return self.offers[level.number]
+        known = self._offers.get(level)
+        if known is None:
+            known = self._offers[level] = count_tasks(level, self.needs)
+        return known
 
-    def _count_tasks(self, number: int) -> int:
-        return count_tasks(self._working.table.by_number[number], self.needs)
+    def offers_now(self) -> list[int]:
+        """Return how many tasks each candidate holds that holds any, planned starts left out of account."""
+        if self._timeline is None or self.is_level_dependent:
+            levels = self._working.levels
+            return [offer for position in self.candidates if (offer := self.offer(levels[position]))]
+        tracks, now_at = self._timeline.tracks, self._timeline.now_at
+        return tracks.collect_now(self.demand, self.positions, now_at, 0, 0)[1]
+
+    @property
+    def demand(self) -> Demand:
+        """What its tasks take, by kind of node."""
+        if self._demand is None:
+            self._demand = compute_demand(self.needs, self._working.table, self.suits, self._has_choice)
+        return self._demand
+
+    def _has_choice(self, kind: Kind) -> bool:
+        """Are there units of several types that would do?"""
+        untyped = {item.name for item in (*self.needs.gres_per_node, *self.needs.gres_per_task) if not item.type}
+        return any(sum(name == each for name, _, _ in kind.gres) > 1 for each in untyped)
 
     def take(self, level: Level, tasks: int, share: Share = ()) -> Take:
         """Return what a job of this shape takes at the level."""
@@ -180,7 +198,3 @@ def is_user_sensitive(working: WorkingCopy, jobs: tuple[Job, ...], partitions: d
 
 def _is_first_fit(needs: Needs) -> bool:
     return needs.nodes_min == 1 and not needs.is_contiguous and not needs.gres_per_job and not is_ranged(needs)
-
-
-def _make_table(size: int) -> list[int]:
-    return [UNKNOWN] * size

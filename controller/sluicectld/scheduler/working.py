@@ -15,7 +15,7 @@ from typing import TypeVar
 from sluice import cpuset
 from sluice.model.allocation import GresGrant, NodeGrant
 
-from .levels import Kind, Level, LevelTable, Take, count_whole_units, find_whole_units
+from .levels import Kind, Level, LevelTable, Take, count_whole_units, find_whole_units, row_of
 from .snapshot import NodeFree, Policy, Snapshot
 
 _Value = TypeVar("_Value")
@@ -54,11 +54,13 @@ class WorkingCopy:
             if free.exclusive_uid is not None
         }
         self._touched: set[int] = set()
-        self._level_counts: Counter[tuple[Level, bool]] | None = None
+        self._kind_counts: Counter[tuple[Kind, bool]] = Counter()
+        self._kinds_seen = -1
         self._picked_cpus: dict[tuple[int, int, int], tuple[int, str]] = {}
         self._positions_by_kinds: dict[frozenset[Kind], list[int]] = {}
         self._usable: dict[int, tuple[list[int], list[int]]] = {}
         self._usable_seen = -1
+        self._full_rows: dict[Kind, tuple[int, ...]] = {}
 
     def update(self, snapshot: Snapshot) -> list[int] | None:
         """Bring it to a snapshot with the same nodes; return the positions that changed.
@@ -84,14 +86,12 @@ class WorkingCopy:
         return sorted(self._touched.union(changed)) if self._touched else changed
 
     def _update_node(self, position: int, free: NodeFree) -> None:
-        before = self.levels[position], self.is_usable[position]
         self.levels[position] = self._read_level(free, self.kinds[position])
         self.cpu_masks[position] = free.free_cpus
         self.gres_masks[position] = tuple([item.free for item in free.gres])
         if free.node.is_usable != self.is_usable[position]:
             self.is_usable[position] = not self.is_usable[position]
             self.usable_version += 1
-        self._count_change(before, (self.levels[position], self.is_usable[position]))
         _set_or_drop(self.uids_by_position, position, free.uids or None)
         _set_or_drop(self.owner_by_position, position, free.exclusive_uid)
 
@@ -107,6 +107,14 @@ class WorkingCopy:
             found = [position for position in self.placement_order if all_kinds[position] in kinds]
             self._positions_by_kinds[kinds] = found
         return found
+
+    def full_row(self, position: int) -> tuple[int, ...]:
+        """Return what the node has in all, as the tracks keep it."""
+        kind = self.kinds[position]
+        row = self._full_rows.get(kind)
+        if row is None:
+            row = self._full_rows[kind] = row_of(self.table.idle(kind), self.table.width)
+        return row
 
     def idle_level(self, position: int) -> Level:
         """Return the level of the node if nobody used it."""
@@ -131,21 +139,20 @@ class WorkingCopy:
             return True
         return is_user_exclusive and any(other != uid for other in self.uids_by_position.get(position, ()))
 
-    def count_levels(self) -> Counter[tuple[Level, bool]]:
-        """Return how many nodes are at each level, usable ones and others apart."""
-        if self._level_counts is None:
-            self._level_counts = Counter(zip(self.levels, self.is_usable, strict=True))
-        return self._level_counts
+    def count_kinds(self) -> Counter[tuple[Kind, bool]]:
+        """Return how many nodes there are of each kind, usable ones and others apart."""
+        if self._kinds_seen != self.usable_version:
+            self._kinds_seen = self.usable_version
+            self._kind_counts = Counter(zip(self.kinds, self.is_usable, strict=True))
+        return self._kind_counts
 
     def grant(self, position: int, take: Take) -> NodeGrant:
         """Take the resources out and return them with their numbers, lowest first."""
         level = self.levels[position]
-        is_usable = self.is_usable[position]
         self._touched.add(position)
         mask, cpus = self._pick_cpus(self.cpu_masks[position], take.cpus, level.kind.unit)
         self.cpu_masks[position] ^= mask
-        after = self.levels[position] = self.table.take(level, take)
-        self._count_change((level, is_usable), (after, is_usable))
+        self.levels[position] = self.table.take(level, take)
         gres = self._take_units(position, take) if any(take.gres) else ()
         return NodeGrant(
             node=self.names[position], cpus=cpus, cpu_count=take.cpus, memory_mib=take.memory_mib, gres=gres
@@ -157,15 +164,6 @@ class WorkingCopy:
         self.owner_version += 1
         if is_user_exclusive:
             self.owner_by_position[position] = uid
-
-    def _count_change(self, before: tuple[Level, bool], after: tuple[Level, bool]) -> None:
-        counts = self._level_counts
-        if counts is not None and before != after:
-            counts[after] += 1
-            if counts[before] == 1:
-                del counts[before]
-            else:
-                counts[before] -= 1
 
     def _read_level(self, free: NodeFree, kind: Kind) -> Level:
         if free.exclusive_job:

@@ -20,7 +20,7 @@ def cpus_over_time(timeline: Timeline, position: int = 0) -> list[tuple[float, i
 
 
 def cpus_now(timeline: Timeline, position: int = 0) -> int:
-    return timeline._table.by_number[timeline.tracks.actual(position)].cpus
+    return timeline.tracks.actual(position)[0]
 
 
 def test_running_jobs_return_what_they_hold():

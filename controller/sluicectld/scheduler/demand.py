@@ -1,0 +1,93 @@
+"""A demand: what one, two, ... tasks of a request take on a node of each kind, as rows that the tracks compare.
+
+Tasks that take the same are one row.  Where what is taken depends on what is free (units of any of several types, or a
+share of the job's units), the rows leave the units out: the demand then never asks for too much, and search.py looks
+at such nodes again.
+
+Invariant: rows of a kind ascend in every number; the last one belongs to the most tasks that an idle node holds.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .levels import Kind, LevelTable, take_row
+from .needs import Needs
+from .offer import compute_take, count_tasks
+
+Row = tuple[int, ...]
+
+
+class Demand:
+    """By a kind's number: the rows, and the tasks of each; empty: nodes of that kind are of no use."""
+
+    __slots__ = ("is_alone", "least", "native", "rows", "tasks")
+
+    def __init__(self, rows: list[list[Row]], tasks: list[list[int]], least: int = 1, is_alone: bool = False) -> None:
+        self.rows = rows
+        self.tasks = tasks
+        #: A node that offers fewer tasks is of no use.
+        self.least = least
+        #: Only nodes where nobody is.
+        self.is_alone = is_alone
+        #: The same for the compiled tracks, made by them.
+        self.native: Any = None
+
+    def offer(self, kind: int, free: Sequence[int]) -> int:
+        """Return how many tasks fit where so much is free."""
+        if self.is_alone and free[2] > 0:
+            return 0
+        best = 0
+        for row, tasks in zip(self.rows[kind], self.tasks[kind], strict=True):
+            # How many jobs are there is no resource: a row has none.
+            if any(have < wanted for index, (have, wanted) in enumerate(zip(free, row, strict=True)) if index != 2):
+                break
+            best = tasks
+        return best if best >= self.least else 0
+
+
+def compute_demand(
+    needs: Needs, table: LevelTable, suits: Callable[[Kind], bool], depends_on_level: Callable[[Kind], bool]
+) -> Demand:
+    """Return the demand of a request on the kinds that suit it."""
+    known: dict[tuple[object, ...], tuple[list[Row], list[int]]] = {}
+    rows: list[list[Row]] = []
+    tasks: list[list[int]] = []
+    for kind in table.kinds:
+        found: tuple[list[Row], list[int]] = ([], [])
+        if suits(kind):
+            # Kinds that differ in features or partitions only have the same rows.
+            key = (
+                kind.full,
+                kind.gres,
+                kind.unit,
+                kind.threads_per_core,
+                kind.node.sockets,
+                kind.node.cores_per_socket,
+            )
+            found = known.get(key) or _compute_rows(needs, table, kind, depends_on_level(kind))
+            known[key] = found
+        rows.append(found[0])
+        tasks.append(found[1])
+    return Demand(rows, tasks, needs.node_tasks_min, needs.is_exclusive)
+
+
+def _compute_rows(needs: Needs, table: LevelTable, kind: Kind, is_level_dependent: bool) -> tuple[list[Row], list[int]]:
+    idle, width = table.idle(kind), table.width
+
+    def row_for(count: int) -> Row:
+        row = take_row(compute_take(idle, needs, count), width)
+        return row[:3] + (0,) * (width - 3) if is_level_dependent else row
+
+    most = count_tasks(idle, needs)
+    if most and row_for(1) == row_for(most):
+        return [row_for(1)], [most]
+    rows: list[Row] = []
+    tasks: list[int] = []
+    for count in range(1, most + 1):
+        row = row_for(count)
+        if rows and rows[-1] == row:
+            tasks[-1] = count
+        else:
+            rows.append(row)
+            tasks.append(count)
+    return rows, tasks
