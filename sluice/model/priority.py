@@ -3,6 +3,8 @@
 The scheduler and the priority plugins share these records; the pass fills them, a factor only reads.
 """
 
+from collections.abc import Sequence
+
 from msgspec import field
 
 from .base import Record
@@ -22,6 +24,7 @@ class PrioritySetup(Record, frozen=True, kw_only=True):
 
     weights: without those that are zero.  tres_weights: by TRES in lower case; memory for each MiB.
     flags: PriorityFlags.  site_factor: the plugin whose number is added as it is, "" for none.
+    half_life_s: 0 for usage that does not decay.  dampening: FairShareDampeningFactor.
     """
 
     type: str = "multifactor"
@@ -32,6 +35,10 @@ class PrioritySetup(Record, frozen=True, kw_only=True):
     max_age_s: float = 7 * 86400.0
     site_factor: str = ""
     site_parameters: str = ""
+    half_life_s: float = 7 * 86400.0
+    usage_reset_period: str = "NONE"
+    calculation_period_s: float = 300.0
+    dampening: float = 1.0
 
     def is_raw(self, what: str) -> bool:
         """Is the number of ASSOC, PART, QOS or TRES weighted as it is, not as a part of the largest one?"""
@@ -49,16 +56,21 @@ class PriorityTables(Record, frozen=True, kw_only=True):
 
 
 class Standing(Record, frozen=True, kw_only=True):
-    """What of a job in one partition most factors look at.  Many jobs have the same, and share the numbers.
-
-    tres: what is asked, by name in lower case.  partition_tres: what the partition has, with the cluster's licenses.
-    """
+    """Who asks, and where the job waits.  Many jobs have the same."""
 
     account: str
     user: str
     qos: str
     partition: str
     partition_factor: int
+
+
+class Asked(Record, frozen=True, kw_only=True):
+    """How much a job asks for, and for how long.  Many jobs ask for the same.
+
+    tres: by name in lower case.  partition_tres: what the partition has, with the cluster's licenses.
+    """
+
     limit_s: int | None
     nodes: int
     cpus: int
@@ -77,6 +89,14 @@ class PriorityContext(Record, frozen=True, kw_only=True):
     partition_factor_max: int = 1
     association_priority_max: int = 0
     qos_priority_max: int = 0
+
+
+class Candidates(Record, frozen=True, kw_only=True):
+    """The jobs to be numbered: the n-th of each list belong together.  Jobs with equal ones share one record."""
+
+    jobs: Sequence[Job]
+    standings: Sequence[Standing]
+    asked: Sequence[Asked]
 
 
 class JobPriority(Record, frozen=True, kw_only=True):

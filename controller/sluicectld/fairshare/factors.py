@@ -1,7 +1,7 @@
 """From associations to the fair-share factor of each: which algorithm, by PriorityFlags."""
 
 from sluice.model.base import Record
-from sluice.model.priority import AssociationKey
+from sluice.model.priority import AssociationKey, PrioritySetup
 
 from .classic import compute_classic
 from .fair_tree import compute_fair_tree
@@ -16,13 +16,13 @@ class FairShareRules(Record, frozen=True, kw_only=True):
     dampening: float = 1.0
 
 
-def fair_share_rules_of(flags: frozenset[str], dampening: float = 1.0) -> FairShareRules:
-    """Return the rules of PriorityFlags and FairShareDampeningFactor; DEPTH_OBLIVIOUS implies NO_FAIR_TREE."""
-    is_depth_oblivious = "DEPTH_OBLIVIOUS" in flags
+def fair_share_rules_of(setup: PrioritySetup) -> FairShareRules:
+    """Return the rules of a configuration; DEPTH_OBLIVIOUS implies NO_FAIR_TREE."""
+    is_depth_oblivious = "DEPTH_OBLIVIOUS" in setup.flags
     return FairShareRules(
-        is_fair_tree=not is_depth_oblivious and "NO_FAIR_TREE" not in flags,
+        is_fair_tree=not is_depth_oblivious and "NO_FAIR_TREE" not in setup.flags,
         is_depth_oblivious=is_depth_oblivious,
-        dampening=dampening,
+        dampening=setup.dampening,
     )
 
 

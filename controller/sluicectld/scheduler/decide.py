@@ -22,10 +22,11 @@ from .backfill import Slot, find_slot, release, reserve
 from .limits import find_license_blocker, find_orphan_blocker, find_partition_blocker
 from .needs import ShapeKey, compute_needs, compute_shape_key
 from .plan import Plan, PlannedStart, StartJob
-from .queue import Entry, rank_queue
+from .queue import rank
 from .search import Part, find_idle, find_now
 from .shapes import Shape, is_user_sensitive
 from .snapshot import Policy, RunningJob, Snapshot
+from .standing import Entry
 from .timeline import Timeline
 from .working import WorkingCopy
 
@@ -72,8 +73,9 @@ class Pass:
         self.is_user_sensitive = is_user_sensitive(self.working, snapshot.pending, snapshot.partitions)
 
     def run(self) -> Plan:
-        entries, orphans = rank_queue(self.snapshot, self.policy)
-        for job in orphans:
+        queue = rank(self.snapshot, self.policy)
+        entries = queue.entries
+        for job in queue.orphans:
             self.blockers[job.id] = (find_orphan_blocker(job),)
         for place_number, (job, partition) in enumerate(entries):
             if len(self.starts) >= self.policy.starts_max:
@@ -89,6 +91,7 @@ class Pass:
             self.has_more,
             self.tested,
             len(self.shapes),
+            queue.priorities,
         )
 
     def _consider(self, job: Job, partition: Partition) -> None:

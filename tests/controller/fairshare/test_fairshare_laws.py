@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from sluice.model.priority import PrioritySetup
 from sluicectld.fairshare.classic import compute_classic
 from sluicectld.fairshare.factors import FairShareRules, compute_fair_shares, fair_share_rules_of
 from sluicectld.fairshare.fair_tree import compute_fair_tree
@@ -90,12 +91,12 @@ def test_the_unit_of_usage_does_not_matter(associations: list[Association], scal
     ],
 )
 def test_priority_flags_choose_the_algorithm(flags: tuple[str, ...], rules: FairShareRules) -> None:
-    assert fair_share_rules_of(frozenset(flags), dampening=3) == rules
+    assert fair_share_rules_of(PrioritySetup(flags=frozenset(flags), dampening=3)) == rules
 
 
 def test_the_factors_of_users_come_by_association() -> None:
     associations = [Association(account="A"), Association(account="A", user="x", partition="long")]
 
-    found = compute_fair_shares(associations, fair_share_rules_of(frozenset({"NO_FAIR_TREE"})))
+    found = compute_fair_shares(associations, fair_share_rules_of(PrioritySetup(flags=frozenset({"NO_FAIR_TREE"}))))
 
     assert found == {("A", "x", "long"): 1.0}
