@@ -30,10 +30,18 @@ class StandingMemo:
         self.asked: dict[Hashable, tuple[Partition, Asked]] = {}
         self.basis: tuple[object, ...] = ()
 
-    def prepare(self, basis: tuple[object, ...], entry_count: int) -> None:
-        """Forget all when it depends on something else, or when most of it can be of jobs that are gone."""
-        if basis != self.basis or len(self.by_spec) > 2 * entry_count + _KEPT:
-            self.by_spec.clear()
-            self.standings.clear()
-            self.asked.clear()
+    def prepare(self, basis: tuple[object, ...]) -> None:
+        """Forget all when it depends on something else than *basis*."""
+        if basis != self.basis:
+            self._forget()
             self.basis = basis
+
+    def make_room(self, queue_length: int) -> None:
+        """Forget all when most of it can be of jobs that are gone."""
+        if len(self.by_spec) > 2 * queue_length + _KEPT:
+            self._forget()
+
+    def _forget(self) -> None:
+        self.by_spec.clear()
+        self.standings.clear()
+        self.asked.clear()

@@ -41,12 +41,14 @@ def rank(snapshot: Snapshot, policy: Policy) -> Queue:
         entries, orphans = _enter(jobs, snapshot.partitions)
         return Queue(_by_tier(entries, snapshot.partitions), orphans)
     entries, orphans = _enter(jobs, snapshot.partitions)
+    policy.memo.make_room(len(entries))
     numbers = _number(entries, snapshot, policy)
     order = sorted(range(len(entries)), key=numbers.__getitem__, reverse=True)
     # Of several entries of a job the first one counts: it comes last here.
     ids = [job.id for job, _ in entries]
     priorities = dict(zip(reversed(ids), reversed(numbers), strict=True))
-    priorities |= _number_started(snapshot, policy)
+    if snapshot.renumbered:
+        priorities |= _number_started(snapshot, policy)
     return Queue(_by_tier([entries[place] for place in order], snapshot.partitions), orphans, priorities)
 
 

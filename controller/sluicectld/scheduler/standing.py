@@ -45,7 +45,7 @@ _size_of = operator.attrgetter(
 
 def compute_candidates(entries: Sequence[Entry], policy: Policy) -> Candidates:
     """Return what the entries are numbered by, in their order."""
-    policy.memo.prepare(_basis_of(policy), len(entries))
+    policy.memo.prepare(_basis_of(policy))
     known_by_spec = policy.memo.by_spec
     jobs: list[Job] = []
     standings: list[Standing] = []

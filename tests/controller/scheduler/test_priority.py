@@ -371,3 +371,19 @@ def test_totals_count_equal_nodes_once_each() -> None:
         "license/matlab": 2,
     }
     assert totals.of_partition(Partition(name="new", nodes=("n1", "gone")))["node"] == 1
+
+
+def test_the_memo_keeps_a_queue_and_lets_go_of_what_left_it() -> None:
+    """One question about one job must not make the next pass find out everything again."""
+    cluster = Cluster(nodes=4)
+    policy = replace(EVERY_FACTOR, memo=StandingMemo())
+    for _ in range(1200):
+        cluster.pending()
+    long_queue = cluster.snapshot()
+    rank(long_queue, policy)
+    priority(cluster, cluster.pending_jobs[0], policy)
+    kept = len(policy.memo.by_spec)
+
+    rank(replace(long_queue, pending=long_queue.pending[:3]), policy)
+
+    assert (kept, len(policy.memo.by_spec)) == (1200, 3)
