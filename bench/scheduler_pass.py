@@ -140,9 +140,7 @@ def _take(free: list[NodeFree], place: int, cpus: int, rng: random.Random) -> No
     free[place] = NodeFree(
         here.node, here.free_cpus ^ mask, here.free_memory_mib - memory_mib, gres, here.job_count + 1, 0, (1000,)
     )
-    return NodeGrant(
-        node=here.node.name, cpus=cpuset.format(mask), cpu_count=cpus, memory_mib=memory_mib, gres=grants
-    )
+    return NodeGrant(node=here.node.name, cpus=cpuset.format(mask), cpu_count=cpus, memory_mib=memory_mib, gres=grants)
 
 
 def _make_partitions(nodes: list[Node]) -> dict[str, Partition]:

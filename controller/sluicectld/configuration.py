@@ -4,12 +4,16 @@ import time
 
 from sluice.config.records import NO_LIMIT_S, ClusterConfig, NodeConfig, PartitionConfig
 from sluice.config.settings import Settings
+from sluice.errors import PluginError
 from sluice.model.node import Node
 from sluice.model.partition import Partition
+from sluice.model.priority import PrioritySetup
 from sluice.model.request import GresRequest
 from sluice.model.states import NodeState
 from sluice.wire.messages import AgentConfig
+from sluice_plugins.registry import prepare_priority
 from sluicectld.scheduler.snapshot import Policy
+from sluicectld.scheduler.totals import compute_totals
 
 _STATES = {"UNKNOWN": NodeState.UNKNOWN, "DOWN": NodeState.DOWN, "FUTURE": NodeState.FUTURE}
 
@@ -90,11 +94,12 @@ def _partition(index: int, partition: PartitionConfig) -> Partition:
 
 
 def policy_of(config: ClusterConfig) -> Policy:
-    """Return what the scheduler decides by."""
+    """Return what the scheduler decides by.  Raises PluginError when there is no such priority plugin or factor."""
     settings = config.settings
     parameters = settings.scheduler_parameters
     words = {word.upper() for word in settings.select_type_parameters}
     unit = "node" if settings.select_type == "select/linear" else _select_unit(words)
+    priority = priority_setup_of(settings)
     return Policy(
         is_backfilling=settings.scheduler_type == "sched/backfill",
         backfill_jobs_max=_count(parameters, "bf_max_job_test", 500),
@@ -107,10 +112,10 @@ def policy_of(config: ClusterConfig) -> Policy:
         default_memory_per_cpu_mib=settings.default_memory_per_cpu_mib,
         default_cpus_per_gpu=settings.cpus_per_gpu or 0,
         enforce_partition_limits=settings.enforce_partition_limits,
-        priority_weights=_priority_weights(settings),
-        max_age_s=float(settings.priority_max_age_s),
         utc_offset_s=time.localtime().tm_gmtoff,
-        partition_factor_max=max((partition.priority_job_factor for partition in config.partitions), default=1),
+        priority=priority,
+        priority_rule=prepare_priority(priority),
+        totals=compute_totals(nodes_of(config), partitions_of(config), settings.licenses),
     )
 
 
@@ -126,17 +131,37 @@ def _count(parameters: dict[str, str], name: str, default: int) -> int:
     return int(text) if text.isdecimal() and int(text) > 0 else default
 
 
-def _priority_weights(settings: Settings) -> dict[str, int]:
-    if settings.priority_type == "priority/basic":
-        return {}
+def priority_setup_of(settings: Settings) -> PrioritySetup:
+    """Return how priorities and fair-share are computed.  Raises PluginError for a weight that is no number."""
     weights = {
         "age": settings.priority_weight_age,
+        "assoc": settings.priority_weight_assoc,
         "fairshare": settings.priority_weight_fair_share,
         "jobsize": settings.priority_weight_job_size,
         "partition": settings.priority_weight_partition,
         "qos": settings.priority_weight_qos,
     }
-    return {name: weight for name, weight in weights.items() if weight}
+    weights |= {name: _factor_weight(name, text) for name, text in settings.priority_parameters.items()}
+    return PrioritySetup(
+        type=settings.priority_type.removeprefix("priority/"),
+        weights={name: weight for name, weight in weights.items() if weight},
+        tres_weights={name: weight for name, weight in settings.priority_weight_tres.items() if weight},
+        flags=frozenset(settings.priority_flags),
+        is_small_favored=settings.priority_favor_small,
+        max_age_s=float(settings.priority_max_age_s),
+        site_factor=settings.priority_site_factor_plugin.removeprefix("site_factor/"),
+        site_parameters=settings.priority_site_factor_parameters,
+        half_life_s=float(settings.priority_decay_half_life_s),
+        usage_reset_period=settings.priority_usage_reset_period,
+        calculation_period_s=float(settings.priority_calc_period_s),
+        dampening=float(settings.fair_share_dampening_factor),
+    )
+
+
+def _factor_weight(name: str, text: str) -> int:
+    if not text.isdecimal():
+        raise PluginError(f"PriorityParameters: {name}={text}: a factor's weight is a whole number")
+    return int(text)
 
 
 def agent_config_of(config: ClusterConfig, version: int) -> AgentConfig:

@@ -163,6 +163,7 @@ class Daemon:
         core = self._core
         cluster = core.engine.cluster
         filters = SubmitFilters(config.settings.job_submit_plugins)
+        policy = policy_of(config)
         if config.digest != cluster.config_digest or list(cluster.nodes) != [node.name for node in config.nodes]:
             command = ApplyConfiguration(
                 cluster.config_version + 1, config.digest, nodes_of(config), partitions_of(config)
@@ -171,7 +172,7 @@ class Daemon:
         self._config = core.config = config
         core.engine.settings = config.settings
         core.submit_filters = filters
-        core.engine.policy = policy_of(config)
+        core.engine.policy = policy
         core.agent_config = agent_config_of(config, cluster.config_version)
 
     def _reconfigure(self) -> tuple[str, ...]:

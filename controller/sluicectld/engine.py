@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from sluice.config.settings import Settings
 from sluice.wire import messages
@@ -73,7 +74,11 @@ class Engine:
 
     def view(self, now_at: float) -> Snapshot:
         """Return the same for a question beside the passes."""
-        return self.cluster.snapshot(now_at, self._licenses_free())
+        snapshot = self.cluster.snapshot(now_at, self._licenses_free())
+        if "CALCULATE_RUNNING" not in self.policy.priority.flags:
+            return snapshot
+        jobs = self.cluster.jobs
+        return replace(snapshot, renumbered=tuple(jobs[job_id] for job_id in self.cluster.running))
 
     def _licenses_free(self) -> dict[str, int]:
         """Return what no running job has of the cluster's licenses."""

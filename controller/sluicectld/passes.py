@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from msgspec.structs import replace
+
 from sluicectld.engine import Engine
 from sluicectld.scheduler.decide import decide
 from sluicectld.scheduler.plan import Plan
@@ -74,7 +76,7 @@ class Passes:
         if self._is_closed or not self.engine.is_pass_due:
             return
         self._is_running = True
-        snapshot = self.engine.snapshot(self._now())
+        snapshot = replace(self.engine.snapshot(self._now()), priorities=self.plan.priorities)
         future = self._executor.submit(self._run, snapshot)
         future.add_done_callback(lambda done: self._loop.call_soon_threadsafe(self._done, done, snapshot))
 

@@ -4,11 +4,14 @@ A plugin is a class without arguments, registered as an entry point of the group
 configuration uses.  Hooks are called in the daemon's event loop: they must not block.
 """
 
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
+from sluice.model.job import Job
 from sluice.model.partition import Partition
+from sluice.model.priority import Asked, Candidates, JobPriority, PriorityContext, PrioritySetup, Standing
 from sluice.model.request import JobSpec
 
 
@@ -30,3 +33,56 @@ class SubmitFilter(Protocol):
 
         Raises RequestError to refuse it; its text goes to the user as it is.
         """
+
+
+@runtime_checkable
+class StandingFactor(Protocol):
+    """Kind "priority_factor": a number of who asks and where the job waits.  Pure.
+
+    A factor in [0, 1] is weighted by its PriorityWeight, or by NAME=WEIGHT in PriorityParameters; the one that
+    PrioritySiteFactorPlugin=site_factor/NAME names is added as it is.  All that have a standing share the number.
+    """
+
+    def compute_of_standing(self, standing: Standing, context: PriorityContext) -> float: ...
+
+
+@runtime_checkable
+class SizeFactor(Protocol):
+    """The same of how much is asked, and for how long."""
+
+    def compute_of_asked(self, asked: Asked, context: PriorityContext) -> float: ...
+
+
+@runtime_checkable
+class JobFactor(Protocol):
+    """The same of the job itself, such as its age: asked for many jobs at once, in any order."""
+
+    def compute_of_jobs(self, jobs: Sequence[Job], context: PriorityContext) -> list[float]:
+        """Return the numbers of *jobs*, in their order."""
+
+
+PriorityFactor = StandingFactor | SizeFactor | JobFactor
+
+
+class PriorityRule(Protocol):
+    """How the configured priority plugin numbers jobs.  Pure: the scheduler asks it in the middle of a pass."""
+
+    @property
+    def is_lasting(self) -> bool:
+        """Does a job keep the number of its submission?  Then passes need not ask again."""
+
+    def compute(self, candidates: Candidates, context: PriorityContext) -> list[float]:
+        """Return a number for each candidate, in their order; the largest goes first.
+
+        Nice values, priorities set by hand and the least possible priority are the scheduler's to heed.
+        """
+
+    def explain(self, candidates: Candidates, context: PriorityContext) -> list[JobPriority]:
+        """Return the same taken apart."""
+
+
+class PriorityPlugin(Protocol):
+    """Kind "priority": PriorityType=priority/NAME."""
+
+    def prepare(self, setup: PrioritySetup, factors: Mapping[str, PriorityFactor]) -> PriorityRule:
+        """Return the rule for one configuration.  factors: those that have a weight, "site", and the site's own."""

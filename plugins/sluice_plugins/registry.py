@@ -4,8 +4,9 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from sluice.errors import PluginError, RequestError
+from sluice.model.priority import PrioritySetup
 from sluice.model.request import JobSpec
-from sluice_plugins.interfaces import Submission, SubmitFilter
+from sluice_plugins.interfaces import PriorityFactor, PriorityPlugin, PriorityRule, Submission, SubmitFilter
 
 
 def find(kind: str, name: str) -> Any:
@@ -52,3 +53,11 @@ class SubmitFilters:
             if not isinstance(spec, JobSpec):
                 raise RequestError(f"submit plugin {name!r} gave back {type(spec).__name__}, not a JobSpec")
         return spec
+
+
+def prepare_priority(setup: PrioritySetup) -> PriorityRule:
+    """Return the rule of the configured PriorityType, with every factor that has a weight.  Raises PluginError."""
+    plugin: PriorityPlugin = find("priority", setup.type)
+    wanted = dict.fromkeys((*setup.weights, "site", setup.site_factor))
+    factors: dict[str, PriorityFactor] = {name: find("priority_factor", name) for name in wanted if name}
+    return plugin.prepare(setup, factors)

@@ -218,7 +218,7 @@ CLUSTER = Table(
     Key("PreemptExemptTime", DURATION, "0", "preempt_exempt_s"),
     Key("PrEpParameters", TEXT),
     Key("PrEpPlugins", plugins("prep"), "prep/script", "prep_plugins"),
-    Key("PriorityParameters", TEXT),
+    Key("PriorityParameters", PARAMETERS, "", "priority_parameters"),
     Key("PrioritySiteFactorParameters", TEXT, "", "priority_site_factor_parameters"),
     Key("PrioritySiteFactorPlugin", TEXT, "", "priority_site_factor_plugin"),
     Key("PriorityDecayHalfLife", DURATION, "7-0", "priority_decay_half_life_s"),

@@ -25,7 +25,7 @@ def handle_plan(turn: Turn, command: ApplyPlan) -> int:
         if job is None or not _may_start(turn, job, start, version):
             stale += 1
             continue
-        _start(turn, job, start)
+        _start(turn, job, start, command.plan.priorities.get(job.id))
     turn.is_pass_due = turn.is_pass_due or stale > 0 or command.plan.has_more
     return stale
 
@@ -55,7 +55,7 @@ def _is_task_ready(turn: Turn, job: Job, task_id: int) -> bool:
     return not job.dependency.terms or array_spec.contains(ready_tasks(job, turn.cluster), task_id)
 
 
-def _start(turn: Turn, job: Job, start: StartJob) -> None:
+def _start(turn: Turn, job: Job, start: StartJob, priority: int | None) -> None:
     new_id = job.id
     if start.task_id is not None and not is_last(job):
         new_id = turn.cluster.next_job_id
@@ -68,6 +68,7 @@ def _start(turn: Turn, job: Job, start: StartJob) -> None:
             partition=start.partition,
             limit_s=start.limit_s,
             task_id=start.task_id,
+            priority=priority,
         )
     )
     started = turn.job(new_id)

@@ -74,7 +74,8 @@ def _piece(core: Core, jobs: Iterator[Job]) -> JobViews:
     now_at = core.clock.now()
     plan = core.passes.plan
     core.job_views.prune(core.engine.cluster)
-    encoded = tuple(core.job_views.view(job, plan, now_at) for job in islice(jobs, _PIECE))
+    revised = core.engine.cluster.revised
+    encoded = tuple(core.job_views.view(job, plan, now_at, revised) for job in islice(jobs, _PIECE))
     return JobViews(jobs=encoded, now_at=now_at)
 
 
@@ -86,7 +87,7 @@ def answer_explain(call: Call, request: ExplainJob) -> None:
         job = core.engine.cluster.jobs.get(request.job_id)
         if job is None:
             raise NotFound(f"job {request.job_id} is not known", "invalid_job")
-        return views.job_view(job, core.passes.plan, core.clock.now())
+        return views.job_view(job, core.passes.plan, core.clock.now(), core.engine.cluster.revised)
 
     core.ask(call.responder, answer)
 

@@ -4,7 +4,10 @@ snapshot     what a pass sees: eligible jobs, free resources, running jobs; the 
 plan         what a pass wants: starts, planned starts, and why the others wait
 decide       one pass: the queue in order, starts and planned starts
 queue        which jobs are in which order
-priority     a job's priority as a number
+priority     a job's priority as a number, from the priority plugin
+standing     what a job is numbered by, the same for many
+memo         what passes found out about requests and need again
+totals       what the cluster and each partition have in all
 needs        a request boiled down to numbers, defaults resolved; the key that equal requests share
 levels       how much is free on a node, as counts; equal levels are one object
 offer        how many tasks of a request a node holds at a level, and what it then takes

@@ -22,10 +22,11 @@ from .levels import Take
 from .limits import find_license_blocker, find_orphan_blocker
 from .memory import Memory, Scene, find_shape
 from .plan import Plan, PlannedStart, StartJob
-from .queue import Entry, rank_queue
+from .queue import rank
 from .search import Part, find_idle, find_now
 from .shapes import Shape, is_user_sensitive
 from .snapshot import Policy, RunningJob, Snapshot
+from .standing import Entry
 from .tracks import NEVER
 
 DEFAULT_POLICY = Policy()
@@ -84,8 +85,9 @@ class Pass:
         self.is_user_sensitive = is_user_sensitive(self.working, snapshot.pending, snapshot.partitions)
 
     def run(self) -> Plan:
-        entries, orphans = rank_queue(self.snapshot, self.policy)
-        for job in orphans:
+        queue = rank(self.snapshot, self.policy)
+        entries = queue.entries
+        for job in queue.orphans:
             self.blockers[job.id] = (find_orphan_blocker(job),)
         for place_number, (job, partition) in enumerate(self._in_order(entries)):
             if len(self.starts) >= self.policy.starts_max:
@@ -101,6 +103,7 @@ class Pass:
             self.has_more,
             self.tested,
             len(self.scene.shapes),
+            queue.priorities,
         )
 
     def _in_order(self, entries: list[Entry]) -> Iterator[Entry]:

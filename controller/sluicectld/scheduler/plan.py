@@ -39,3 +39,5 @@ class Plan(msgspec.Struct, frozen=True):
     #: Jobs looked at, shapes tried, for statistics.
     tested_jobs: int = 0
     tested_shapes: int = 0
+    #: Of the pending jobs, by job id; empty where jobs keep the priority of their submission.
+    priorities: dict[int, int] = {}

@@ -9,8 +9,12 @@ from sluice.model.allocation import Allocation
 from sluice.model.job import Job
 from sluice.model.node import Node
 from sluice.model.partition import Partition
+from sluice.model.priority import PrioritySetup, PriorityTables
+from sluice_plugins.interfaces import PriorityRule
 
+from .memo import StandingMemo
 from .plan import PlannedStart
+from .totals import Totals
 
 
 class GresFree(msgspec.Struct, frozen=True):
@@ -69,6 +73,12 @@ class Snapshot(msgspec.Struct, frozen=True):
     licenses_free: dict[str, int] = {}
     promised: dict[int, PlannedStart] = {}
     is_freed: bool = True
+    #: What accounting knows that counts for priorities.
+    priority_tables: PriorityTables = PriorityTables()
+    #: Jobs that run or are suspended, when their priorities go on changing (PriorityFlags=CALCULATE_RUNNING).
+    renumbered: tuple[Job, ...] = ()
+    #: By job id, as the pass before this one found them.
+    priorities: dict[int, int] = {}
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -94,10 +104,6 @@ class Policy(msgspec.Struct, frozen=True):
     default_memory_per_cpu_mib: int | None = None
     default_cpus_per_gpu: int = 0
     enforce_partition_limits: str = "NO"
-    priority_weights: dict[str, int] = {}
-    max_age_s: float = 7 * 86400.0
-    #: The largest PriorityJobFactor of all partitions: the partition factor is relative to it.
-    partition_factor_max: int = 1
     #: Seconds east of UTC for the clock times in blockers' texts.
     utc_offset_s: int = 0
     #: Jobs that get a planned start which no lower job may delay; the others only fill gaps.  1: EASY.
@@ -108,3 +114,9 @@ class Policy(msgspec.Struct, frozen=True):
     keeps_promises: bool = False
     #: Plan with predicted run times where there are some, within the promises made from limits.
     is_predicting: bool = False
+    priority: PrioritySetup = PrioritySetup()
+    #: The priority plugin at work; None: the order of arrival.
+    priority_rule: PriorityRule | None = None
+    #: What the cluster has, for factors that are parts of it.
+    totals: Totals = Totals()
+    memo: StandingMemo = msgspec.field(default_factory=StandingMemo)

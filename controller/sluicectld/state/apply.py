@@ -84,6 +84,7 @@ def _job_started(cluster: Cluster, event: events.JobStarted) -> None:
         allocation=event.allocation,
         partition=event.partition,
         limit_s=event.limit_s,
+        priority=job.priority if event.priority is None else event.priority,
         reason=Reason.NONE,
         reason_text="",
         begin_at=None,

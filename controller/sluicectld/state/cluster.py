@@ -16,6 +16,7 @@ from sluice.model.allocation import NodeGrant
 from sluice.model.job import Job
 from sluice.model.node import Node
 from sluice.model.partition import Partition
+from sluice.model.priority import PriorityTables
 from sluice.model.states import Hold, JobState, NodeState
 from sluice.model.step import Step
 from sluicectld.scheduler.snapshot import NodeFree, RunningJob, Snapshot
@@ -53,6 +54,9 @@ class Cluster:
 
         #: What admission found out about requests; forgotten when the size of a node or a partition changes.
         self.verdicts: dict[tuple[object, ...], object] = {}
+
+        #: What accounting knows that counts for priorities.
+        self.priority_tables = PriorityTables()
 
         # Indexes, all derived from the tables above.
         self.free: dict[str, NodeFree] = {}
@@ -286,6 +290,7 @@ class Cluster:
             tuple(self.running.values()),
             dict(self.running_tasks),
             licenses_free,
+            priority_tables=self.priority_tables,
         )
 
     def outcome(self, job_id: int, task_id: int | None = None) -> Outcome | None:

@@ -55,7 +55,10 @@ class JobRevised(Event, frozen=True, kw_only=True, tag=True):
 
 
 class JobStarted(Event, frozen=True, kw_only=True, tag=True):
-    """A job got its allocation.  task_id: it is this task of the array job_id and lives on as new_id."""
+    """A job got its allocation.  task_id: it is this task of the array job_id and lives on as new_id.
+
+    priority: of the pass that chose it; None: the one that it had.
+    """
 
     job_id: int
     new_id: int
@@ -63,6 +66,7 @@ class JobStarted(Event, frozen=True, kw_only=True, tag=True):
     partition: str
     limit_s: int | None
     task_id: int | None = None
+    priority: int | None = None
 
 
 class JobEnded(Event, frozen=True, kw_only=True, tag=True):
