@@ -86,6 +86,7 @@ def _partition(index: int, partition: PartitionConfig) -> Partition:
         over_limit_s=None if partition.over_limit_s in (None, NO_LIMIT_S) else partition.over_limit_s,
         billing_weights=partition.billing_weights_text,
         index=index,
+        topology=partition.topology,
     )
 
 
