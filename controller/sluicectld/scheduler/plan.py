@@ -39,3 +39,5 @@ class Plan(msgspec.Struct, frozen=True):
     #: Jobs looked at, shapes tried, for statistics.
     tested_jobs: int = 0
     tested_shapes: int = 0
+    #: A pass is due then even if nothing happens; None: at no known time.
+    look_again_at: float | None = None

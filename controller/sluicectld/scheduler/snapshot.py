@@ -9,6 +9,7 @@ from sluice.model.allocation import Allocation
 from sluice.model.job import Job
 from sluice.model.node import Node
 from sluice.model.partition import Partition
+from sluice_plugins.registry import Network
 
 from .plan import PlannedStart
 
@@ -108,3 +109,7 @@ class Policy(msgspec.Struct, frozen=True):
     keeps_promises: bool = False
     #: Plan with predicted run times where there are some, within the promises made from limits.
     is_predicting: bool = False
+    #: Topologies by the name that a partition gives; empty: every node is as near as any other.
+    networks: dict[str, Network] = {}
+    #: A job waits this long at most for the switches that it asks for (max_switch_wait).
+    switch_wait_max_s: float = 300.0
