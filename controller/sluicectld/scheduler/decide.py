@@ -26,6 +26,7 @@ from .queue import Entry, rank_queue
 from .search import Part, find_idle, find_now
 from .shapes import Shape, is_user_sensitive
 from .snapshot import Policy, RunningJob, Snapshot
+from .switches import relax
 from .timeline import Timeline
 from .working import WorkingCopy
 
@@ -67,6 +68,8 @@ class Pass:
         self.array_starts: Counter[int] = Counter()
         self.looked_ahead = 0
         self.has_more = False
+        #: The first moment at which a job looks different although nothing happened.
+        self.look_again_at: float | None = None
         self.tested = 0
         self.running_by_end: list[RunningJob] | None = None
         self.is_user_sensitive = is_user_sensitive(self.working, snapshot.pending, snapshot.partitions)
@@ -89,6 +92,7 @@ class Pass:
             self.has_more,
             self.tested,
             len(self.shapes),
+            look_again_at=self.look_again_at,
         )
 
     def _consider(self, job: Job, partition: Partition) -> None:
@@ -107,12 +111,21 @@ class Pass:
         self.blockers[job.id] = blockers
 
     def _shape_of(self, job: Job, partition: Partition) -> Shape:
+        if job.spec.switches:
+            job = self._relaxed(job)
         uid = job.spec.uid if self.is_user_sensitive else None
         key = compute_shape_key(job, partition.name, -1 if uid is None else uid)
         shape = self.shapes.get(key)
         if shape is None:
             shape = self.shapes[key] = self._new_shape(job.spec, partition, job.limit_s, uid)
         return shape
+
+    def _relaxed(self, job: Job) -> Job:
+        wait_max_s = self.policy.switch_wait_max_s if self.working.arrangers else 0.0
+        job, until_at = relax(job, self.snapshot.now_at, wait_max_s)
+        if until_at is not None:
+            self.look_again_at = until_at if self.look_again_at is None else min(self.look_again_at, until_at)
+        return job
 
     def _new_shape(self, spec: JobSpec, partition: Partition, limit_s: int | None, uid: int | None) -> Shape:
         needs = compute_needs(spec, partition, self.policy)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from .arrange import candidate_lists
 from .constraints import force_groups
 from .levels import Level, Take
 from .place import OfferOf, Placement, is_ranged, place
@@ -89,9 +90,10 @@ def find_among(shape: Shape, candidates: Sequence[int], level_of: LevelOf, offer
     """Return the parts that the candidates give, or None when they can't hold the request."""
     for tree in shape.alternatives or ((),):
         alike = [each for each in candidates if shape.has_features(tree, each)] if tree else candidates
-        parts = _find_alike(shape, alike, level_of, offer_of)
-        if parts is not None:
-            return parts
+        for near in candidate_lists(shape.arranger, alike, offer_of, shape.needs, shape.required):
+            parts = _find_alike(shape, near, level_of, offer_of)
+            if parts is not None:
+                return parts
     return None
 
 

@@ -33,6 +33,7 @@ class Shape:
         self.groups = compute_groups(self.features)
         self.alternatives = compute_alternatives(self.features)
         self.required = working.positions_of(needs.required_nodes)
+        self.arranger = working.arrangers.get(partition.topology)
         self._working = working
         self._candidates: list[int] | None = None
         self._offers: dict[Level, int] = {}
@@ -76,8 +77,19 @@ class Shape:
         excluded = working.positions_of(self.needs.excluded_nodes)
         levels = working.levels
         suiting = {level for level in set(levels) if self.suits(level.kind)}
-        found = [each for each in working.placement_order if levels[each] in suiting]
+        found = [each for each in self._order() if levels[each] in suiting]
         return [each for each in found if each not in excluded] if excluded else found
+
+    def _order(self) -> list[int]:
+        """Return the order in which nodes are looked at; jobs on one node keep together where near nodes matter."""
+        working = self._working
+        if self.arranger is None or self.needs.nodes_min > 1:
+            return working.placement_order
+        return self.arranger.packed(
+            working.placement_order,
+            lambda position: working.levels[position].cpus > 0,
+            lambda position: working.nodes[position].node.weight,
+        )
 
     def sort_by_load(self) -> None:
         """Put the least loaded nodes first."""

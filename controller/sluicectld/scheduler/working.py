@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from sluice import cpuset
 from sluice.model.allocation import GresGrant, NodeGrant
 
+from .arrange import bind_networks
 from .levels import Level, LevelTable, Take, count_whole_units, find_whole_units
 from .snapshot import NodeFree, Policy, Snapshot
 
@@ -38,6 +39,8 @@ class WorkingCopy:
             for position, free in enumerate(snapshot.nodes)
             if free.exclusive_uid is not None
         }
+        #: By the name of the topology that a partition gives; empty without a topology.
+        self.arrangers = bind_networks(policy.networks, self.names)
         self._level_counts: Counter[tuple[Level, bool]] | None = None
         self._picked_cpus: dict[tuple[int, int, int], tuple[int, str]] = {}
 
