@@ -9,6 +9,7 @@ from sluice.model.partition import Partition
 from sluice.model.request import GresRequest
 from sluice.model.states import NodeState
 from sluice.wire.messages import AgentConfig
+from sluice_plugins.registry import build_networks
 from sluicectld.scheduler.snapshot import Policy
 
 _STATES = {"UNKNOWN": NodeState.UNKNOWN, "DOWN": NodeState.DOWN, "FUTURE": NodeState.FUTURE}
@@ -91,7 +92,7 @@ def _partition(index: int, partition: PartitionConfig) -> Partition:
 
 
 def policy_of(config: ClusterConfig) -> Policy:
-    """Return what the scheduler decides by."""
+    """Return what the scheduler decides by.  Raises PluginError."""
     settings = config.settings
     parameters = settings.scheduler_parameters
     words = {word.upper() for word in settings.select_type_parameters}
@@ -112,6 +113,8 @@ def policy_of(config: ClusterConfig) -> Policy:
         max_age_s=float(settings.priority_max_age_s),
         utc_offset_s=time.localtime().tm_gmtoff,
         partition_factor_max=max((partition.priority_job_factor for partition in config.partitions), default=1),
+        networks=build_networks(config.topologies, [node.name for node in config.nodes]),
+        switch_wait_max_s=_seconds(parameters, "max_switch_wait", 300.0),
     )
 
 
@@ -125,6 +128,11 @@ def _select_unit(words: set[str]) -> str:
 def _count(parameters: dict[str, str], name: str, default: int) -> int:
     text = parameters.get(name, "")
     return int(text) if text.isdecimal() and int(text) > 0 else default
+
+
+def _seconds(parameters: dict[str, str], name: str, default: float) -> float:
+    text = parameters.get(name, "")
+    return float(text) if text.isdecimal() else default
 
 
 def _priority_weights(settings: Settings) -> dict[str, int]:

@@ -161,7 +161,9 @@ class Daemon:
         """Make *config* the one in force.  Raises RequestError when the state does not allow it."""
         core = self._core
         cluster = core.engine.cluster
+        # What plugins may refuse comes before anything is changed.
         filters = SubmitFilters(config.settings.job_submit_plugins)
+        policy = policy_of(config)
         if config.digest != cluster.config_digest or list(cluster.nodes) != [node.name for node in config.nodes]:
             command = ApplyConfiguration(
                 cluster.config_version + 1, config.digest, nodes_of(config), partitions_of(config)
@@ -170,7 +172,7 @@ class Daemon:
         self._config = core.config = config
         core.engine.settings = config.settings
         core.submit_filters = filters
-        core.engine.policy = policy_of(config)
+        core.engine.policy = policy
         core.agent_config = agent_config_of(config, cluster.config_version)
 
     def _reconfigure(self) -> tuple[str, ...]:
