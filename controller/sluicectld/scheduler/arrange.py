@@ -39,12 +39,9 @@ class Arranger:
         self, candidates: Sequence[int], offer_of: OfferOf, needs: Needs, required: frozenset[int]
     ) -> Iterator[Sequence[int]]:
         """Yield the lists of candidates to try, best first."""
-        positions, offers = [], []
-        for position in candidates:
-            offer = offer_of(position)
-            if offer:
-                positions.append(position)
-                offers.append(offer)
+        found = list(map(offer_of, candidates))
+        positions = list(itertools.compress(candidates, found))
+        offers = list(filter(None, found))
         request = TopologyRequest(
             needs.tasks, needs.nodes_min, needs.nodes_max, required, needs.switches_max, needs.segment
         )

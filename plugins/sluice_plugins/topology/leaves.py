@@ -37,12 +37,16 @@ class LeafOffers:
         self._leaf_of = leaf_of
         self._positions = positions
         self._offers = offers
+        self._leaves = list(map(leaf_of.__getitem__, positions))
+        #: What every node offers, if all offer the same; 0 if not.
+        self.even_offer = offers[0] if len(set(offers)) == 1 else 0
         #: Nodes by leaf, the leaf of the first choice first.
-        self.nodes: Counter[int] = Counter(map(leaf_of.__getitem__, positions))
+        self.nodes: Counter[int] = Counter(self._leaves)
         self.tasks = self._count_tasks()
         self.required_leaves = frozenset(leaf_of[each] for each in request.required)
         self._rank = {leaf: place for place, leaf in enumerate(self.nodes)}
         self._members: dict[int, tuple[list[int], list[int]]] | None = None
+        self._has_gathered = False
 
     @property
     def has_required(self) -> bool:
@@ -57,6 +61,8 @@ class LeafOffers:
             return False
         if not request.nodes_max or nodes <= request.nodes_max:
             return True
+        if self.even_offer:
+            return request.nodes_max * self.even_offer >= request.tasks
         return self._best_tasks(leaves) >= request.tasks
 
     def choose(self, leaves: Iterable[int]) -> list[int] | None:
@@ -95,8 +101,19 @@ class LeafOffers:
 
     def gather(self, leaves: Iterable[int]) -> list[int]:
         """Return the nodes of the leaves, leaf by leaf."""
+        wanted = tuple(leaves)
+        if self._members is None and not self._has_gathered:
+            # Most searches take the first list: one look at the leaves' numbers costs less than sorting all nodes.
+            self._has_gathered = True
+            found: dict[int, list[int]] = {leaf: [] for leaf in wanted}
+            is_wanted = list(map(found.__contains__, self._leaves))
+            for leaf, position in zip(
+                itertools.compress(self._leaves, is_wanted), itertools.compress(self._positions, is_wanted), strict=True
+            ):
+                found[leaf].append(position)
+            return [position for leaf in wanted for position in found[leaf]]
         by_leaf = self._by_leaf()
-        return [position for leaf in leaves for position in by_leaf[leaf][0]]
+        return [position for leaf in wanted for position in by_leaf[leaf][0]]
 
     def best(self, leaf: int, count: int) -> list[int]:
         """Return so many nodes of the leaf: the required ones, then those that hold most, then the first choices."""
@@ -111,13 +128,11 @@ class LeafOffers:
         return sum(offer_by_position[each] for each in positions)
 
     def _count_tasks(self) -> Counter[int]:
-        offers = self._offers
-        if len(set(offers)) == 1:
-            each = offers[0]
-            return Counter({leaf: count * each for leaf, count in self.nodes.items()})
+        if self.even_offer:
+            return Counter({leaf: count * self.even_offer for leaf, count in self.nodes.items()})
         tasks: Counter[int] = Counter()
-        for position, offer in zip(self._positions, offers, strict=True):
-            tasks[self._leaf_of[position]] += offer
+        for leaf, offer in zip(self._leaves, self._offers, strict=True):
+            tasks[leaf] += offer
         return tasks
 
     def _measure(self, leaves: Iterable[int]) -> tuple[Counter[int], int]:
@@ -157,9 +172,8 @@ class LeafOffers:
         if self._members is None:
             self._members = {leaf: ([], []) for leaf in self.nodes}
             members = self._members
-            leaf_of = self._leaf_of
-            for position, offer in zip(self._positions, self._offers, strict=True):
-                positions, offers = members[leaf_of[position]]
+            for leaf, position, offer in zip(self._leaves, self._positions, self._offers, strict=True):
+                positions, offers = members[leaf]
                 positions.append(position)
                 offers.append(offer)
         return self._members
@@ -167,7 +181,14 @@ class LeafOffers:
 
 def single_leaves(offers: LeafOffers) -> Iterator[list[int]]:
     """Yield the nodes of each leaf that holds the request alone, the one with the least left over first."""
-    held = [offers.rank((leaf,)) for leaf in offers.nodes if offers.holds((leaf,))]
-    held.sort()
-    for _, leaves in held:
-        yield offers.gather(leaves)
+    request, even = offers.request, offers.even_offer
+    if even and not request.required:
+        # All that counts is nodes, which saves ranking thousands of leaves one by one.
+        wanted = max(request.nodes_min, -(-request.tasks // even))
+        if not request.nodes_max or wanted <= request.nodes_max:
+            held = [leaf for leaf, count in offers.nodes.items() if count >= wanted]
+            held.sort(key=offers.nodes.__getitem__)
+            yield from (offers.gather((leaf,)) for leaf in held)
+        return
+    ranked = sorted(offers.rank((leaf,)) for leaf in offers.nodes if offers.holds((leaf,)))
+    yield from (offers.gather(leaves) for _, leaves in ranked)

@@ -2,10 +2,11 @@
 
 Boxes are tried by volume, then by surface (the less of it, the less foreign traffic crosses the job), then by their
 sizes; of equal boxes the first corner wins.  A box may hold nodes that others use.  A ring is a torus of one
-dimension: its boxes are stretches of neighbours.  How many boxes are tried is bounded; after that the job takes what
-there is, first choice first, as one that needs nodes of several tori does.
+dimension: its boxes are stretches of neighbours.  How many of the smallest boxes are tried is bounded; those after
+them grow by steps.  A job that needs nodes of several tori takes what there is, first choice first.
 """
 
+import bisect
 import itertools
 import math
 from collections.abc import Iterator, Sequence
@@ -14,10 +15,11 @@ from sluice import hostlist
 from sluice.model.topology import Topology, TopologyUnit
 from sluice_plugins.interfaces import TopologyRequest, UnitView
 
-from .boxes import Grid, Size, rank_boxes
+from .boxes import Grid, Size, Torus, rank_boxes, thin_out
 
-#: Sizes of boxes that one request tries on one torus.
-_BOXES_MAX = 64
+#: Places looked at for one request on one torus, all the smallest boxes together; a few of them are always tried.
+_LOOKS_MAX = 500_000
+_BOXES_MIN = 16
 #: Corners of one size that are given to the caller: the first nearly always holds.
 _CORNERS_MAX = 4
 
@@ -47,6 +49,8 @@ class TorusMap:
         self._tori: list[tuple[Size, list[int]]] = [
             (_size_of(unit), [position_by_node.get(name, -1) for name in unit.nodes]) for unit in topology.units
         ]
+        self._boxes = [rank_boxes(size) for size, _ in self._tori]
+        self._shapes: dict[tuple[Size, int], Torus] = {}
         self._places = {
             position: (unit, place)
             for unit, (_, places) in enumerate(self._tori)
@@ -83,29 +87,30 @@ class TorusMap:
         if sum(nodes) < request.nodes_min or sum(tasks) < request.tasks:
             return []
         volume_min = max(request.nodes_min, -(-request.tasks // most), len(request.required), 1)
-        node_grid = Grid(size, nodes)
-        task_grid = Grid(size, tasks) if most > 1 else node_grid
-        for box in itertools.islice(rank_boxes(size, volume_min), _BOXES_MAX):
-            corners = set(task_grid.find(box, request.tasks))
-            holding = (corner for corner in node_grid.find(box, request.nodes_min) if corner in corners)
+        torus = self._torus(size, most)
+        node_grid = Grid(torus, nodes)
+        task_grid = Grid(torus, tasks) if most > 1 else node_grid
+        ranked = self._boxes[number]
+        large_enough = ranked[bisect.bisect_left(ranked, volume_min, key=math.prod) :]
+        boxes = thin_out(large_enough, max(_BOXES_MIN, _LOOKS_MAX // len(places)))
+        for box in boxes:
+            marks = node_grid.mark(box, request.nodes_min) & task_grid.mark(box, request.tasks)
+            members = (
+                [places[each] for each in torus.places(box, corner) if tasks[each]]
+                for corner in torus.read_corners(marks)
+            )
+            holding = (each for each in members if not request.required or request.required.issubset(each))
             surface = box[0] * box[1] + box[1] * box[2] + box[0] * box[2]
-            found = []
-            for corner in itertools.islice(self._with_required(holding, node_grid, box, places, request), _CORNERS_MAX):
-                members = [places[each] for each in node_grid.places(box, corner) if tasks[each]]
-                found.append((math.prod(box), surface, members))
+            found = [(math.prod(box), surface, each) for each in itertools.islice(holding, _CORNERS_MAX)]
             if found:
                 return found
         return []
 
-    def _with_required(
-        self, corners: Iterator[int], grid: Grid, box: Size, places: list[int], request: TopologyRequest
-    ) -> Iterator[int]:
-        if not request.required:
-            yield from corners
-            return
-        for corner in corners:
-            if request.required.issubset(places[each] for each in grid.places(box, corner)):
-                yield corner
+    def _torus(self, size: Size, count_max: int) -> Torus:
+        known = self._shapes.get((size, count_max))
+        if known is None:
+            known = self._shapes[size, count_max] = Torus(size, count_max)
+        return known
 
     def address(self, position: int) -> tuple[str, str]:
         node = self._nodes[position]

@@ -54,7 +54,7 @@ def requests(draw: st.DrawFn) -> tuple[dict[int, int], Needs, frozenset[int]]:
     useful = [position for position, offer in offers.items() if offer]
     required = frozenset(draw(st.lists(st.sampled_from(useful), max_size=2)) if useful else ())
     needs = Needs(
-        tasks=tasks,
+        tasks=max(tasks, len(required)),
         cpus_per_task=1,
         nodes_min=max(nodes_min, len(required)),
         nodes_max=nodes_max and max(nodes_max, len(required)),
