@@ -192,7 +192,7 @@ class Daemon:
             self._apply(config)
         except PluginError as error:
             raise InvalidRequest(f"the configuration is refused, the last one stays in force: {error}") from None
-        self._core.agents.broadcast_config(self._core.agent_config)
+        self._core.agents.broadcast_config(self._core.agent_config_for)
         self._core.passes.kick()
         logger.info("configuration version %d in force digest=%s", self._version, config.digest[:12])
         return tuple(str(warning) for warning in config.warnings)
