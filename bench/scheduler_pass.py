@@ -84,13 +84,11 @@ def make_snapshot(nodes: int, pending: tuple[Job, ...]) -> Snapshot:
     rng = random.Random(2)
     free = [_idle(_node(number, number * 20 // nodes)) for number in range(nodes)]
     partitions = _make_partitions([each.node for each in free])
-    running = []
-    for job_id in range(10_000_000, 11_000_000):
-        done = len(running) and sum_busy >= _BUSY * total
-        if done:
+    running: list[RunningJob] = []
+    total, sum_busy = sum(each.node.cpus for each in free), 0
+    for job_id in range(10_000_000, 20_000_000):
+        if sum_busy >= _BUSY * total:
             break
-        if not running:
-            total, sum_busy = sum(each.node.cpus for each in free), 0
         first, width = rng.randrange(nodes), rng.choice((1, 1, 1, 1, 2, 4, 8))
         cpus = rng.choice((1, 2, 4, 8, 16, 32))
         grants = []

@@ -288,7 +288,7 @@ FIELDS = (
     AccountField("Restarts", 8, lambda line: str(line.job.get("attempt", 0))),
     AccountField("ResvCPU", 10, lambda line: duration.format_long(_waited_s(line) * job_size.requested_cpus(line.spec))),
     AccountField("ResvCPURAW", 10, lambda line: str(_waited_s(line) * job_size.requested_cpus(line.spec))),
-    AccountField("SegmentSize", 11, _option("segment")),
+    AccountField("SegmentSize", 11, lambda line: str(line.spec.get("segment") or "")),
     AccountField("SLUID", 15, lambda line: str(line.job["id"])),
     AccountField("Start", 19, account_line.start_text, _step_start),
     _both("State", 10, account_line.state),

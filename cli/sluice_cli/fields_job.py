@@ -230,7 +230,7 @@ _SIZE_FIELDS = (
     Field("BoardsPerNode", "", "BOARDS_PER_NODE", constant("0")),
     Field("SPerBoard", "", "SOCKETS_PER_BOARD", constant("0")),
     Field("ReqSwitch", "", "REQ_SWITCH", _switches),
-    Field("SegmentSize", "", "SEGMENT_SIZE", _option("segment", "N/A")),
+    Field("SegmentSize", "", "SEGMENT_SIZE", lambda row: str(row.spec.get("segment") or "N/A")),
 )
 
 _FILE_FIELDS = (

@@ -252,11 +252,18 @@ def _file_lines(row: JobRow, is_oneliner: bool) -> list[str]:
         lines.append(f"StdIn={job_text.stdin_path(row)}")
         lines.append(f"StdOut={job_text.stdout_path(row)}")
     if spec.get("switches"):
-        count, _, wait = spec["switches"].partition("@")
-        lines.append(f"Switches={count}@{wait or '00:00:00'}")
+        lines.append(f"Switches={_switches(spec['switches'])}")
     if spec.get("kill_on_invalid_dependency"):
         lines.append("KillOInInvalidDependent=Yes")
     return lines
+
+
+def _switches(text: str) -> str:
+    count, _, wait = text.partition("@")
+    try:
+        return f"{count}@{duration.format_long((duration.parse(wait) if wait else 0) or 0)}"
+    except InvalidRequest:
+        return text
 
 
 def _gres_lines(row: JobRow) -> list[str]:

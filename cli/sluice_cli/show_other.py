@@ -165,12 +165,6 @@ def _hosts_of(node: Map) -> set[str]:
     return {each.partition(".")[0] for each in (node.get("hostname") or node["name"], inventory.get("hostname", ""))}
 
 
-def show_topology(session: Session, text: str) -> None:
-    """Say that no topology is configured, which is no error."""
-    if not session.voice.is_quiet:
-        session.voice.error("No topology information available")
-
-
 def show_assoc_mgr(session: Session, text: str) -> None:
     """Print the limits that associations and QOS set: there are none."""
     talk.put("Current Association Manager state\n\n")

@@ -11,7 +11,7 @@ from sluice.model.priority import PrioritySetup
 from sluice.model.request import GresRequest
 from sluice.model.states import NodeState
 from sluice.wire.messages import AgentConfig
-from sluice_plugins.registry import prepare_priority
+from sluice_plugins.registry import build_networks, prepare_priority
 from sluicectld.scheduler.snapshot import Policy
 from sluicectld.scheduler.totals import compute_totals
 
@@ -90,6 +90,7 @@ def _partition(index: int, partition: PartitionConfig) -> Partition:
         over_limit_s=None if partition.over_limit_s in (None, NO_LIMIT_S) else partition.over_limit_s,
         billing_weights=partition.billing_weights_text,
         index=index,
+        topology=partition.topology,
     )
 
 
@@ -116,6 +117,8 @@ def policy_of(config: ClusterConfig) -> Policy:
         priority=priority,
         priority_rule=prepare_priority(priority),
         totals=compute_totals(nodes_of(config), partitions_of(config), settings.licenses),
+        networks=build_networks(config.topologies, [node.name for node in config.nodes]),
+        switch_wait_max_s=_seconds(parameters, "max_switch_wait", 300.0),
     )
 
 
@@ -129,6 +132,11 @@ def _select_unit(words: set[str]) -> str:
 def _count(parameters: dict[str, str], name: str, default: int) -> int:
     text = parameters.get(name, "")
     return int(text) if text.isdecimal() and int(text) > 0 else default
+
+
+def _seconds(parameters: dict[str, str], name: str, default: float) -> float:
+    text = parameters.get(name, "")
+    return float(text) if text.isdecimal() else default
 
 
 def priority_setup_of(settings: Settings) -> PrioritySetup:

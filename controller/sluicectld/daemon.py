@@ -162,6 +162,7 @@ class Daemon:
         """Make *config* the one in force.  Raises RequestError when the state does not allow it."""
         core = self._core
         cluster = core.engine.cluster
+        # What plugins may refuse comes before anything is changed.
         filters = SubmitFilters(config.settings.job_submit_plugins)
         policy = policy_of(config)
         if config.digest != cluster.config_digest or list(cluster.nodes) != [node.name for node in config.nodes]:
@@ -192,7 +193,7 @@ class Daemon:
             self._apply(config)
         except PluginError as error:
             raise InvalidRequest(f"the configuration is refused, the last one stays in force: {error}") from None
-        self._core.agents.broadcast_config(self._core.agent_config)
+        self._core.agents.broadcast_config(self._core.agent_config_for)
         self._core.passes.kick()
         logger.info("configuration version %d in force digest=%s", self._version, config.digest[:12])
         return tuple(str(warning) for warning in config.warnings)

@@ -60,6 +60,8 @@ class Passes:
         self._is_running = False
         self._is_scheduled = False
         self._is_closed = False
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at: float | None = None
 
     def kick(self) -> None:
         """Run a pass soon if one is due: after this turn of the loop, so that what came together is seen together."""
@@ -69,6 +71,8 @@ class Passes:
 
     def close(self) -> None:
         self._is_closed = True
+        if self._alarm is not None:
+            self._alarm.cancel()
         self._executor.shutdown(wait=True, cancel_futures=True)
 
     def _start(self) -> None:
@@ -95,6 +99,7 @@ class Passes:
             self._loop.call_later(1.0, self._rest_over)
             return
         self.statistics.note(self.plan, took_s, self._now())
+        self._set_alarm(self.plan.look_again_at)
         if self.plan.starts:
             try:
                 self.statistics.stale += self._apply(self.plan)
@@ -102,6 +107,21 @@ class Passes:
                 logger.exception("plan failed version=%d starts=%d", snapshot.version, len(self.plan.starts))
                 took_s = 1.0
         self._loop.call_later(took_s * (1 / _SHARE - 1), self._rest_over)
+
+    def _set_alarm(self, at: float | None) -> None:
+        """Have a pass at the time even if nothing happens until then."""
+        if at == self._alarm_at:
+            return
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm, self._alarm_at = None, at
+        if at is not None:
+            self._alarm = self._loop.call_later(max(0.0, at - self._now()), self._on_alarm)
+
+    def _on_alarm(self) -> None:
+        self._alarm = self._alarm_at = None
+        self.engine.is_pass_due = True
+        self.kick()
 
     def _rest_over(self) -> None:
         self._is_running = False

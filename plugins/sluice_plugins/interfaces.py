@@ -4,7 +4,7 @@ A plugin is a class without arguments, registered as an entry point of the group
 configuration uses.  Hooks are called in the daemon's event loop: they must not block.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import msgspec
@@ -13,6 +13,7 @@ from sluice.model.job import Job
 from sluice.model.partition import Partition
 from sluice.model.priority import Asked, Candidates, JobPriority, PriorityContext, PrioritySetup, Standing
 from sluice.model.request import JobSpec
+from sluice.model.topology import Topology
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,3 +87,58 @@ class PriorityPlugin(Protocol):
 
     def prepare(self, setup: PrioritySetup, factors: Mapping[str, PriorityFactor]) -> PriorityRule:
         """Return the rule for one configuration.  factors: those that have a weight, "site", and the site's own."""
+
+
+class TopologyRequest(msgspec.Struct, frozen=True):
+    """What of a request the choice of nodes may depend on.
+
+    tasks: never fewer than nodes_min.  required: positions that must be among the nodes.
+    """
+
+    tasks: int
+    nodes_min: int = 1
+    #: 0: no maximum.
+    nodes_max: int = 0
+    required: frozenset[int] = frozenset()
+    #: Leaf switches (blocks, groups) at most; 0: any number.
+    switches_max: int = 0
+    #: Nodes of each segment, which must lie in one block; 0: no segments.
+    segment: int = 0
+
+
+class UnitView(msgspec.Struct, frozen=True):
+    """One unit as `scontrol show topology` prints it: keys and values in order, and the nodes in it or below it."""
+
+    name: str
+    fields: tuple[tuple[str, str], ...]
+    nodes: tuple[str, ...]
+
+
+class TopologyMap(Protocol):
+    """Where the nodes of one configuration are.  A node's position is its place in the order that build() was given."""
+
+    #: False: every arrangement is the candidates as they are, so that nobody needs to ask.
+    is_arranging: bool
+
+    def arrange(
+        self, positions: Sequence[int], offers: Sequence[int], request: TopologyRequest
+    ) -> Iterator[Sequence[int]]:
+        """Yield lists of nodes to try, best first: the first one that holds the request is taken, in its order.
+
+        positions: nodes with something to offer, first choice first; offers: tasks that each can hold.  Numbers of
+        tasks and nodes, features and shared resources stay the caller's rules: a list may hold more nodes than are
+        needed, and one that is too small costs time only.  Yields nothing when no list would be right.
+        """
+
+    def address(self, position: int) -> tuple[str, str]:
+        """Return the way to the node from the top, and the kinds of its parts: "top.leaf1.n3", "switch.switch.node"."""
+
+    def views(self) -> Sequence[UnitView]:
+        """Return every unit, in the order to print."""
+
+
+class TopologyPlugin(Protocol):
+    """Kind "topology": which nodes are near each other.  Pure, and independent of the order of units and sets."""
+
+    def build(self, topology: Topology, nodes: Sequence[str]) -> TopologyMap:
+        """Return the map of the nodes; called once for each configuration."""

@@ -15,6 +15,7 @@ from sluice.model.job import Job
 from sluice.model.partition import Partition
 from sluice.model.priority import Asked, Candidates, PriorityContext, PrioritySetup, PriorityTables, Standing
 from sluice.model.request import JobSpec
+from sluice.model.topology import Topology
 from sluice_plugins.interfaces import (
     JobFactor,
     PriorityFactor,
@@ -23,6 +24,9 @@ from sluice_plugins.interfaces import (
     StandingFactor,
     Submission,
     SubmitFilter,
+    TopologyMap,
+    TopologyPlugin,
+    TopologyRequest,
 )
 
 _PARTITIONS = (Partition(name="batch", is_default=True), Partition(name="short", state="INACTIVE"))
@@ -144,3 +148,50 @@ def _factor_numbers(plugin: PriorityFactor, candidates: Candidates) -> list[floa
 def _one_by_one(candidates: Candidates) -> list[Candidates]:
     rows = zip(candidates.jobs, candidates.standings, candidates.asked, strict=True)
     return [Candidates(jobs=[job], standings=[standing], asked=[asked]) for job, standing, asked in rows]
+
+
+def check_topology_plugin(plugin: TopologyPlugin, topology: Topology, nodes: Sequence[str]) -> None:
+    """Raise AssertionError unless the plugin keeps its contract on a topology of at least two nodes.
+
+    Every list has offered nodes only, each once, and the required ones; two maps of one topology give the same; one
+    task gets a node that is offered; the address of a node ends with its name.
+    """
+    network, twin = plugin.build(topology, nodes), plugin.build(topology, nodes)
+    for positions, offers, request in _topology_cases(len(nodes)):
+        lists = [list(each) for each in network.arrange(positions, offers, request)]
+        assert lists == [list(each) for each in twin.arrange(positions, offers, request)], f"{request}: two answers"
+        for each in lists:
+            assert len(set(each)) == len(each), f"{request}: a node stands twice in {each}"
+            assert set(each) <= set(positions), f"{request}: {each} has nodes that were not offered"
+            assert request.required & set(positions) <= set(each), f"{request}: {each} lacks required nodes"
+    alone = [list(each) for each in network.arrange([1], [1], TopologyRequest(1))]
+    assert alone[:1] == [[1]], f"one node for one task is not given: {alone}"
+    _check_addresses(network, nodes)
+
+
+def _topology_cases(count: int) -> list[tuple[list[int], list[int], TopologyRequest]]:
+    everything = list(range(count))
+    half = everything[::2]
+    mixed = [1 + position % 3 for position in everything]
+    return [
+        ([], [], TopologyRequest(1)),
+        (everything, [1] * count, TopologyRequest(1)),
+        (everything, [1] * count, TopologyRequest(count, count, count)),
+        (everything, mixed, TopologyRequest(count)),
+        (everything, mixed, TopologyRequest(count + 1, 2, max(2, count // 2))),
+        (list(reversed(everything)), mixed, TopologyRequest(2, 2, 2)),
+        (half, [2] * len(half), TopologyRequest(len(half), len(half), 0)),
+        (everything, [1] * count, TopologyRequest(2, 2, 2, frozenset({count - 1}))),
+        (half, [1] * len(half), TopologyRequest(1, 1, 1, frozenset({1}))),
+        (everything, [1] * count, TopologyRequest(2, 2, 2, switches_max=1)),
+        (everything, [1] * count, TopologyRequest(2, 2, 2, segment=2)),
+        (everything, [1] * count, TopologyRequest(count + 1, count + 1)),
+    ]
+
+
+def _check_addresses(network: TopologyMap, nodes: Sequence[str]) -> None:
+    for position, name in enumerate(nodes):
+        address, pattern = network.address(position)
+        assert address.split(".")[-1] == name, f"{name}: its address {address!r} does not end with its name"
+        assert pattern.split(".")[-1] == "node", f"{name}: the pattern {pattern!r} does not end with node"
+        assert len(address.split(".")) == len(pattern.split(".")), f"{name}: {address!r} is not as {pattern!r} says"

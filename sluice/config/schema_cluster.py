@@ -321,7 +321,7 @@ CLUSTER = Table(
     Key("TLSType", TEXT, shown="hidden"),
     Key("TmpFS", PATH, "/tmp", "tmp_fs"),
     Key("TopologyParam", PARAMETERS, "", "topology_parameters"),
-    Key("TopologyPlugin", plugin("topology", "flat", "tree", "block", "ring"), "topology/flat", "topology_plugin"),
+    Key("TopologyPlugin", plugin("topology", "flat", "tree", "block", "ring", "torus3d", "dragonfly"), "topology/flat", "topology_plugin"),
     Key("TrackWCKey", BOOL, "NO", "track_wckey"),
     Key("TreeWidth", whole_number(1, 65533), "16", "tree_width"),
     Key("UnkillableStepProgram", TEXT, "", "unkillable_step_program"),

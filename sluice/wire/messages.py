@@ -303,6 +303,32 @@ class ConfigView(Message, frozen=True, kw_only=True):
     now_at: float = 0.0
 
 
+class QueryTopology(Message, frozen=True, kw_only=True):
+    """scontrol show topology.
+
+    name: a topology, a unit (switch, block) or a node; empty: the default topology.  unit, node: that alone.
+    """
+
+    name: str = ""
+    unit: str = ""
+    node: str = ""
+
+
+class TopologyUnitView(Message, frozen=True, kw_only=True):
+    """One unit: its keys and values in the order to print."""
+
+    name: str
+    fields: tuple[tuple[str, str], ...]
+
+
+class TopologyViews(Message, frozen=True, kw_only=True):
+    """is_flat: there is no topology to show."""
+
+    units: tuple[TopologyUnitView, ...] = ()
+    is_flat: bool = False
+    now_at: float = 0.0
+
+
 class QueryAccounting(Message, frozen=True, kw_only=True):
     """sacct: jobs of any age from SQL, in order of id; streams AccountingRows parts.
 
@@ -525,6 +551,8 @@ class AgentConfig(Message, frozen=True, kw_only=True):
     constrain_swap: bool = False
     constrain_devices: bool = False
     settings: dict[str, str] = {}
+    #: node -> (way to it from the top of the network, what the parts are), for the agent's own nodes.
+    topology_addresses: dict[str, tuple[str, str]] = {}
 
 
 class Heartbeat(Message, frozen=True, kw_only=True):
@@ -762,6 +790,7 @@ CONTROLLER_REQUESTS: dict[str, tuple[type[Message], type[Message]]] = {
         (QueryNodes, NodeViews),
         (QueryPartitions, PartitionViews),
         (QueryConfig, ConfigView),
+        (QueryTopology, TopologyViews),
         (QueryAccounting, AccountingRows),
         (QueryScript, ScriptText),
         (QueryOutput, OutputView),

@@ -321,7 +321,30 @@ def test_what_there_is_none_of(controller, capfd):
     assert run(capfd, "show", "res") == (0, "No reservations in the system\n", "")
     assert run(capfd, "show", "reservation", "r1") == (1, "Reservation r1 not found\n", "")
     assert run(capfd, "show", "step") == (0, "No job steps in the system\n", "")
+    controller.replies["QueryTopology"] = {"is_flat": True}
     assert run(capfd, "show", "topology") == (0, "", "scontrol: error: No topology information available\n")
+
+
+def test_units_of_the_topology_are_a_line_each(controller, capfd):
+    fields = [["SwitchName", "s1"], ["Level", "0"], ["LinkSpeed", "1"], ["Nodes", "n[1-4]"]]
+    controller.replies["QueryTopology"] = {"units": [{"name": "s1", "fields": fields}]}
+
+    assert run(capfd, "show", "topology") == (0, "SwitchName=s1 Level=0 LinkSpeed=1 Nodes=n[1-4]\n", "")
+    assert run(capfd, "-o", "show", "topo", "fabric", "unit=s1", "node=n2")[0] == 0
+    assert [body for name, body in controller.requests if name == "QueryTopology"] == [
+        {},
+        {"name": "fabric", "unit": "s1", "node": "n2"},
+    ]
+
+
+def test_a_name_that_the_topology_does_not_have_is_said_and_no_error(controller, capfd):
+    controller.replies["QueryTopology"] = {"units": []}
+
+    assert run(capfd, "show", "topology", "nope") == (
+        0,
+        "",
+        "scontrol: error: Topology information contains no switch or node named nope\n",
+    )
 
 
 HOSTLISTS = [

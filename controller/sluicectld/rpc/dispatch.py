@@ -12,7 +12,7 @@ from sluice.wire.faults import UNKNOWN_REQUEST
 from sluice.wire.handler import Handler
 from sluice.wire.responder import Responder
 from sluicectld.core import Core
-from sluicectld.rpc import accounting, admin, agents, jobs, queries, steps
+from sluicectld.rpc import accounting, admin, agents, jobs, queries, steps, topology
 from sluicectld.rpc.call import Call
 from sluicectld.rpc.callers import Callers
 
@@ -41,6 +41,7 @@ ANSWERS: dict[str, Answer] = {
     "QueryNodes": queries.answer_nodes,
     "QueryPartitions": queries.answer_partitions,
     "QueryConfig": queries.answer_config,
+    "QueryTopology": topology.answer_topology,
     "QueryStatistics": queries.answer_statistics,
     "ExplainJob": queries.answer_explain,
     "QueryAccounting": accounting.answer_accounting,

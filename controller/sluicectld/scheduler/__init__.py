@@ -15,6 +15,8 @@ shapes       equal requests share everything that a pass finds out about them
 working      the working copy of what is free now, with CPU and unit numbers
 memory       what one pass leaves to the next, so that a pass costs by what has changed
 search       where a shape fits, now or at a later moment
+arrange      lists of candidates by a topology: nearest nodes first
+switches     --switches: how long it is waited for
 place        which nodes a request gets, and how many tasks each of them
 sharing      the same for resources of the whole job (--gpus)
 constraints  feature expressions that speak of the whole allocation

@@ -35,7 +35,7 @@ def find_slot(
         return _find_on_one_node(shape, working, timeline, from_at, latest_at)
     needs = shape.needs
     moments = timeline.tracks.sweep(
-        shape.demand, shape.positions, needs.tasks, needs.nodes_min, shape.duration_s, from_at
+        shape.task_rows, shape.positions, needs.tasks, needs.nodes_min, shape.duration_s, from_at
     )
     for at in moments:
         if at > latest_at or timeline.tracks.looks > looks_max:
@@ -50,7 +50,7 @@ def _find_on_one_node(
     shape: Shape, working: WorkingCopy, timeline: Timeline, from_at: float, latest_at: float
 ) -> Slot | None:
     tasks = shape.needs.tasks
-    found = timeline.tracks.earliest(shape.demand, shape.positions, tasks, shape.duration_s, from_at)
+    found = timeline.tracks.earliest(shape.task_rows, shape.positions, tasks, shape.duration_s, from_at)
     if found is None or found[0] > latest_at:
         return None
     at, position = found

@@ -27,6 +27,7 @@ from .search import Part, find_idle, find_now
 from .shapes import Shape, is_user_sensitive
 from .snapshot import Policy, RunningJob, Snapshot
 from .standing import Entry
+from .switches import relax
 from .tracks import NEVER
 
 DEFAULT_POLICY = Policy()
@@ -80,6 +81,8 @@ class Pass:
         self.looked_ahead = 0
         self.planned_count = 0
         self.has_more = False
+        #: The first moment at which a job looks different although nothing happened.
+        self.look_again_at: float | None = None
         self.tested = 0
         self.running_by_end: list[RunningJob] | None = None
         self.is_user_sensitive = is_user_sensitive(self.working, snapshot.pending, snapshot.partitions)
@@ -104,6 +107,7 @@ class Pass:
             self.tested,
             len(self.scene.shapes),
             queue.priorities,
+            self.look_again_at,
         )
 
     def _in_order(self, entries: list[Entry]) -> Iterator[Entry]:
@@ -127,8 +131,7 @@ class Pass:
 
     def _consider(self, job: Job, partition: Partition) -> None:
         self.tested += 1
-        uid = job.spec.uid if self.is_user_sensitive else None
-        shape = find_shape(self.scene, job, partition, self.policy, uid)
+        shape = self._shape_of(job, partition)
         blockers = shape.blockers
         if blockers is None:
             blockers = self._try_start(job, shape)
@@ -140,6 +143,19 @@ class Pass:
         if len(job.spec.partitions) > 1:
             blockers = self.blockers.get(job.id, ()) + blockers
         self.blockers[job.id] = blockers
+
+    def _shape_of(self, job: Job, partition: Partition) -> Shape:
+        if job.spec.switches:
+            job = self._relaxed(job)
+        uid = job.spec.uid if self.is_user_sensitive else None
+        return find_shape(self.scene, job, partition, self.policy, uid)
+
+    def _relaxed(self, job: Job) -> Job:
+        wait_max_s = self.policy.switch_wait_max_s if self.working.arrangers else 0.0
+        job, until_at = relax(job, self.snapshot.now_at, wait_max_s)
+        if until_at is not None:
+            self.look_again_at = until_at if self.look_again_at is None else min(self.look_again_at, until_at)
+        return job
 
     def _try_start(self, job: Job, shape: Shape) -> Blockers | None:
         """Start the job, or as many tasks of the array as may start; return what stops it, None if nothing does."""

@@ -19,6 +19,7 @@ from .needs import Needs
 from .offer import cpus_for
 from .shapes import Shape
 from .snapshot import RunningJob
+from .switches import describe_topology
 from .working import WorkingCopy
 
 #: Terms of a dependency that a text names; the rest is counted.
@@ -147,7 +148,7 @@ def _describe_size(needs: Needs) -> str:
     words = [count_of(needs.nodes_min, "node")] if needs.nodes_min > 1 else []
     if needs.tasks > needs.nodes_min and not needs.is_single_node:
         words.append(count_of(needs.tasks, "task"))
-    return " and ".join(words) or "1"
+    return ", ".join([" and ".join(words) or "1", *describe_topology(needs)])
 
 
 def _room(needs: Needs, free: int, tasks: int, has_plans: bool) -> str:

@@ -69,7 +69,8 @@ def check_request(
 
     nodes: the partition's, in configuration order.  known_names: of all nodes of the cluster.
     """
-    needs = compute_needs(spec, partition, policy)
+    # Switches are waited for and then done without: they never make a request impossible.
+    needs = replace(compute_needs(spec, partition, policy), switches_max=0)
     request = _Request(spec, needs, nodes, partition, policy, known_names)
     for check in _FIRST_CHECKS:
         verdict = check(request)
@@ -153,6 +154,17 @@ def _check_node_count(request: _Request) -> Verdict | None:
     return None
 
 
+def _check_segments(request: _Request) -> Verdict | None:
+    segment, wanted = request.needs.segment, request.spec.min_nodes
+    network = request.policy.networks.get(request.partition.topology)
+    if not segment or network is None or not network.map.is_arranging or wanted == 1 or wanted % segment == 0:
+        return None
+    fitting = wanted - wanted % segment
+    near = f"-N {fitting} or -N {fitting + segment}" if fitting else f"-N {segment}"
+    details = f"{wanted} nodes requested in segments of {segment}, which leaves {wanted % segment}; {near} would fit"
+    return _refuse("node_count", details=details)
+
+
 def _check_cpu_count(request: _Request) -> Verdict | None:
     needs = request.needs
     wanted = needs.nodes_min if needs.is_overcommitted else needs.tasks * needs.cpus_per_task
@@ -225,7 +237,7 @@ def _check_together(request: _Request) -> Verdict:
 
 
 _Check = Callable[[_Request], Verdict | None]
-_FIRST_CHECKS: tuple[_Check, ...] = (_check_names, _check_features, _check_gres)
+_FIRST_CHECKS: tuple[_Check, ...] = (_check_names, _check_features, _check_gres, _check_segments)
 _LIMIT_CHECKS: tuple[_Check, ...] = (_check_node_count, _check_cpu_count, _check_limit)
 _NODE_CHECKS: tuple[_Check, ...] = (
     _check_node_cpus,

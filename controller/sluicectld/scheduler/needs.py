@@ -47,6 +47,8 @@ _SHAPE_FIELDS = (
     "threads_per_core",
     "hint",
     "given",
+    "switches",
+    "segment",
 )
 #: spec -> a key: two requests with the same fit the same nodes.
 shape_of = operator.attrgetter(*_SHAPE_FIELDS)
@@ -97,6 +99,10 @@ class Needs(msgspec.Struct, frozen=True):
     cores_per_socket_min: int = 0
     threads_per_core_min: int = 0
     licenses: tuple[tuple[str, int], ...] = ()
+    #: Leaf switches at most; 0: any number.
+    switches_max: int = 0
+    #: Nodes of a segment, which lie in one block; 0: no segments.
+    segment: int = 0
 
     @property
     def is_single_node(self) -> bool:
@@ -148,6 +154,8 @@ def compute_needs(spec: JobSpec, partition: Partition, policy: Policy) -> Needs:
         cores_per_socket_min=spec.cores_per_socket,
         threads_per_core_min=spec.threads_per_core,
         licenses=parse_licenses(spec.licenses),
+        switches_max=_switches_max(spec.switches),
+        segment=spec.segment,
     )
 
 
@@ -164,6 +172,11 @@ def parse_licenses(text: str) -> tuple[tuple[str, int], ...]:
         if name:
             entries.append((name, int(count) if count.isdigit() else 1))
     return tuple(entries)
+
+
+def _switches_max(text: str) -> int:
+    count = text.partition("@")[0]
+    return int(count) if count.isdecimal() else 0
 
 
 def _task_count(spec: JobSpec, nodes_min: int) -> int:

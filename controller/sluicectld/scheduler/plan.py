@@ -41,3 +41,5 @@ class Plan(msgspec.Struct, frozen=True):
     tested_shapes: int = 0
     #: Of the pending jobs, by job id; empty where jobs keep the priority of their submission.
     priorities: dict[int, int] = {}
+    #: A pass is due then even if nothing happens; None: at no known time.
+    look_again_at: float | None = None

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from .arrange import candidate_lists
 from .constraints import force_groups
 from .levels import Level, Take
 from .place import OfferOf, Placement, is_ranged, place
@@ -42,13 +43,13 @@ def find_now(shape: Shape, working: WorkingCopy, timeline: Timeline) -> list[Par
 
     if shape.is_first_fit and not shape.is_level_dependent and not shape.is_least_loaded:
         tasks = shape.needs.tasks
-        shape.cursor = tracks.first_now(shape.demand, positions, shape.cursor, until_at, tasks)
+        shape.cursor = tracks.first_now(shape.task_rows, positions, shape.cursor, until_at, tasks)
         if shape.cursor < len(shape.candidates):
             return _parts(shape, [(shape.candidates[shape.cursor], tasks)], level_of)
         if shape.needs.is_single_node:
             return None
     return _find(
-        shape, level_of, lambda tasks, nodes: tracks.collect_now(shape.demand, positions, until_at, tasks, nodes)
+        shape, level_of, lambda tasks, nodes: tracks.collect_now(shape.task_rows, positions, until_at, tasks, nodes)
     )
 
 
@@ -63,7 +64,7 @@ def find_at(shape: Shape, working: WorkingCopy, timeline: Timeline, at: float) -
     return _find(
         shape,
         level_of,
-        lambda tasks, nodes: tracks.collect_at(shape.demand, positions, at, until_at, tasks, nodes),
+        lambda tasks, nodes: tracks.collect_at(shape.task_rows, positions, at, until_at, tasks, nodes),
     )
 
 
@@ -98,6 +99,7 @@ def _needs_all(shape: Shape) -> bool:
         or shape.alternatives
         or shape.is_level_dependent
         or shape.is_least_loaded
+        or shape.arranger is not None
         or needs.is_contiguous
         or needs.gres_per_job
     )
@@ -112,9 +114,10 @@ def _find_among(shape: Shape, candidates: Sequence[int], level_of: LevelOf, offe
     """Return the parts that the candidates give, or None when they can't hold the request."""
     for tree in shape.alternatives or ((),):
         alike = [each for each in candidates if shape.has_features(tree, each)] if tree else candidates
-        parts = _find_alike(shape, alike, level_of, offer_of)
-        if parts is not None:
-            return parts
+        for near in candidate_lists(shape.arranger, alike, offer_of, shape.needs, shape.required):
+            parts = _find_alike(shape, near, level_of, offer_of)
+            if parts is not None:
+                return parts
     return None
 
 

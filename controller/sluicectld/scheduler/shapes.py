@@ -15,7 +15,7 @@ from sluice.model.partition import Partition
 from sluice.model.reason import Blocker
 
 from .constraints import Tree, compute_alternatives, compute_groups, parse_constraint
-from .demand import Demand, compute_demand
+from .task_rows import TaskRows, compute_task_rows
 from .levels import Kind, Level, Take
 from .limits import find_partition_blocker
 from .needs import Needs
@@ -52,6 +52,7 @@ class Shape:
         self.required = working.positions_of(needs.required_nodes)
         #: The first node that holds all tasks settles it.
         self.is_first_fit = _is_first_fit(needs) and not (self.required or self.groups or self.alternatives)
+        self.arranger = working.arrangers.get(partition.topology)
         self._working = working
         self._timeline = timeline
         self._candidates: list[int] | None = None
@@ -60,7 +61,7 @@ class Shape:
         #: The pass that it was begun for.
         self.pass_number = 0
         self._offers: dict[Level, int] = {}
-        self._demand: Demand | None = None
+        self._task_rows: TaskRows | None = None
         self._takes: dict[tuple[Level, int, Share], Take] = {}
         self._suits: dict[Kind, bool] = {}
         #: What it takes from a node depends on what is free there: units of any type, or a share of the job's units.
@@ -82,7 +83,7 @@ class Shape:
         self.planned_count = 0
         #: No job of this shape can start before this: the last planned start.
         self.planned_at = 0.0
-        if self.uid is not None:
+        if self.uid is not None or self.arranger is not None:
             self._candidates = None
         if self.partition_blocker is not None:
             self.blockers = (self.partition_blocker,)
@@ -118,7 +119,12 @@ class Shape:
     def configured_candidates(self) -> list[int]:
         """Return the candidates as if every node were usable; not to be changed."""
         working = self._working
-        found = working.positions_of_kinds(frozenset(filter(self.suits, working.table.kinds)))
+        kinds = frozenset(filter(self.suits, working.table.kinds))
+        if self.arranger is None or self.needs.nodes_min > 1:
+            found = working.positions_of_kinds(kinds)
+        else:
+            # Jobs on one node keep together where near nodes matter.
+            found = [each for each in working.packed(self.arranger) if working.kinds[each] in kinds]
         excluded = working.positions_of(self.needs.excluded_nodes)
         return [each for each in found if each not in excluded] if excluded else found
 
@@ -162,14 +168,14 @@ class Shape:
             levels = self._working.levels
             return [offer for position in self.candidates if (offer := self.offer(levels[position]))]
         tracks, now_at = self._timeline.tracks, self._timeline.now_at
-        return tracks.collect_now(self.demand, self.positions, now_at, 0, 0)[1]
+        return tracks.collect_now(self.task_rows, self.positions, now_at, 0, 0)[1]
 
     @property
-    def demand(self) -> Demand:
+    def task_rows(self) -> TaskRows:
         """What its tasks take, by kind of node."""
-        if self._demand is None:
-            self._demand = compute_demand(self.needs, self._working.table, self.suits, self._has_choice)
-        return self._demand
+        if self._task_rows is None:
+            self._task_rows = compute_task_rows(self.needs, self._working.table, self.suits, self._has_choice)
+        return self._task_rows
 
     def _has_choice(self, kind: Kind) -> bool:
         """Are there units of several types that would do?"""

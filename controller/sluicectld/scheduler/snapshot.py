@@ -11,6 +11,7 @@ from sluice.model.node import Node
 from sluice.model.partition import Partition
 from sluice.model.priority import PrioritySetup, PriorityTables
 from sluice_plugins.interfaces import PriorityRule
+from sluice_plugins.registry import Network
 
 from .memo import StandingMemo
 from .plan import PlannedStart
@@ -120,3 +121,7 @@ class Policy(msgspec.Struct, frozen=True):
     #: What the cluster has, for factors that are parts of it.
     totals: Totals = Totals()
     memo: StandingMemo = msgspec.field(default_factory=StandingMemo)
+    #: Topologies by the name that a partition gives; empty: every node is as near as any other.
+    networks: dict[str, Network] = {}
+    #: A job waits this long at most for the switches that it asks for (max_switch_wait).
+    switch_wait_max_s: float = 300.0

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from enum import IntEnum
 from typing import Any, Protocol
 
-from .demand import Demand, Row
+from .task_rows import TaskRows, Row
 
 NEVER = float("inf")
 _JOBS = 2
@@ -59,14 +59,14 @@ class AnyTracks(Protocol):
     def change(self, position: int, from_at: float, until_at: float, row: Any, move: Move, is_held: bool) -> None:
         """Move a job's part during [from_at, until_at); is_held: of what is free in fact, too."""
 
-    def first_now(self, demand: Demand, candidates: Any, start: int, until_at: float, tasks: int) -> int:
+    def first_now(self, task_rows: TaskRows, candidates: Any, start: int, until_at: float, tasks: int) -> int:
         """Return the index of the first candidate from *start* on that holds so many tasks from now until a moment.
 
         The number of candidates: there is none.
         """
 
     def collect_now(
-        self, demand: Demand, candidates: Any, until_at: float, tasks: int, nodes: int
+        self, task_rows: TaskRows, candidates: Any, until_at: float, tasks: int, nodes: int
     ) -> tuple[list[int], list[int]]:
         """Return the candidates that offer something from now until a moment, and how many tasks each.
 
@@ -74,17 +74,17 @@ class AnyTracks(Protocol):
         """
 
     def collect_at(
-        self, demand: Demand, candidates: Any, at: float, until_at: float, tasks: int, nodes: int
+        self, task_rows: TaskRows, candidates: Any, at: float, until_at: float, tasks: int, nodes: int
     ) -> tuple[list[int], list[int]]:
         """Return the same for [at, until_at)."""
 
     def earliest(
-        self, demand: Demand, candidates: Any, tasks: int, duration_s: float, from_at: float
+        self, task_rows: TaskRows, candidates: Any, tasks: int, duration_s: float, from_at: float
     ) -> tuple[float, int] | None:
         """Return when, at or after *from_at*, and at which candidate so many tasks fit for so long first."""
 
     def sweep(
-        self, demand: Demand, candidates: Any, tasks: int, nodes: int, duration_s: float, from_at: float
+        self, task_rows: TaskRows, candidates: Any, tasks: int, nodes: int, duration_s: float, from_at: float
     ) -> Iterator[float]:
         """Yield the moments, ascending, at which so many tasks may fit on so many candidates: never one too few."""
 
@@ -147,22 +147,22 @@ class Tracks:
             rows[step] = _moved(rows[step], full, row, move)
         _merge(times, rows, max(first - 1, 0), last)
 
-    def first_now(self, demand: Demand, candidates: Sequence[int], start: int, until_at: float, tasks: int) -> int:
+    def first_now(self, task_rows: TaskRows, candidates: Sequence[int], start: int, until_at: float, tasks: int) -> int:
         for index in range(start, len(candidates)):
             self.looks += 1
-            if self._offer_now(demand, candidates[index], until_at) >= tasks:
+            if self._offer_now(task_rows, candidates[index], until_at) >= tasks:
                 return index
         return len(candidates)
 
     def collect_now(
-        self, demand: Demand, candidates: Sequence[int], until_at: float, tasks: int, nodes: int
+        self, task_rows: TaskRows, candidates: Sequence[int], until_at: float, tasks: int, nodes: int
     ) -> tuple[list[int], list[int]]:
-        return self._collect(candidates, tasks, nodes, lambda each: self._offer_now(demand, each, until_at))
+        return self._collect(candidates, tasks, nodes, lambda each: self._offer_now(task_rows, each, until_at))
 
     def collect_at(
-        self, demand: Demand, candidates: Sequence[int], at: float, until_at: float, tasks: int, nodes: int
+        self, task_rows: TaskRows, candidates: Sequence[int], at: float, until_at: float, tasks: int, nodes: int
     ) -> tuple[list[int], list[int]]:
-        return self._collect(candidates, tasks, nodes, lambda each: self._offer_at(demand, each, at, until_at))
+        return self._collect(candidates, tasks, nodes, lambda each: self._offer_at(task_rows, each, at, until_at))
 
     def _collect(
         self, candidates: Sequence[int], tasks: int, nodes: int, offer_of: Callable[[int], int]
@@ -181,50 +181,52 @@ class Tracks:
                     break
         return positions, found
 
-    def _offer_now(self, demand: Demand, position: int, until_at: float) -> int:
-        actual = demand.offer(self._kinds[position], self._actual[position])
-        return min(actual, self._offer_at(demand, position, self.now_at, until_at)) if actual else 0
+    def _offer_now(self, task_rows: TaskRows, position: int, until_at: float) -> int:
+        actual = task_rows.offer(self._kinds[position], self._actual[position])
+        return min(actual, self._offer_at(task_rows, position, self.now_at, until_at)) if actual else 0
 
-    def _offer_at(self, demand: Demand, position: int, at: float, until_at: float) -> int:
+    def _offer_at(self, task_rows: TaskRows, position: int, at: float, until_at: float) -> int:
         """Return the least offer of the steps during [at, until_at)."""
         kind, times, rows = self._kinds[position], self._times[position], self._rows[position]
         first = bisect.bisect_right(times, at) - 1
-        least = demand.offer(kind, rows[first])
+        least = task_rows.offer(kind, rows[first])
         for step in range(first + 1, len(times)):
             if times[step] >= until_at or not least:
                 break
-            least = min(least, demand.offer(kind, rows[step]))
+            least = min(least, task_rows.offer(kind, rows[step]))
         return least
 
     def earliest(
-        self, demand: Demand, candidates: Sequence[int], tasks: int, duration_s: float, from_at: float
+        self, task_rows: TaskRows, candidates: Sequence[int], tasks: int, duration_s: float, from_at: float
     ) -> tuple[float, int] | None:
         best: tuple[float, int] | None = None
         for position in candidates:
             if best is not None and best[0] <= from_at:
                 break
             self.looks += 1
-            at = self._earliest_on(demand, position, tasks, duration_s, from_at)
+            at = self._earliest_on(task_rows, position, tasks, duration_s, from_at)
             if at < (NEVER if best is None else best[0]):
                 best = (at, position)
         return best
 
-    def _earliest_on(self, demand: Demand, position: int, tasks: int, duration_s: float, from_at: float) -> float:
+    def _earliest_on(self, task_rows: TaskRows, position: int, tasks: int, duration_s: float, from_at: float) -> float:
         kind, times, rows = self._kinds[position], self._times[position], self._rows[position]
         begin_at: float | None = None
         for step in range(bisect.bisect_right(times, from_at) - 1, len(times)):
             if begin_at is not None and times[step] >= begin_at + duration_s:
                 return begin_at
-            if demand.offer(kind, rows[step]) < tasks:
+            if task_rows.offer(kind, rows[step]) < tasks:
                 begin_at = None
             elif begin_at is None:
                 begin_at = max(times[step], from_at)
         return NEVER if begin_at is None else begin_at
 
     def sweep(
-        self, demand: Demand, candidates: Sequence[int], tasks: int, nodes: int, duration_s: float, from_at: float
+        self, task_rows: TaskRows, candidates: Sequence[int], tasks: int, nodes: int, duration_s: float, from_at: float
     ) -> Iterator[float]:
-        offer_by_position = {each: self._offer_at(demand, each, from_at, from_at + duration_s) for each in candidates}
+        offer_by_position = {
+            each: self._offer_at(task_rows, each, from_at, from_at + duration_s) for each in candidates
+        }
         self.looks += len(candidates)
         changes = sorted((at, each) for each in candidates for at in self._times[each][1:] if at > from_at)
         index = 0
@@ -238,7 +240,7 @@ class Tracks:
             at = changes[index][0]
             while index < len(changes) and changes[index][0] == at:
                 position = changes[index][1]
-                offer_by_position[position] = self._offer_at(demand, position, at, at + duration_s)
+                offer_by_position[position] = self._offer_at(task_rows, position, at, at + duration_s)
                 self.looks += 1
                 index += 1
 

@@ -15,6 +15,7 @@ from typing import TypeVar
 from sluice import cpuset
 from sluice.model.allocation import GresGrant, NodeGrant
 
+from .arrange import Arranger, bind_networks
 from .levels import Kind, Level, LevelTable, Take, count_whole_units, find_whole_units, row_of
 from .snapshot import NodeFree, Policy, Snapshot
 
@@ -56,6 +57,8 @@ class WorkingCopy:
         self._touched: set[int] = set()
         self._kind_counts: Counter[tuple[Kind, bool]] = Counter()
         self._kinds_seen = -1
+        #: By the name of the topology that a partition gives; empty without a topology.
+        self.arrangers = bind_networks(policy.networks, self.names)
         self._picked_cpus: dict[tuple[int, int, int], tuple[int, str]] = {}
         self._positions_by_kinds: dict[frozenset[Kind], list[int]] = {}
         self._usable: dict[int, tuple[list[int], list[int]]] = {}
@@ -70,6 +73,8 @@ class WorkingCopy:
         changed = self._find_changed(snapshot.nodes)
         self.nodes = snapshot.nodes
         self._touched.clear()
+        for arranger in self.arrangers.values():
+            arranger.begin()
         for position in changed:
             free = snapshot.nodes[position]
             is_same = free.node.name == self.names[position] and free.node.weight == self._weights[position]
@@ -115,6 +120,13 @@ class WorkingCopy:
         if row is None:
             row = self._full_rows[kind] = row_of(self.table.idle(kind), self.table.width)
         return row
+
+    def packed(self, arranger: Arranger) -> list[int]:
+        """Return the order in which jobs on one node fill the nodes, where near nodes matter."""
+        levels = self.levels
+        return arranger.packed(
+            self.placement_order, lambda position: levels[position].cpus > 0, self._weights.__getitem__
+        )
 
     def idle_level(self, position: int) -> Level:
         """Return the level of the node if nobody used it."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sluicectld.scheduler.demand import Demand
+from sluicectld.scheduler.task_rows import TaskRows
 from sluicectld.scheduler.native.library import lib
 from sluicectld.scheduler.native.tracks import NativeTracks
 from sluicectld.scheduler.tracks import NEVER, AnyTracks, Move, Tracks
@@ -23,10 +23,10 @@ kinds = pytest.mark.parametrize(
 )
 
 
-def demand(least: int = 1, is_alone: bool = False) -> Demand:
+def demand(least: int = 1, is_alone: bool = False) -> TaskRows:
     """Return the demand of tasks of one CPU and 3 MiB."""
     tasks = list(range(1, TOP + 1))
-    return Demand([[(count, 3 * count, 0) for count in tasks]], [tasks], least, is_alone)
+    return TaskRows([[(count, 3 * count, 0) for count in tasks]], [tasks], least, is_alone)
 
 
 def one_node(make: type, *steps: tuple[float, int]) -> AnyTracks:

@@ -13,7 +13,7 @@ typedef struct {
     const int64_t *const *rows;
     int32_t least;
     int32_t is_alone;
-} Demand;
+} TaskRows;
 Tracks *tracks_new(int32_t nodes, int32_t width);
 void tracks_free(Tracks *t);
 void tracks_set(Tracks *t, int32_t position, int32_t kind, const int64_t *full, const int64_t *actual);
@@ -24,15 +24,15 @@ const int64_t *tracks_actual(const Tracks *t, int32_t position);
 void tracks_begin(Tracks *t, double now);
 void tracks_change(Tracks *t, int32_t position, double from, double until, const int64_t *take, int32_t how,
                    int32_t is_held);
-int32_t tracks_collect(Tracks *t, const Demand *demand, const int32_t *candidates, int32_t count, int32_t start,
+int32_t tracks_collect(Tracks *t, const TaskRows *asked, const int32_t *candidates, int32_t count, int32_t start,
                        double at, double until, int32_t is_now, int64_t tasks, int32_t nodes);
-int32_t tracks_first(Tracks *t, const Demand *demand, const int32_t *candidates, int32_t count, int32_t start,
+int32_t tracks_first(Tracks *t, const TaskRows *asked, const int32_t *candidates, int32_t count, int32_t start,
                      double until, int32_t tasks);
-double tracks_earliest(Tracks *t, const Demand *demand, const int32_t *candidates, int32_t count, int32_t tasks,
+double tracks_earliest(Tracks *t, const TaskRows *asked, const int32_t *candidates, int32_t count, int32_t tasks,
                        double duration, double from);
-void tracks_sweep(Tracks *t, const Demand *demand, const int32_t *candidates, int32_t count, double duration,
+void tracks_sweep(Tracks *t, const TaskRows *asked, const int32_t *candidates, int32_t count, double duration,
                   double from);
-double tracks_next(Tracks *t, const Demand *demand, int64_t tasks, int64_t nodes, double duration, double from);
+double tracks_next(Tracks *t, const TaskRows *asked, int64_t tasks, int64_t nodes, double duration, double from);
 const int32_t *tracks_positions(const Tracks *t);
 const int32_t *tracks_offers(const Tracks *t);
 int64_t tracks_looks(const Tracks *t);

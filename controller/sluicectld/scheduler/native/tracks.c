@@ -1,7 +1,7 @@
 /* Tracks: for every node, what is free on it from when on.
  *
  * The same rules as tracks.py, which is readable and which the tests hold this file against.  What is free on a node
- * is a row of numbers: CPUs, MiB, jobs that are there, and units of each resource.  A demand says, for each kind of
+ * is a row of numbers: CPUs, MiB, jobs that are there, and units of each resource.  What is asked says, for each kind of
  * node, the rows that one, two, ... tasks take.
  */
 #include <math.h>
@@ -33,7 +33,7 @@ typedef struct {
     int32_t least;
     /* Only nodes where nobody is. */
     int32_t is_alone;
-} Demand;
+} TaskRows;
 
 typedef struct {
     double now;
@@ -244,11 +244,11 @@ static inline int holds(const Tracks *t, const int64_t *free, const int64_t *wan
 }
 
 /* How many tasks fit where so much is free. */
-static int32_t offer_of(const Tracks *t, const Demand *demand, int32_t kind, const int64_t *free)
+static int32_t offer_of(const Tracks *t, const TaskRows *asked, int32_t kind, const int64_t *free)
 {
-    int32_t low = 0, high = demand->count[kind] - 1;
-    if (high < 0 || (demand->is_alone && free[JOBS] > 0)) return 0;
-    const int64_t *rows = demand->rows[kind];
+    int32_t low = 0, high = asked->count[kind] - 1;
+    if (high < 0 || (asked->is_alone && free[JOBS] > 0)) return 0;
+    const int64_t *rows = asked->rows[kind];
     if (!holds(t, free, rows)) return 0;
     if (high && holds(t, free, rows + (int64_t)high * t->width)) low = high;
     for (high--; low < high;) {
@@ -256,43 +256,43 @@ static int32_t offer_of(const Tracks *t, const Demand *demand, int32_t kind, con
         if (holds(t, free, rows + (int64_t)middle * t->width)) low = middle;
         else high = middle - 1;
     }
-    int32_t tasks = demand->tasks[kind][low];
-    return tasks >= demand->least ? tasks : 0;
+    int32_t tasks = asked->tasks[kind][low];
+    return tasks >= asked->least ? tasks : 0;
 }
 
 /* The least that the node offers during [at, until), by its steps. */
-static int32_t window_offer(const Tracks *t, const Demand *demand, const Track *track, double at, double until)
+static int32_t window_offer(const Tracks *t, const TaskRows *asked, const Track *track, double at, double until)
 {
     int32_t k = step_at(track, at);
-    int32_t least = offer_of(t, demand, track->kind, row(t, track, k));
+    int32_t least = offer_of(t, asked, track->kind, row(t, track, k));
     for (k++; least && k < track->count && track->at[k] < until; k++) {
-        int32_t offer = offer_of(t, demand, track->kind, row(t, track, k));
+        int32_t offer = offer_of(t, asked, track->kind, row(t, track, k));
         if (offer < least) least = offer;
     }
     return least;
 }
 
 /* The least that the node offers from now until a moment, in fact and by its steps. */
-static int32_t offer_now(const Tracks *t, const Demand *demand, int32_t position, double until)
+static int32_t offer_now(const Tracks *t, const TaskRows *asked, int32_t position, double until)
 {
     const Track *track = &t->track[position];
-    int32_t actual = offer_of(t, demand, track->kind, t->actual + (int64_t)position * t->width);
+    int32_t actual = offer_of(t, asked, track->kind, t->actual + (int64_t)position * t->width);
     if (!actual) return 0;
-    int32_t least = window_offer(t, demand, track, t->now, until);
+    int32_t least = window_offer(t, asked, track, t->now, until);
     return least < actual ? least : actual;
 }
 
 /* Find the candidates from `start` on that offer something during [at, until), or from now on: `found` of them, in
  * `position` and `offer`.  Stops when they hold so many tasks on so many nodes; nodes 0: never. */
-int32_t tracks_collect(Tracks *t, const Demand *demand, const int32_t *candidates, int32_t count, int32_t start,
+int32_t tracks_collect(Tracks *t, const TaskRows *asked, const int32_t *candidates, int32_t count, int32_t start,
                        double at, double until, int32_t is_now, int64_t tasks, int32_t nodes)
 {
     int64_t sum = 0;
     t->found = 0;
     for (int32_t i = start; i < count; i++) {
         int32_t position = candidates[i];
-        int32_t offer = is_now ? offer_now(t, demand, position, until)
-                               : window_offer(t, demand, &t->track[position], at, until);
+        int32_t offer = is_now ? offer_now(t, asked, position, until)
+                               : window_offer(t, asked, &t->track[position], at, until);
         t->looks++;
         if (!offer) continue;
         t->position[t->found] = position;
@@ -305,22 +305,22 @@ int32_t tracks_collect(Tracks *t, const Demand *demand, const int32_t *candidate
 
 /* Return the index of the first candidate from `start` on that holds so many tasks from now until a moment; `count`:
  * there is none. */
-int32_t tracks_first(Tracks *t, const Demand *demand, const int32_t *candidates, int32_t count, int32_t start,
+int32_t tracks_first(Tracks *t, const TaskRows *asked, const int32_t *candidates, int32_t count, int32_t start,
                      double until, int32_t tasks)
 {
     int32_t i = start;
-    while (i < count && offer_now(t, demand, candidates[i], until) < tasks) i++;
+    while (i < count && offer_now(t, asked, candidates[i], until) < tasks) i++;
     t->looks += i - start + (i < count);
     return i;
 }
 
-static double earliest_on(const Tracks *t, const Demand *demand, const Track *track, int32_t tasks, double duration,
+static double earliest_on(const Tracks *t, const TaskRows *asked, const Track *track, int32_t tasks, double duration,
                           double from, double bound)
 {
     double begin = -1;
     for (int32_t k = step_at(track, from); k < track->count; k++) {
         if (begin >= 0 && track->at[k] >= begin + duration) return begin;
-        if (offer_of(t, demand, track->kind, row(t, track, k)) < tasks) {
+        if (offer_of(t, asked, track->kind, row(t, track, k)) < tasks) {
             begin = -1;
         } else if (begin < 0) {
             begin = track->at[k] > from ? track->at[k] : from;
@@ -332,12 +332,12 @@ static double earliest_on(const Tracks *t, const Demand *demand, const Track *tr
 
 /* Find the candidate that holds so many tasks for so long first, at or after `from`: its position is position[0].
  * Returns the moment; INFINITY when there is none. */
-double tracks_earliest(Tracks *t, const Demand *demand, const int32_t *candidates, int32_t count, int32_t tasks,
+double tracks_earliest(Tracks *t, const TaskRows *asked, const int32_t *candidates, int32_t count, int32_t tasks,
                        double duration, double from)
 {
     double best = INFINITY;
     for (int32_t i = 0; i < count && best > from; i++) {
-        double at = earliest_on(t, demand, &t->track[candidates[i]], tasks, duration, from, best);
+        double at = earliest_on(t, asked, &t->track[candidates[i]], tasks, duration, from, best);
         t->looks++;
         if (at >= best) continue;
         best = at;
@@ -391,14 +391,14 @@ static int64_t first_moment_after(const Tracks *t, double at)
 }
 
 /* Begin to sweep over time from `from` on. */
-void tracks_sweep(Tracks *t, const Demand *demand, const int32_t *candidates, int32_t count, double duration,
+void tracks_sweep(Tracks *t, const TaskRows *asked, const int32_t *candidates, int32_t count, double duration,
                   double from)
 {
     sort_moments(t);
     t->sum = t->useful = 0;
     memset(t->swept, 0xff, t->nodes * sizeof *t->swept);
     for (int32_t i = 0; i < count; i++) {
-        int32_t offer = window_offer(t, demand, &t->track[candidates[i]], from, from + duration);
+        int32_t offer = window_offer(t, asked, &t->track[candidates[i]], from, from + duration);
         t->swept[candidates[i]] = offer;
         t->sum += offer;
         t->useful += offer > 0;
@@ -409,7 +409,7 @@ void tracks_sweep(Tracks *t, const Demand *demand, const int32_t *candidates, in
 }
 
 /* Return the next moment at which the candidates may hold so many tasks on so many nodes; INFINITY: there is none. */
-double tracks_next(Tracks *t, const Demand *demand, int64_t tasks, int64_t nodes, double duration, double from)
+double tracks_next(Tracks *t, const TaskRows *asked, int64_t tasks, int64_t nodes, double duration, double from)
 {
     if (t->is_first) {
         t->is_first = 0;
@@ -424,7 +424,7 @@ double tracks_next(Tracks *t, const Demand *demand, int64_t tasks, int64_t nodes
             /* A moment may be there twice, or be left of a step that is gone. */
             int is_again = t->cursor && !by_time(&t->moment[t->cursor - 1], &t->moment[t->cursor]);
             if (before < 0 || is_again || track->at[step_at(track, at)] != at) continue;
-            int32_t offer = window_offer(t, demand, track, at, at + duration);
+            int32_t offer = window_offer(t, asked, track, at, at + duration);
             t->looks++;
             has_changed = 1;
             t->swept[position] = offer;

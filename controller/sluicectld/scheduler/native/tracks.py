@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from sluicectld.scheduler.demand import Demand, Row
+from sluicectld.scheduler.task_rows import TaskRows, Row
 from sluicectld.scheduler.tracks import NEVER, Move
 
 from .library import ffi, lib
@@ -56,54 +56,54 @@ class NativeTracks:
     def change(self, position: int, from_at: float, until_at: float, row: Any, move: Move, is_held: bool) -> None:
         self._change(self._tracks, position, from_at, until_at, row, move, is_held)
 
-    def first_now(self, demand: Demand, candidates: Any, start: int, until_at: float, tasks: int) -> int:
+    def first_now(self, task_rows: TaskRows, candidates: Any, start: int, until_at: float, tasks: int) -> int:
         count = len(candidates)
-        index: int = self._first(self._tracks, _native(demand), candidates, count, start, until_at, tasks)
+        index: int = self._first(self._tracks, _native(task_rows), candidates, count, start, until_at, tasks)
         return index
 
     def collect_now(
-        self, demand: Demand, candidates: Any, until_at: float, tasks: int, nodes: int
+        self, task_rows: TaskRows, candidates: Any, until_at: float, tasks: int, nodes: int
     ) -> tuple[list[int], list[int]]:
-        return self._collect(demand, candidates, 0.0, until_at, True, tasks, nodes)
+        return self._collect(task_rows, candidates, 0.0, until_at, True, tasks, nodes)
 
     def collect_at(
-        self, demand: Demand, candidates: Any, at: float, until_at: float, tasks: int, nodes: int
+        self, task_rows: TaskRows, candidates: Any, at: float, until_at: float, tasks: int, nodes: int
     ) -> tuple[list[int], list[int]]:
-        return self._collect(demand, candidates, at, until_at, False, tasks, nodes)
+        return self._collect(task_rows, candidates, at, until_at, False, tasks, nodes)
 
     def _collect(
-        self, demand: Demand, candidates: Any, at: float, until_at: float, is_now: bool, tasks: int, nodes: int
+        self, task_rows: TaskRows, candidates: Any, at: float, until_at: float, is_now: bool, tasks: int, nodes: int
     ) -> tuple[list[int], list[int]]:
         count = len(candidates)
         found = lib.tracks_collect(
-            self._tracks, _native(demand), candidates, count, 0, at, until_at, is_now, tasks, nodes
+            self._tracks, _native(task_rows), candidates, count, 0, at, until_at, is_now, tasks, nodes
         )
         return _unpack(self._positions, found), _unpack(self._offers, found)
 
     def earliest(
-        self, demand: Demand, candidates: Any, tasks: int, duration_s: float, from_at: float
+        self, task_rows: TaskRows, candidates: Any, tasks: int, duration_s: float, from_at: float
     ) -> tuple[float, int] | None:
         count = len(candidates)
-        at: float = self._earliest(self._tracks, _native(demand), candidates, count, tasks, duration_s, from_at)
+        at: float = self._earliest(self._tracks, _native(task_rows), candidates, count, tasks, duration_s, from_at)
         return (at, self._positions[0]) if at < NEVER else None
 
     def sweep(
-        self, demand: Demand, candidates: Any, tasks: int, nodes: int, duration_s: float, from_at: float
+        self, task_rows: TaskRows, candidates: Any, tasks: int, nodes: int, duration_s: float, from_at: float
     ) -> Iterator[float]:
-        native = _native(demand)
+        native = _native(task_rows)
         lib.tracks_sweep(self._tracks, native, candidates, len(candidates), duration_s, from_at)
         while (at := lib.tracks_next(self._tracks, native, tasks, nodes, duration_s, from_at)) < NEVER:
             yield at
 
 
-def _native(demand: Demand) -> Any:
-    """Return the demand as the compiled functions take it, with what it points to."""
-    if demand.native is None:
-        tasks = [ffi.new("int32_t[]", each) for each in demand.tasks]
-        rows = [ffi.new("int64_t[]", [number for row in each for number in row]) for each in demand.rows]
-        counts = ffi.new("int32_t[]", [len(each) for each in demand.tasks])
+def _native(task_rows: TaskRows) -> Any:
+    """Return the rows as the compiled functions take it, with what they point to."""
+    if task_rows.native is None:
+        tasks = [ffi.new("int32_t[]", each) for each in task_rows.tasks]
+        rows = [ffi.new("int64_t[]", [number for row in each for number in row]) for each in task_rows.rows]
+        counts = ffi.new("int32_t[]", [len(each) for each in task_rows.tasks])
         tables = ffi.new("int32_t *[]", tasks), ffi.new("int64_t *[]", rows)
         values = {"count": counts, "tasks": tables[0], "rows": tables[1]}
-        native = ffi.new("Demand *", values | {"least": demand.least, "is_alone": demand.is_alone})
-        demand.native = (native, tasks, rows, counts, tables)
-    return demand.native[0]
+        native = ffi.new("TaskRows *", values | {"least": task_rows.least, "is_alone": task_rows.is_alone})
+        task_rows.native = (native, tasks, rows, counts, tables)
+    return task_rows.native[0]

@@ -1,7 +1,7 @@
-"""A demand: what one, two, ... tasks of a request take on a node of each kind, as rows that the tracks compare.
+"""Task rows: what one, two, ... tasks of a request take on a node of each kind, as rows that the tracks compare.
 
 Tasks that take the same are one row.  Where what is taken depends on what is free (units of any of several types, or a
-share of the job's units), the rows leave the units out: the demand then never asks for too much, and search.py looks
+share of the job's units), the rows leave the units out: they then never ask for too much, and search.py looks
 at such nodes again.
 
 Invariant: rows of a kind ascend in every number; the last one belongs to the most tasks that an idle node holds.
@@ -17,7 +17,7 @@ from .offer import compute_take, count_tasks
 Row = tuple[int, ...]
 
 
-class Demand:
+class TaskRows:
     """By a kind's number: the rows, and the tasks of each; empty: nodes of that kind are of no use."""
 
     __slots__ = ("is_alone", "least", "native", "rows", "tasks")
@@ -45,10 +45,10 @@ class Demand:
         return best if best >= self.least else 0
 
 
-def compute_demand(
+def compute_task_rows(
     needs: Needs, table: LevelTable, suits: Callable[[Kind], bool], depends_on_level: Callable[[Kind], bool]
-) -> Demand:
-    """Return the demand of a request on the kinds that suit it."""
+) -> TaskRows:
+    """Return the rows of a request on the kinds that suit it."""
     known: dict[tuple[object, ...], tuple[list[Row], list[int]]] = {}
     rows: list[list[Row]] = []
     tasks: list[list[int]] = []
@@ -68,7 +68,7 @@ def compute_demand(
             known[key] = found
         rows.append(found[0])
         tasks.append(found[1])
-    return Demand(rows, tasks, needs.node_tasks_min, needs.is_exclusive)
+    return TaskRows(rows, tasks, needs.node_tasks_min, needs.is_exclusive)
 
 
 def _compute_rows(needs: Needs, table: LevelTable, kind: Kind, is_level_dependent: bool) -> tuple[list[Row], list[int]]:
