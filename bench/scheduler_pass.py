@@ -1,4 +1,4 @@
-"""One scheduling pass over a large cluster and a long queue: how long it takes, cold and with the memory of the one before.
+"""One scheduling pass over a large cluster and a long queue: how long it takes, cold and with a memory.
 
 200 request shapes, 20 kinds of nodes in four partitions, 60 % of the CPUs busy.  Everything is made from a seed.
 """

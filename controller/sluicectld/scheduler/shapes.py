@@ -15,12 +15,12 @@ from sluice.model.partition import Partition
 from sluice.model.reason import Blocker
 
 from .constraints import Tree, compute_alternatives, compute_groups, parse_constraint
-from .task_rows import TaskRows, compute_task_rows
 from .levels import Kind, Level, Take
 from .limits import find_partition_blocker
 from .needs import Needs
 from .offer import Share, can_hold_kind, compute_share, compute_take, count_tasks
 from .place import is_ranged
+from .task_rows import TaskRows, compute_task_rows
 from .timeline import Timeline
 from .working import WorkingCopy
 

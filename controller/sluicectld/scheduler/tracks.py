@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from enum import IntEnum
 from typing import Any, Protocol
 
-from .task_rows import TaskRows, Row
+from .task_rows import Row, TaskRows
 
 NEVER = float("inf")
 _JOBS = 2

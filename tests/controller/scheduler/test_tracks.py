@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sluicectld.scheduler.task_rows import TaskRows
 from sluicectld.scheduler.native.library import lib
 from sluicectld.scheduler.native.tracks import NativeTracks
+from sluicectld.scheduler.task_rows import TaskRows
 from sluicectld.scheduler.tracks import NEVER, AnyTracks, Move, Tracks
 
 TOP = 20

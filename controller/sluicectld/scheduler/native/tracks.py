@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from sluicectld.scheduler.task_rows import TaskRows, Row
+from sluicectld.scheduler.task_rows import Row, TaskRows
 from sluicectld.scheduler.tracks import NEVER, Move
 
 from .library import ffi, lib
