@@ -167,7 +167,9 @@ class Pass:
     def _start(self, job: Job, shape: Shape, parts: list[Part], task_id: int | None) -> None:
         needs = shape.needs
         grants = tuple([self.working.grant(part.position, part.take) for part in parts])
-        allocation = Allocation(grants=grants, tasks_per_node=_tasks_per_node(shape, parts))
+        allocation = Allocation(
+            grants=grants, tasks_per_node=_tasks_per_node(shape, parts), is_sharing=needs.sharers_max > 1
+        )
         self.starts.append(
             StartJob(job.id, allocation, shape.partition.name, shape.limit_s, task_id, needs.is_exclusive)
         )

@@ -12,9 +12,10 @@ from sluice.model.partition import Partition
 from sluice.model.reason import Blocker
 
 from .constraints import Tree, compute_alternatives, compute_groups, parse_constraint
+from .demand import Share
 from .levels import Kind, Level, Take
 from .needs import Needs
-from .offer import Share, can_hold_kind, compute_share, compute_take, count_tasks
+from .offer import can_hold_kind, compute_share, compute_take, count_tasks
 from .working import WorkingCopy
 
 

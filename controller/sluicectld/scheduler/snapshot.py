@@ -14,12 +14,28 @@ from .plan import PlannedStart
 
 
 class GresFree(msgspec.Struct, frozen=True):
-    """One kind of unit on a node: total and free unit numbers as masks; an uncounted device has bit n for unit n."""
+    """One kind of unit on a node: total and free unit numbers as masks, bit n for unit n.
+
+    is_counted: the units have no identity; total and free are then how many there are.
+    """
 
     name: str
     type: str
     total: int
     free: int
+    is_counted: bool = False
+
+    @property
+    def total_count(self) -> int:
+        return self.total if self.is_counted else self.total.bit_count()
+
+    @property
+    def free_count(self) -> int:
+        return self.free if self.is_counted else self.free.bit_count()
+
+
+#: CPUs that jobs of a partition share, by partition: masks of those with exactly one, two, ... jobs.
+Shared = tuple[tuple[str, tuple[int, ...]], ...]
 
 
 class NodeFree(msgspec.Struct, frozen=True):
@@ -38,6 +54,7 @@ class NodeFree(msgspec.Struct, frozen=True):
     uids: tuple[int, ...] = ()
     #: The only user whose jobs may come (exclusive=user), None: any.
     exclusive_uid: int | None = None
+    shared: Shared = ()
 
 
 class RunningJob(msgspec.Struct, frozen=True):
@@ -108,3 +125,20 @@ class Policy(msgspec.Struct, frozen=True):
     keeps_promises: bool = False
     #: Plan with predicted run times where there are some, within the promises made from limits.
     is_predicting: bool = False
+    #: MiB a GPU unless asked otherwise.
+    default_memory_per_gpu_mib: int | None = None
+    #: More than this a CPU takes more CPUs (MaxMemPerCPU); 0: no limit.
+    max_memory_per_cpu_mib: int = 0
+    max_memory_per_node_mib: int = 0
+    #: CR_ONE_TASK_PER_CORE, unless --ntasks-per-core says otherwise.
+    is_one_task_per_core: bool = False
+    #: CR_CORE_DEFAULT_DIST_BLOCK: few sockets rather than all in turn, unless -m says otherwise.
+    is_block_by_default: bool = False
+    #: CR_Pack_Nodes: tasks on whole nodes fill one after the other rather than evenly.
+    packs_tasks: bool = False
+    #: pack_serial_at_end: jobs of one CPU come to the last nodes.
+    puts_serial_last: bool = False
+    #: bf_busy_nodes: planned starts prefer nodes that are in use.
+    prefers_busy_nodes: bool = False
+    #: AllowSpecResourcesUsage: --core-spec replaces what the node withholds.
+    allows_core_spec: bool = False

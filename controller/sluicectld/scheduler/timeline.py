@@ -10,9 +10,11 @@ Source: Mu'alem & Feitelson 2001, section 2.
 import bisect
 from collections.abc import Iterable
 
+from sluice import cpuset
 from sluice.model.allocation import Allocation, NodeGrant
 
 from .levels import Kind, Level, Take
+from .masks import TakenMasks
 from .working import WorkingCopy
 
 #: A job that outlives its limit is expected to be gone this much later.
@@ -122,11 +124,16 @@ class Timeline:
 
 
 def read_take(kind: Kind, grant: NodeGrant) -> Take:
-    """Return the counts of a grant, in whole units."""
+    """Return the counts of a grant, in whole units; its numbers on exact kinds."""
     cpus = -(-grant.cpu_count // kind.unit) * kind.unit
     counts = [0] * len(kind.gres)
+    units = [0] * len(kind.gres)
     for granted in grant.gres:
         for place_number, (name, kind_of_unit, _) in enumerate(kind.gres):
             if (name, kind_of_unit) == (granted.name, granted.type):
                 counts[place_number] += granted.count
-    return Take(cpus, grant.memory_mib, tuple(counts))
+                units[place_number] |= granted.count if kind.is_counted[place_number] else cpuset.parse(granted.units)
+    masks = None
+    if kind.is_exact:
+        masks = TakenMasks(cpuset.parse(grant.cpus) & kind.layout.cpus, tuple(units))
+    return Take(cpus, grant.memory_mib, tuple(counts), masks)

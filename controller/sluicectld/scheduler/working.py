@@ -11,8 +11,13 @@ from collections.abc import Iterable
 
 from sluice import cpuset
 from sluice.model.allocation import GresGrant, NodeGrant
+from sluice.model.request import JobSpec
 
-from .levels import Level, LevelTable, Take, count_whole_units, find_whole_units
+from .layout import find_whole_units
+from .levels import Exactness, Kind, Level, LevelTable, Take, count_whole_units
+from .masks import FreeMasks
+from .needs import count_sharers
+from .pick_cpus import spread
 from .snapshot import NodeFree, Policy, Snapshot
 
 
@@ -20,7 +25,7 @@ class WorkingCopy:
     """Nodes by position in the snapshot; a position is a node's name everywhere in a pass."""
 
     def __init__(self, snapshot: Snapshot, policy: Policy) -> None:
-        self.table = LevelTable(policy)
+        self.table = LevelTable(policy, find_exactness(snapshot))
         self.nodes = snapshot.nodes
         self.names = [free.node.name for free in snapshot.nodes]
         self.position_by_name = {name: position for position, name in enumerate(self.names)}
@@ -39,7 +44,7 @@ class WorkingCopy:
             if free.exclusive_uid is not None
         }
         self._level_counts: Counter[tuple[Level, bool]] | None = None
-        self._picked_cpus: dict[tuple[int, int, int], tuple[int, str]] = {}
+        self._picked_cpus: dict[tuple[int, int, Kind, bool], tuple[int, str]] = {}
 
     def positions_of(self, names: Iterable[str]) -> frozenset[int]:
         """Return the positions of the names that are nodes."""
@@ -59,11 +64,14 @@ class WorkingCopy:
         return self._level_counts
 
     def grant(self, position: int, take: Take) -> NodeGrant:
-        """Take the resources out and return them with their numbers, lowest first."""
+        """Take the resources out and return them with their numbers: what the take says, else the lowest."""
         level = self.levels[position]
         self._level_counts = None
-        mask, cpus = self._pick_cpus(self.cpu_masks[position], take.cpus, level.kind.unit)
-        self.cpu_masks[position] ^= mask
+        if take.masks is None:
+            mask, cpus = self._pick_cpus(self.cpu_masks[position], take, level.kind)
+        else:
+            mask, cpus = take.masks.cpus, cpuset.format(take.masks.cpus)
+        self.cpu_masks[position] &= ~mask
         self.levels[position] = self.table.take(level, take)
         gres = self._take_units(position, take) if any(take.gres) else ()
         return NodeGrant(
@@ -91,29 +99,58 @@ class WorkingCopy:
 
     def _read_level(self, free: NodeFree, partitions: frozenset[str]) -> Level:
         kind = self.table.kind(free, partitions)
+        if kind.is_exact:
+            nothing = FreeMasks(0, (0,) * len(free.gres))
+            masks = FreeMasks(free.free_cpus, tuple([item.free for item in free.gres]), free.shared)
+            memory_mib = 0 if free.exclusive_job else free.free_memory_mib
+            return self.table.exact(kind, memory_mib, free.job_count, nothing if free.exclusive_job else masks)
         if free.exclusive_job:
             return self.table.level(kind, 0, 0, (0,) * len(kind.gres), free.job_count or 1)
         cpus = count_whole_units(free.free_cpus, kind.unit)
-        gres = tuple(item.free.bit_count() for item in free.gres)
+        gres = tuple([item.free_count for item in free.gres])
         return self.table.level(kind, cpus, free.free_memory_mib, gres, free.job_count)
 
-    def _pick_cpus(self, mask: int, count: int, unit: int) -> tuple[int, str]:
-        key = (mask, count, unit)
+    def _pick_cpus(self, mask: int, take: Take, kind: Kind) -> tuple[int, str]:
+        key = (mask, take.cpus, kind, take.is_block)
         picked = self._picked_cpus.get(key)
         if picked is None:
-            whole = find_whole_units(mask, unit)
-            taken = whole if count >= whole.bit_count() else cpuset.lowest(whole, count)
+            whole = find_whole_units(mask, kind.unit)
+            taken = spread(whole, -(-take.cpus // kind.unit), kind.layout.sockets, kind.unit, take.is_block)
             picked = self._picked_cpus[key] = (taken, cpuset.format(taken))
         return picked
 
     def _take_units(self, position: int, take: Take) -> tuple[GresGrant, ...]:
+        kind = self.levels[position].kind
         masks = list(self.gres_masks[position])
         grants = []
-        for place_number, count in enumerate(take.gres):
-            if count:
-                name, kind, _ = self.levels[position].kind.gres[place_number]
-                units = cpuset.lowest(masks[place_number], count)
-                masks[place_number] ^= units
-                grants.append(GresGrant(name=name, type=kind, units=cpuset.format(units), count=count))
+        for place, count in enumerate(take.gres):
+            if not count:
+                continue
+            name, unit_type, _ = kind.gres[place]
+            if kind.is_counted[place]:
+                masks[place] -= count
+                grants.append(GresGrant(name=name, type=unit_type, count=count))
+                continue
+            units = take.masks.units[place] if take.masks else cpuset.lowest(masks[place], count)
+            masks[place] &= ~units
+            grants.append(GresGrant(name=name, type=unit_type, units=cpuset.format(units), count=count))
         self.gres_masks[position] = tuple(masks)
         return tuple(grants)
+
+
+def find_exactness(snapshot: Snapshot) -> Exactness:
+    """Return what in the snapshot asks for levels with numbers."""
+    partitions = snapshot.partitions
+    sharing = {name for name, each in partitions.items() if each.oversubscribe.startswith(("YES", "FORCE"))}
+    is_used = any(free.shared for free in snapshot.nodes)
+    if sharing and not is_used:
+        # YES shares nothing until a job asks for it.
+        sharing = {
+            name for name in sharing if any(count_sharers(job.spec, partitions[name]) > 1 for job in snapshot.pending)
+        }
+    by_socket = any(_speaks_of_sockets(job.spec) for job in snapshot.pending)
+    return Exactness(frozenset(sharing), by_socket)
+
+
+def _speaks_of_sockets(spec: JobSpec) -> bool:
+    return bool(spec.ntasks_per_socket or spec.gres_per_socket) or spec.hint == "memory_bound"
