@@ -12,7 +12,7 @@ from .levels import Level, Take
 from .masks import FreeMasks, TakenMasks, shareable
 from .needs import Needs
 from .pick_cpus import CpuRequest, pick_cpus
-from .pick_units import UnitChoice, Wanted, choose_by_socket, choose_units
+from .pick_units import UnitChoice, Wanted, choose_by_socket, choose_units, without
 
 #: Only CPUs near the units, then others too.
 _STRICTNESS = {"enforce": (True,), "prefer": (True, False), "ignore": (False,)}
@@ -81,7 +81,7 @@ def _socket_choices(level: Level, needs: Needs, usable: tuple[int, ...], wanted:
     # The sum over the sockets stands among what is wanted of the node, last before the tasks' own.
     first = len(needs.gres_per_node) - len(needs.gres_per_socket)
     others = [*wanted[:first], *wanted[len(needs.gres_per_node) :]]
-    rest = tuple(have & ~taken for have, taken in zip(usable, units, strict=True))
+    rest = without(layout, usable, units)
     for choice in choose_units(layout, rest, others) if others else (UnitChoice((0,) * len(usable)),):
         together = tuple(one | other for one, other in zip(units, choice.units, strict=True))
         yield UnitChoice(together, sockets)
@@ -89,7 +89,9 @@ def _socket_choices(level: Level, needs: Needs, usable: tuple[int, ...], wanted:
 
 def _cpu_request(level: Level, needs: Needs, tasks: int, choice: UnitChoice, is_strict: bool) -> CpuRequest:
     kind = level.kind
-    count = kind.full.cpus if needs.is_whole_shared else cpus_for(kind, needs, tasks, _gpus(level, choice))
+    count = cpus_for(kind, needs, tasks, _gpus(level, choice))
+    if needs.is_whole_shared:
+        count = max(count, kind.full.cpus)
     socket_units: tuple[int, ...] = ()
     if needs.socket_tasks_max:
         most = min(needs.socket_tasks_max, tasks)

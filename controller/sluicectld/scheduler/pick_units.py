@@ -12,7 +12,7 @@ import msgspec
 from sluice import cpuset
 from sluice.model.request import GresRequest
 
-from .layout import Layout
+from .layout import SHARING_NAMES, Layout
 
 #: Sets of so many groups are all tried; of more only the first ones in order.
 _GROUPS_MAX = 8
@@ -76,25 +76,43 @@ def choose_by_socket(
 
 def fill(layout: Layout, usable: Sequence[int], wanted: Wanted) -> tuple[int, ...] | None:
     """Return units by row for all that is wanted, or None."""
-    left = list(usable)
-    # Typed requests choose first: a request for any type must not take the only units of one that was named.
-    for item, count in sorted(wanted, key=lambda pair: not pair[0].type):
+    left, taken = list(usable), [0] * len(usable)
+    # Whole GPUs before parts of others; typed requests first: one for any type must not take the only units of one
+    # that was named.
+    for item, count in sorted(wanted, key=lambda pair: (pair[0].name in SHARING_NAMES, not pair[0].type)):
         for place, row in enumerate(layout.rows):
-            if count and row.name == item.name and item.type in ("", row.type):
-                if row.is_counted:
-                    part = min(left[place], count)
-                    left[place] -= part
-                    count -= part
-                    continue
+            if not count or row.name != item.name or item.type not in ("", row.type):
+                continue
+            if row.is_counted:
+                units = part = min(left[place], count)
+                left[place] -= part
+                taken[place] += part
+            else:
                 units = _on_few_gpus(layout, place, left[place], count) or cpuset.lowest(left[place], count)
+                part = units.bit_count()
                 left[place] ^= units
-                count -= units.bit_count()
+                taken[place] |= units
+            count -= part
+            if row.name == "gpu":
+                _exclude_parts(layout, left, units)
         if count:
             return None
-    return tuple(
-        have - rest if row.is_counted else have & ~rest
-        for row, have, rest in zip(layout.rows, usable, left, strict=True)
-    )
+    return tuple(taken)
+
+
+def without(layout: Layout, usable: Sequence[int], units: Sequence[int]) -> tuple[int, ...]:
+    """Return what may still be given of *usable* after *units* (none of them counted) were chosen."""
+    left = [have & ~taken if taken else have for have, taken in zip(usable, units, strict=True)]
+    for row, taken in zip(layout.rows, units, strict=True):
+        if row.name == "gpu":
+            _exclude_parts(layout, left, taken)
+    return tuple(left)
+
+
+def _exclude_parts(layout: Layout, left: list[int], gpus: int) -> None:
+    for place, block, bit in layout.parts:
+        if bit & gpus:
+            left[place] &= ~block
 
 
 def _on_few_gpus(layout: Layout, place: int, free: int, count: int) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from .constraints import force_groups
+from .constraints import Group, force_groups
 from .levels import Level, Take
 from .place import OfferOf, Placement, is_ranged, place
 from .shapes import Shape
@@ -59,7 +59,7 @@ def find_at(shape: Shape, working: WorkingCopy, timeline: Timeline, at: float) -
     def level_of(position: int) -> Level:
         return timeline.floor(position, at, until_at)
 
-    return find_among(shape, shape.candidates, level_of, offers(shape, working, level_of))
+    return find_among(shape, shape.planning_candidates, level_of, offers(shape, working, level_of))
 
 
 def find_idle(shape: Shape, working: WorkingCopy, candidates: Sequence[int]) -> list[Part] | None:
@@ -82,6 +82,7 @@ def is_first_fit(shape: Shape) -> bool:
         and not needs.is_contiguous
         and not needs.gres_per_job
         and not is_ranged(needs)
+        and not needs.is_spread
     )
 
 
@@ -89,16 +90,19 @@ def find_among(shape: Shape, candidates: Sequence[int], level_of: LevelOf, offer
     """Return the parts that the candidates give, or None when they can't hold the request."""
     for tree in shape.alternatives or ((),):
         alike = [each for each in candidates if shape.has_features(tree, each)] if tree else candidates
-        parts = _find_alike(shape, alike, level_of, offer_of)
+        groups = shape.groups_of(tree)
+        parts = _find_alike(shape, groups, alike, level_of, offer_of)
         if parts is not None:
             return parts
     return None
 
 
-def _find_alike(shape: Shape, candidates: Sequence[int], level_of: LevelOf, offer_of: OfferOf) -> list[Part] | None:
+def _find_alike(
+    shape: Shape, groups: tuple[Group, ...], candidates: Sequence[int], level_of: LevelOf, offer_of: OfferOf
+) -> list[Part] | None:
     required = shape.required
-    if shape.groups:
-        forced = force_groups(shape.groups, shape.has_features, candidates, offer_of, required)
+    if groups:
+        forced = force_groups(groups, shape.has_features, candidates, offer_of, required, shape.needs.nodes_max)
         if forced is None:
             return None
         required = forced

@@ -11,11 +11,12 @@ from sluice.model.job import Job
 from sluice.model.partition import Partition
 from sluice.model.reason import Blocker
 
-from .constraints import Tree, compute_alternatives, compute_groups, parse_constraint
+from .constraints import Group, Tree, compute_alternatives, compute_groups, parse_constraint
 from .demand import Share
 from .levels import Kind, Level, Take
 from .needs import Needs
 from .offer import can_hold_kind, compute_share, compute_take, count_tasks
+from .orderings import order_by, order_candidates, order_for_planning
 from .working import WorkingCopy
 
 
@@ -31,11 +32,13 @@ class Shape:
         #: None: it does not matter in this pass whose jobs share a node.
         self.uid = uid
         self.features = parse_constraint(needs.features)
-        self.groups = compute_groups(self.features)
+        self.batch_groups = tuple(Group(tree, 1) for tree in (parse_constraint(needs.batch_features),) if tree)
+        self.groups = self.batch_groups + compute_groups(self.features)
         self.alternatives = compute_alternatives(self.features)
         self.required = working.positions_of(needs.required_nodes)
         self._working = working
         self._candidates: list[int] | None = None
+        self._planning_candidates: list[int] | None = None
         self._offers: dict[Level, int] = {}
         self._takes: dict[tuple[Level, int, Share], Take] = {}
         self._suits: dict[Kind, bool] = {}
@@ -68,8 +71,20 @@ class Shape:
         """Positions of the usable nodes that could hold a part of it, in placement order."""
         if self._candidates is None:
             is_usable = self._working.is_usable
-            self._candidates = [each for each in self.configured_candidates() if is_usable[each]]
+            usable = [each for each in self.configured_candidates() if is_usable[each]]
+            self._candidates = order_candidates(usable, self.needs, self._working)
         return self._candidates
+
+    @property
+    def planning_candidates(self) -> list[int]:
+        """The candidates in the order in which planned starts look at them."""
+        if self._planning_candidates is None:
+            self._planning_candidates = order_for_planning(self.candidates, self.needs, self._working)
+        return self._planning_candidates
+
+    def groups_of(self, alternative: Tree) -> tuple[Group, ...]:
+        """Return the counts of nodes to fill when all nodes suit the alternative; () for no choice of them."""
+        return self.batch_groups + compute_groups(alternative) if alternative else self.groups
 
     def configured_candidates(self) -> list[int]:
         """Return the candidates as if every node were usable."""
@@ -82,8 +97,7 @@ class Shape:
 
     def sort_by_load(self) -> None:
         """Put the least loaded nodes first."""
-        levels = self._working.levels
-        self.candidates.sort(key=lambda position: (-levels[position].cpus, position))
+        self._candidates = order_by("least_loaded", self.candidates, self.needs, self._working)
         self.cursor = 0
 
     def has_features(self, tree: Tree, position: int) -> bool:

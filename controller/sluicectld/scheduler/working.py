@@ -25,6 +25,7 @@ class WorkingCopy:
     """Nodes by position in the snapshot; a position is a node's name everywhere in a pass."""
 
     def __init__(self, snapshot: Snapshot, policy: Policy) -> None:
+        self.policy = policy
         self.table = LevelTable(policy, find_exactness(snapshot))
         self.nodes = snapshot.nodes
         self.names = [free.node.name for free in snapshot.nodes]
