@@ -2,7 +2,7 @@
 
 import time
 
-from sluice.config.records import NO_LIMIT_S, ClusterConfig, NodeConfig, PartitionConfig
+from sluice.config.records import NO_LIMIT_S, ClusterConfig, GresLine, NodeConfig, PartitionConfig
 from sluice.config.settings import Settings
 from sluice.model.node import Node
 from sluice.model.partition import Partition
@@ -11,15 +11,24 @@ from sluice.model.states import NodeState
 from sluice.wire.messages import AgentConfig
 from sluicectld.scheduler.snapshot import Policy
 
+from .gres_places import compute_places
+
 _STATES = {"UNKNOWN": NodeState.UNKNOWN, "DOWN": NodeState.DOWN, "FUTURE": NodeState.FUTURE}
 
 
 def nodes_of(config: ClusterConfig) -> tuple[Node, ...]:
     """Return the configured nodes, in order."""
-    return tuple(_node(index, node) for index, node in enumerate(config.nodes))
+    everywhere = [line for line in config.gres if not line.node_names]
+    by_name: dict[str, list[GresLine]] = {}
+    for line in config.gres:
+        for name in line.node_names:
+            by_name.setdefault(name, []).append(line)
+    return tuple(
+        _node(index, node, [*everywhere, *by_name.get(node.name, ())]) for index, node in enumerate(config.nodes)
+    )
 
 
-def _node(index: int, node: NodeConfig) -> Node:
+def _node(index: int, node: NodeConfig, lines: list[GresLine]) -> Node:
     return Node(
         name=node.name,
         hostname=node.hostname,
@@ -41,6 +50,10 @@ def _node(index: int, node: NodeConfig) -> Node:
         is_failing=node.state == "FAIL",
         is_responding=False,
         reason=node.reason,
+        core_spec_count=node.core_spec_count,
+        cpu_spec_list=node.cpu_spec_list,
+        mem_spec_limit_mib=node.mem_spec_limit_mib,
+        gres_places=compute_places(node.gres, lines),
     )
 
 
@@ -86,6 +99,8 @@ def _partition(index: int, partition: PartitionConfig) -> Partition:
         over_limit_s=None if partition.over_limit_s in (None, NO_LIMIT_S) else partition.over_limit_s,
         billing_weights=partition.billing_weights_text,
         index=index,
+        default_memory_per_gpu_mib=partition.default_memory_per_gpu_mib,
+        default_cpus_per_gpu=partition.cpus_per_gpu,
     )
 
 
@@ -110,6 +125,15 @@ def policy_of(config: ClusterConfig) -> Policy:
         priority_weights=_priority_weights(settings),
         max_age_s=float(settings.priority_max_age_s),
         utc_offset_s=time.localtime().tm_gmtoff,
+        default_memory_per_gpu_mib=settings.default_memory_per_gpu_mib,
+        max_memory_per_cpu_mib=settings.max_memory_per_cpu_mib or 0,
+        max_memory_per_node_mib=settings.max_memory_per_node_mib or 0,
+        is_one_task_per_core="CR_ONE_TASK_PER_CORE" in words,
+        is_block_by_default="CR_CORE_DEFAULT_DIST_BLOCK" in words,
+        packs_tasks="CR_PACK_NODES" in words,
+        puts_serial_last="pack_serial_at_end" in parameters,
+        prefers_busy_nodes="bf_busy_nodes" in parameters,
+        allows_core_spec=settings.allow_spec_resources_usage,
         partition_factor_max=max((partition.priority_job_factor for partition in config.partitions), default=1),
     )
 

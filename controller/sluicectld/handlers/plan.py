@@ -48,7 +48,7 @@ def _may_start(turn: Turn, job: Job, start: StartJob, version: int) -> bool:
             return False
         if not resources.fits(free, grant, start.partition, sharers_max):
             return False
-        if job.spec.exclusive == "node" and free.job_count:
+        if job.spec.exclusive == "node" and free.job_count and not start.allocation.is_sharing:
             return False
     return True
 

@@ -166,6 +166,7 @@ class Pass:
 
     def _start(self, job: Job, shape: Shape, parts: list[Part], task_id: int | None) -> None:
         needs = shape.needs
+        parts = shape.batch_host_first(parts)
         grants = tuple([self.working.grant(part.position, part.take) for part in parts])
         allocation = Allocation(
             grants=grants, tasks_per_node=_tasks_per_node(shape, parts), is_sharing=needs.sharers_max > 1

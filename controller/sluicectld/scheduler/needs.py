@@ -117,7 +117,7 @@ class Needs(msgspec.Struct, frozen=True):
     #: Jobs on one CPU at most, all of the partition sharing_in; 1: not shared.
     sharers_max: int = 1
     sharing_in: str = ""
-    #: Takes every CPU of its nodes although others may come beside it (select/linear, shared).
+    #: Takes every CPU of its nodes although others may come beside it (whole nodes where sharing is forced).
     is_whole_shared: bool = False
     #: Cores of each node that stay with the system.
     core_spec: int = 0
@@ -186,12 +186,12 @@ def compute_needs(spec: JobSpec, partition: Partition, policy: Policy) -> Needs:
         licenses=parse_licenses(spec.licenses),
         socket_tasks_max=spec.ntasks_per_socket or int(spec.hint == "memory_bound"),
         gres_per_socket=spec.gres_per_socket,
-        tasks_per_gpu=tasks_per_gpu if not _has_gpus(spec) else 0,
+        tasks_per_gpu=tasks_per_gpu if not has_gpus(spec) else 0,
         binding=_binding(other),
         is_block=_is_block(spec.distribution, policy),
         sharers_max=sharers_max,
         sharing_in=partition.name if sharers_max > 1 else "",
-        is_whole_shared=is_whole and sharers_max > 1 and policy.select_unit == "node",
+        is_whole_shared=is_whole and sharers_max > 1,
         core_spec=_core_spec(spec, policy),
         preferred_features=other.get("prefer", ""),
         batch_features=other.get("batch", ""),
@@ -274,7 +274,8 @@ def _tasks_per_gpu(spec: JobSpec, other: dict[str, str]) -> int:
     return int(text) if text.isdecimal() else 0
 
 
-def _has_gpus(spec: JobSpec) -> bool:
+def has_gpus(spec: JobSpec) -> bool:
+    """Does the request name GPUs?"""
     every = (*spec.gres_per_node, *spec.gres_per_job, *spec.gres_per_task, *spec.gres_per_socket)
     return any(item.name == "gpu" for item in every)
 
@@ -333,7 +334,7 @@ def _memory(spec: JobSpec, partition: Partition, policy: Policy) -> dict[str, in
 
 
 def _default_gpu_memory(spec: JobSpec, partition: Partition, policy: Policy) -> int | None:
-    if not _has_gpus(spec):
+    if not has_gpus(spec):
         return None
     return (
         policy.default_memory_per_gpu_mib

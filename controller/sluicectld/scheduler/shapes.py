@@ -6,6 +6,8 @@ until it once does not fit.  The order of the search is place.py's, the arithmet
 Invariant: a node that a cursor or a filter has passed by is of no use to the shape for the rest of the pass.
 """
 
+from typing import Protocol, TypeVar
+
 from sluice import feature_expr
 from sluice.model.job import Job
 from sluice.model.partition import Partition
@@ -18,6 +20,16 @@ from .needs import Needs
 from .offer import can_hold_kind, compute_share, compute_take, count_tasks
 from .orderings import order_by, order_candidates, order_for_planning
 from .working import WorkingCopy
+
+
+class Placed(Protocol):
+    """What stands on a node."""
+
+    @property
+    def position(self) -> int: ...
+
+
+_Placed = TypeVar("_Placed", bound=Placed)
 
 
 class Shape:
@@ -99,6 +111,14 @@ class Shape:
         """Put the least loaded nodes first."""
         self._candidates = order_by("least_loaded", self.candidates, self.needs, self._working)
         self.cursor = 0
+
+    def batch_host_first(self, parts: list[_Placed]) -> list[_Placed]:
+        """Return the parts with the first node in front that suits --batch; its script runs on the first of all."""
+        if not self.batch_groups:
+            return parts
+        tree = self.batch_groups[0].tree
+        first = next(part for part in parts if self.has_features(tree, part.position))
+        return [first, *(part for part in parts if part is not first)]
 
     def has_features(self, tree: Tree, position: int) -> bool:
         """Does the node suit a part of the feature expression?"""

@@ -35,7 +35,7 @@ def take(free: NodeFree, grant: NodeGrant, job: Job) -> NodeFree:
         free.free_memory_mib - grant.memory_mib,
         _without(free.gres, grant.gres) if grant.gres else free.gres,
         free.job_count + 1,
-        job.id if job.spec.exclusive == "node" else free.exclusive_job,
+        job.id if job.spec.exclusive == "node" and not _is_sharing(job) else free.exclusive_job,
         (*free.uids, job.spec.uid),
         job.spec.uid if job.spec.exclusive == "user" else free.exclusive_uid,
         _with_sharer(free, grant, job),
@@ -99,7 +99,7 @@ def _units_fit(gres: tuple[GresFree, ...], usable: tuple[int, ...], wanted: Gres
 
 
 def _with_sharer(free: NodeFree, grant: NodeGrant, job: Job) -> Shared:
-    if job.allocation is None or not job.allocation.is_sharing:
+    if not _is_sharing(job):
         return free.shared
     return masks.add_sharer(free.shared, job.partition, cpuset.parse(grant.cpus))
 
@@ -143,3 +143,7 @@ def _masks(grants: tuple[GresGrant, ...]) -> dict[str, int]:
     for grant in grants:
         held[grant.name] = held.get(grant.name, 0) | cpuset.parse(grant.units)
     return held
+
+
+def _is_sharing(job: Job) -> bool:
+    return job.allocation is not None and job.allocation.is_sharing
