@@ -39,7 +39,9 @@ def pick(level: Level, needs: Needs, tasks: int, share: Share = ()) -> Take | No
 
 def count_exactly(level: Level, needs: Needs, most: int) -> int:
     """Return how many tasks, at most *most*, the node holds."""
-    low, high = 0, most
+    if most <= 0 or pick(level, needs, most) is not None:
+        return max(most, 0)
+    low, high = 0, most - 1
     while low < high:
         middle = (low + high + 1) // 2
         if pick(level, needs, middle) is not None:

@@ -126,7 +126,9 @@ class Needs(msgspec.Struct, frozen=True):
     batch_features: str = ""
     #: As many nodes as there are tasks, with as many tasks on each.
     is_spread: bool = False
-    #: Counts of CPUs and memory decide alone, task by task (offer.py).
+    #: As many tasks on each node as on the others, where whole nodes leave the choice.
+    is_even: bool = False
+    #: CPUs and memory decide task by task, and units of one resource at most once for all (offer.py).
     is_plain: bool = False
 
     @property
@@ -196,6 +198,7 @@ def compute_needs(spec: JobSpec, partition: Partition, policy: Policy) -> Needs:
         preferred_features=other.get("prefer", ""),
         batch_features=other.get("batch", ""),
         is_spread="spread-job" in other,
+        is_even=is_whole and has_task_count and not policy.packs_tasks,
     )
     return replace(needs, is_plain=_is_plain(needs))
 
@@ -211,9 +214,11 @@ def _is_plain(needs: Needs) -> bool:
         needs.node_cpus_max,
         needs.memory_per_gpu_mib,
         needs.is_whole_memory,
-        needs.gres_per_node,
+        # One resource of the node is there or not; where its CPUs are only matters when binding is enforced.
+        len(needs.gres_per_node) > 1 or needs.gres_per_socket,
+        needs.gres_per_node and needs.binding == "enforce",
         needs.gres_per_task,
-        needs.cpus_per_gpu and needs.gres_per_job,
+        needs.cpus_per_gpu and (needs.gres_per_node or needs.gres_per_job),
         needs.is_exclusive,
         needs.is_overcommitted,
         needs.socket_tasks_max,

@@ -18,6 +18,9 @@ from .needs import Needs
 def count_tasks(level: Level, needs: Needs) -> int:
     """Return how many tasks of the request fit at this level, at most all of them; 0: the node is of no use."""
     if needs.is_plain:
+        for item in needs.gres_per_node:
+            if _free_units(level, item) < item.count:
+                return 0
         return _count_plainly(level, needs)
     if level.cpus <= 0 and (needs.sharers_max == 1 or level.free is None):
         return 0
@@ -30,7 +33,13 @@ def count_tasks(level: Level, needs: Needs) -> int:
         most = min(most, needs.node_tasks_max)
     for item in needs.gres_per_task:
         most = min(most, _free_units(level, item) // max(item.count, 1))
-    count = count_exactly(level, needs, most) if level.free is not None else _count_by_halving(level, needs, most)
+    if level.free is None:
+        count = _count_by_halving(level, needs, most)
+    else:
+        if needs.sharers_max == 1 and not needs.is_exclusive:
+            # Never more than counts say, which cost less to ask.
+            most = _count_by_halving(level, needs, most)
+        count = count_exactly(level, needs, most)
     return count if count >= needs.node_tasks_min else 0
 
 
@@ -74,7 +83,9 @@ def _count_plainly(level: Level, needs: Needs) -> int:
 
 def _count_by_halving(level: Level, needs: Needs, most: int) -> int:
     """What a node takes grows with its tasks: the largest number that fits is found by halving."""
-    low, high = 0, most
+    if most <= 0 or _fits(level, needs, most):
+        return most
+    low, high = 0, most - 1
     while low < high:
         middle = (low + high + 1) // 2
         if _fits(level, needs, middle):
@@ -127,7 +138,10 @@ def _take_gres(level: Level, needs: Needs, tasks: int, share: Share) -> tuple[in
         return (0,) * len(level.gres)
     left = list(level.gres)
     # Typed requests choose first: a request for any type must not take the only units of one that was named.
-    for item, count in sorted(units_wanted(needs, tasks, share), key=lambda pair: not pair[0].type):
+    wanted = units_wanted(needs, tasks, share)
+    if len(wanted) > 1:
+        wanted.sort(key=lambda pair: not pair[0].type)
+    for item, count in wanted:
         for place, (name, kind, _) in enumerate(level.kind.gres):
             if count and name == item.name and item.type in ("", kind):
                 taken = min(left[place], count)
@@ -137,8 +151,9 @@ def _take_gres(level: Level, needs: Needs, tasks: int, share: Share) -> tuple[in
 
 
 def _free_units(level: Level, item: GresRequest) -> int:
-    return sum(
-        free
-        for (name, kind, _), free in zip(level.kind.gres, level.gres, strict=True)
-        if name == item.name and item.type in ("", kind)
-    )
+    wanted_name, wanted_type = item.name, item.type
+    found = 0
+    for (name, kind, _), free in zip(level.kind.gres, level.gres, strict=True):
+        if name == wanted_name and (not wanted_type or kind == wanted_type):
+            found += free
+    return found

@@ -12,7 +12,7 @@ Invariant: the first set in placement order that holds the request is chosen; al
 from collections.abc import Callable, Sequence
 
 from .needs import Needs
-from .spreading import spread_out
+from .spreading import deal_evenly, spread_out
 
 #: Tasks that the node at a position can hold; 0: it is of no use.
 OfferOf = Callable[[int], int]
@@ -59,6 +59,8 @@ def order_around(candidates: Sequence[int], required: frozenset[int]) -> list[in
 def distribute(chosen: Sequence[tuple[int, int]], needs: Needs) -> Placement:
     """Return the tasks per node: each node is filled in turn, one task kept back for every node after it."""
     left = max(needs.tasks, len(chosen))
+    if needs.is_even and not needs.is_overcommitted:
+        return deal_evenly(chosen, left)
     placement = []
     for place_number, (position, offer) in enumerate(chosen):
         nodes_left = len(chosen) - place_number
