@@ -127,7 +127,6 @@ def policy_of(config: ClusterConfig) -> Policy:
         utc_offset_s=time.localtime().tm_gmtoff,
         default_memory_per_gpu_mib=settings.default_memory_per_gpu_mib,
         max_memory_per_cpu_mib=settings.max_memory_per_cpu_mib or 0,
-        max_memory_per_node_mib=settings.max_memory_per_node_mib or 0,
         is_one_task_per_core="CR_ONE_TASK_PER_CORE" in words,
         is_block_by_default="CR_CORE_DEFAULT_DIST_BLOCK" in words,
         packs_tasks="CR_PACK_NODES" in words,

@@ -239,7 +239,7 @@ class Pass:
             return
         reserve(slot, shape, timeline)
         names = tuple(self.working.names[part.position] for part in slot.parts)
-        cpu_count = sum(part.take.cpus for part in slot.parts)
+        cpu_count = sum(part.take.charged or part.take.cpus for part in slot.parts)
         self.planned[job.id] = PlannedStart(slot.at, names, shape.partition.name, cpu_count)
         self.slots[job.id] = (slot, shape)
         shape.planned_at = slot.at

@@ -20,6 +20,14 @@ def cpus_for(kind: Kind, needs: Needs, tasks: int, gpus: int = 0) -> int:
     return max(units * kind.unit, -(-needs.node_cpus_min // kind.unit) * kind.unit)
 
 
+def charged_for(kind: Kind, needs: Needs, cpus: int, tasks: int, gpus: int) -> int:
+    """Return how many of the CPUs that so many tasks take count for the job."""
+    if kind.charge_unit == kind.unit or needs.is_exclusive or needs.is_whole_shared:
+        return cpus
+    wanted = 1 if needs.is_overcommitted else tasks * needs.cpus_per_task
+    return min(cpus, max(wanted, needs.cpus_per_gpu * gpus, needs.node_cpus_min))
+
+
 def units_for(kind: Kind, needs: Needs, tasks: int) -> int:
     """Return the units of CPUs that the tasks themselves take."""
     wanted = 1 if needs.is_overcommitted else tasks * needs.cpus_per_task

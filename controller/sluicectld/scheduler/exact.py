@@ -7,7 +7,7 @@ Invariant: what pick() returns is free at the level, and is all that so many tas
 
 from collections.abc import Iterator
 
-from .demand import Share, cpus_for, gpu_count, memory_for, units_for, units_wanted
+from .demand import Share, charged_for, cpus_for, gpu_count, memory_for, units_for, units_wanted
 from .levels import Level, Take
 from .masks import FreeMasks, TakenMasks, shareable
 from .needs import Needs
@@ -31,7 +31,7 @@ def pick(level: Level, needs: Needs, tasks: int, share: Share = ()) -> Take | No
         for choice in choices:
             cpus = pick_cpus(level.kind.layout.sockets, depths, _cpu_request(level, needs, tasks, choice, is_strict))
             if cpus is not None:
-                take = _take(level, needs, cpus, choice)
+                take = _take(level, needs, tasks, cpus, choice)
                 if _is_allowed(level, needs, take):
                     return take
     return None
@@ -103,7 +103,7 @@ def _cpu_request(level: Level, needs: Needs, tasks: int, choice: UnitChoice, is_
     return CpuRequest(kind.unit, count, near, is_strict, must_hit, needs.is_block, socket_units, tasks)
 
 
-def _take(level: Level, needs: Needs, cpus: int, choice: UnitChoice) -> Take:
+def _take(level: Level, needs: Needs, tasks: int, cpus: int, choice: UnitChoice) -> Take:
     kind = level.kind
     units = choice.units
     if needs.is_exclusive:
@@ -112,8 +112,11 @@ def _take(level: Level, needs: Needs, cpus: int, choice: UnitChoice) -> Take:
     gres = tuple(
         each if is_counted else each.bit_count() for each, is_counted in zip(units, kind.is_counted, strict=True)
     )
-    memory_mib = memory_for(kind, needs, cpus.bit_count(), gpu_count(kind, gres))
-    return Take(cpus.bit_count(), memory_mib, gres, TakenMasks(cpus, units, needs.sharing_in))
+    gpus = gpu_count(kind, gres)
+    charged = charged_for(kind, needs, cpus.bit_count(), tasks, gpus)
+    memory_mib = memory_for(kind, needs, charged, gpus)
+    masks = TakenMasks(cpus, units, needs.sharing_in)
+    return Take(cpus.bit_count(), memory_mib, gres, masks, charged=charged)
 
 
 def _is_allowed(level: Level, needs: Needs, take: Take) -> bool:

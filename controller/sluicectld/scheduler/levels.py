@@ -21,6 +21,7 @@ class Kind:
     """Nodes of equal configuration in the same partitions.  Compared by identity."""
 
     __slots__ = (
+        "charge_unit",
         "full",
         "gres",
         "is_counted",
@@ -39,8 +40,11 @@ class Kind:
         partitions: frozenset[str],
         unit: int,
         is_exact: bool = False,
+        is_charged_by_cpu: bool = False,
     ) -> None:
         self.node = node
+        #: CPUs that are charged together: under CR_CPU a job keeps whole cores but has the CPUs that it asked for.
+        self.charge_unit = 1 if is_charged_by_cpu else unit
         self.layout: Layout = layout_of(node)
         #: Levels have masks.
         self.is_exact = is_exact
@@ -73,6 +77,8 @@ class Take(msgspec.Struct, frozen=True):
     masks: TakenMasks | None = None
     #: Few sockets rather than all in turn, where counts leave the choice.
     is_block: bool = False
+    #: CPUs that count for the job; 0: all that it takes.
+    charged: int = 0
 
 
 class Level:
@@ -133,7 +139,9 @@ class LevelTable:
         kind = self._kinds.get(key)
         if kind is None:
             is_exact = self._is_exact(node, partitions)
-            kind = self._kinds[key] = Kind(node, gres, partitions, compute_unit(node, self._policy), is_exact)
+            unit = compute_unit(node, self._policy)
+            by_cpu = self._policy.select_unit == "cpu"
+            kind = self._kinds[key] = Kind(node, gres, partitions, unit, is_exact, by_cpu)
         return kind
 
     def _is_exact(self, node: Node, partitions: frozenset[str]) -> bool:
@@ -237,7 +245,7 @@ class LevelTable:
 def compute_unit(node: Node, policy: Policy) -> int:
     """Return how many CPUs are granted together on the node."""
     threads = node.threads_per_core
-    if policy.select_unit == "cpu" or node.cpus != node.sockets * node.cores_per_socket * threads:
+    if node.cpus != node.sockets * node.cores_per_socket * threads:
         return 1
     unit = node.cores_per_socket * threads if policy.select_unit == "socket" else threads
     usable = layout_of(node).cpus

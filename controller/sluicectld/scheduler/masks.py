@@ -28,7 +28,12 @@ class TakenMasks(msgspec.Struct, frozen=True):
 
 
 def take(free: FreeMasks, taken: TakenMasks, is_counted: tuple[bool, ...] = ()) -> FreeMasks:
-    """Return what is left after the job came."""
+    """Return what is left after the job came; what it takes has to be there."""
+    held = taken.cpus & ~free.cpus
+    if held:
+        for depth in dict(free.shared).get(taken.partition, ()):
+            held &= ~depth
+        assert not held, f"CPUs {held:#x} are taken, free are {free.cpus:#x}"
     units = tuple(map(_without, free.units, taken.units, is_counted or (False,) * len(free.units)))
     shared = free.shared
     if taken.partition:

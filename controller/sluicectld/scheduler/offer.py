@@ -9,7 +9,7 @@ Invariant: what compute_take(level, t) takes is free at the level whenever count
 
 from sluice.model.request import GresRequest
 
-from .demand import Share, cpus_for, gpu_count, memory_for, units_wanted
+from .demand import Share, charged_for, cpus_for, gpu_count, memory_for, units_wanted
 from .exact import count_exactly, take_exactly
 from .levels import Kind, Level, Take
 from .needs import Needs
@@ -62,7 +62,9 @@ def compute_take(level: Level, needs: Needs, tasks: int, share: Share = ()) -> T
         gres = kind.full.gres
     else:
         cpus = cpus_for(kind, needs, tasks, gpu_count(kind, gres))
-    return Take(cpus, memory_for(kind, needs, cpus, gpu_count(kind, gres)), gres, None, needs.is_block)
+    charged = charged_for(kind, needs, cpus, tasks, gpu_count(kind, gres))
+    memory_mib = memory_for(kind, needs, charged, gpu_count(kind, gres))
+    return Take(cpus, memory_mib, gres, None, needs.is_block, charged)
 
 
 def _count_plainly(level: Level, needs: Needs) -> int:
@@ -71,8 +73,8 @@ def _count_plainly(level: Level, needs: Needs) -> int:
     memory_mib = needs.memory_per_cpu_mib
     if memory_mib:
         kind = level.kind
-        unit_mib = memory_mib * kind.unit
-        with_memory = level.memory_mib // unit_mib * kind.unit
+        unit_mib = memory_mib * kind.charge_unit
+        with_memory = level.memory_mib // unit_mib * kind.charge_unit
         if with_memory < cpus:
             cpus = with_memory
     elif level.memory_mib < needs.memory_per_node_mib:
@@ -118,7 +120,8 @@ def _fits(level: Level, needs: Needs, tasks: int) -> bool:
         return cpus <= kind.full.cpus - _kept_for_system(kind, needs) and _has_memory(level, needs, tasks)
     if cpus > level.cpus or (needs.node_cpus_max and cpus > needs.node_cpus_max):
         return False
-    return memory_for(kind, needs, cpus, gpu_count(kind, gres)) <= level.memory_mib
+    charged = charged_for(kind, needs, cpus, tasks, gpu_count(kind, gres))
+    return memory_for(kind, needs, charged, gpu_count(kind, gres)) <= level.memory_mib
 
 
 def _has_memory(level: Level, needs: Needs, tasks: int) -> bool:

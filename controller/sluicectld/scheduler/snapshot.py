@@ -129,7 +129,6 @@ class Policy(msgspec.Struct, frozen=True):
     default_memory_per_gpu_mib: int | None = None
     #: More than this a CPU takes more CPUs (MaxMemPerCPU); 0: no limit.
     max_memory_per_cpu_mib: int = 0
-    max_memory_per_node_mib: int = 0
     #: CR_ONE_TASK_PER_CORE, unless --ntasks-per-core says otherwise.
     is_one_task_per_core: bool = False
     #: CR_CORE_DEFAULT_DIST_BLOCK: few sockets rather than all in turn, unless -m says otherwise.

@@ -125,7 +125,11 @@ class Timeline:
 
 def read_take(kind: Kind, grant: NodeGrant) -> Take:
     """Return the counts of a grant, in whole units; its numbers on exact kinds."""
-    cpus = -(-grant.cpu_count // kind.unit) * kind.unit
+    cpus = grant.cpu_count
+    if kind.charge_unit != kind.unit:
+        # Fewer are charged than it keeps.
+        cpus = cpuset.parse(grant.cpus).bit_count()
+    cpus = -(-cpus // kind.unit) * kind.unit
     counts = [0] * len(kind.gres)
     units = [0] * len(kind.gres)
     for granted in grant.gres:

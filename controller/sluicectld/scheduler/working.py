@@ -76,7 +76,11 @@ class WorkingCopy:
         self.levels[position] = self.table.take(level, take)
         gres = self._take_units(position, take) if any(take.gres) else ()
         return NodeGrant(
-            node=self.names[position], cpus=cpus, cpu_count=take.cpus, memory_mib=take.memory_mib, gres=gres
+            node=self.names[position],
+            cpus=cpus,
+            cpu_count=take.charged or take.cpus,
+            memory_mib=take.memory_mib,
+            gres=gres,
         )
 
     def note_user(self, position: int, uid: int, is_user_exclusive: bool) -> None:
