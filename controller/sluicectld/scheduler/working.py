@@ -16,7 +16,6 @@ from sluice.model.request import JobSpec
 from .layout import find_whole_units
 from .levels import Exactness, Kind, Level, LevelTable, Take, count_whole_units
 from .masks import FreeMasks
-from .needs import count_sharers
 from .pick_cpus import spread
 from .snapshot import NodeFree, Policy, Snapshot
 
@@ -145,14 +144,13 @@ class WorkingCopy:
 
 def find_exactness(snapshot: Snapshot) -> Exactness:
     """Return what in the snapshot asks for levels with numbers."""
-    partitions = snapshot.partitions
-    sharing = {name for name, each in partitions.items() if each.oversubscribe.startswith(("YES", "FORCE"))}
-    is_used = any(free.shared for free in snapshot.nodes)
-    if sharing and not is_used:
+    # CPUs that are shared now stay so whatever the configuration says by now.
+    sharing = {name for free in snapshot.nodes if free.shared for name, _ in free.shared}
+    for partition in snapshot.partitions.values():
+        word = partition.oversubscribe.partition(":")[0]
         # YES shares nothing until a job asks for it.
-        sharing = {
-            name for name in sharing if any(count_sharers(job.spec, partitions[name]) > 1 for job in snapshot.pending)
-        }
+        if word == "FORCE" or (word == "YES" and any(job.spec.can_oversubscribe for job in snapshot.pending)):
+            sharing.add(partition.name)
     by_socket = any(_speaks_of_sockets(job.spec) for job in snapshot.pending)
     return Exactness(frozenset(sharing), by_socket)
 
