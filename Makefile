@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PACKAGES := sluice controller/sluicectld nodeagent/sluiced plugins/sluice_plugins cli/sluice_cli \
 	migrations/sluice_migrations
-BENCHES := throughput_emulated array queue startup idle
+BENCHES := throughput_emulated array queue offer startup idle
 export VENV
 
 .PHONY: venv demo test test-quick lint bench clean

@@ -150,16 +150,13 @@ def compute_needs(spec: JobSpec, partition: Partition, policy: Policy) -> Needs:
     other = dict(spec.other)
     memory = _memory(spec, partition, policy)
     cpus_per_task, per_cpu_mib = _within_cpu_limit(max(spec.cpus_per_task, 1), memory.get("cpu", 0), policy, partition)
-    sharers_max = count_sharers(spec, partition)
-    is_whole = is_whole_node(spec, partition, policy)
-    tasks_per_gpu = _tasks_per_gpu(spec, other)
     needs = Needs(
         tasks=tasks,
         cpus_per_task=cpus_per_task,
         nodes_min=nodes_min,
         nodes_max=_nodes_max(spec, partition),
         node_tasks_min=spec.ntasks_per_node if spec.ntasks_per_node and not has_task_count else 1,
-        node_tasks_max=_node_tasks_max(spec, tasks_per_gpu),
+        node_tasks_max=_node_tasks_max(spec, _tasks_per_gpu(spec, other)),
         tasks_per_core_max=spec.ntasks_per_core or int(policy.is_one_task_per_core),
         threads_per_core_max=1 if spec.hint in _ONE_THREAD_HINTS else spec.threads_per_core,
         node_cpus_min=max(spec.min_cpus_per_node, spec.ntasks_per_node * cpus_per_task),
@@ -177,18 +174,29 @@ def compute_needs(spec: JobSpec, partition: Partition, policy: Policy) -> Needs:
         excluded_nodes=spec.excluded_nodes,
         features=spec.features,
         is_contiguous=spec.is_contiguous,
-        is_exclusive=is_whole and sharers_max == 1,
+        is_exclusive=is_whole_node(spec, partition, policy) and count_sharers(spec, partition) == 1,
         is_user_exclusive=spec.exclusive == "user" or partition.exclusive_user,
         is_overcommitted=spec.is_overcommitted,
         has_task_count=has_task_count,
         is_ranged=spec.max_nodes > spec.min_nodes and spec.min_nodes > 0 and "use-min-nodes" not in other,
+    )
+    return _refine(needs, spec, partition, policy)
+
+
+def _refine(needs: Needs, spec: JobSpec, partition: Partition, policy: Policy) -> Needs:
+    """Add what tells which CPUs and units and which of several nodes."""
+    other = dict(spec.other)
+    sharers_max = count_sharers(spec, partition)
+    is_whole = is_whole_node(spec, partition, policy)
+    needs = replace(
+        needs,
         sockets_min=spec.sockets_per_node,
         cores_per_socket_min=spec.cores_per_socket,
         threads_per_core_min=spec.threads_per_core,
         licenses=parse_licenses(spec.licenses),
         socket_tasks_max=spec.ntasks_per_socket or int(spec.hint == "memory_bound"),
         gres_per_socket=spec.gres_per_socket,
-        tasks_per_gpu=tasks_per_gpu if not has_gpus(spec) else 0,
+        tasks_per_gpu=0 if has_gpus(spec) else _tasks_per_gpu(spec, other),
         binding=_binding(other),
         is_block=_is_block(spec.distribution, policy),
         sharers_max=sharers_max,
@@ -198,7 +206,7 @@ def compute_needs(spec: JobSpec, partition: Partition, policy: Policy) -> Needs:
         preferred_features=other.get("prefer", ""),
         batch_features=other.get("batch", ""),
         is_spread="spread-job" in other,
-        is_even=is_whole and has_task_count and not policy.packs_tasks,
+        is_even=is_whole and needs.has_task_count and not policy.packs_tasks,
     )
     return replace(needs, is_plain=_is_plain(needs))
 
