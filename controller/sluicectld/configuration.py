@@ -2,7 +2,7 @@
 
 import time
 
-from sluice.config.records import NO_LIMIT_S, ClusterConfig, NodeConfig, PartitionConfig
+from sluice.config.records import NO_LIMIT_S, ClusterConfig, GresLine, NodeConfig, PartitionConfig
 from sluice.config.settings import Settings
 from sluice.errors import PluginError
 from sluice.model.node import Node
@@ -15,15 +15,24 @@ from sluice_plugins.registry import build_networks, prepare_priority
 from sluicectld.scheduler.snapshot import Policy
 from sluicectld.scheduler.totals import compute_totals
 
+from .gres_places import compute_places
+
 _STATES = {"UNKNOWN": NodeState.UNKNOWN, "DOWN": NodeState.DOWN, "FUTURE": NodeState.FUTURE}
 
 
 def nodes_of(config: ClusterConfig) -> tuple[Node, ...]:
     """Return the configured nodes, in order."""
-    return tuple(_node(index, node) for index, node in enumerate(config.nodes))
+    everywhere = [line for line in config.gres if not line.node_names]
+    by_name: dict[str, list[GresLine]] = {}
+    for line in config.gres:
+        for name in line.node_names:
+            by_name.setdefault(name, []).append(line)
+    return tuple(
+        _node(index, node, [*everywhere, *by_name.get(node.name, ())]) for index, node in enumerate(config.nodes)
+    )
 
 
-def _node(index: int, node: NodeConfig) -> Node:
+def _node(index: int, node: NodeConfig, lines: list[GresLine]) -> Node:
     return Node(
         name=node.name,
         hostname=node.hostname,
@@ -45,6 +54,10 @@ def _node(index: int, node: NodeConfig) -> Node:
         is_failing=node.state == "FAIL",
         is_responding=False,
         reason=node.reason,
+        core_spec_count=node.core_spec_count,
+        cpu_spec_list=node.cpu_spec_list,
+        mem_spec_limit_mib=node.mem_spec_limit_mib,
+        gres_places=compute_places(node.gres, lines),
     )
 
 
@@ -91,6 +104,8 @@ def _partition(index: int, partition: PartitionConfig) -> Partition:
         billing_weights=partition.billing_weights_text,
         index=index,
         topology=partition.topology,
+        default_memory_per_gpu_mib=partition.default_memory_per_gpu_mib,
+        default_cpus_per_gpu=partition.cpus_per_gpu,
     )
 
 
@@ -119,6 +134,14 @@ def policy_of(config: ClusterConfig) -> Policy:
         totals=compute_totals(nodes_of(config), partitions_of(config), settings.licenses),
         networks=build_networks(config.topologies, [node.name for node in config.nodes]),
         switch_wait_max_s=_seconds(parameters, "max_switch_wait", 300.0),
+        default_memory_per_gpu_mib=settings.default_memory_per_gpu_mib,
+        max_memory_per_cpu_mib=settings.max_memory_per_cpu_mib or 0,
+        is_one_task_per_core="CR_ONE_TASK_PER_CORE" in words,
+        is_block_by_default="CR_CORE_DEFAULT_DIST_BLOCK" in words,
+        packs_tasks="CR_PACK_NODES" in words,
+        puts_serial_last="pack_serial_at_end" in parameters,
+        prefers_busy_nodes="bf_busy_nodes" in parameters,
+        allows_core_spec=settings.allow_spec_resources_usage,
     )
 
 

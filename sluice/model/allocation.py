@@ -35,6 +35,8 @@ class Allocation(Record, frozen=True, kw_only=True):
 
     grants: tuple[NodeGrant, ...]
     tasks_per_node: tuple[int, ...] = ()
+    #: Other jobs of the partition may come onto the same CPUs (OverSubscribe).
+    is_sharing: bool = False
 
     @property
     def nodes(self) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from sluice.model.partition import Partition
 from sluice.model.request import JobSpec
 from sluicectld.permissions import Caller, Verb
 from sluicectld.scheduler import feasible
-from sluicectld.scheduler.needs import parse_licenses, shape_of
+from sluicectld.scheduler.needs import has_gpus, parse_licenses, shape_of
 from sluicectld.state.cluster import Cluster
 
 from .numbers import check_numbers
@@ -110,10 +110,16 @@ def _fill(settings: Settings, partition: Partition, spec: JobSpec) -> JobSpec:
         changes["is_unlimited"] = limit_s is None
     elif spec.limit_s is not None:
         changes["limit_s"] = -(-spec.limit_s // _MINUTE_S) * _MINUTE_S
+    if spec.core_spec and settings.allow_spec_resources_usage and spec.exclusive != "node":
+        # Cores that stay with the system are kept by having the whole node.
+        changes["exclusive"] = "node"
     if spec.memory_per_node_mib is None and spec.memory_per_cpu_mib is None and spec.memory_per_gpu_mib is None:
+        per_gpu = _first(partition.default_memory_per_gpu_mib, settings.default_memory_per_gpu_mib)
         per_cpu = _first(partition.default_memory_per_cpu_mib, settings.default_memory_per_cpu_mib)
         per_node = _first(partition.default_memory_per_node_mib, settings.default_memory_per_node_mib)
-        if per_cpu:
+        if per_gpu and has_gpus(spec):
+            changes["memory_per_gpu_mib"] = per_gpu
+        elif per_cpu:
             changes["memory_per_cpu_mib"] = per_cpu
         elif per_node:
             changes["memory_per_node_mib"] = per_node

@@ -5,6 +5,7 @@ A stale one is dropped; the next pass decides about its job again.
 
 from sluice import array_spec
 from sluice.model.job import Job
+from sluicectld.scheduler.needs import count_sharers
 from sluicectld.scheduler.plan import StartJob
 from sluicectld.state import resources
 from sluicectld.state.arrays import has_pending, is_last, ready_tasks
@@ -40,11 +41,14 @@ def _may_start(turn: Turn, job: Job, start: StartJob, version: int) -> bool:
     partition = turn.cluster.partitions.get(start.partition)
     if partition is None or partition.state not in ("UP", "DRAIN"):
         return False
+    sharers_max = count_sharers(job.spec, partition) if start.allocation.is_sharing else 1
     for grant in start.allocation.grants:
         free = turn.cluster.free.get(grant.node)
-        if free is None or not free.node.is_usable or free.exclusive_job or not resources.fits(free, grant):
+        if free is None or not free.node.is_usable or free.exclusive_job:
             return False
-        if job.spec.exclusive == "node" and free.job_count:
+        if not resources.fits(free, grant, start.partition, sharers_max):
+            return False
+        if job.spec.exclusive == "node" and free.job_count and not start.allocation.is_sharing:
             return False
     return True
 

@@ -131,8 +131,11 @@ def node_view(
 def _gres_used(free: NodeFree) -> str:
     parts = []
     for item in free.gres:
-        used = item.total & ~item.free
         kind = f":{item.type}" if item.type else ""
+        if item.is_counted:
+            parts.append(f"{item.name}{kind}:{item.total - item.free}")
+            continue
+        used = item.total & ~item.free
         units = cpuset.format(used) or "N/A"
         parts.append(f"{item.name}{kind}:{used.bit_count()}(IDX:{units})")
     return ",".join(parts)

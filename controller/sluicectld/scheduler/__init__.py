@@ -10,6 +10,15 @@ memo         what passes found out about requests and need again
 totals       what the cluster and each partition have in all
 needs        a request boiled down to numbers, defaults resolved; the key that equal requests share
 levels       how much is free on a node, as counts; equal levels are one object
+layout       what stands where on a node: sockets, cores, units near them, parts of GPUs, what is withheld
+masks        which CPU and unit numbers are free, and which CPUs are shared
+demand       what so many tasks need on a node: CPUs, memory, units
+exact        the numbers that a request gets on a node where counts would promise too much
+pick_cpus    which CPUs: over the sockets in turn or on few, near the units
+pick_units   which units: typed ones first, near one another, shards on few GPUs
+orderings    in which order nodes are looked at, as one table
+spreading    placement of --spread-job, and tasks dealt evenly
+cover        the fewest nodes that fill several counts of features
 offer        how many tasks of a request a node holds at a level, and what it then takes
 shapes       equal requests share everything that a pass finds out about them
 working      the working copy of what is free now, with CPU and unit numbers

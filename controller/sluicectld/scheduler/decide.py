@@ -196,8 +196,11 @@ class Pass:
 
     def _start(self, job: Job, shape: Shape, parts: list[Part], task_id: int | None) -> None:
         needs = shape.needs
+        parts = shape.batch_host_first(parts)
         grants = tuple([self.working.grant(part.position, part.take) for part in parts])
-        allocation = Allocation(grants=grants, tasks_per_node=_tasks_per_node(shape, parts))
+        allocation = Allocation(
+            grants=grants, tasks_per_node=_tasks_per_node(shape, parts), is_sharing=needs.sharers_max > 1
+        )
         self.starts.append(
             StartJob(job.id, allocation, shape.partition.name, shape.limit_s, task_id, needs.is_exclusive)
         )
@@ -267,7 +270,7 @@ class Pass:
             return
         reserve(job.id, slot, shape, self.timeline)
         names = tuple(self.working.names[part.position] for part in slot.parts)
-        cpu_count = sum(part.take.cpus for part in slot.parts)
+        cpu_count = sum(part.take.charged or part.take.cpus for part in slot.parts)
         self.planned[job.id] = PlannedStart(slot.at, names, shape.partition.name, cpu_count)
         self.slots[job.id] = (slot, shape)
         self.planned_count += 1

@@ -15,8 +15,8 @@ from sluice.model.reason import Blocker, Reason
 from sluice.model.request import DependencyTerm
 from sluice.model.states import Hold
 
+from .demand import cpus_for
 from .needs import Needs
-from .offer import cpus_for
 from .shapes import Shape
 from .snapshot import RunningJob
 from .switches import describe_topology

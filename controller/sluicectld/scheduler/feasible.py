@@ -19,10 +19,11 @@ from sluice.model.request import GresRequest, JobSpec
 
 from . import explain
 from .constraints import parse_constraint
+from .layout import compute_idle
 from .needs import Needs, compute_needs
 from .search import find_idle
 from .shapes import Shape
-from .snapshot import GresFree, NodeFree, Policy, Snapshot
+from .snapshot import Policy, Snapshot
 from .working import WorkingCopy
 
 #: Nodes that are tried first: most requests fit on a few, and all nodes of a partition are many.
@@ -266,18 +267,6 @@ def _idle_copy(request: _Request, nodes: Sequence[Node]) -> WorkingCopy:
     partition = replace(request.partition, nodes=tuple([node.name for node in nodes]))
     snapshot = Snapshot(0, 0.0, tuple(map(compute_idle, nodes)), {partition.name: partition}, ())
     return WorkingCopy(snapshot, request.policy)
-
-
-def compute_idle(node: Node) -> NodeFree:
-    """Return the node with nothing taken, its units numbered through the types of a name."""
-    gres = []
-    first_by_name: dict[str, int] = {}
-    for item in node.gres:
-        first = first_by_name.get(item.name, 0)
-        first_by_name[item.name] = first + item.count
-        mask = ((1 << item.count) - 1) << first
-        gres.append(GresFree(item.name, item.type, mask, mask))
-    return NodeFree(node, (1 << node.cpus) - 1, node.memory_mib, tuple(gres))
 
 
 def _limit_verdict(request: _Request, code: str, details: str) -> Verdict:

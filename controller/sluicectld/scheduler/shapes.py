@@ -7,22 +7,34 @@ begin().  The order of the search is place.py's, the arithmetic offer.py's.
 Invariant: a node that a cursor or a filter has passed by is of no use to the shape for the rest of the pass.
 """
 
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from sluice import feature_expr
 from sluice.model.job import Job
 from sluice.model.partition import Partition
 from sluice.model.reason import Blocker
 
-from .constraints import Tree, compute_alternatives, compute_groups, parse_constraint
+from .constraints import Group, Tree, compute_alternatives, compute_groups, parse_constraint
+from .demand import Share
 from .levels import Kind, Level, Take
 from .limits import find_partition_blocker
 from .needs import Needs
-from .offer import Share, can_hold_kind, compute_share, compute_take, count_tasks
+from .offer import can_hold_kind, compute_share, compute_take, count_tasks
+from .orderings import order_by, order_candidates
 from .place import is_ranged
 from .task_rows import TaskRows, compute_task_rows
 from .timeline import Timeline
 from .working import WorkingCopy
+
+
+class Placed(Protocol):
+    """What stands on a node."""
+
+    @property
+    def position(self) -> int: ...
+
+
+_Placed = TypeVar("_Placed", bound=Placed)
 
 
 class Shape:
@@ -44,12 +56,14 @@ class Shape:
         self.duration_s = float("inf") if limit_s is None else float(limit_s)
         #: None: it does not matter in this pass whose jobs share a node.
         self.uid = uid
-        #: The nodes with most CPUs free come first.
-        self.is_least_loaded = is_least_loaded
         self.features = parse_constraint(needs.features)
-        self.groups = compute_groups(self.features)
+        self.batch_groups = tuple(Group(tree, 1) for tree in (parse_constraint(needs.batch_features),) if tree)
+        self.groups = self.batch_groups + compute_groups(self.features)
         self.alternatives = compute_alternatives(self.features)
         self.required = working.positions_of(needs.required_nodes)
+        #: Orders that change as jobs start: of nodes that start jobs, and of those that jobs are planned on.
+        self.orderings = ("least_loaded",) if is_least_loaded else ()
+        self.planning_orderings = ("in_use_first",) if working.policy.prefers_busy_nodes else ()
         #: The first node that holds all tasks settles it.
         self.is_first_fit = _is_first_fit(needs) and not (self.required or self.groups or self.alternatives)
         self.arranger = working.arrangers.get(partition.topology)
@@ -65,7 +79,9 @@ class Shape:
         self._takes: dict[tuple[Level, int, Share], Take] = {}
         self._suits: dict[Kind, bool] = {}
         #: What it takes from a node depends on what is free there: units of any type, or a share of the job's units.
-        self.is_level_dependent = bool(needs.gres_per_job) or any(map(self._has_choice, working.table.kinds))
+        self.is_level_dependent = bool(needs.gres_per_job) or any(
+            kind.is_exact or self._has_choice(kind) for kind in working.table.kinds if self.suits(kind)
+        )
         #: What in the partition itself stands against it.
         self.partition_blocker = find_partition_blocker(needs, limit_s, partition)
         self.begin()
@@ -126,14 +142,26 @@ class Shape:
             # Jobs on one node keep together where near nodes matter.
             found = [each for each in working.packed(self.arranger) if working.kinds[each] in kinds]
         excluded = working.positions_of(self.needs.excluded_nodes)
-        return [each for each in found if each not in excluded] if excluded else found
+        found = [each for each in found if each not in excluded] if excluded else found
+        return order_candidates(found, self.needs, working)
 
-    def rank(self, positions: list[int]) -> list[int]:
-        """Return the positions, which are in placement order, in the order in which they are tried."""
-        if not self.is_least_loaded:
-            return positions
-        levels = self._working.levels
-        return sorted(positions, key=lambda position: (-levels[position].cpus, position))
+    def groups_of(self, alternative: Tree) -> tuple[Group, ...]:
+        """Return the counts of nodes to fill when all nodes suit the alternative; () for no choice of them."""
+        return self.batch_groups + compute_groups(alternative) if alternative else self.groups
+
+    def rank(self, positions: list[int], orderings: tuple[str, ...]) -> list[int]:
+        """Return the positions, which are in the order of the candidates, in the order in which they are tried."""
+        for name in orderings:
+            positions = order_by(name, positions, self.needs, self._working)
+        return positions
+
+    def batch_host_first(self, parts: list[_Placed]) -> list[_Placed]:
+        """Return the parts with the first node in front that suits --batch; its script runs on the first of all."""
+        if not self.batch_groups:
+            return parts
+        tree = self.batch_groups[0].tree
+        first = next(part for part in parts if self.has_features(tree, part.position))
+        return [first, *(part for part in parts if part is not first)]
 
     def has_features(self, tree: Tree, position: int) -> bool:
         """Does the node suit a part of the feature expression?"""
@@ -203,4 +231,5 @@ def is_user_sensitive(working: WorkingCopy, jobs: tuple[Job, ...], partitions: d
 
 
 def _is_first_fit(needs: Needs) -> bool:
-    return needs.nodes_min == 1 and not needs.is_contiguous and not needs.gres_per_job and not is_ranged(needs)
+    is_odd = needs.is_contiguous or needs.is_spread or needs.gres_per_job or is_ranged(needs)
+    return needs.nodes_min == 1 and not is_odd

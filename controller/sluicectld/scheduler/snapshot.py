@@ -19,12 +19,28 @@ from .totals import Totals
 
 
 class GresFree(msgspec.Struct, frozen=True):
-    """One kind of unit on a node: total and free unit numbers as masks; an uncounted device has bit n for unit n."""
+    """One kind of unit on a node: total and free unit numbers as masks, bit n for unit n.
+
+    is_counted: the units have no identity; total and free are then how many there are.
+    """
 
     name: str
     type: str
     total: int
     free: int
+    is_counted: bool = False
+
+    @property
+    def total_count(self) -> int:
+        return self.total if self.is_counted else self.total.bit_count()
+
+    @property
+    def free_count(self) -> int:
+        return self.free if self.is_counted else self.free.bit_count()
+
+
+#: CPUs that jobs of a partition share, by partition: masks of those with exactly one, two, ... jobs.
+Shared = tuple[tuple[str, tuple[int, ...]], ...]
 
 
 class NodeFree(msgspec.Struct, frozen=True):
@@ -43,6 +59,7 @@ class NodeFree(msgspec.Struct, frozen=True):
     uids: tuple[int, ...] = ()
     #: The only user whose jobs may come (exclusive=user), None: any.
     exclusive_uid: int | None = None
+    shared: Shared = ()
 
 
 class RunningJob(msgspec.Struct, frozen=True):
@@ -125,3 +142,19 @@ class Policy(msgspec.Struct, frozen=True):
     networks: dict[str, Network] = {}
     #: A job waits this long at most for the switches that it asks for (max_switch_wait).
     switch_wait_max_s: float = 300.0
+    #: MiB a GPU unless asked otherwise.
+    default_memory_per_gpu_mib: int | None = None
+    #: More than this a CPU takes more CPUs (MaxMemPerCPU); 0: no limit.
+    max_memory_per_cpu_mib: int = 0
+    #: CR_ONE_TASK_PER_CORE, unless --ntasks-per-core says otherwise.
+    is_one_task_per_core: bool = False
+    #: CR_CORE_DEFAULT_DIST_BLOCK: few sockets rather than all in turn, unless -m says otherwise.
+    is_block_by_default: bool = False
+    #: CR_Pack_Nodes: tasks on whole nodes fill one after the other rather than evenly.
+    packs_tasks: bool = False
+    #: pack_serial_at_end: jobs of one CPU come to the last nodes.
+    puts_serial_last: bool = False
+    #: bf_busy_nodes: planned starts prefer nodes that are in use.
+    prefers_busy_nodes: bool = False
+    #: AllowSpecResourcesUsage: --core-spec replaces what the node withholds.
+    allows_core_spec: bool = False

@@ -1,8 +1,8 @@
 """Task rows: what one, two, ... tasks of a request take on a node of each kind, as rows that the tracks compare.
 
 Tasks that take the same are one row.  Where what is taken depends on what is free (units of any of several types, or a
-share of the job's units), the rows leave the units out: they then never ask for too much, and search.py looks
-at such nodes again.
+share of the job's units), or where counts do not add up (shared CPUs, parts of GPUs), the rows leave it out: they then
+never ask for too much, and search.py looks at such nodes again.
 
 Invariant: rows of a kind ascend in every number; the last one belongs to the most tasks that an idle node holds.
 """
@@ -46,9 +46,12 @@ class TaskRows:
 
 
 def compute_task_rows(
-    needs: Needs, table: LevelTable, suits: Callable[[Kind], bool], depends_on_level: Callable[[Kind], bool]
+    needs: Needs, table: LevelTable, suits: Callable[[Kind], bool], has_choice: Callable[[Kind], bool]
 ) -> TaskRows:
-    """Return the rows of a request on the kinds that suit it."""
+    """Return the rows of a request on the kinds that suit it.
+
+    has_choice: are there units of several types that would do?
+    """
     known: dict[tuple[object, ...], tuple[list[Row], list[int]]] = {}
     rows: list[list[Row]] = []
     tasks: list[list[int]] = []
@@ -56,27 +59,24 @@ def compute_task_rows(
         found: tuple[list[Row], list[int]] = ([], [])
         if suits(kind):
             # Kinds that differ in features or partitions only have the same rows.
-            key = (
-                kind.full,
-                kind.gres,
-                kind.unit,
-                kind.threads_per_core,
-                kind.node.sockets,
-                kind.node.cores_per_socket,
-            )
-            found = known.get(key) or _compute_rows(needs, table, kind, depends_on_level(kind))
+            key = (kind.full, kind.gres, kind.unit, kind.charge_unit, kind.layout, kind.is_exact, kind.is_sharing)
+            found = known.get(key) or _compute_rows(needs, table, kind, has_choice(kind))
             known[key] = found
         rows.append(found[0])
         tasks.append(found[1])
     return TaskRows(rows, tasks, needs.node_tasks_min, needs.is_exclusive)
 
 
-def _compute_rows(needs: Needs, table: LevelTable, kind: Kind, is_level_dependent: bool) -> tuple[list[Row], list[int]]:
+def _compute_rows(needs: Needs, table: LevelTable, kind: Kind, has_choice: bool) -> tuple[list[Row], list[int]]:
     idle, width = table.idle(kind), table.width
 
     def row_for(count: int) -> Row:
-        row = take_row(compute_take(idle, needs, count), width)
-        return row[:3] + (0,) * (width - 3) if is_level_dependent else row
+        cpus, memory_mib, _, *units = take_row(compute_take(idle, needs, count), width)
+        if kind.is_sharing:
+            cpus = 0
+        if has_choice or kind.layout.sharing_rows:
+            units = [0] * len(units)
+        return (cpus, memory_mib, 0, *units)
 
     most = count_tasks(idle, needs)
     if most and row_for(1) == row_for(most):

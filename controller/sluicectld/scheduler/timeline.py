@@ -12,15 +12,19 @@ import bisect
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from sluice import cpuset
 from sluice.model.allocation import NodeGrant
 
 from .levels import Kind, Level, Take, row_of, take_row
+from .masks import TakenMasks
 from .native.library import lib
 from .native.tracks import NativeTracks
 from .snapshot import RunningJob
 from .tracks import NEVER, AnyTracks, Move, Tracks
 from .working import WorkingCopy
 
+#: What a planned job takes, from when until when.
+Plan = tuple[Take, float, float]
 #: What a job takes from the node at a position.
 Takes = Sequence[tuple[int, Take]]
 
@@ -44,9 +48,13 @@ class Timeline:
         self.tracks = tracks or make_tracks(len(working.nodes), self._width)
         self._running: dict[int, tuple[RunningJob, Takes]] = {}
         self._job_ids_at: list[set[int]] = [set() for _ in working.nodes]
-        self._rows: dict[Take, Any] = {}
+        self._rows: dict[tuple[int, int, tuple[int, ...]], Any] = {}
         #: What planned jobs take later on: (take, from, until) by job id, for each position where there are some.
-        self.plans: dict[int, dict[int, tuple[Take, float, float]]] = {}
+        self.plans: dict[int, dict[int, Plan]] = {}
+        #: What jobs started in this pass take, and until when, for exact positions.
+        self._started: dict[int, list[tuple[Take, float]]] = {}
+        #: Steps of exact positions that were asked for since something changed there.
+        self._exact: dict[int, tuple[list[float], list[Level]]] = {}
         self._positions: dict[int, tuple[list[int], Any]] = {}
         self._is_new = True
 
@@ -54,6 +62,7 @@ class Timeline:
         """Bring it to a snapshot; changed: the positions whose working copy is another than before."""
         self.tracks.begin(now_at)
         self.now_at = now_at
+        self._exact.clear()
         stale = set(range(len(self._working.nodes))) if self._is_new else set()
         self._is_new = False
         self._update_jobs(running, stale)
@@ -120,10 +129,15 @@ class Timeline:
         """Add a job that starts now."""
         for position, take in takes:
             self.tracks.change(position, self.now_at, end_at, self._row_of(take), Move.TAKE, True)
+            if take.masks is not None:
+                self._started.setdefault(position, []).append((take, end_at))
+                self._exact.pop(position, None)
 
     def undo_start(self, takes: Takes, end_at: float) -> None:
         for position, take in takes:
             self.tracks.change(position, self.now_at, end_at, self._row_of(take), Move.UNDO, True)
+            if take.masks is not None:
+                self._started[position].remove((take, end_at))
 
     def reserve(self, job_id: int, takes: Takes, from_at: float, until_at: float) -> None:
         """Take resources out for a planned job during [from_at, until_at)."""
@@ -142,6 +156,7 @@ class Timeline:
 
     def _plan(self, position: int, take: Take, from_at: float, until_at: float, move: Move) -> None:
         self.tracks.change(position, max(from_at, self.now_at), until_at, self._row_of(take), move, False)
+        self._exact.pop(position, None)
 
     # --- questions
 
@@ -156,9 +171,38 @@ class Timeline:
 
     def steps(self, position: int) -> tuple[list[float], list[Level]]:
         """Return the times, ascending from now, and the level that is expected from each of them on."""
+        if self._working.kinds[position].is_exact:
+            return self._exact_steps(position)
         times, rows = self.tracks.steps(position)
         kind = self._working.kinds[position]
         return times, [self._table.level_of_row(kind, row) for row in rows]
+
+    def _exact_steps(self, position: int) -> tuple[list[float], list[Level]]:
+        """Return the same with the numbers of CPUs and units, which the tracks do not have."""
+        known = self._exact.get(position)
+        if known is not None:
+            return known
+        ends = [(end_at, take) for take, end_at in self._started.get(position, ())]
+        for job_id in self._job_ids_at[position]:
+            job, takes = self._running[job_id]
+            ends += [(max(_end_of(job), self.now_at), take) for each, take in takes if each == position]
+        plans = self.plans.get(position, {}).values()
+        bounds = {at for _, from_at, until_at in plans for at in (max(from_at, self.now_at), until_at)}
+        times = sorted({self.now_at, *bounds, *(at for at, _ in ends)} - {NEVER})
+        levels = [self._exact_level(position, at, ends, plans) for at in times]
+        self._exact[position] = times, levels
+        return times, levels
+
+    def _exact_level(
+        self, position: int, at: float, ends: Iterable[tuple[float, Take]], plans: Iterable[Plan]
+    ) -> Level:
+        level = self._working.levels[position]
+        for _, take in sorted((end for end in ends if end[0] <= at), key=_first):
+            level = self._table.give_back(level, take)
+        for take, from_at, until_at in plans:
+            if from_at <= at < until_at:
+                level = self._table.take(level, take)
+        return level
 
     def floor(self, position: int, from_at: float, until_at: float) -> Level:
         """Return the level that is free during all of [from_at, until_at): the least of each resource."""
@@ -179,10 +223,16 @@ class Timeline:
         return self._table.lower(level, self.floor(position, self.now_at, until_at))
 
     def _row_of(self, take: Take) -> Any:
-        row = self._rows.get(take)
+        # The numbers of CPUs make no difference here, and nearly every job has others.
+        key = (take.cpus, take.memory_mib, take.gres)
+        row = self._rows.get(key)
         if row is None:
-            row = self._rows[take] = self.tracks.make_row(take_row(take, self._width))
+            row = self._rows[key] = self.tracks.make_row(take_row(take, self._width))
         return row
+
+
+def _first(pair: tuple[float, Take]) -> float:
+    return pair[0]
 
 
 def _end_of(job: RunningJob) -> float:
@@ -190,11 +240,20 @@ def _end_of(job: RunningJob) -> float:
 
 
 def read_take(kind: Kind, grant: NodeGrant) -> Take:
-    """Return the counts of a grant, in whole units."""
-    cpus = -(-grant.cpu_count // kind.unit) * kind.unit
+    """Return the counts of a grant, in whole units; its numbers on exact kinds."""
+    cpus = grant.cpu_count
+    if kind.charge_unit != kind.unit:
+        # Fewer are charged than it keeps.
+        cpus = cpuset.parse(grant.cpus).bit_count()
+    cpus = -(-cpus // kind.unit) * kind.unit
     counts = [0] * len(kind.gres)
+    units = [0] * len(kind.gres)
     for granted in grant.gres:
         for place_number, (name, kind_of_unit, _) in enumerate(kind.gres):
             if (name, kind_of_unit) == (granted.name, granted.type):
                 counts[place_number] += granted.count
-    return Take(cpus, grant.memory_mib, tuple(counts))
+                units[place_number] |= granted.count if kind.is_counted[place_number] else cpuset.parse(granted.units)
+    masks = None
+    if kind.is_exact:
+        masks = TakenMasks(cpuset.parse(grant.cpus) & kind.layout.cpus, tuple(units))
+    return Take(cpus, grant.memory_mib, tuple(counts), masks)

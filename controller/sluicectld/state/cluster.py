@@ -19,6 +19,7 @@ from sluice.model.partition import Partition
 from sluice.model.priority import PriorityTables
 from sluice.model.states import Hold, JobState, NodeState
 from sluice.model.step import Step
+from sluicectld.scheduler.layout import compute_idle, layout_of
 from sluicectld.scheduler.snapshot import NodeFree, RunningJob, Snapshot
 from sluicectld.store.batch import Batch
 
@@ -262,7 +263,7 @@ class Cluster:
         self.free[node.name] = self._count_free(node)
 
     def _count_free(self, node: Node, without: int = 0) -> NodeFree:
-        free = resources.whole(node)
+        free = compute_idle(node)
         for job_id in self.job_ids_by_node.setdefault(node.name, set()) - {without}:
             job = self.jobs[job_id]
             for grant in resources.held_grants(job):
@@ -385,4 +386,4 @@ def _is_same_machine(one: Node, other: Node) -> bool:
 
 
 def _same_resources(one: Node, other: Node) -> bool:
-    return (one.cpus, one.memory_mib, one.gres) == (other.cpus, other.memory_mib, other.gres)
+    return layout_of(one) is layout_of(other)
