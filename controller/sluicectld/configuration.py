@@ -110,6 +110,11 @@ def policy_of(config: ClusterConfig) -> Policy:
         priority_weights=_priority_weights(settings),
         max_age_s=float(settings.priority_max_age_s),
         utc_offset_s=time.localtime().tm_gmtoff,
+        accounting_enforced=frozenset(settings.accounting_storage_enforce),
+        is_billing_max="MAX_TRES" in settings.priority_flags,
+        stops_at_limits="assoc_limit_stop" in parameters,
+        max_memory_per_cpu_mib=settings.max_memory_per_cpu_mib,
+        max_memory_per_node_mib=settings.max_memory_per_node_mib,
         partition_factor_max=max((partition.priority_job_factor for partition in config.partitions), default=1),
     )
 

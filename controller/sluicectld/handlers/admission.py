@@ -6,14 +6,14 @@ now is accepted, with a warning where the user would not guess it.
 
 from msgspec.structs import replace
 
-from sluice import array_spec
+from sluice import array_spec, license_spec
 from sluice.config.settings import Settings
 from sluice.errors import InvalidRequest, NotPermitted, RequestError
 from sluice.model.partition import Partition
 from sluice.model.request import JobSpec
 from sluicectld.permissions import Caller, Verb
 from sluicectld.scheduler import feasible
-from sluicectld.scheduler.needs import parse_licenses, shape_of
+from sluicectld.scheduler.needs import shape_of
 from sluicectld.state.cluster import Cluster
 
 from .numbers import check_numbers
@@ -78,10 +78,12 @@ def _check_array(ranges: array_spec.Ranges) -> None:
 def check_resources(settings: Settings, spec: JobSpec) -> None:
     """Raise InvalidRequest for licenses and reservations that do not exist."""
     known = settings.licenses
-    for name, count in parse_licenses(spec.licenses):
-        if count > known.get(name, 0):
-            have = f"{known[name]} of them exist" if name in known else f"known are {', '.join(known) or 'none'}"
-            raise InvalidRequest(f"{count} licenses {name!r} requested, {have} (Licenses)", "invalid_licenses")
+    terms, is_any = license_spec.parse(spec.licenses)
+    missing = [(name, count) for name, count in terms if count > known.get(name, 0)]
+    if missing and (not is_any or len(missing) == len(terms)):
+        name, count = missing[0]
+        have = f"{known[name]} of them exist" if name in known else f"known are {', '.join(known) or 'none'}"
+        raise InvalidRequest(f"{count} licenses {name!r} requested, {have} (Licenses)", "invalid_licenses")
     if spec.reservation:
         raise InvalidRequest(f"no reservation is called {spec.reservation!r}", "reservation")
 

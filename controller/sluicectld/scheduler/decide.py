@@ -19,7 +19,10 @@ from sluice.model.request import JobSpec
 
 from . import explain
 from .backfill import Slot, find_slot, release, reserve
-from .limits import find_license_blocker, find_orphan_blocker, find_partition_blocker
+from .levels import Kind, Take
+from .limits.gate import Gate
+from .limits.licenses import LicensePool
+from .limits.partition import find_orphan_blocker, find_partition_blocker
 from .needs import ShapeKey, compute_needs, compute_shape_key
 from .plan import Plan, PlannedStart, StartJob
 from .queue import Entry, rank_queue
@@ -49,14 +52,18 @@ class Pass:
         self.snapshot = snapshot
         self.policy = policy
         self.working = WorkingCopy(snapshot, policy)
-        self.licenses_free = dict(snapshot.licenses_free)
-        self.shapes: dict[ShapeKey, Shape] = {}
+        self.licenses = LicensePool(snapshot.licenses_free)
+        self.gate = Gate(snapshot, policy)
+        #: By what is asked and by the partition, which is another object when a QOS overrides its bounds.
+        self.shapes: dict[tuple[ShapeKey, int], Shape] = {}
         self.timeline: Timeline | None = None
         self.starts: list[StartJob] = []
         self.planned: dict[int, PlannedStart] = {}
         self.blockers: dict[int, Blockers] = {}
         #: The first job of each partition that did not fit.
         self.heads: dict[str, int] = {}
+        #: Partitions where a job waits for a limit and all below it with it.
+        self.stopped: set[str] = set()
         #: Those that started of the jobs that ask for several partitions.
         self.started_ids: set[int] = set()
         #: What is kept for each planned job.
@@ -93,14 +100,20 @@ class Pass:
 
     def _consider(self, job: Job, partition: Partition) -> None:
         self.tested += 1
-        shape = self._shape_of(job, partition)
+        shape = self._shape_of(job, self.gate.relax(job, partition))
         blockers = shape.blockers
-        if blockers is None:
+        limited = self.gate.find_blockers(job, shape)
+        if limited:
+            # What bars the shape for good is more telling than a limit, that others are ahead of it is not.
+            is_barred = blockers is not None and not shape.is_waiting
+            blockers = (*(blockers or ()), *limited) if is_barred else (*limited, *(blockers or ()))
+            self._note_stop(job, partition)
+        elif blockers is None:
             blockers = self._try_start(job, shape)
             if blockers is None:
                 self.blockers.pop(job.id, None)
                 return
-        elif shape.may_plan or (job.id == self.focus_id and shape.is_waiting):
+        elif self._may_plan(shape) or (job.id == self.focus_id and shape.is_waiting):
             self._plan(job, shape)
         if len(job.spec.partitions) > 1:
             blockers = self.blockers.get(job.id, ()) + blockers
@@ -108,7 +121,7 @@ class Pass:
 
     def _shape_of(self, job: Job, partition: Partition) -> Shape:
         uid = job.spec.uid if self.is_user_sensitive else None
-        key = compute_shape_key(job, partition.name, -1 if uid is None else uid)
+        key = compute_shape_key(job, partition.name, -1 if uid is None else uid), id(partition)
         shape = self.shapes.get(key)
         if shape is None:
             shape = self.shapes[key] = self._new_shape(job.spec, partition, job.limit_s, uid)
@@ -124,7 +137,8 @@ class Pass:
 
     def _try_start(self, job: Job, shape: Shape) -> Blockers | None:
         """Start the job, or as many tasks of the array as may start; return what stops it, None if nothing does."""
-        if not self.policy.is_backfilling and shape.partition.name in self.heads:
+        name = shape.partition.name
+        if name in self.stopped or (not self.policy.is_backfilling and name in self.heads):
             return (self._priority_blocker(shape),)
         for task_id in itertools.islice(_tasks(job), self.tasks_started[job.id], None):
             blockers = self._find_task_blocker(job, task_id, shape)
@@ -133,20 +147,40 @@ class Pass:
             parts = self._find_now(shape)
             if parts is None:
                 return self._block(job, shape)
+            limited = self.gate.find_placed_blockers(job, shape, self._takes(parts), self.licenses.choose(shape.needs))
+            if limited:
+                self._note_stop(job, shape.partition)
+                return limited
             self._start(job, shape, parts, task_id)
         return None
 
     def _find_task_blocker(self, job: Job, task_id: int | None, shape: Shape) -> Blockers | None:
-        license_blocker = find_license_blocker(shape.needs, self.licenses_free) if shape.needs.licenses else None
+        license_blocker = self.licenses.find_blocker(shape.needs)
         if license_blocker is not None:
             shape.blockers = (license_blocker,)
             return shape.blockers
+        limited = self.gate.find_blockers(job, shape)
+        if limited:
+            return limited
         if task_id is None:
             return self._find_throttle_blocker(job) if job.array_task_id is not None else None
         if len(self.starts) >= self.policy.starts_max:
             self.has_more = True
             return (self._next_pass_blocker(),)
         return self._find_throttle_blocker(job)
+
+    def _takes(self, parts: list[Part]) -> list[tuple[Kind, Take]]:
+        levels = self.working.levels
+        return [(levels[part.position].kind, part.take) for part in parts]
+
+    def _note_stop(self, job: Job, partition: Partition) -> None:
+        """Remember a job that a limit keeps from starting, where that stops its partition."""
+        if self.policy.stops_at_limits:
+            self.stopped.add(partition.name)
+            self.heads.setdefault(partition.name, job.id)
+
+    def _may_plan(self, shape: Shape) -> bool:
+        return shape.may_plan and shape.partition.name not in self.stopped
 
     def _find_throttle_blocker(self, job: Job) -> Blockers | None:
         # A task that was requeued or changed alone counts with its array.
@@ -166,16 +200,16 @@ class Pass:
 
     def _start(self, job: Job, shape: Shape, parts: list[Part], task_id: int | None) -> None:
         needs = shape.needs
+        licenses = self.licenses.take(needs)
+        self.gate.add_start(job, shape, self._takes(parts), licenses)
         grants = tuple([self.working.grant(part.position, part.take) for part in parts])
-        allocation = Allocation(grants=grants, tasks_per_node=_tasks_per_node(shape, parts))
+        allocation = Allocation(grants=grants, tasks_per_node=_tasks_per_node(shape, parts), licenses=licenses)
         self.starts.append(
             StartJob(job.id, allocation, shape.partition.name, shape.limit_s, task_id, needs.is_exclusive)
         )
         if self.timeline is not None:
             takes = [(part.position, part.take) for part in parts]
             self.timeline.add_start(allocation, takes, self.snapshot.now_at + shape.duration_s)
-        for name, count in needs.licenses:
-            self.licenses_free[name] -= count
         if shape.uid is not None:
             for part in parts:
                 self.working.note_user(part.position, shape.uid, needs.is_user_exclusive)
@@ -224,6 +258,8 @@ class Pass:
         """Give the job a planned start, unless the bounds are reached or nothing is free within the window."""
         policy = self.policy
         is_focus = job.id == self.focus_id
+        if not is_focus and not self.gate.may_reserve(job, shape):
+            return
         if self.looked_ahead >= policy.backfill_jobs_max or self._node_looks() >= policy.backfill_node_looks_max:
             shape.may_plan = False
         self.looked_ahead += 1

@@ -10,6 +10,7 @@ import operator
 
 import msgspec
 
+from sluice import license_spec
 from sluice.model.job import Job
 from sluice.model.partition import Partition
 from sluice.model.request import GresRequest, JobSpec
@@ -96,7 +97,10 @@ class Needs(msgspec.Struct, frozen=True):
     sockets_min: int = 0
     cores_per_socket_min: int = 0
     threads_per_core_min: int = 0
+    #: All of these.
     licenses: tuple[tuple[str, int], ...] = ()
+    #: And any one of these, if there are some.
+    license_choices: tuple[tuple[str, int], ...] = ()
 
     @property
     def is_single_node(self) -> bool:
@@ -115,6 +119,7 @@ def compute_needs(spec: JobSpec, partition: Partition, policy: Policy) -> Needs:
     tasks = _task_count(spec, nodes_min)
     has_task_count = "ntasks" in spec.given
     memory = _memory(spec, partition, policy)
+    licenses, is_any_license = license_spec.parse(spec.licenses)
     return Needs(
         tasks=tasks,
         cpus_per_task=max(spec.cpus_per_task, 1),
@@ -147,23 +152,14 @@ def compute_needs(spec: JobSpec, partition: Partition, policy: Policy) -> Needs:
         sockets_min=spec.sockets_per_node,
         cores_per_socket_min=spec.cores_per_socket,
         threads_per_core_min=spec.threads_per_core,
-        licenses=parse_licenses(spec.licenses),
+        licenses=() if is_any_license else licenses,
+        license_choices=licenses if is_any_license else (),
     )
 
 
 def is_whole_node(spec: JobSpec, partition: Partition, policy: Policy) -> bool:
     """Does the job take every CPU of its nodes?"""
     return spec.exclusive == "node" or partition.oversubscribe.startswith("EXCLUSIVE") or policy.select_unit == "node"
-
-
-def parse_licenses(text: str) -> tuple[tuple[str, int], ...]:
-    """Return (name, count) of `name[:count]{,name[:count]}`; a count that is no number is one."""
-    entries = []
-    for entry in text.replace(";", ",").split(","):
-        name, _, count = entry.strip().replace("=", ":").partition(":")
-        if name:
-            entries.append((name, int(count) if count.isdigit() else 1))
-    return tuple(entries)
 
 
 def _task_count(spec: JobSpec, nodes_min: int) -> int:

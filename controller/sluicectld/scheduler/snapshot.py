@@ -6,9 +6,12 @@ The state keeps these records up to date as it applies events and hands out shal
 import msgspec
 
 from sluice.model.allocation import Allocation
+from sluice.model.association import Association, AssociationKey
 from sluice.model.job import Job
 from sluice.model.node import Node
 from sluice.model.partition import Partition
+from sluice.model.qos import Qos
+from sluice.model.usage import Holder, Usage
 
 from .plan import PlannedStart
 
@@ -69,6 +72,10 @@ class Snapshot(msgspec.Struct, frozen=True):
     licenses_free: dict[str, int] = {}
     promised: dict[int, PlannedStart] = {}
     is_freed: bool = True
+    #: Accounts and users with their limits, QOS with theirs, and what each holder of limits uses now.
+    associations: dict[AssociationKey, Association] = {}
+    qos: dict[str, Qos] = {}
+    usage: dict[Holder, Usage] = {}
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -108,3 +115,12 @@ class Policy(msgspec.Struct, frozen=True):
     keeps_promises: bool = False
     #: Plan with predicted run times where there are some, within the promises made from limits.
     is_predicting: bool = False
+    #: Words of AccountingStorageEnforce; limits of associations and QOS count with "limits".
+    accounting_enforced: frozenset[str] = frozenset()
+    #: Billing is the greatest of a node's weighted TRES instead of their sum (PriorityFlags=MAX_TRES).
+    is_billing_max: bool = False
+    #: A job that a limit keeps from starting keeps lower ones of its partition waiting (assoc_limit_stop).
+    stops_at_limits: bool = False
+    #: Of the cluster, for partitions that say nothing of their own.
+    max_memory_per_cpu_mib: int | None = None
+    max_memory_per_node_mib: int | None = None

@@ -1,17 +1,19 @@
-"""Limits that keep a job from starting whatever is free: the partition's state and bounds, and licenses.
+"""What in a partition itself stands against a job: its state, its bounds, and who may use it.
 
 The numbers go into the text.  What a request can never get is refused at submission already (feasible.py); what is here
 may change while the job waits.  Source: Slurm 22.05, observed after a scheduling pass.
 """
 
-from collections.abc import Mapping
+from collections.abc import Set
+
+from msgspec.structs import replace
 
 from sluice import duration
 from sluice.model.job import Job
 from sluice.model.partition import Partition
+from sluice.model.qos import QosFlag
 from sluice.model.reason import Blocker, Reason
-
-from .needs import Needs
+from sluicectld.scheduler.needs import Needs
 
 #: Starts a job in these partition states.
 _STARTING_STATES = ("UP", "DRAIN")
@@ -37,13 +39,34 @@ def find_orphan_blocker(job: Job) -> Blocker:
     return Blocker(reason=Reason.PARTITION_INACTIVE, text=text)
 
 
-def find_license_blocker(needs: Needs, licenses_free: Mapping[str, int]) -> Blocker | None:
-    """Return which license is short."""
-    for name, count in needs.licenses:
-        free = licenses_free.get(name, 0)
-        if free < count:
-            return Blocker(reason=Reason.LICENSES, text=f"needs {count} of license {name}, {free} free")
+def find_list_blocker(partition: Partition, account: str, qos: str) -> Blocker | None:
+    """Return that the partition's lists leave the job's account or QOS out.  Allow lists go before deny lists."""
+    name = partition.name
+    if partition.allow_accounts and account not in partition.allow_accounts:
+        text = f"partition {name} is for the accounts {','.join(partition.allow_accounts)}, not {account or 'none'}"
+        return Blocker(reason=Reason.ACCOUNT_NOT_ALLOWED, text=f"{text} (AllowAccounts)")
+    if not partition.allow_accounts and account and account in partition.deny_accounts:
+        return Blocker(
+            reason=Reason.ACCOUNT_NOT_ALLOWED, text=f"partition {name} is closed to account {account} (DenyAccounts)"
+        )
+    if partition.allow_qos and qos not in partition.allow_qos:
+        text = f"partition {name} is for the QOS {','.join(partition.allow_qos)}, not {qos or 'none'} (AllowQos)"
+        return Blocker(reason=Reason.QOS_NOT_ALLOWED, text=text)
+    if not partition.allow_qos and qos and qos in partition.deny_qos:
+        return Blocker(reason=Reason.QOS_NOT_ALLOWED, text=f"partition {name} is closed to QOS {qos} (DenyQos)")
     return None
+
+
+def relax_partition(partition: Partition, flags: Set[QosFlag]) -> Partition:
+    """Return the partition without the bounds that a QOS with these flags overrides; itself if there are none."""
+    changes: dict[str, int | None] = {}
+    if QosFlag.PARTITION_MAX_NODES in flags and partition.max_nodes is not None:
+        changes["max_nodes"] = None
+    if QosFlag.PARTITION_MIN_NODES in flags and partition.min_nodes:
+        changes["min_nodes"] = 0
+    if QosFlag.PARTITION_TIME_LIMIT in flags and partition.max_limit_s is not None:
+        changes["max_limit_s"] = None
+    return replace(partition, **changes) if changes else partition
 
 
 def _find_node_count_blocker(needs: Needs, partition: Partition) -> Blocker | None:
