@@ -112,7 +112,8 @@ class Site:
         job = Job(id=self.next_job_id, spec=spec, limit_s=limit_s)
         self.next_job_id += 1
         named = {"gres/gpu" if name == "gpu" else name: count for name, count in tres.items()}
-        return job, Demand({"cpu": cpus, "node": 1} | named, limit_s, node_tres)
+        # As a pass does: equal demands are one object, and what was found for one holds for its twins.
+        return job, self.book.intern(Demand({"cpu": cpus, "node": 1} | named, limit_s, node_tres))
 
     def _associate(self, **fields: Any) -> Self:
         own = {"account", "user", "is_default"} | _ASSOCIATION_FIELDS

@@ -50,6 +50,14 @@ def test_grp_tres_holds_over_the_accounts_below() -> None:
     assert list(site.blockers("bob")) == ["AssocGrpCpuLimit"]
 
 
+def test_a_group_limit_below_takes_none_of_those_above_away() -> None:
+    site = Site().account("science", group_jobs=1).account("physics", "science", group_jobs=5)
+    site.user("ann", "physics").user("bob", "science")
+    site.runs("bob")
+
+    assert site.blockers("ann") == {"AssocGrpJobsLimit": "account science: GrpJobs 1, 1 run"}
+
+
 def test_grp_tres_mins_lets_jobs_start_until_it_is_used_up() -> None:
     site = physics(group_tres_minutes={"cpu": 100}).used("physics", used_seconds={"cpu": 99.0 * 60})
     assert not site.blockers("ann", cpus=64)

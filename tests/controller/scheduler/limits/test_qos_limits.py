@@ -180,7 +180,7 @@ def test_a_usage_factor_counts_in_run_minutes() -> None:
     site = two_accounts().qos("double", usage_factor=2.0, group_tres_run_minutes={"cpu": 120})
     site.runs("ann", qos="double", limit_s=HOUR_S // 2)
 
-    assert list(site.blockers("ann", qos="double", limit_s=HOUR_S)) == ["QOSGrpCPURunMinutesLimit"]
+    assert list(site.blockers("ann", qos="double", limit_s=HOUR_S * 3 // 4)) == ["QOSGrpCPURunMinutesLimit"]
     assert not site.blockers("ann", qos="double", limit_s=HOUR_S // 2)
 
 
