@@ -61,6 +61,7 @@ def _partition(index: int, partition: PartitionConfig) -> Partition:
         max_nodes=partition.max_nodes,
         min_nodes=partition.min_nodes,
         max_cpus_per_node=partition.max_cpus_per_node,
+        max_cpus_per_socket=partition.max_cpus_per_socket,
         priority_tier=partition.priority_tier,
         priority_job_factor=partition.priority_job_factor,
         oversubscribe=partition.oversubscribe,

@@ -48,3 +48,5 @@ class Partition(Record, frozen=True, kw_only=True):
     over_limit_s: int | None = None
     billing_weights: str = ""
     index: int = 0
+    #: None: unlimited.
+    max_cpus_per_socket: int | None = None

@@ -210,6 +210,8 @@ class Pass:
         if self.timeline is not None:
             takes = [(part.position, part.take) for part in parts]
             self.timeline.add_start(allocation, takes, self.snapshot.now_at + shape.duration_s)
+        for part in parts:
+            self.working.partition_cpus.add(shape.partition.name, part.position, part.take.cpus)
         if shape.uid is not None:
             for part in parts:
                 self.working.note_user(part.position, shape.uid, needs.is_user_exclusive)

@@ -19,6 +19,7 @@ from sluice.model.request import GresRequest, JobSpec
 
 from . import explain
 from .constraints import parse_constraint
+from .limits.partition import find_memory_excess
 from .needs import Needs, compute_needs
 from .search import find_idle
 from .shapes import Shape
@@ -126,6 +127,14 @@ def _check_gres(request: _Request) -> Verdict | None:
     return None
 
 
+def _check_memory_limit(request: _Request) -> Verdict | None:
+    wanted, most = find_memory_excess(request.needs)
+    if not wanted:
+        return None
+    details = f"{wanted} MiB on one node requested, {request.where} allows at most {most} MiB (MaxMemPerNode)"
+    return _limit_verdict(request, "memory", details)
+
+
 def _check_limit(request: _Request) -> Verdict | None:
     spec, longest_s = request.spec, request.partition.max_limit_s
     if longest_s is None or (spec.limit_s is None and not spec.is_unlimited):
@@ -226,7 +235,7 @@ def _check_together(request: _Request) -> Verdict:
 
 _Check = Callable[[_Request], Verdict | None]
 _FIRST_CHECKS: tuple[_Check, ...] = (_check_names, _check_features, _check_gres)
-_LIMIT_CHECKS: tuple[_Check, ...] = (_check_node_count, _check_cpu_count, _check_limit)
+_LIMIT_CHECKS: tuple[_Check, ...] = (_check_node_count, _check_cpu_count, _check_limit, _check_memory_limit)
 _NODE_CHECKS: tuple[_Check, ...] = (
     _check_node_cpus,
     _check_memory,

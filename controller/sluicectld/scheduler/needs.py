@@ -15,6 +15,7 @@ from sluice.model.job import Job
 from sluice.model.partition import Partition
 from sluice.model.request import GresRequest, JobSpec
 
+from .limits.memory import MemoryShare, bound_memory
 from .snapshot import Policy
 
 #: Everything of a spec that decides where it fits.
@@ -78,6 +79,8 @@ class Needs(msgspec.Struct, frozen=True):
     memory_per_node_mib: int = 0
     memory_per_cpu_mib: int = 0
     memory_per_gpu_mib: int = 0
+    #: The most of one node; 0: no cap.
+    memory_max_mib: int = 0
     is_whole_memory: bool = False
     tmp_disk_mib: int = 0
     gres_per_node: tuple[GresRequest, ...] = ()
@@ -118,23 +121,24 @@ def compute_needs(spec: JobSpec, partition: Partition, policy: Policy) -> Needs:
     nodes_min = max(spec.min_nodes, len(spec.required_nodes), partition.min_nodes, 1)
     tasks = _task_count(spec, nodes_min)
     has_task_count = "ntasks" in spec.given
-    memory = _memory(spec, partition, policy)
+    share, memory_max_mib = _memory_share(spec, partition, policy)
     licenses, is_any_license = license_spec.parse(spec.licenses)
     return Needs(
         tasks=tasks,
-        cpus_per_task=max(spec.cpus_per_task, 1),
+        cpus_per_task=share.cpus_per_task,
         nodes_min=nodes_min,
         nodes_max=_nodes_max(spec, partition),
         node_tasks_min=spec.ntasks_per_node if spec.ntasks_per_node and not has_task_count else 1,
-        node_tasks_max=spec.ntasks_per_node,
+        node_tasks_max=share.node_tasks_max,
         tasks_per_core_max=spec.ntasks_per_core,
         threads_per_core_max=1 if spec.hint == "nomultithread" else spec.threads_per_core,
-        node_cpus_min=max(spec.min_cpus_per_node, spec.ntasks_per_node * spec.cpus_per_task),
+        node_cpus_min=share.node_cpus_min,
         node_cpus_max=partition.max_cpus_per_node or 0,
-        memory_per_node_mib=memory.get("node", 0),
-        memory_per_cpu_mib=memory.get("cpu", 0),
-        memory_per_gpu_mib=memory.get("gpu", 0),
-        is_whole_memory=policy.has_memory and not any(memory.values()),
+        memory_per_node_mib=share.per_node_mib,
+        memory_per_cpu_mib=share.per_cpu_mib,
+        memory_per_gpu_mib=share.per_gpu_mib,
+        memory_max_mib=memory_max_mib,
+        is_whole_memory=policy.has_memory and not (share.per_node_mib or share.per_cpu_mib or share.per_gpu_mib),
         tmp_disk_mib=spec.tmp_disk_mib,
         gres_per_node=(*spec.gres_per_node, *_scaled(spec.gres_per_socket, max(spec.sockets_per_node, 1))),
         gres_per_job=spec.gres_per_job,
@@ -171,6 +175,31 @@ def _task_count(spec: JobSpec, nodes_min: int) -> int:
 def _nodes_max(spec: JobSpec, partition: Partition) -> int:
     limits = [limit for limit in (spec.max_nodes, partition.max_nodes) if limit]
     return min(limits, default=0)
+
+
+def _memory_share(spec: JobSpec, partition: Partition, policy: Policy) -> tuple[MemoryShare, int]:
+    """Return what is asked on a node within the most memory that is given, and the most of one node (0: no cap)."""
+    memory = _memory(spec, partition, policy)
+    per_cpu_max_mib = _first(partition.max_memory_per_cpu_mib, policy.max_memory_per_cpu_mib)
+    per_node_max_mib = _first(partition.max_memory_per_node_mib, policy.max_memory_per_node_mib)
+    if not policy.has_memory:
+        per_cpu_max_mib = per_node_max_mib = 0
+    elif per_node_max_mib and not any(memory.values()):
+        # All memory of a node means all that one job may have of it.
+        memory = {"node": per_node_max_mib}
+    asked = MemoryShare(
+        max(spec.cpus_per_task, 1),
+        memory.get("node", 0),
+        memory.get("cpu", 0),
+        memory.get("gpu", 0),
+        max(spec.min_cpus_per_node, spec.ntasks_per_node * spec.cpus_per_task),
+        spec.ntasks_per_node,
+    )
+    return bound_memory(asked, per_cpu_max_mib, per_node_max_mib), per_node_max_mib
+
+
+def _first(own: int | None, clusters: int | None) -> int:
+    return (clusters if own is None else own) or 0
 
 
 def _memory(spec: JobSpec, partition: Partition, policy: Policy) -> dict[str, int]:

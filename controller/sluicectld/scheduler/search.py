@@ -65,8 +65,11 @@ def find_at(shape: Shape, working: WorkingCopy, timeline: Timeline, at: float) -
 def find_idle(shape: Shape, working: WorkingCopy, candidates: Sequence[int]) -> list[Part] | None:
     """Return where it would fit if all the candidates were idle."""
 
+    cut = _cutter(shape, working)
+
     def level_of(position: int) -> Level:
-        return working.table.idle(working.levels[position].kind)
+        level = working.table.idle(working.levels[position].kind)
+        return level if cut is None else cut(level, shape.partition.name, None)
 
     return find_among(shape, candidates, level_of, lambda position: shape.offer(level_of(position)))
 
@@ -129,6 +132,20 @@ def _parts(shape: Shape, placement: Placement, level_of: LevelOf) -> list[Part]:
 
 
 def _level_now(shape: Shape, working: WorkingCopy, timeline: Timeline | None) -> LevelOf:
+    cut = _cutter(shape, working)
+    if cut is not None:
+        uncut, name = _uncut_level_now(shape, working, timeline), shape.partition.name
+        return lambda position: cut(uncut(position), name, position)
+    return _uncut_level_now(shape, working, timeline)
+
+
+def _cutter(shape: Shape, working: WorkingCopy) -> Callable[[Level, str, int | None], Level] | None:
+    """Return how levels are cut to what all jobs of the partition may have of a node; None: not at all."""
+    is_cut = working.partition_cpus.is_capped(shape.partition.name) and not shape.needs.is_exclusive
+    return working.partition_cpus.cut if is_cut else None
+
+
+def _uncut_level_now(shape: Shape, working: WorkingCopy, timeline: Timeline | None) -> LevelOf:
     levels = working.levels
     if timeline is None:
         return levels.__getitem__

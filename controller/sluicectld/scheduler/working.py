@@ -13,6 +13,7 @@ from sluice import cpuset
 from sluice.model.allocation import GresGrant, NodeGrant
 
 from .levels import Level, LevelTable, Take, count_whole_units, find_whole_units
+from .limits.node_cpus import PartitionCpus
 from .snapshot import NodeFree, Policy, Snapshot
 
 
@@ -30,6 +31,7 @@ class WorkingCopy:
             range(len(snapshot.nodes)), key=lambda position: snapshot.nodes[position].node.weight
         )
         self.levels = self._read_levels(snapshot)
+        self.partition_cpus = PartitionCpus(self.table, snapshot.partitions, snapshot.running, self.position_by_name)
         self.cpu_masks = [free.free_cpus for free in snapshot.nodes]
         self.gres_masks = [tuple(item.free for item in free.gres) for free in snapshot.nodes]
         self.uids_by_position = {position: free.uids for position, free in enumerate(snapshot.nodes) if free.uids}

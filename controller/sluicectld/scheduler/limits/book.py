@@ -2,7 +2,7 @@
 
 A pass asks find_blockers() and tells add_start(), so that starts within one pass count at once.  Everything about a job
 that matters here is its member (user, account, QOS, partition) and its demand; what was found for one pair holds for
-every job with it until a holder's use changes, and what blocks goes on blocking until something is removed.
+every job with it until the use of one of its holders changes.  What blocks goes on blocking while jobs only start.
 
 Invariant: a tally has what its holder's jobs have, each counted once, though the QOS of job and partition be the same.
 """
@@ -52,6 +52,7 @@ class Member:
         "tallies",
         "terms",
         "user",
+        "watched",
     )
 
     def __init__(self, user: str, chain: tuple[Association, ...], qos: str, qoses: tuple[Qos, ...]) -> None:
@@ -69,7 +70,9 @@ class Member:
         self.submit_rules: tuple[tuple[Rule, Tally], ...] = ()
         #: Those over pending jobs that gain priority by age.
         self.accrue_rules: tuple[Rule, ...] = ()
+        #: Of all its holders, and those of them that the rules look at.
         self.tallies: tuple[Tally, ...] = ()
+        self.watched: tuple[Tally, ...] = ()
         self.refusals: Blockers = ()
 
     @property
@@ -79,8 +82,8 @@ class Member:
 
     @property
     def stamp(self) -> int:
-        """Changes whenever a tally does."""
-        return sum([tally.version for tally in self.tallies])
+        """Grows whenever a tally changes that a rule looks at: versions only grow."""
+        return sum([tally.version for tally in self.watched])
 
 
 class LimitBook:
@@ -122,14 +125,14 @@ class LimitBook:
         """Return the same for any job of the member; quick when it was asked before."""
         if not member.rules:
             return member.refusals
-        key = (member, demand)
+        key, stamp = (member, demand), member.stamp
         known = self._found.get(key)
-        if known is not None and (known[1] or known[0] == member.stamp):
+        if known is not None and known[0] == stamp:
             return known[1]
         terms = member.terms
         found = [find_excess(rule, tally, demand, terms) for rule, tally in member.rules]
         blockers = (*member.refusals, *[blocker for blocker in found if blocker is not None])
-        self._found[key] = (member.stamp, blockers)
+        self._found[key] = (stamp, blockers)
         return blockers
 
     def may_reserve(self, job: Job, partition: Partition) -> bool:
@@ -180,8 +183,6 @@ class LimitBook:
         for tally in member.tallies:
             tally.remove_running(demand, member.terms.usage_factor, ran_s)
             tally.add_submitted(-1)
-        # What was blocked may fit again.
-        self._found.clear()
 
     # --- members
 
@@ -207,6 +208,8 @@ class LimitBook:
             rules = compute_rules(chain, member.qoses, spec.user, account, factor, self._totals)
             pairs = [(rule, self.tally(rule.holder)) for rule in rules]
             member.rules = tuple([pair for pair in pairs if pair[0].measure not in _NOT_AT_START])
+            # Most holders have no limits, and their use changes with every start.
+            member.watched = tuple(dict.fromkeys([tally for _, tally in member.rules]))
             member.submit_rules = tuple([pair for pair in pairs if pair[0].measure is Measure.SUBMITTED])
             member.accrue_rules = tuple([rule for rule in rules if rule.measure is Measure.ACCRUING])
         member.refusals = self._find_refusals(member, account, spec.account, partition)

@@ -30,7 +30,7 @@ def find_partition_blocker(needs: Needs, limit_s: int | None, partition: Partiti
             text=f"time limit {duration.format_long(limit_s)}, partition {partition.name} allows at most "
             f"{duration.format_long(partition.max_limit_s)} (MaxTime)",
         )
-    return _find_node_count_blocker(needs, partition)
+    return _find_memory_blocker(needs, partition) or _find_node_count_blocker(needs, partition)
 
 
 def find_orphan_blocker(job: Job) -> Blocker:
@@ -67,6 +67,20 @@ def relax_partition(partition: Partition, flags: Set[QosFlag]) -> Partition:
     if QosFlag.PARTITION_TIME_LIMIT in flags and partition.max_limit_s is not None:
         changes["max_limit_s"] = None
     return replace(partition, **changes) if changes else partition
+
+
+def _find_memory_blocker(needs: Needs, partition: Partition) -> Blocker | None:
+    wanted, most = find_memory_excess(needs)
+    if not wanted:
+        return None
+    text = f"{wanted} MiB on one node, partition {partition.name} allows at most {most} MiB (MaxMemPerNode)"
+    return Blocker(reason=Reason.MAX_MEM_PER_LIMIT, text=text)
+
+
+def find_memory_excess(needs: Needs) -> tuple[int, int]:
+    """Return (memory wanted of one node, the most that is given) in MiB; zeros if that is enough."""
+    wanted = max(needs.memory_per_node_mib, needs.memory_per_cpu_mib * needs.cpus_per_task)
+    return (wanted, needs.memory_max_mib) if 0 < needs.memory_max_mib < wanted else (0, 0)
 
 
 def _find_node_count_blocker(needs: Needs, partition: Partition) -> Blocker | None:

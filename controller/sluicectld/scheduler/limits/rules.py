@@ -15,7 +15,7 @@ import msgspec
 
 from sluice.model.association import Association
 from sluice.model.limit_words import limit_word
-from sluice.model.limits import CommonLimits
+from sluice.model.limits import AssociationLimits, CommonLimits, QosLimits
 from sluice.model.qos import Qos, QosFlag
 from sluice.model.reason import Reason
 from sluice.model.usage import Holder, HolderKind
@@ -122,6 +122,8 @@ _QOS_MEMBER = (
 _RELATIVE_FIELDS = frozenset(
     ("group_tres", "max_tres_per_job", "max_tres_per_user", "max_tres_per_account", "min_tres_per_job")
 )
+#: As most associations and many QOS have them; to see that is much quicker than to ask for each limit.
+_NO_LIMITS, _NO_QOS_LIMITS = AssociationLimits(), QosLimits()
 #: What a rule is called in the order of precedence: the limit, and the TRES if it is of one.
 _Slot = tuple[str, str]
 
@@ -167,6 +169,8 @@ def order_qoses(job_qos: Qos | None, partition_qos: Qos | None) -> tuple[Qos, ..
 
 
 def _qos_rules(qos: Qos, user: str, account: str, totals: Tres) -> Iterator[tuple[_Slot, Rule]]:
+    if qos.limits == _NO_QOS_LIMITS:
+        return
     holders = {
         None: Holder(HolderKind.QOS, qos=qos.name),
         _USER: Holder(_USER, user=user, qos=qos.name),
@@ -184,6 +188,8 @@ def _qos_rules(qos: Qos, user: str, account: str, totals: Tres) -> Iterator[tupl
 def _association_rules(
     association: Association, leaf: Association, limit_factor: float | None
 ) -> Iterator[tuple[_Slot, Rule, bool]]:
+    if association.limits == _NO_LIMITS:
+        return
     own = Holder(HolderKind.ASSOCIATION, *association.key)
     counted = Holder(HolderKind.ASSOCIATION, *leaf.key)
     for rows, holder in ((_GROUP, own), (_LEAF, counted), (_JOB, own)):
