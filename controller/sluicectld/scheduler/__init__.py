@@ -16,7 +16,7 @@ sharing      the same for resources of the whole job (--gpus)
 constraints  feature expressions that speak of the whole allocation
 timeline     free resources over time
 backfill     planned starts: the earliest slot beside all that runs or is planned
-limits       partition limits and licenses
+limits       a room: partitions, licenses, associations, QOS and their limits
 explain      reasons as sentences with their numbers
 feasible     could a request ever run?  Asked at submission
 estimate     when would a job start?  Asked by --test-only
