@@ -214,7 +214,7 @@ _SIZE_FIELDS = (
     Field("SchedNodes", "Y", "SCHEDNODES", lambda row: row.view.get("planned_nodes") or NULL),
     Field("BatchHost", "B", "EXEC_HOST", _batch_host),
     Field("Licenses", "W", "LICENSES", _spec("licenses")),
-    Field("LicensesAlloc", "", "LICENSES_ALLOC", lambda row: (row.grants and row.spec.get("licenses")) or NULL),
+    Field("LicensesAlloc", "", "LICENSES_ALLOC", lambda row: row.licenses or NULL),
     Field("OverSubscribe Shared", "h", "OVER_SUBSCRIBE", lambda row: job_text.over_subscribe(row.spec)),
     Field("Exclusive", "", "EXCLUSIVE", lambda row: (row.spec.get("exclusive") or "no").upper()),
     Field("Contiguous", "O", "CONTIGUOUS", _flag("is_contiguous")),

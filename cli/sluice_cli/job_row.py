@@ -108,6 +108,12 @@ class JobRow:
         allocation = self.job.get("allocation")
         return allocation["grants"] if allocation else []
 
+    @property
+    def licenses(self) -> str:
+        """The licenses that the job has, as name:count,..., empty before it starts."""
+        granted = (self.job.get("allocation") or {}).get("licenses", ())
+        return ",".join([f"{name}:{count}" for name, count in granted])
+
 
 def shown_state(row: JobRow) -> str:
     """Return the long word of the state, with the facts beside the base state that take its place."""

@@ -222,7 +222,7 @@ def _request_lines(row: JobRow) -> list[str]:
     else:
         memory = f"MinMemoryNode={job_size.memory_text(spec)}"
     licenses = spec.get("licenses") or NULL
-    allocated = f" LicensesAlloc={licenses}" if row.grants and spec.get("licenses") else ""
+    allocated = f" LicensesAlloc={row.licenses}" if row.licenses else ""
     lines = [
         f"MinCPUsNode={job_size.least_cpus_per_node(spec)} {memory} MinTmpDiskNode={spec.get('tmp_disk_mib', 0)}",
         f"Features={spec.get('features') or NULL} DelayBoot=00:00:00",

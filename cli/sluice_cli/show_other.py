@@ -99,7 +99,7 @@ def _licenses_in_use(session: Session) -> dict[str, int]:
     used: dict[str, int] = {}
     for part in session.stream("QueryJobs", {"filter": {"states": ["RUNNING", "SUSPENDED"]}}):
         for view in part.get("jobs", ()):
-            for name, count in _license_counts(view["job"]["spec"].get("licenses", "")).items():
+            for name, count in (view["job"].get("allocation") or {}).get("licenses", ()):
                 used[name] = used.get(name, 0) + count
     return used
 

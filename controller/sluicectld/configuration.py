@@ -78,6 +78,7 @@ def _partition(index: int, partition: PartitionConfig) -> Partition:
         max_nodes=partition.max_nodes,
         min_nodes=partition.min_nodes,
         max_cpus_per_node=partition.max_cpus_per_node,
+        max_cpus_per_socket=partition.max_cpus_per_socket,
         priority_tier=partition.priority_tier,
         priority_job_factor=partition.priority_job_factor,
         oversubscribe=partition.oversubscribe,
@@ -135,13 +136,17 @@ def policy_of(config: ClusterConfig) -> Policy:
         networks=build_networks(config.topologies, [node.name for node in config.nodes]),
         switch_wait_max_s=_seconds(parameters, "max_switch_wait", 300.0),
         default_memory_per_gpu_mib=settings.default_memory_per_gpu_mib,
-        max_memory_per_cpu_mib=settings.max_memory_per_cpu_mib or 0,
         is_one_task_per_core="CR_ONE_TASK_PER_CORE" in words,
         is_block_by_default="CR_CORE_DEFAULT_DIST_BLOCK" in words,
         packs_tasks="CR_PACK_NODES" in words,
         puts_serial_last="pack_serial_at_end" in parameters,
         prefers_busy_nodes="bf_busy_nodes" in parameters,
         allows_core_spec=settings.allow_spec_resources_usage,
+        accounting_enforced=frozenset(settings.accounting_storage_enforce),
+        is_billing_max="MAX_TRES" in settings.priority_flags,
+        stops_at_limits="assoc_limit_stop" in parameters,
+        max_memory_per_cpu_mib=settings.max_memory_per_cpu_mib,
+        max_memory_per_node_mib=settings.max_memory_per_node_mib,
     )
 
 

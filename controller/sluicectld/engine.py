@@ -27,7 +27,6 @@ from sluicectld.handlers import (
 )
 from sluicectld.handlers.turn import Turn
 from sluicectld.permissions import SYSTEM, Caller
-from sluicectld.scheduler.needs import parse_licenses
 from sluicectld.scheduler.snapshot import Policy, Snapshot
 from sluicectld.state import commands, events
 from sluicectld.state.cluster import Cluster
@@ -85,7 +84,8 @@ class Engine:
         free = dict(self.settings.licenses)
         if free:
             for job_id in self.cluster.running:
-                for name, count in parse_licenses(self.cluster.jobs[job_id].spec.licenses):
+                allocation = self.cluster.jobs[job_id].allocation
+                for name, count in allocation.licenses if allocation else ():
                     free[name] = free.get(name, 0) - count
         return free
 

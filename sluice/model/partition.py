@@ -53,3 +53,5 @@ class Partition(Record, frozen=True, kw_only=True):
     #: None: the cluster's.
     default_memory_per_gpu_mib: int | None = None
     default_cpus_per_gpu: int | None = None
+    #: None: unlimited.
+    max_cpus_per_socket: int | None = None

@@ -6,14 +6,16 @@ now is accepted, with a warning where the user would not guess it.
 
 from msgspec.structs import replace
 
-from sluice import array_spec
+from sluice import array_spec, license_spec
 from sluice.config.settings import Settings
 from sluice.errors import InvalidRequest, NotPermitted, RequestError
 from sluice.model.partition import Partition
+from sluice.model.reason import Reason
 from sluice.model.request import JobSpec
 from sluicectld.permissions import Caller, Verb
 from sluicectld.scheduler import feasible
-from sluicectld.scheduler.needs import has_gpus, parse_licenses, shape_of
+from sluicectld.scheduler.limits.partition import find_list_blocker
+from sluicectld.scheduler.needs import has_gpus, shape_of
 from sluicectld.state.cluster import Cluster
 
 from .numbers import check_numbers
@@ -78,10 +80,12 @@ def _check_array(ranges: array_spec.Ranges) -> None:
 def check_resources(settings: Settings, spec: JobSpec) -> None:
     """Raise InvalidRequest for licenses and reservations that do not exist."""
     known = settings.licenses
-    for name, count in parse_licenses(spec.licenses):
-        if count > known.get(name, 0):
-            have = f"{known[name]} of them exist" if name in known else f"known are {', '.join(known) or 'none'}"
-            raise InvalidRequest(f"{count} licenses {name!r} requested, {have} (Licenses)", "invalid_licenses")
+    terms, is_any = license_spec.parse(spec.licenses)
+    missing = [(name, count) for name, count in terms if count > known.get(name, 0)]
+    if missing and (not is_any or len(missing) == len(terms)):
+        name, count = missing[0]
+        have = f"{known[name]} of them exist" if name in known else f"known are {', '.join(known) or 'none'}"
+        raise InvalidRequest(f"{count} licenses {name!r} requested, {have} (Licenses)", "invalid_licenses")
     if spec.reservation:
         raise InvalidRequest(f"no reservation is called {spec.reservation!r}", "reservation")
 
@@ -189,12 +193,10 @@ def check_access(caller: Caller, partition: Partition, spec: JobSpec, groups: tu
     if partition.allow_groups and not set(partition.allow_groups) & {*groups, spec.group}:
         allowed = ",".join(partition.allow_groups)
         raise NotPermitted(f"{where} is for the groups {allowed}, user {spec.user!r} is in none of them")
-    if partition.allow_accounts and spec.account not in partition.allow_accounts:
-        raise InvalidRequest(
-            f"{where} is for the accounts {','.join(partition.allow_accounts)}, not {spec.account!r}", "invalid_account"
-        )
-    if spec.account and spec.account in partition.deny_accounts:
-        raise InvalidRequest(f"{where} is closed to the account {spec.account!r}", "invalid_account")
+    left_out = find_list_blocker(partition, spec.account, spec.qos)
+    if left_out is not None:
+        is_account = left_out.reason is Reason.ACCOUNT_NOT_ALLOWED
+        raise InvalidRequest(left_out.text, "invalid_account" if is_account else "invalid_qos")
 
 
 def _check_fit(turn: Turn, partition: Partition, spec: JobSpec) -> list[str]:

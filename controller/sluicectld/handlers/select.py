@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
-from sluice import array_spec, jobid_spec
+from sluice import array_spec, jobid_spec, license_spec
 from sluice.model.job import Job
 from sluice.model.states import JobState
 from sluice.wire.messages import JobFilter
@@ -107,9 +107,7 @@ def _tests(wanted: JobFilter) -> list[Callable[[Job], bool]]:
         tests.append(lambda job: job.spec.reservation in reservations)
     if wanted.licenses:
         licenses = frozenset(wanted.licenses)
-        tests.append(
-            lambda job: not licenses.isdisjoint(word.partition(":")[0] for word in job.spec.licenses.split(","))
-        )
+        tests.append(lambda job: not licenses.isdisjoint(license_spec.names(job.spec.licenses)))
     return tests
 
 

@@ -18,8 +18,10 @@ from sluice.model.reason import Blocker, Reason
 
 from . import explain
 from .backfill import Slot, find_slot, release, reserve
-from .levels import Take
-from .limits import find_license_blocker, find_orphan_blocker
+from .levels import Kind, Take
+from .limits.gate import Gate
+from .limits.licenses import LicensePool
+from .limits.partition import find_orphan_blocker
 from .memory import Memory, Scene, find_shape
 from .plan import Plan, PlannedStart, StartJob
 from .queue import rank
@@ -62,7 +64,8 @@ class Pass:
         self.working = scene.working
         self.timeline = scene.timeline
         self.latest_at = snapshot.now_at + policy.backfill_window_s
-        self.licenses_free = dict(snapshot.licenses_free)
+        self.licenses = LicensePool(snapshot.licenses_free)
+        self.gate = Gate(snapshot, policy)
         self.starts: list[StartJob] = []
         #: What each start takes, and until when, to be undone.
         self.taken: list[tuple[list[tuple[int, Take]], float]] = []
@@ -70,6 +73,8 @@ class Pass:
         self.blockers: dict[int, Blockers] = {}
         #: The first job of each partition that did not fit.
         self.heads: dict[str, int] = {}
+        #: Partitions where a job waits for a limit and all below it with it.
+        self.stopped: set[str] = set()
         #: Those that started of the jobs that ask for several partitions.
         self.started_ids: set[int] = set()
         #: What is kept for each planned job.
@@ -131,14 +136,20 @@ class Pass:
 
     def _consider(self, job: Job, partition: Partition) -> None:
         self.tested += 1
-        shape = self._shape_of(job, partition)
+        shape = self._shape_of(job, self.gate.relax(job, partition))
         blockers = shape.blockers
-        if blockers is None:
+        limited = self.gate.find_blockers(job, shape)
+        if limited:
+            # What bars the shape for good is more telling than a limit, that others are ahead of it is not.
+            is_barred = blockers is not None and not shape.is_waiting
+            blockers = (*(blockers or ()), *limited) if is_barred else (*limited, *(blockers or ()))
+            self._note_stop(job, partition)
+        elif blockers is None:
             blockers = self._try_start(job, shape)
             if blockers is None:
                 self.blockers.pop(job.id, None)
                 return
-        elif shape.may_plan or (job.id == self.focus_id and shape.is_waiting):
+        elif self._may_plan(shape) or (job.id == self.focus_id and shape.is_waiting):
             self._plan(job, shape)
         if len(job.spec.partitions) > 1:
             blockers = self.blockers.get(job.id, ()) + blockers
@@ -159,7 +170,8 @@ class Pass:
 
     def _try_start(self, job: Job, shape: Shape) -> Blockers | None:
         """Start the job, or as many tasks of the array as may start; return what stops it, None if nothing does."""
-        if not self.policy.is_backfilling and shape.partition.name in self.heads:
+        name = shape.partition.name
+        if name in self.stopped or (not self.policy.is_backfilling and name in self.heads):
             return (self._priority_blocker(shape),)
         for task_id in itertools.islice(_tasks(job), self.tasks_started[job.id], None):
             blockers = self._find_task_blocker(job, task_id, shape)
@@ -168,20 +180,40 @@ class Pass:
             parts = find_now(shape, self.working, self.timeline)
             if parts is None:
                 return self._block(job, shape)
+            limited = self.gate.find_placed_blockers(job, shape, self._takes(parts), self.licenses.choose(shape.needs))
+            if limited:
+                self._note_stop(job, shape.partition)
+                return limited
             self._start(job, shape, parts, task_id)
         return None
 
     def _find_task_blocker(self, job: Job, task_id: int | None, shape: Shape) -> Blockers | None:
-        license_blocker = find_license_blocker(shape.needs, self.licenses_free) if shape.needs.licenses else None
+        license_blocker = self.licenses.find_blocker(shape.needs)
         if license_blocker is not None:
             shape.blockers = (license_blocker,)
             return shape.blockers
+        limited = self.gate.find_blockers(job, shape)
+        if limited:
+            return limited
         if task_id is None:
             return self._find_throttle_blocker(job) if job.array_task_id is not None else None
         if len(self.starts) >= self.policy.starts_max:
             self.has_more = True
             return (self._next_pass_blocker(),)
         return self._find_throttle_blocker(job)
+
+    def _takes(self, parts: list[Part]) -> list[tuple[Kind, Take]]:
+        kinds = self.working.kinds
+        return [(kinds[part.position], part.take) for part in parts]
+
+    def _note_stop(self, job: Job, partition: Partition) -> None:
+        """Remember a job that a limit keeps from starting, where that stops its partition."""
+        if self.policy.stops_at_limits:
+            self.stopped.add(partition.name)
+            self.heads.setdefault(partition.name, job.id)
+
+    def _may_plan(self, shape: Shape) -> bool:
+        return shape.may_plan and shape.partition.name not in self.stopped
 
     def _find_throttle_blocker(self, job: Job) -> Blockers | None:
         # A task that was requeued or changed alone counts with its array.
@@ -197,9 +229,14 @@ class Pass:
     def _start(self, job: Job, shape: Shape, parts: list[Part], task_id: int | None) -> None:
         needs = shape.needs
         parts = shape.batch_host_first(parts)
+        licenses = self.licenses.take(needs)
+        self.gate.add_start(job, shape, self._takes(parts), licenses)
         grants = tuple([self.working.grant(part.position, part.take) for part in parts])
         allocation = Allocation(
-            grants=grants, tasks_per_node=_tasks_per_node(shape, parts), is_sharing=needs.sharers_max > 1
+            grants=grants,
+            tasks_per_node=_tasks_per_node(shape, parts),
+            is_sharing=needs.sharers_max > 1,
+            licenses=licenses,
         )
         self.starts.append(
             StartJob(job.id, allocation, shape.partition.name, shape.limit_s, task_id, needs.is_exclusive)
@@ -208,8 +245,7 @@ class Pass:
         end_at = self.snapshot.now_at + shape.duration_s
         self.timeline.start(takes, end_at)
         self.taken.append((takes, end_at))
-        for name, count in needs.licenses:
-            self.licenses_free[name] -= count
+        self._count_cpus(shape, self.snapshot.now_at, parts)
         if shape.uid is not None:
             for part in parts:
                 self.working.note_user(part.position, shape.uid, needs.is_user_exclusive)
@@ -221,11 +257,20 @@ class Pass:
             self.started_ids.add(job.id)
             self._forget_slot(job)
 
+    def _count_cpus(self, shape: Shape, from_at: float, parts: list[Part]) -> None:
+        for part in parts if shape.is_cut else ():
+            use = (from_at, from_at + shape.duration_s, part.take.cpus)
+            self.working.partition_cpus.add(shape.partition.name, part.position, use)
+
     def _forget_slot(self, job: Job) -> None:
         """Give the planned start back of a job that started in another of its partitions."""
         planned = self.slots.pop(job.id, None)
         if planned is not None:
-            release(job.id, planned[0], self.timeline)
+            slot, shape = planned
+            release(job.id, slot, self.timeline)
+            for part in slot.parts if shape.is_cut else ():
+                use = (slot.at, slot.at + shape.duration_s, part.take.cpus)
+                self.working.partition_cpus.remove(shape.partition.name, part.position, use)
             del self.planned[job.id]
             self.has_more = True
 
@@ -257,6 +302,8 @@ class Pass:
         """Give the job a planned start, unless the bounds are reached or nothing is free within the window."""
         policy = self.policy
         is_focus = job.id == self.focus_id
+        if not is_focus and not self.gate.may_reserve(job, shape):
+            return
         is_far = self.looked_ahead >= policy.backfill_jobs_max or self.planned_count >= policy.planned_max
         if is_far or self.timeline.tracks.looks >= policy.backfill_node_looks_max:
             shape.may_plan = False
@@ -269,6 +316,7 @@ class Pass:
             shape.may_plan = False
             return
         reserve(job.id, slot, shape, self.timeline)
+        self._count_cpus(shape, slot.at, slot.parts)
         names = tuple(self.working.names[part.position] for part in slot.parts)
         cpu_count = sum(part.take.charged or part.take.cpus for part in slot.parts)
         self.planned[job.id] = PlannedStart(slot.at, names, shape.partition.name, cpu_count)

@@ -20,6 +20,7 @@ from sluice.model.request import GresRequest, JobSpec
 from . import explain
 from .constraints import parse_constraint
 from .layout import compute_idle
+from .limits.partition import find_memory_excess
 from .needs import Needs, compute_needs
 from .search import find_idle
 from .shapes import Shape
@@ -126,6 +127,14 @@ def _check_gres(request: _Request) -> Verdict | None:
         if not any(each.name == item.name for node in request.nodes for each in node.gres):
             return _refuse("invalid_gres", details=f"no node of {request.where} has {item.name}")
     return None
+
+
+def _check_memory_limit(request: _Request) -> Verdict | None:
+    wanted, most = find_memory_excess(request.needs)
+    if not wanted:
+        return None
+    details = f"{wanted} MiB on one node requested, {request.where} allows at most {most} MiB (MaxMemPerNode)"
+    return _limit_verdict(request, "memory", details)
 
 
 def _check_limit(request: _Request) -> Verdict | None:
@@ -239,7 +248,7 @@ def _check_together(request: _Request) -> Verdict:
 
 _Check = Callable[[_Request], Verdict | None]
 _FIRST_CHECKS: tuple[_Check, ...] = (_check_names, _check_features, _check_gres, _check_segments)
-_LIMIT_CHECKS: tuple[_Check, ...] = (_check_node_count, _check_cpu_count, _check_limit)
+_LIMIT_CHECKS: tuple[_Check, ...] = (_check_node_count, _check_cpu_count, _check_limit, _check_memory_limit)
 _NODE_CHECKS: tuple[_Check, ...] = (
     _check_node_cpus,
     _check_memory,

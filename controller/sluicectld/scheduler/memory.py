@@ -32,7 +32,7 @@ class Scene(msgspec.Struct):
     working: WorkingCopy
     timeline: Timeline
     pass_number: int = 0
-    shapes: dict[ShapeKey, Shape] = {}
+    shapes: dict[tuple[ShapeKey, int], Shape] = {}
     #: (spec, limit, shape) by job and partition.
     shape_by_job: dict[tuple[int, str], tuple[JobSpec, int | None, Shape]] = {}
     #: Slots of promises that stay in the timeline between passes, with their shapes, and the plan that made them.
@@ -82,12 +82,13 @@ def make_scene(snapshot: Snapshot, policy: Policy) -> Scene:
 def find_shape(scene: Scene, job: Job, partition: Partition, policy: Policy, uid: int | None = None) -> Shape:
     """Return the shape of a job in a partition, made or begun anew for this pass if need be."""
     known = scene.shape_by_job.get((job.id, partition.name))
-    if known is not None and known[0] is job.spec and known[1] == job.limit_s and known[2].uid == uid:
+    if known is not None and known[0] is job.spec and known[1] == job.limit_s and known[2].is_for(partition, uid):
         shape = known[2]
     else:
-        key = compute_shape_key(job, partition.name, -1 if uid is None else uid)
+        # The partition is another object when a QOS overrides its bounds.
+        key = compute_shape_key(job, partition.name, -1 if uid is None else uid), id(partition)
         found = scene.shapes.get(key)
-        if found is None:
+        if found is None or found.partition is not partition:
             needs = compute_needs(job.spec, partition, policy)
             is_least_loaded = policy.is_least_loaded or partition.least_loaded
             found = Shape(needs, partition, job.limit_s, scene.working, scene.timeline, uid, is_least_loaded)

@@ -11,10 +11,12 @@ import operator
 import msgspec
 from msgspec.structs import replace
 
+from sluice import license_spec
 from sluice.model.job import Job
 from sluice.model.partition import Partition
 from sluice.model.request import GresRequest, JobSpec
 
+from .limits.memory import MemoryShare, bound_memory
 from .snapshot import Policy
 
 #: Everything of a spec that decides where it fits.
@@ -86,6 +88,8 @@ class Needs(msgspec.Struct, frozen=True):
     memory_per_node_mib: int = 0
     memory_per_cpu_mib: int = 0
     memory_per_gpu_mib: int = 0
+    #: The most of one node; 0: no cap.
+    memory_max_mib: int = 0
     is_whole_memory: bool = False
     tmp_disk_mib: int = 0
     gres_per_node: tuple[GresRequest, ...] = ()
@@ -105,6 +109,7 @@ class Needs(msgspec.Struct, frozen=True):
     sockets_min: int = 0
     cores_per_socket_min: int = 0
     threads_per_core_min: int = 0
+    #: All of these.
     licenses: tuple[tuple[str, int], ...] = ()
     #: Leaf switches at most; 0: any number.
     switches_max: int = 0
@@ -136,6 +141,8 @@ class Needs(msgspec.Struct, frozen=True):
     is_even: bool = False
     #: CPUs and memory decide task by task, and units of one resource at most once for all (offer.py).
     is_plain: bool = False
+    #: And any one of these, if there are some.
+    license_choices: tuple[tuple[str, int], ...] = ()
 
     @property
     def is_single_node(self) -> bool:
@@ -154,23 +161,23 @@ def compute_needs(spec: JobSpec, partition: Partition, policy: Policy) -> Needs:
     tasks = _task_count(spec, nodes_min)
     has_task_count = "ntasks" in spec.given
     other = dict(spec.other)
-    memory = _memory(spec, partition, policy)
-    cpus_per_task, per_cpu_mib = _within_cpu_limit(max(spec.cpus_per_task, 1), memory.get("cpu", 0), policy, partition)
+    share, memory_max_mib = _memory_share(spec, partition, policy, _node_tasks_max(spec, _tasks_per_gpu(spec, other)))
     needs = Needs(
         tasks=tasks,
-        cpus_per_task=cpus_per_task,
+        cpus_per_task=share.cpus_per_task,
         nodes_min=nodes_min,
         nodes_max=_nodes_max(spec, partition),
         node_tasks_min=spec.ntasks_per_node if spec.ntasks_per_node and not has_task_count else 1,
-        node_tasks_max=_node_tasks_max(spec, _tasks_per_gpu(spec, other)),
+        node_tasks_max=share.node_tasks_max,
         tasks_per_core_max=spec.ntasks_per_core or int(policy.is_one_task_per_core),
         threads_per_core_max=1 if spec.hint in _ONE_THREAD_HINTS else spec.threads_per_core,
-        node_cpus_min=max(spec.min_cpus_per_node, spec.ntasks_per_node * cpus_per_task),
+        node_cpus_min=share.node_cpus_min,
         node_cpus_max=partition.max_cpus_per_node or 0,
-        memory_per_node_mib=memory.get("node", 0),
-        memory_per_cpu_mib=per_cpu_mib,
-        memory_per_gpu_mib=memory.get("gpu", 0),
-        is_whole_memory=policy.has_memory and not any(memory.values()),
+        memory_per_node_mib=share.per_node_mib,
+        memory_per_cpu_mib=share.per_cpu_mib,
+        memory_per_gpu_mib=share.per_gpu_mib,
+        memory_max_mib=memory_max_mib,
+        is_whole_memory=policy.has_memory and not (share.per_node_mib or share.per_cpu_mib or share.per_gpu_mib),
         tmp_disk_mib=spec.tmp_disk_mib,
         gres_per_node=(*spec.gres_per_node, *_scaled(spec.gres_per_socket, max(spec.sockets_per_node, 1))),
         gres_per_job=spec.gres_per_job,
@@ -194,12 +201,12 @@ def _refine(needs: Needs, spec: JobSpec, partition: Partition, policy: Policy) -
     other = dict(spec.other)
     sharers_max = count_sharers(spec, partition)
     is_whole = is_whole_node(spec, partition, policy)
+    licenses, is_any_license = license_spec.parse(spec.licenses)
     needs = replace(
         needs,
         sockets_min=spec.sockets_per_node,
         cores_per_socket_min=spec.cores_per_socket,
         threads_per_core_min=spec.threads_per_core,
-        licenses=parse_licenses(spec.licenses),
         switches_max=_switches_max(spec.switches),
         segment=spec.segment,
         socket_tasks_max=spec.ntasks_per_socket or int(spec.hint == "memory_bound"),
@@ -215,6 +222,8 @@ def _refine(needs: Needs, spec: JobSpec, partition: Partition, policy: Policy) -
         batch_features=other.get("batch", ""),
         is_spread="spread-job" in other,
         is_even=is_whole and needs.has_task_count and not policy.packs_tasks,
+        licenses=() if is_any_license else licenses,
+        license_choices=licenses if is_any_license else (),
     )
     return replace(needs, is_plain=_is_plain(needs))
 
@@ -261,16 +270,6 @@ def count_sharers(spec: JobSpec, partition: Partition) -> int:
     if word == "FORCE" or (word == "YES" and spec.can_oversubscribe and spec.exclusive != "node"):
         return max(int(count or 4), 1)
     return 1
-
-
-def parse_licenses(text: str) -> tuple[tuple[str, int], ...]:
-    """Return (name, count) of `name[:count]{,name[:count]}`; a count that is no number is one."""
-    entries = []
-    for entry in text.replace(";", ",").split(","):
-        name, _, count = entry.strip().replace("=", ":").partition(":")
-        if name:
-            entries.append((name, int(count) if count.isdigit() else 1))
-    return tuple(entries)
 
 
 def _switches_max(text: str) -> int:
@@ -332,14 +331,29 @@ def _core_spec(spec: JobSpec, policy: Policy) -> int:
     return spec.core_spec if policy.allows_core_spec else 0
 
 
-def _within_cpu_limit(cpus_per_task: int, per_cpu_mib: int, policy: Policy, partition: Partition) -> tuple[int, int]:
-    """Return (CPUs a task, MiB a CPU): memory above MaxMemPerCPU is had with more CPUs."""
-    limit = partition.max_memory_per_cpu_mib or policy.max_memory_per_cpu_mib
-    if not limit or per_cpu_mib <= limit:
-        return cpus_per_task, per_cpu_mib
-    per_task_mib = cpus_per_task * per_cpu_mib
-    cpus_per_task = -(-per_task_mib // limit)
-    return cpus_per_task, -(-per_task_mib // cpus_per_task)
+def _memory_share(spec: JobSpec, partition: Partition, policy: Policy, node_tasks_max: int) -> tuple[MemoryShare, int]:
+    """Return what is asked on a node within the most memory that is given, and the most of one node (0: no cap)."""
+    memory = _memory(spec, partition, policy)
+    per_cpu_max_mib = _first(partition.max_memory_per_cpu_mib, policy.max_memory_per_cpu_mib)
+    per_node_max_mib = _first(partition.max_memory_per_node_mib, policy.max_memory_per_node_mib)
+    if not policy.has_memory:
+        per_cpu_max_mib = per_node_max_mib = 0
+    elif per_node_max_mib and not any(memory.values()):
+        # All memory of a node means all that one job may have of it.
+        memory = {"node": per_node_max_mib}
+    asked = MemoryShare(
+        max(spec.cpus_per_task, 1),
+        memory.get("node", 0),
+        memory.get("cpu", 0),
+        memory.get("gpu", 0),
+        max(spec.min_cpus_per_node, spec.ntasks_per_node * spec.cpus_per_task),
+        node_tasks_max,
+    )
+    return bound_memory(asked, per_cpu_max_mib, per_node_max_mib), per_node_max_mib
+
+
+def _first(own: int | None, clusters: int | None) -> int:
+    return (clusters if own is None else own) or 0
 
 
 def _memory(spec: JobSpec, partition: Partition, policy: Policy) -> dict[str, int]:

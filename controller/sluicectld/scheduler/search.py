@@ -39,7 +39,9 @@ def find_now(shape: Shape, working: WorkingCopy, timeline: Timeline) -> list[Par
     tracks, positions = timeline.tracks, shape.positions
 
     def level_of(position: int) -> Level:
-        return timeline.floor_now(position, until_at) if shape.is_level_dependent else working.idle_level(position)
+        if not shape.is_level_dependent:
+            return working.idle_level(position)
+        return shape.cut(timeline.floor_now(position, until_at), position, timeline.now_at, until_at)
 
     if shape.is_first_fit and not shape.is_level_dependent and not shape.orderings:
         tasks = shape.needs.tasks
@@ -62,7 +64,9 @@ def find_at(shape: Shape, working: WorkingCopy, timeline: Timeline, at: float) -
     tracks, positions = timeline.tracks, shape.positions
 
     def level_of(position: int) -> Level:
-        return timeline.floor(position, at, until_at) if shape.is_level_dependent else working.idle_level(position)
+        if not shape.is_level_dependent:
+            return working.idle_level(position)
+        return shape.cut(timeline.floor(position, at, until_at), position, at, until_at)
 
     return _find(
         shape,
@@ -74,7 +78,10 @@ def find_at(shape: Shape, working: WorkingCopy, timeline: Timeline, at: float) -
 
 def find_idle(shape: Shape, working: WorkingCopy, candidates: Sequence[int]) -> list[Part] | None:
     """Return where it would fit if all the candidates were idle."""
-    level_of = working.idle_level
+
+    def level_of(position: int) -> Level:
+        return shape.cut_idle(working.idle_level(position))
+
     return _find_among(shape, candidates, level_of, lambda position: shape.offer(level_of(position)))
 
 

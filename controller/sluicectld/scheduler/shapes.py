@@ -17,7 +17,7 @@ from sluice.model.reason import Blocker
 from .constraints import Group, Tree, compute_alternatives, compute_groups, parse_constraint
 from .demand import Share
 from .levels import Kind, Level, Take
-from .limits import find_partition_blocker
+from .limits.partition import find_partition_blocker
 from .needs import Needs
 from .offer import can_hold_kind, compute_share, compute_take, count_tasks
 from .orderings import order_by, order_candidates
@@ -78,9 +78,14 @@ class Shape:
         self._task_rows: TaskRows | None = None
         self._takes: dict[tuple[Level, int, Share], Take] = {}
         self._suits: dict[Kind, bool] = {}
-        #: What it takes from a node depends on what is free there: units of any type, or a share of the job's units.
-        self.is_level_dependent = bool(needs.gres_per_job) or any(
-            kind.is_exact or self._has_choice(kind) for kind in working.table.kinds if self.suits(kind)
+        #: All jobs of the partition together may have some CPUs of a node only.
+        self.is_cut = working.partition_cpus.is_capped(partition.name) and not needs.is_exclusive
+        #: What it takes from a node depends on what is free there: units of any type, or a share of the job's units;
+        #: or a node offers less than is free.
+        self.is_level_dependent = (
+            self.is_cut
+            or bool(needs.gres_per_job)
+            or any(kind.is_exact or self._has_choice(kind) for kind in working.table.kinds if self.suits(kind))
         )
         #: What in the partition itself stands against it.
         self.partition_blocker = find_partition_blocker(needs, limit_s, partition)
@@ -103,6 +108,10 @@ class Shape:
             self._candidates = None
         if self.partition_blocker is not None:
             self.blockers = (self.partition_blocker,)
+
+    def is_for(self, partition: Partition, uid: int | None) -> bool:
+        """Is it the shape of jobs in just this partition, of this user if that matters?"""
+        return self.partition is partition and self.uid == uid
 
     @property
     def candidates(self) -> list[int]:
@@ -197,6 +206,16 @@ class Shape:
             return [offer for position in self.candidates if (offer := self.offer(levels[position]))]
         tracks, now_at = self._timeline.tracks, self._timeline.now_at
         return tracks.collect_now(self.task_rows, self.positions, now_at, 0, 0)[1]
+
+    def cut(self, level: Level, position: int, from_at: float, until_at: float) -> Level:
+        """Return the level with no more CPUs than the partition may have of the node all the time."""
+        if not self.is_cut:
+            return level
+        return self._working.partition_cpus.cut(level, self.partition.name, position, from_at, until_at)
+
+    def cut_idle(self, level: Level) -> Level:
+        """Return the same if nobody used the node."""
+        return self._working.partition_cpus.cut_idle(level, self.partition.name) if self.is_cut else level
 
     @property
     def task_rows(self) -> TaskRows:

@@ -6,10 +6,13 @@ The state keeps these records up to date as it applies events and hands out shal
 import msgspec
 
 from sluice.model.allocation import Allocation
+from sluice.model.association import Association, AssociationKey
 from sluice.model.job import Job
 from sluice.model.node import Node
 from sluice.model.partition import Partition
 from sluice.model.priority import PrioritySetup, PriorityTables
+from sluice.model.qos import Qos
+from sluice.model.usage import Holder, Usage
 from sluice_plugins.interfaces import PriorityRule
 from sluice_plugins.registry import Network
 
@@ -97,6 +100,10 @@ class Snapshot(msgspec.Struct, frozen=True):
     renumbered: tuple[Job, ...] = ()
     #: By job id, as the pass before this one found them.
     priorities: dict[int, int] = {}
+    #: Accounts and users with their limits, QOS with theirs, and what each holder of limits uses now.
+    associations: dict[AssociationKey, Association] = {}
+    qos: dict[str, Qos] = {}
+    usage: dict[Holder, Usage] = {}
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -144,8 +151,6 @@ class Policy(msgspec.Struct, frozen=True):
     switch_wait_max_s: float = 300.0
     #: MiB a GPU unless asked otherwise.
     default_memory_per_gpu_mib: int | None = None
-    #: More than this a CPU takes more CPUs (MaxMemPerCPU); 0: no limit.
-    max_memory_per_cpu_mib: int = 0
     #: CR_ONE_TASK_PER_CORE, unless --ntasks-per-core says otherwise.
     is_one_task_per_core: bool = False
     #: CR_CORE_DEFAULT_DIST_BLOCK: few sockets rather than all in turn, unless -m says otherwise.
@@ -158,3 +163,12 @@ class Policy(msgspec.Struct, frozen=True):
     prefers_busy_nodes: bool = False
     #: AllowSpecResourcesUsage: --core-spec replaces what the node withholds.
     allows_core_spec: bool = False
+    #: Words of AccountingStorageEnforce; limits of associations and QOS count with "limits".
+    accounting_enforced: frozenset[str] = frozenset()
+    #: Billing is the greatest of a node's weighted TRES instead of their sum (PriorityFlags=MAX_TRES).
+    is_billing_max: bool = False
+    #: A job that a limit keeps from starting keeps lower ones of its partition waiting (assoc_limit_stop).
+    stops_at_limits: bool = False
+    #: Of the cluster, for partitions that say nothing of their own.
+    max_memory_per_cpu_mib: int | None = None
+    max_memory_per_node_mib: int | None = None

@@ -19,6 +19,7 @@ from sluice.model.request import JobSpec
 from .arrange import Arranger, bind_networks
 from .layout import find_whole_units
 from .levels import Exactness, Kind, Level, LevelTable, Take, count_whole_units, row_of
+from .limits.node_cpus import PartitionCpus
 from .masks import FreeMasks
 from .pick_cpus import spread
 from .snapshot import NodeFree, Policy, Snapshot
@@ -60,6 +61,8 @@ class WorkingCopy:
             for position, free in enumerate(snapshot.nodes)
             if free.exclusive_uid is not None
         }
+        self.partition_cpus = PartitionCpus(self.table, snapshot.partitions)
+        self.partition_cpus.count(snapshot.running, self.position_by_name)
         self._touched: set[int] = set()
         self._kind_counts: Counter[tuple[Kind, bool]] = Counter()
         self._kinds_seen = -1
@@ -79,6 +82,7 @@ class WorkingCopy:
         if find_exactness(snapshot) != self.exactness:
             return None
         changed = self._find_changed(snapshot.nodes)
+        self.partition_cpus.count(snapshot.running, self.position_by_name)
         self.nodes = snapshot.nodes
         self._touched.clear()
         for arranger in self.arrangers.values():
