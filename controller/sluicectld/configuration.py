@@ -10,6 +10,7 @@ from sluice.model.request import GresRequest
 from sluice.model.states import NodeState
 from sluice.wire.messages import AgentConfig
 from sluicectld.scheduler.snapshot import Policy
+from sluicectld.zone import find_local_zone
 
 _STATES = {"UNKNOWN": NodeState.UNKNOWN, "DOWN": NodeState.DOWN, "FUTURE": NodeState.FUTURE}
 
@@ -110,6 +111,8 @@ def policy_of(config: ClusterConfig) -> Policy:
         priority_weights=_priority_weights(settings),
         max_age_s=float(settings.priority_max_age_s),
         utc_offset_s=time.localtime().tm_gmtoff,
+        time_zone=find_local_zone(),
+        reservation_overrun_s=settings.reservation_overrun_s,
         partition_factor_max=max((partition.priority_job_factor for partition in config.partitions), default=1),
     )
 

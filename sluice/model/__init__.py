@@ -11,4 +11,5 @@ job          a request and its life
 step         one parallel launch inside an allocation
 node         a machine: configured, registered, and its state
 partition    a named set of nodes with limits
+reservation  nodes, cores or licenses kept for some users over an interval
 """

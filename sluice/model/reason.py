@@ -45,6 +45,8 @@ class Reason(StrEnum):
     OUTPUT_NOT_WRITABLE = "OutputNotWritable"
     QOS_NOT_ALLOWED = "QOSNotAllowed"
     ACCOUNT_NOT_ALLOWED = "AccountNotAllowed"
+    RESERVATION_DELETED = "ReservationDeleted"
+    RESERVATION_INVALID = "ReservationInvalid"
 
 
 class Blocker(Record, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ from sluicectld.scheduler.needs import parse_licenses, shape_of
 from sluicectld.state.cluster import Cluster
 
 from .numbers import check_numbers
+from .reservation_admission import check_reservation_is_named, check_reservations
 from .turn import Turn
 
 #: Durations are kept at minute resolution, rounded up.
@@ -33,6 +34,7 @@ def admit(turn: Turn, spec: JobSpec, groups: tuple[str, ...]) -> tuple[JobSpec, 
     partitions = _partitions(turn.cluster, spec)
     spec = replace(spec, partitions=tuple(partition.name for partition in partitions))
     spec = _fill(turn.settings, partitions[0], spec)
+    check_reservations(turn.cluster, spec, groups)
     _check_times(turn, spec)
     _check_privileged(turn.caller, spec)
     spec = _without_privileges(turn.caller, spec)
@@ -76,14 +78,12 @@ def _check_array(ranges: array_spec.Ranges) -> None:
 
 
 def check_resources(settings: Settings, spec: JobSpec) -> None:
-    """Raise InvalidRequest for licenses and reservations that do not exist."""
+    """Raise InvalidRequest for licenses that do not exist."""
     known = settings.licenses
     for name, count in parse_licenses(spec.licenses):
         if count > known.get(name, 0):
             have = f"{known[name]} of them exist" if name in known else f"known are {', '.join(known) or 'none'}"
             raise InvalidRequest(f"{count} licenses {name!r} requested, {have} (Licenses)", "invalid_licenses")
-    if spec.reservation:
-        raise InvalidRequest(f"no reservation is called {spec.reservation!r}", "reservation")
 
 
 def _partitions(cluster: Cluster, spec: JobSpec) -> list[Partition]:
@@ -160,6 +160,7 @@ def _check_partitions(turn: Turn, partitions: list[Partition], spec: JobSpec, gr
     for partition in partitions:
         try:
             check_access(turn.caller, partition, spec, groups)
+            check_reservation_is_named(turn.cluster, partition, spec)
             warnings += _check_fit(turn, partition, spec)
             accepted += 1
         except RequestError as error:

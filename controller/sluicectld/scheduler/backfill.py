@@ -14,6 +14,7 @@ import operator
 import msgspec
 
 from .levels import Level
+from .reservation_slots import find_restricted_slot
 from .search import Part, find_at, is_first_fit, offers
 from .shapes import Shape
 from .timeline import Timeline
@@ -30,6 +31,9 @@ class Slot(msgspec.Struct, frozen=True):
 def find_slot(shape: Shape, working: WorkingCopy, timeline: Timeline, window_s: float) -> Slot | None:
     """Return the earliest slot for a job of the shape that begins within the window, or None."""
     latest_at = timeline.now_at + window_s
+    if shape.book is not None:
+        found = find_restricted_slot(shape, timeline, latest_at)
+        return None if found is None else Slot(*found)
     if is_first_fit(shape) and shape.needs.is_single_node:
         return _find_on_one_node(shape, working, timeline, latest_at)
     return _find_on_many_nodes(shape, working, timeline, latest_at)

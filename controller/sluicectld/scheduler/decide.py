@@ -20,9 +20,11 @@ from sluice.model.request import JobSpec
 from . import explain
 from .backfill import Slot, find_slot, release, reserve
 from .limits import find_license_blocker, find_orphan_blocker, find_partition_blocker
-from .needs import ShapeKey, compute_needs, compute_shape_key
+from .needs import compute_needs, compute_shape_key
 from .plan import Plan, PlannedStart, StartJob
 from .queue import Entry, rank_queue
+from .reservation_texts import begin_blocker, find_closed_blocker, is_restricted, outgrown_blocker
+from .reservations import OPEN, Book, View, find_window, limit_within
 from .search import Part, find_idle, find_now
 from .shapes import Shape, is_user_sensitive
 from .snapshot import Policy, RunningJob, Snapshot
@@ -50,7 +52,8 @@ class Pass:
         self.policy = policy
         self.working = WorkingCopy(snapshot, policy)
         self.licenses_free = dict(snapshot.licenses_free)
-        self.shapes: dict[ShapeKey, Shape] = {}
+        self.book = Book(snapshot, policy.backfill_window_s, policy.reservation_overrun_s)
+        self.shapes: dict[object, Shape] = {}
         self.timeline: Timeline | None = None
         self.starts: list[StartJob] = []
         self.planned: dict[int, PlannedStart] = {}
@@ -93,26 +96,54 @@ class Pass:
 
     def _consider(self, job: Job, partition: Partition) -> None:
         self.tested += 1
-        shape = self._shape_of(job, partition)
-        blockers = shape.blockers
-        if blockers is None:
-            blockers = self._try_start(job, shape)
-            if blockers is None:
+        blockers: Blockers = ()
+        for view in self.book.views_of(job):
+            found = self._consider_view(job, partition, view)
+            if found is None:
                 self.blockers.pop(job.id, None)
                 return
-        elif shape.may_plan or (job.id == self.focus_id and shape.is_waiting):
-            self._plan(job, shape)
+            # Of magnetic reservations nobody knows who did not ask for them: they are no reason to wait.
+            blockers = blockers + found if job.spec.reservation else found
         if len(job.spec.partitions) > 1:
             blockers = self.blockers.get(job.id, ()) + blockers
         self.blockers[job.id] = blockers
 
-    def _shape_of(self, job: Job, partition: Partition) -> Shape:
+    def _consider_view(self, job: Job, partition: Partition, view: View) -> Blockers | None:
+        """Start or plan the job one way; return what stops it, None if nothing does."""
+        shape = self._shape_of(job, partition, view)
+        if shape.blockers is None:
+            return self._try_start(job, shape)
+        if shape.may_plan or (job.id == self.focus_id and shape.is_waiting):
+            self._plan(job, shape)
+        return shape.blockers
+
+    def _shape_of(self, job: Job, partition: Partition, view: View) -> Shape:
         uid = job.spec.uid if self.is_user_sensitive else None
-        key = compute_shape_key(job, partition.name, -1 if uid is None else uid)
+        key: object = compute_shape_key(job, partition.name, -1 if uid is None else uid)
+        if view is not OPEN:
+            key = (view.key, key)
         shape = self.shapes.get(key)
         if shape is None:
             shape = self.shapes[key] = self._new_shape(job.spec, partition, job.limit_s, uid)
+            if view is not OPEN:
+                self._restrict(shape, view)
         return shape
+
+    def _restrict(self, shape: Shape, view: View) -> None:
+        """Let the shape see the cluster as the view does."""
+        now_at = self.snapshot.now_at
+        shape.view = view
+        shape.book = self.book if is_restricted(view) else None
+        if view.blocker is not None:
+            shape.blockers = (view.blocker,)
+        if view.windows is None or shape.blockers is not None:
+            return
+        window = shape.window = find_window(view, now_at, shape.limit_s)
+        if window is not None:
+            shape.limit_s = limit_within(view, window, now_at, shape.limit_s)
+        if window is None or window.from_at > now_at:
+            shape.is_waiting = shape.may_plan = window is not None and self.policy.is_backfilling
+            shape.blockers = (begin_blocker(view, window, now_at, self.policy.utc_offset_s),)
 
     def _new_shape(self, spec: JobSpec, partition: Partition, limit_s: int | None, uid: int | None) -> Shape:
         needs = compute_needs(spec, partition, self.policy)
@@ -124,7 +155,7 @@ class Pass:
 
     def _try_start(self, job: Job, shape: Shape) -> Blockers | None:
         """Start the job, or as many tasks of the array as may start; return what stops it, None if nothing does."""
-        if not self.policy.is_backfilling and shape.partition.name in self.heads:
+        if not self.policy.is_backfilling and _queue_name(shape) in self.heads:
             return (self._priority_blocker(shape),)
         for task_id in itertools.islice(_tasks(job), self.tasks_started[job.id], None):
             blockers = self._find_task_blocker(job, task_id, shape)
@@ -137,7 +168,7 @@ class Pass:
         return None
 
     def _find_task_blocker(self, job: Job, task_id: int | None, shape: Shape) -> Blockers | None:
-        license_blocker = find_license_blocker(shape.needs, self.licenses_free) if shape.needs.licenses else None
+        license_blocker = self._find_license_blocker(shape) if shape.needs.licenses else None
         if license_blocker is not None:
             shape.blockers = (license_blocker,)
             return shape.blockers
@@ -147,6 +178,11 @@ class Pass:
             self.has_more = True
             return (self._next_pass_blocker(),)
         return self._find_throttle_blocker(job)
+
+    def _find_license_blocker(self, shape: Shape) -> Blocker | None:
+        now_at = self.snapshot.now_at
+        free = self.book.licenses_left(shape.view, self.licenses_free, now_at, now_at + shape.duration_s)
+        return find_license_blocker(shape.needs, free)
 
     def _find_throttle_blocker(self, job: Job) -> Blockers | None:
         # A task that was requeued or changed alone counts with its array.
@@ -169,8 +205,19 @@ class Pass:
         grants = tuple([self.working.grant(part.position, part.take) for part in parts])
         allocation = Allocation(grants=grants, tasks_per_node=_tasks_per_node(shape, parts))
         self.starts.append(
-            StartJob(job.id, allocation, shape.partition.name, shape.limit_s, task_id, needs.is_exclusive)
+            StartJob(
+                job.id,
+                allocation,
+                shape.partition.name,
+                shape.limit_s,
+                task_id,
+                needs.is_exclusive,
+                shape.view.reservation,
+            )
         )
+        if shape.view.reservation:
+            held = ((grant.node, grant.cpu_count) for grant in grants)
+            self.book.note_start(shape.view.reservation, held, needs.licenses)
         if self.timeline is not None:
             takes = [(part.position, part.take) for part in parts]
             self.timeline.add_start(allocation, takes, self.snapshot.now_at + shape.duration_s)
@@ -183,7 +230,7 @@ class Pass:
             self.array_starts[job.array_job_id or job.id] += 1
         if task_id is not None:
             self.tasks_started[job.id] += 1
-        elif len(job.spec.partitions) > 1:
+        elif len(job.spec.partitions) > 1 or job.id in self.slots:
             self.started_ids.add(job.id)
             self._forget_slot(job)
 
@@ -201,7 +248,15 @@ class Pass:
         if find_idle(shape, self.working, shape.candidates) is None:
             shape.blockers = (self._unavailable_blocker(shape),)
             return shape.blockers
-        name = shape.partition.name
+        closed = find_closed_blocker(shape, self.working, self.timeline, self.policy.utc_offset_s)
+        if closed is not None:
+            shape.blockers = (closed,)
+            if self.policy.is_backfilling:
+                shape.is_waiting = True
+                shape.may_plan = self.looked_ahead < self.policy.backfill_jobs_max
+                self._plan(job, shape)
+            return shape.blockers
+        name = _queue_name(shape)
         is_head = name not in self.heads
         is_near = self.looked_ahead < self.policy.backfill_jobs_max
         if is_head:
@@ -218,6 +273,8 @@ class Pass:
         required_down = any(not self.working.nodes[each].node.is_usable for each in shape.required)
         if not required_down and find_idle(shape, self.working, shape.configured_candidates()) is not None:
             return explain.down_blocker(shape, self.working)
+        if shape.view.positions is not None and not required_down:
+            return outgrown_blocker(shape, self.working)
         return explain.unavailable_blocker(shape, self.working)
 
     def _plan(self, job: Job, shape: Shape) -> None:
@@ -267,7 +324,9 @@ class Pass:
 
     def _priority_blocker(self, shape: Shape) -> Blocker:
         name = shape.partition.name
-        return Blocker(reason=Reason.PRIORITY, text=f"behind job {self.heads[name]} in partition {name}")
+        inside = f" and reservation {shape.view.reservation!r}" if shape.view.reservation else ""
+        head_id = self.heads[_queue_name(shape)]
+        return Blocker(reason=Reason.PRIORITY, text=f"behind job {head_id} in partition {name}{inside}")
 
     def _next_pass_blocker(self) -> Blocker:
         return Blocker(reason=Reason.NONE, text=f"this pass has started {len(self.starts)} jobs, its most")
@@ -282,6 +341,11 @@ class Pass:
                 self._consider(job, partition)
             else:
                 self.blockers.setdefault(job.id, blockers)
+
+
+def _queue_name(shape: Shape) -> str:
+    """Return what names the queue that the shape's jobs stand in: those of a reservation have one of their own."""
+    return f"{shape.partition.name}@{shape.view.reservation}" if shape.view.reservation else shape.partition.name
 
 
 def _tasks(job: Job) -> Iterator[int | None]:

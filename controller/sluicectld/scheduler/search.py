@@ -57,7 +57,7 @@ def find_at(shape: Shape, working: WorkingCopy, timeline: Timeline, at: float) -
     until_at = at + shape.duration_s
 
     def level_of(position: int) -> Level:
-        return timeline.floor(position, at, until_at)
+        return shape.restrict(position, timeline.floor(position, at, until_at), at, until_at)
 
     return find_among(shape, shape.candidates, level_of, offers(shape, working, level_of))
 
@@ -130,12 +130,29 @@ def _parts(shape: Shape, placement: Placement, level_of: LevelOf) -> list[Part]:
 
 def _level_now(shape: Shape, working: WorkingCopy, timeline: Timeline | None) -> LevelOf:
     levels = working.levels
+    if shape.book is not None:
+        return _restricted_now(shape, working, timeline)
     if timeline is None:
         return levels.__getitem__
     planned, until_at = timeline.planned_positions, timeline.now_at + shape.duration_s
 
     def level_of(position: int) -> Level:
         return timeline.floor(position, timeline.now_at, until_at) if position in planned else levels[position]
+
+    return level_of
+
+
+def _restricted_now(shape: Shape, working: WorkingCopy, timeline: Timeline | None) -> LevelOf:
+    """Return the level now, without what reservations keep for others."""
+    assert shape.book is not None, "nothing restricts the shape"
+    now_at = shape.book.now_at
+    until_at = now_at + shape.duration_s
+
+    def level_of(position: int) -> Level:
+        level = working.levels[position]
+        if timeline is not None and position in timeline.planned_positions:
+            level = timeline.floor(position, now_at, until_at)
+        return shape.restrict(position, level, now_at, until_at)
 
     return level_of
 

@@ -15,6 +15,8 @@ from .constraints import Tree, compute_alternatives, compute_groups, parse_const
 from .levels import Kind, Level, Take
 from .needs import Needs
 from .offer import Share, can_hold_kind, compute_share, compute_take, count_tasks
+from .recurrence import Window
+from .reservations import OPEN, Book, View
 from .working import WorkingCopy
 
 
@@ -33,7 +35,7 @@ class Shape:
         self.groups = compute_groups(self.features)
         self.alternatives = compute_alternatives(self.features)
         self.required = working.positions_of(needs.required_nodes)
-        self._working = working
+        self.working = working
         self._candidates: list[int] | None = None
         self._offers: dict[Level, int] = {}
         self._takes: dict[tuple[Level, int, Share], Take] = {}
@@ -55,6 +57,12 @@ class Shape:
         self.planned_at = 0.0
         #: (changes seen, offers over time) per node.
         self.offers_by_node: dict[int, tuple[int, list[tuple[float, int]]]] = {}
+        #: How the cluster looks to its jobs with respect to reservations.
+        self.view: View = OPEN
+        #: Asked what they leave; None: nothing restricts the shape.
+        self.book: Book | None = None
+        #: When it may run, if that is bounded.
+        self.window: Window | None = None
         #: (start, place in the order, position, changes seen) per node, a heap; None until it was asked.
         self.starts_by_node: list[tuple[float, int, int, int]] | None = None
 
@@ -66,32 +74,43 @@ class Shape:
     def candidates(self) -> list[int]:
         """Positions of the usable nodes that could hold a part of it, in placement order."""
         if self._candidates is None:
-            is_usable = self._working.is_usable
+            is_usable = self.working.is_usable
             self._candidates = [each for each in self.configured_candidates() if is_usable[each]]
         return self._candidates
 
     def configured_candidates(self) -> list[int]:
         """Return the candidates as if every node were usable."""
-        working = self._working
+        working = self.working
         excluded = working.positions_of(self.needs.excluded_nodes)
         levels = working.levels
         suiting = {level for level in set(levels) if self.suits(level.kind)}
         found = [each for each in working.placement_order if levels[each] in suiting]
+        if self.view.positions is not None:
+            found = [each for each in found if each in self.view.positions]
         return [each for each in found if each not in excluded] if excluded else found
+
+    def restrict(self, position: int, level: Level, from_at: float, until_at: float) -> Level:
+        """Return the part of the level that reservations leave to a job of this shape during the interval."""
+        if self.book is None:
+            return level
+        cpus = self.book.room(self.view, position, level.cpus, from_at, until_at)
+        if cpus == level.cpus:
+            return level
+        return self.working.table.level(level.kind, cpus, level.memory_mib, level.gres, level.job_count)
 
     def sort_by_load(self) -> None:
         """Put the least loaded nodes first."""
-        levels = self._working.levels
+        levels = self.working.levels
         self.candidates.sort(key=lambda position: (-levels[position].cpus, position))
         self.cursor = 0
 
     def has_features(self, tree: Tree, position: int) -> bool:
         """Does the node suit a part of the feature expression?"""
-        return feature_expr.evaluate(tree, self._working.nodes[position].node.features)
+        return feature_expr.evaluate(tree, self.working.nodes[position].node.features)
 
     def known_kinds(self) -> list[Kind]:
         """Return the kinds of nodes that there are."""
-        return self._working.table.kinds
+        return self.working.table.kinds
 
     def suits(self, kind: Kind) -> bool:
         """May the job run on nodes of this kind at all, if they are idle and up?"""
@@ -101,7 +120,7 @@ class Shape:
                 self.partition.name in kind.partitions
                 and can_hold_kind(kind, self.needs)
                 and (not self.features or feature_expr.evaluate(self.features, kind.node.features))
-                and count_tasks(self._working.table.idle(kind), self.needs) > 0
+                and count_tasks(self.working.table.idle(kind), self.needs) > 0
             )
         return known
 

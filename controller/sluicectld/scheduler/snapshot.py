@@ -9,6 +9,7 @@ from sluice.model.allocation import Allocation
 from sluice.model.job import Job
 from sluice.model.node import Node
 from sluice.model.partition import Partition
+from sluice.model.reservation import Reservation
 
 from .plan import PlannedStart
 
@@ -49,6 +50,9 @@ class RunningJob(msgspec.Struct, frozen=True):
     expected_end_at: float | None
     uid: int = 0
     partition: str = ""
+    #: The reservation that it runs in, and the licenses that it holds.
+    reservation: str = ""
+    licenses: tuple[tuple[str, int], ...] = ()
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -69,6 +73,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     licenses_free: dict[str, int] = {}
     promised: dict[int, PlannedStart] = {}
     is_freed: bool = True
+    reservations: tuple[Reservation, ...] = ()
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -108,3 +113,7 @@ class Policy(msgspec.Struct, frozen=True):
     keeps_promises: bool = False
     #: Plan with predicted run times where there are some, within the promises made from limits.
     is_predicting: bool = False
+    #: Zone of the clock times at which repeating reservations come: "Europe/Berlin", "UTC+01:00".
+    time_zone: str = "UTC"
+    #: How long jobs may go on after their reservation (ResvOverRun); None: any time.
+    reservation_overrun_s: float | None = 0.0

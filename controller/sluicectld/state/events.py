@@ -11,6 +11,7 @@ from sluice.model.job import Job
 from sluice.model.node import Node
 from sluice.model.partition import Partition
 from sluice.model.reason import Reason
+from sluice.model.reservation import Reservation
 from sluice.model.states import Ending, JobState
 from sluice.model.step import Step
 
@@ -63,6 +64,7 @@ class JobStarted(Event, frozen=True, kw_only=True, tag=True):
     partition: str
     limit_s: int | None
     task_id: int | None = None
+    reservation: str = ""
 
 
 class JobEnded(Event, frozen=True, kw_only=True, tag=True):
@@ -156,6 +158,21 @@ class PartitionDeleted(Event, frozen=True, kw_only=True, tag=True):
     name: str
 
 
+class ReservationChanged(Event, frozen=True, kw_only=True, tag=True):
+    """A reservation was made or changed: what says how ("create", "update", "begin", "repeat", "nodes", ...)."""
+
+    reservation: Reservation
+    what: str
+
+
+class ReservationDeleted(Event, frozen=True, kw_only=True, tag=True):
+    """A reservation is no more: what says why ("delete", "end", "purge")."""
+
+    reservation_id: int
+    name: str
+    what: str
+
+
 AnyEvent = (
     EpochBegan
     | ConfigurationApplied
@@ -175,6 +192,8 @@ AnyEvent = (
     | NodeChanged
     | PartitionChanged
     | PartitionDeleted
+    | ReservationChanged
+    | ReservationDeleted
 )
 
 _encoder = msgspec.json.Encoder()

@@ -1,0 +1,99 @@
+"""What of reservations keeps a job waiting, as blockers: which reservation, from when, and what would fit now.
+
+Source of the words: CONTRACT section 14; scontrol's manual.
+"""
+
+import math
+
+from msgspec.structs import replace
+
+from sluice import duration, hostlist
+from sluice.model.reason import Blocker, Reason
+
+from .explain import format_at
+from .recurrence import Window
+from .reservations import OPEN, Closure, View
+from .search import find_now
+from .shapes import Shape
+from .timeline import Timeline
+from .working import WorkingCopy
+
+#: Limits that are tried for the one that fits now.
+_TRIES_MAX = 16
+_MINUTE_S = 60
+
+
+def begin_blocker(view: View, window: Window | None, now_at: float, utc_offset_s: int) -> Blocker:
+    """Return that the job's reservation has not begun, or that too little is left of it."""
+    if window is None:
+        text = f"reservation {view.reservation!r} is all but over"
+    else:
+        text = f"reservation {view.reservation!r} begins {format_at(window.from_at, now_at, utc_offset_s)}"
+    return Blocker(reason=Reason.RESERVATION, text=text)
+
+
+def outgrown_blocker(shape: Shape, working: WorkingCopy) -> Blocker:
+    """Return that all of the job's reservation could not hold it."""
+    names = hostlist.fold(working.names[position] for position in shape.candidates)
+    text = f"reservation {shape.view.reservation!r} has {names or 'no nodes'} for it, which could not hold it if idle"
+    return Blocker(reason=Reason.RESOURCES, text=text)
+
+
+def find_closed_blocker(
+    shape: Shape, working: WorkingCopy, timeline: Timeline | None, utc_offset_s: int
+) -> Blocker | None:
+    """Return that a job of the shape would start now but for reservations of others, None if it would not."""
+    if shape.book is None or not shape.view.closures:
+        return None
+    now_at = shape.book.now_at
+    if find_now(_twin(shape, working, shape.limit_s, is_open=True), working, timeline) is None:
+        return None
+    until_at = now_at + shape.duration_s
+    standing = [closure for closure in shape.view.closures if closure.meets(now_at, until_at)]
+    if not standing:
+        return None
+    # What matters is on its candidates; the first to come is the one that a shorter limit has to end before.
+    candidates = set(shape.candidates)
+    relevant = [each for each in standing if not each.positions.isdisjoint(candidates)] or standing
+    first = min(relevant, key=lambda each: (not each.is_maintenance, each.from_at, each.reservation))
+    longest_s = _longest_limit(shape, working, timeline, relevant)
+    word = "Reserved for maintenance" if first.is_maintenance else "May be reserved for other job"
+    return Blocker(
+        reason=Reason.REQ_NODE_NOT_AVAIL,
+        text=f"{word}: {_describe(first, now_at, utc_offset_s)}; {_advice(longest_s)}",
+    )
+
+
+def _describe(closure: Closure, now_at: float, utc_offset_s: int) -> str:
+    end = "" if math.isinf(closure.until_at) else f" to {format_at(closure.until_at, now_at, utc_offset_s)}"
+    begin = format_at(max(closure.from_at, now_at), now_at, utc_offset_s)
+    return f"reservation {closure.reservation!r} from {begin}{end}"
+
+
+def _advice(longest_s: int) -> str:
+    if not longest_s:
+        return "no time limit fits now"
+    return f"a time limit of at most {duration.format_long(longest_s)} fits now"
+
+
+def _longest_limit(shape: Shape, working: WorkingCopy, timeline: Timeline | None, standing: list[Closure]) -> int:
+    """Return the longest limit, in whole minutes, with which it would start now; 0 if there is none."""
+    assert shape.book is not None, "nothing restricts the shape"
+    ends = {int(closure.from_at - shape.book.now_at) // _MINUTE_S * _MINUTE_S for closure in standing}
+    for limit_s in sorted((each for each in ends if each > 0), reverse=True)[:_TRIES_MAX]:
+        if find_now(_twin(shape, working, limit_s), working, timeline) is not None:
+            return limit_s
+    return 0
+
+
+def _twin(shape: Shape, working: WorkingCopy, limit_s: int | None, *, is_open: bool = False) -> Shape:
+    """Return the same shape with another limit, or without what is closed to it."""
+    twin = Shape(shape.needs, shape.partition, limit_s, working, shape.uid)
+    twin.view = replace(shape.view, closures=()) if is_open else shape.view
+    twin.book = shape.book
+    return twin
+
+
+def is_restricted(view: View) -> bool:
+    """Does a search have to ask what reservations leave?"""
+    return view is not OPEN and bool(view.closures or view.caps or view.windows)
