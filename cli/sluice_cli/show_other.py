@@ -1,4 +1,4 @@
-"""scontrol show: configuration, licenses, reservations, daemons and the entities that this cluster has none of."""
+"""scontrol show: configuration, licenses, daemons and the entities that this cluster has none of."""
 
 from __future__ import annotations
 
@@ -110,18 +110,6 @@ def _license_counts(text: str) -> dict[str, int]:
         if name and name != "(null)":
             counts[name] = int(count) if count.isdecimal() else 1
     return counts
-
-
-def show_reservations(session: Session, name: str) -> None:
-    """Print the reservations: there are none."""
-    if session.structured:
-        from sluice_cli import json_out
-
-        json_out.put(session.structured, "reservations", [])
-        return
-    if name:
-        session.exit_status = 1
-    talk.put(f"Reservation {name} not found\n" if name else "No reservations in the system\n")
 
 
 def show_daemons(session: Session, text: str) -> None:

@@ -318,8 +318,6 @@ def test_licenses(controller, capfd):
 def test_what_there_is_none_of(controller, capfd):
     controller.replies["QuerySteps"] = {}
 
-    assert run(capfd, "show", "res") == (0, "No reservations in the system\n", "")
-    assert run(capfd, "show", "reservation", "r1") == (1, "Reservation r1 not found\n", "")
     assert run(capfd, "show", "step") == (0, "No job steps in the system\n", "")
     assert run(capfd, "show", "topology") == (0, "", "scontrol: error: No topology information available\n")
 
@@ -364,7 +362,6 @@ def test_json(controller, capfd):
     ]
     assert json.loads(run(capfd, "show", "part", "--json")[1])["partitions"][0]["cpus"] == {"total": 8}
     assert json.loads(run(capfd, "show", "lic", "--json")[1])["licenses"][0]["LicenseName"] == "lic"
-    assert json.loads(run(capfd, "show", "res", "--json")[1])["reservations"] == []
 
 
 def test_a_controller_that_is_away(controller, capfd):

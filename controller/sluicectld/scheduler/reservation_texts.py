@@ -46,15 +46,16 @@ def find_closed_blocker(
     if shape.book is None or not shape.view.closures:
         return None
     now_at = shape.book.now_at
-    if find_now(_twin(shape, working, shape.limit_s, is_open=True), working, timeline) is None:
+    parts = find_now(_twin(shape, working, shape.limit_s, is_open=True), working, timeline)
+    if parts is None:
         return None
     until_at = now_at + shape.duration_s
     standing = [closure for closure in shape.view.closures if closure.meets(now_at, until_at)]
     if not standing:
         return None
-    # What matters is on its candidates; the first to come is the one that a shorter limit has to end before.
-    candidates = set(shape.candidates)
-    relevant = [each for each in standing if not each.positions.isdisjoint(candidates)] or standing
+    # What matters is on the nodes that it would get.
+    wanted = {part.position for part in parts}
+    relevant = [each for each in standing if not each.positions.isdisjoint(wanted)] or standing
     first = min(relevant, key=lambda each: (not each.is_maintenance, each.from_at, each.reservation))
     longest_s = _longest_limit(shape, working, timeline, relevant)
     word = "Reserved for maintenance" if first.is_maintenance else "May be reserved for other job"
