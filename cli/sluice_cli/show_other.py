@@ -63,6 +63,7 @@ def show_licenses(session: Session, name: str) -> None:
     try:
         settings = dict(session.call("QueryConfig", {}).get("settings", ()))
         used = _licenses_in_use(session)
+        reserved = _licenses_reserved(session)
     except SluiceError as error:
         session.fail(f"slurm_load_licenses error: {sentence(error)}")
         return
@@ -78,7 +79,7 @@ def show_licenses(session: Session, name: str) -> None:
                 "Used": used.get(each, 0),
                 "Free": total - used.get(each, 0),
                 "Remote": False,
-                "Reserved": 0,
+                "Reserved": reserved.get(each, 0),
             }
             for each, total in found.items()
         ]
@@ -90,7 +91,10 @@ def show_licenses(session: Session, name: str) -> None:
     separator = " " if session.is_oneliner else "\n    "
     for each, total in found.items():
         taken = used.get(each, 0)
-        talk.put(f"LicenseName={each}{separator}Total={total} Used={taken} Free={total - taken} Reserved=0 Remote=no\n")
+        talk.put(
+            f"LicenseName={each}{separator}Total={total} Used={taken} Free={total - taken} "
+            f"Reserved={reserved.get(each, 0)} Remote=no\n"
+        )
 
 
 def _licenses_in_use(session: Session) -> dict[str, int]:
@@ -100,6 +104,18 @@ def _licenses_in_use(session: Session) -> dict[str, int]:
             for name, count in _license_counts(view["job"]["spec"].get("licenses", "")).items():
                 used[name] = used.get(name, 0) + count
     return used
+
+
+def _licenses_reserved(session: Session) -> dict[str, int]:
+    """Return the counts that reservations in force keep."""
+    reply = session.call("QueryReservations", {})
+    now_at = reply.get("now_at", 0.0)
+    reserved: dict[str, int] = {}
+    for each in reply.get("reservations", ()):
+        if each["start_at"] <= now_at < each["end_at"]:
+            for name, count in each.get("licenses", ()):
+                reserved[name] = reserved.get(name, 0) + count
+    return reserved
 
 
 def _license_counts(text: str) -> dict[str, int]:

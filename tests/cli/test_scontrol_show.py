@@ -308,10 +308,12 @@ def test_licenses(controller, capfd):
     controller.replies["QueryConfig"] = {"settings": [["Licenses", "lic:4,mat:2"]]}
     holder = started(6, (grant("n1", 1),), licenses="lic:1")
     controller.replies["QueryJobs"] = {"jobs": [holder]}
+    kept = {"name": "r1", "start_at": 10.0, "end_at": 30.0, "licenses": [["mat", 2]]}
+    controller.replies["QueryReservations"] = {"reservations": [kept], "now_at": 20.0}
 
     assert run(capfd, "-o", "show", "lic")[1] == (
         "LicenseName=lic Total=4 Used=1 Free=3 Reserved=0 Remote=no\n"
-        "LicenseName=mat Total=2 Used=0 Free=2 Reserved=0 Remote=no\n"
+        "LicenseName=mat Total=2 Used=0 Free=2 Reserved=2 Remote=no\n"
     )
 
 
@@ -353,6 +355,7 @@ def test_json(controller, capfd):
     controller.replies["QueryNodes"] = {"nodes": [node("n1", "down", ("NOT_RESPONDING", "DRAIN"))]}
     controller.replies["QueryPartitions"] = {"partitions": [plain(Partition(name="batch", nodes=("n1",)))]}
     controller.replies["QueryConfig"] = {"settings": [["Licenses", "lic:4"]]}
+    controller.replies["QueryReservations"] = {}
 
     assert json.loads(run(capfd, "show", "job", "5", "--json")[1])["jobs"][0]["job_id"] == 5
     assert json.loads(run(capfd, "show", "node", "--json")[1])["nodes"][0]["state"] == [

@@ -23,7 +23,7 @@ from .limits import find_license_blocker, find_orphan_blocker, find_partition_bl
 from .needs import compute_needs, compute_shape_key
 from .plan import Plan, PlannedStart, StartJob
 from .queue import Entry, rank_queue
-from .reservation_texts import begin_blocker, find_closed_blocker, is_restricted, outgrown_blocker
+from .reservation_texts import begin_blocker, find_closed_blocker, outgrown_blocker
 from .reservations import OPEN, Book, View, find_window, limit_within
 from .search import Part, find_idle, find_now
 from .shapes import Shape, is_user_sensitive
@@ -133,7 +133,7 @@ class Pass:
         """Let the shape see the cluster as the view does."""
         now_at = self.snapshot.now_at
         shape.view = view
-        shape.book = self.book if is_restricted(view) else None
+        shape.book = self.book if view.is_restricted else None
         if view.blocker is not None:
             shape.blockers = (view.blocker,)
         if view.windows is None or shape.blockers is not None:

@@ -20,11 +20,11 @@ def find_restricted_slot(shape: Shape, timeline: Timeline, latest_at: float) -> 
             latest_at = min(latest_at, shape.window.until_at + shape.view.overrun_s - shape.duration_s)
     moments = {first_at}
     for position in shape.candidates:
-        timeline.looks += 1
         moments.update(timeline.steps(position)[0])
     moments.update(closure.until_at for closure in shape.view.closures)
     wanted = sorted(at for at in moments if first_at <= at <= latest_at)
     for at in wanted[:_MOMENTS_MAX]:
+        timeline.looks += len(shape.candidates)
         parts = find_at(shape, shape.working, timeline, at)
         if parts is not None:
             return at, parts

@@ -12,7 +12,7 @@ from sluice.model.reason import Blocker, Reason
 
 from .explain import format_at
 from .recurrence import Window
-from .reservations import OPEN, Closure, View
+from .reservations import Closure, View
 from .search import find_now
 from .shapes import Shape
 from .timeline import Timeline
@@ -93,8 +93,3 @@ def _twin(shape: Shape, working: WorkingCopy, limit_s: int | None, *, is_open: b
     twin.view = replace(shape.view, closures=()) if is_open else shape.view
     twin.book = shape.book
     return twin
-
-
-def is_restricted(view: View) -> bool:
-    """Does a search have to ask what reservations leave?"""
-    return view is not OPEN and bool(view.closures or view.caps or view.windows)

@@ -68,6 +68,8 @@ class View(msgspec.Struct, frozen=True):
     windows: tuple[Window, ...] | None = None
     caps: Mapping[int, int] = {}
     closures: tuple[Closure, ...] = ()
+    #: The nodes of all closures together.
+    touched: frozenset[int] = frozenset()
     license_closures: tuple[LicenseClosure, ...] = ()
     #: Seconds that a job may go on after its window; None: any.
     overrun_s: float | None = 0.0
@@ -78,9 +80,9 @@ class View(msgspec.Struct, frozen=True):
         return self.key[0]
 
     @property
-    def is_open(self) -> bool:
-        """Does nothing here restrict a job?"""
-        return self is OPEN
+    def is_restricted(self) -> bool:
+        """Does a search have to ask what reservations leave of the nodes?"""
+        return bool(self.touched or self.caps or self.windows)
 
 
 #: A cluster without reservations.
@@ -182,8 +184,9 @@ class Book:
             if each.name != name
             for closure in self._license_closures(each)
         )
+        touched = frozenset[int]().union(*(closure.positions for closure in closures))
         if own is None:
-            return View(key=key, closures=closures, license_closures=licenses)
+            return View(key=key, closures=closures, touched=touched, license_closures=licenses)
         is_flexible = own.has("FLEX")
         has_nodes = not own.has("ANY_NODES") and not is_flexible
         return View(
@@ -192,6 +195,7 @@ class Book:
             windows=None if is_flexible else self._windows[name],
             caps=self._caps(own) if has_nodes else {},
             closures=closures,
+            touched=touched,
             license_closures=licenses,
             overrun_s=self._overrun_s,
         )
@@ -246,6 +250,8 @@ class Book:
         cap = view.caps.get(position)
         if cap is not None:
             free_cpus = min(free_cpus, cap - self.used_cpus.get((view.reservation, position), 0))
+        if position not in view.touched:
+            return max(free_cpus, 0)
         kept: dict[str, int] = {}
         for closure in view.closures:
             if position in closure.positions and closure.meets(from_at, until_at):

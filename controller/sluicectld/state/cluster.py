@@ -164,7 +164,6 @@ class Cluster:
         self.reservations[reservation.name] = reservation
         self.reservations_version = self.version + 1
         self.batch.reservations[reservation.name] = reservation
-        self.batch.removed_reservations.discard(reservation.name)
 
     def remove_reservation(self, name: str) -> None:
         del self.reservations[name]
