@@ -51,7 +51,9 @@ def _settle_times(turn: Turn, draft: Draft, old: Reservation | None) -> None:
         raise RequestError(f"reservation {old.name!r} has begun; its start cannot be moved", "reservation_begun")
     length_s = reservation.duration_s if draft.duration_s is None else draft.duration_s
     end_at = start_at + length_s if draft.end_at is None else draft.end_at
-    if end_at <= start_at or end_at <= turn.now_at or end_at > TIME_MAX_AT:
+    # One that is in force may be ended at once.
+    is_over = end_at <= turn.now_at and old is None
+    if end_at <= start_at or is_over or end_at > TIME_MAX_AT:
         raise RequestError(
             f"from {_clock(start_at)} to {_clock(end_at)}: it would end before it begins or is over", "reservation_time"
         )
