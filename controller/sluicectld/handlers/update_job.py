@@ -270,8 +270,9 @@ def _dependency(turn: Turn, job: Job, value: str) -> Job:
 
 def _reservation(turn: Turn, job: Job, value: str) -> Job:
     """A running job that is moved counts for the other reservation, or for none, from now on."""
-    is_running = job.allocation is not None
-    return replace(job, spec=replace(job.spec, reservation=value), reservation=value if is_running else job.reservation)
+    spec = replace(job.spec, reservation=value)
+    first = value.partition(",")[0]
+    return replace(job, spec=spec, reservation=job.reservation if job.allocation is None else first)
 
 
 def _throttle(turn: Turn, job: Job, value: str) -> Job:

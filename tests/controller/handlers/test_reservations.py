@@ -316,6 +316,17 @@ def test_jobs_inside_end_when_it_is_cut_short() -> None:
     assert not site.kept
 
 
+def test_one_in_force_is_ended_at_once() -> None:
+    site = Site(nodes=1)
+    site.keep(nodes="n1")
+    site.pass_time(300)
+
+    site.update(endtime="now")
+    site.pass_time(1)
+
+    assert not site.kept
+
+
 def test_resv_over_run_lets_them_go_on() -> None:
     site = Site(nodes=1, reservation_overrun_s=None)
     site.keep(nodes="n1", duration="30", flags="flex")
