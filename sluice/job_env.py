@@ -171,7 +171,7 @@ def job_variables(job: Job, site: Site) -> dict[str, str]:
         "SLURM_JOB_ACCOUNT": spec.account,
         "SLURM_JOB_QOS": spec.qos,
         "SLURM_JOB_GROUP": spec.group,
-        "SLURM_JOB_RESERVATION": spec.reservation,
+        "SLURM_JOB_RESERVATION": job.reservation or spec.reservation,
         "SLURM_JOB_LICENSES": spec.licenses,
         "SLURM_JOB_DEPENDENCY": _dependency_text(job),
         "SLURM_CONF": site.conf_path,

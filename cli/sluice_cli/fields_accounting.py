@@ -282,7 +282,7 @@ FIELDS = (
     AccountField("ReqNodes", 8, lambda line: str(job_size.least_nodes(line.spec)), _nodes),
     AccountField("ReqReservation", 20, _spec("reservation")),
     AccountField("ReqTRES", 10, _requested_tres),
-    AccountField("Reservation", 20, _spec("reservation")),
+    AccountField("Reservation", 20, lambda line: str(line.job.get("reservation") or line.spec.get("reservation") or "")),
     _empty("ReservationId", 8),
     AccountField("Reserved", 10, lambda line: duration.format_long(_waited_s(line))),
     AccountField("Restarts", 8, lambda line: str(line.job.get("attempt", 0))),

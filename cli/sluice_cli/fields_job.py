@@ -160,7 +160,7 @@ _QUEUE_FIELDS = (
     Field("Comment", "k", "COMMENT", _spec("comment")),
     Field("admin_comment AdminComment", "", "ADMIN_COMMENT", _spec("admin_comment")),
     Field("system_comment SystemComment", "", "SYSTEM_COMMENT", constant(NULL)),
-    Field("Reservation", "v", "RESERVATION", _spec("reservation")),
+    Field("Reservation", "v", "RESERVATION", lambda row: job_text.reservation(row) or NULL),
     Field("WCKey", "w", "WCKEY", _spec("wckey")),
     Field("RestartCnt", "", "RESTART_COUNT", lambda row: str(row.job.get("attempt", 0))),
     Field("Requeue", "", "REQUEUE", lambda row: "0" if row.spec.get("can_requeue") is False else "1"),

@@ -123,6 +123,8 @@ def shown_state(row: JobRow) -> str:
     if job.get("completing_nodes"):
         return "COMPLETING"
     if row.state == "PENDING":
+        if job.get("reason") == "ReservationDeleted":
+            return "RESV_DEL_HOLD"
         return "SPECIAL_EXIT" if job.get("is_special_exit") else "PENDING"
     return "REQUEUED" if job.get("is_requeued") else row.state
 

@@ -99,7 +99,7 @@ _SHOWS = {
     "licenses": "show_other.show_licenses",
     "nodes": "show_node.show_nodes",
     "partitions": "show_node.show_partitions",
-    "reservations": "show_other.show_reservations",
+    "reservations": "show_reservation.show_reservations",
     "slurmd": "show_other.show_unavailable",
     "steps": "show_step.show_steps",
     "topoconf": "show_topology.show_topology",

@@ -227,8 +227,8 @@ def _request_lines(row: JobRow) -> list[str]:
         f"MinCPUsNode={job_size.least_cpus_per_node(spec)} {memory} MinTmpDiskNode={spec.get('tmp_disk_mib', 0)}",
         f"Features={spec.get('features') or NULL} DelayBoot=00:00:00",
     ]
-    if spec.get("reservation"):
-        lines.append(f"Reservation={spec['reservation']}")
+    if reservation := job_text.reservation(row):
+        lines.append(f"Reservation={reservation}")
     lines.append(
         f"OverSubscribe={job_text.over_subscribe(spec)} Contiguous={int(bool(spec.get('is_contiguous')))} "
         f"Licenses={licenses}{allocated} Network={other.get('network') or NULL}"

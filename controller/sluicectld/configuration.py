@@ -14,6 +14,7 @@ from sluice.wire.messages import AgentConfig
 from sluice_plugins.registry import build_networks, prepare_priority
 from sluicectld.scheduler.snapshot import Policy
 from sluicectld.scheduler.totals import compute_totals
+from sluicectld.zone import find_local_zone
 
 from .gres_places import compute_places
 
@@ -147,6 +148,8 @@ def policy_of(config: ClusterConfig) -> Policy:
         stops_at_limits="assoc_limit_stop" in parameters,
         max_memory_per_cpu_mib=settings.max_memory_per_cpu_mib,
         max_memory_per_node_mib=settings.max_memory_per_node_mib,
+        time_zone=find_local_zone(),
+        reservation_overrun_s=settings.reservation_overrun_s,
     )
 
 

@@ -20,6 +20,8 @@ from sluicectld.handlers import (
     partitions,
     plan,
     reports,
+    reservation_times,
+    reservations,
     steps,
     submit,
     timers,
@@ -54,11 +56,14 @@ class Engine:
         self.is_pass_due = False
         for job in cluster.jobs.values():
             self._restore_timers(job.id)
+        for reservation in cluster.reservations.values():
+            self.timers.add(0.0, Due.RESERVATION, reservation.id)
 
     def handle(self, command: object, caller: Caller, now_at: float) -> Outcome:
         """Return what the command led to.  Raises RequestError when it is refused; nothing has changed then."""
         turn = Turn(self.cluster, self.settings, self.policy, self.timers, caller, now_at)
         reply = _HANDLERS[type(command)](turn, command)
+        reservation_times.keep_up(turn)
         self.is_pass_due = self.is_pass_due or turn.is_pass_due
         return Outcome(reply, turn.events, turn.effects)
 
@@ -112,6 +117,7 @@ _HANDLERS: dict[type, Callable[[Turn, Any], Any]] = {
     commands.ApplyConfiguration: configure.handle_configuration,
     commands.ApplyPlan: plan.handle_plan,
     commands.ReviseJobs: update_job.handle_revise_jobs,
+    commands.ReviseReservation: reservations.handle_revise_reservation,
     commands.BeginEpoch: configure.handle_begin_epoch,
     commands.Tick: timers.handle_tick,
     messages.ChangeJobs: change.handle_change,

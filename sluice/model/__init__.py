@@ -17,4 +17,5 @@ limit_words  the words for limits that keep a job waiting
 association  the place of an account or a user in the tree of shares and limits
 qos          a named bundle of limits, priority and rights
 usage        what the holders of limits use
+reservation  nodes, cores or licenses kept for some users over an interval
 """

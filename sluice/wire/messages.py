@@ -12,6 +12,7 @@ from sluice.model.node import Inventory, Node
 from sluice.model.partition import Partition
 from sluice.model.reason import Blocker
 from sluice.model.request import JobSpec, StepSpec
+from sluice.model.reservation import Reservation
 from sluice.model.states import Ending
 from sluice.model.step import Step, StepNode, Usage
 
@@ -186,6 +187,17 @@ class UpdatePartition(Message, frozen=True, kw_only=True):
     changes: tuple[tuple[str, str], ...] = ()
 
 
+class UpdateReservation(Message, frozen=True, kw_only=True):
+    """action: update, create or delete.  changes: (key, value) as typed; a key may end in + or -.
+
+    A new reservation without a name gets one, which the reply's line tells.
+    """
+
+    name: str = ""
+    action: str = "update"
+    changes: tuple[tuple[str, str], ...] = ()
+
+
 # --- from commands to the controller: questions
 
 
@@ -262,7 +274,7 @@ class NodeView(Message, frozen=True, kw_only=True):
     """A node with what is allocated on it.
 
     state: base word as listings use it ("idle", "mixed", "allocated", "down", "unknown", "future");
-    flags: upper case words ("DRAIN", "COMPLETING", "NOT_RESPONDING", "FAIL", "PLANNED", "MAINTENANCE").
+    flags: upper case words ("DRAIN", "COMPLETING", "NOT_RESPONDING", "FAIL", "PLANNED", "MAINTENANCE", "RESERVED").
     """
 
     node: Node
@@ -276,6 +288,8 @@ class NodeView(Message, frozen=True, kw_only=True):
     cpu_load: float | None = None
     free_memory_mib: int | None = None
     reason_user: str = ""
+    #: The reservation in force there.
+    reservation: str = ""
 
 
 class NodeViews(Message, frozen=True, kw_only=True):
@@ -289,6 +303,19 @@ class QueryPartitions(Message, frozen=True, kw_only=True):
 
 class PartitionViews(Message, frozen=True, kw_only=True):
     partitions: tuple[Partition, ...] = ()
+    now_at: float = 0.0
+
+
+class QueryReservations(Message, frozen=True, kw_only=True):
+    """name: empty for all."""
+
+    name: str = ""
+
+
+class ReservationViews(Message, frozen=True, kw_only=True):
+    """reservations: with the times that hold now."""
+
+    reservations: tuple[Reservation, ...] = ()
     now_at: float = 0.0
 
 
@@ -785,10 +812,12 @@ CONTROLLER_REQUESTS: dict[str, tuple[type[Message], type[Message]]] = {
         (UpdateJobs, Done),
         (UpdateNodes, Done),
         (UpdatePartition, Done),
+        (UpdateReservation, Done),
         (QueryJobs, JobViews),
         (QuerySteps, StepViews),
         (QueryNodes, NodeViews),
         (QueryPartitions, PartitionViews),
+        (QueryReservations, ReservationViews),
         (QueryConfig, ConfigView),
         (QueryTopology, TopologyViews),
         (QueryAccounting, AccountingRows),

@@ -19,6 +19,7 @@ from sluicectld.scheduler.needs import has_gpus, shape_of
 from sluicectld.state.cluster import Cluster
 
 from .numbers import check_numbers
+from .reservation_admission import check_reservation_is_named, check_reservations
 from .turn import Turn
 
 #: Durations are kept at minute resolution, rounded up.
@@ -35,6 +36,7 @@ def admit(turn: Turn, spec: JobSpec, groups: tuple[str, ...]) -> tuple[JobSpec, 
     partitions = _partitions(turn.cluster, spec)
     spec = replace(spec, partitions=tuple(partition.name for partition in partitions))
     spec = _fill(turn.settings, partitions[0], spec)
+    check_reservations(turn.cluster, spec, groups)
     _check_times(turn, spec)
     _check_privileged(turn.caller, spec)
     spec = _without_privileges(turn.caller, spec)
@@ -78,7 +80,7 @@ def _check_array(ranges: array_spec.Ranges) -> None:
 
 
 def check_resources(settings: Settings, spec: JobSpec) -> None:
-    """Raise InvalidRequest for licenses and reservations that do not exist."""
+    """Raise InvalidRequest for licenses that do not exist."""
     known = settings.licenses
     terms, is_any = license_spec.parse(spec.licenses)
     missing = [(name, count) for name, count in terms if count > known.get(name, 0)]
@@ -86,8 +88,6 @@ def check_resources(settings: Settings, spec: JobSpec) -> None:
         name, count = missing[0]
         have = f"{known[name]} of them exist" if name in known else f"known are {', '.join(known) or 'none'}"
         raise InvalidRequest(f"{count} licenses {name!r} requested, {have} (Licenses)", "invalid_licenses")
-    if spec.reservation:
-        raise InvalidRequest(f"no reservation is called {spec.reservation!r}", "reservation")
 
 
 def _partitions(cluster: Cluster, spec: JobSpec) -> list[Partition]:
@@ -170,6 +170,7 @@ def _check_partitions(turn: Turn, partitions: list[Partition], spec: JobSpec, gr
     for partition in partitions:
         try:
             check_access(turn.caller, partition, spec, groups)
+            check_reservation_is_named(turn.cluster, partition, spec)
             warnings += _check_fit(turn, partition, spec)
             accepted += 1
         except RequestError as error:

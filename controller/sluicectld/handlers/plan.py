@@ -32,6 +32,9 @@ def handle_plan(turn: Turn, command: ApplyPlan) -> int:
 
 
 def _may_start(turn: Turn, job: Job, start: StartJob, version: int) -> bool:
+    if turn.cluster.reservations_version > version:
+        # What it takes may be kept for others by now.
+        return False
     if job.id not in turn.cluster.ready or turn.cluster.revised.get(job.id, 0) > version:
         return False
     if (start.task_id is None) != (job.pending_array is None):
@@ -73,6 +76,7 @@ def _start(turn: Turn, job: Job, start: StartJob, priority: int | None) -> None:
             limit_s=start.limit_s,
             task_id=start.task_id,
             priority=priority,
+            reservation=start.reservation,
         )
     )
     started = turn.job(new_id)

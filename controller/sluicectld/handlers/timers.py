@@ -12,6 +12,7 @@ from sluicectld.state.timers import Due
 
 from .dependents import judge_dependency
 from .endings import end_job
+from .reservation_times import judge_reservation
 from .turn import Turn
 
 
@@ -131,4 +132,5 @@ _RULES: dict[Due, Callable[[Turn, int], None]] = {
     Due.FORGET: _forget,
     Due.PASS: _pass,
     Due.DEPENDENCY: judge_dependency,
+    Due.RESERVATION: judge_reservation,
 }

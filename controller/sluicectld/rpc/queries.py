@@ -33,6 +33,7 @@ from sluicectld.handlers.select import jobs_of_ids, select_jobs
 
 from . import views
 from .call import Call
+from .reservations import by_node
 from .statistics import counters
 
 logger = logging.getLogger(__name__)
@@ -136,15 +137,22 @@ def answer_nodes(call: Call, request: QueryNodes) -> None:
         for partition in cluster.partitions.values():
             for name in partition.nodes:
                 partitions[name].append(partition.name)
+        now_at = core.clock.now()
+        reserved = by_node(tuple(cluster.reservations.values()), now_at)
         planned = {name for start in core.passes.plan.planned.values() for name in start.nodes}
         return NodeViews(
             nodes=tuple(
                 views.node_view(
-                    cluster, cluster.nodes[name], tuple(partitions[name]), planned, core.agents.loads.get(name)
+                    cluster,
+                    cluster.nodes[name],
+                    tuple(partitions[name]),
+                    planned,
+                    core.agents.loads.get(name),
+                    reserved.get(name),
                 )
                 for name in names
             ),
-            now_at=core.clock.now(),
+            now_at=now_at,
         )
 
     core.ask(call.responder, answer)

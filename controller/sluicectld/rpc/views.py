@@ -13,6 +13,7 @@ from sluice import cpuset, hostlist
 from sluice.model.job import Job
 from sluice.model.node import Node
 from sluice.model.reason import Blocker, Reason
+from sluice.model.reservation import Reservation
 from sluice.model.states import Hold, JobState
 from sluice.wire.messages import JobView, NodeView
 from sluicectld.scheduler.explain import held_blockers
@@ -98,7 +99,12 @@ def _planned_nodes(planned: PlannedStart | None) -> str:
 
 
 def node_view(
-    cluster: Cluster, node: Node, partitions: tuple[str, ...], planned: set[str], load: tuple[float, int] | None
+    cluster: Cluster,
+    node: Node,
+    partitions: tuple[str, ...],
+    planned: set[str],
+    load: tuple[float, int] | None,
+    reservation: Reservation | None = None,
 ) -> NodeView:
     """Return a node with what its jobs have of it."""
     free = cluster.free[node.name]
@@ -112,6 +118,8 @@ def node_view(
     job_ids = cluster.job_ids_by_node.get(node.name, ())
     if any(cluster.jobs[job_id].completing_nodes for job_id in job_ids):
         flags.append("COMPLETING")
+    if reservation is not None:
+        flags += ["MAINTENANCE", "RESERVED"] if reservation.has("MAINT") else ["RESERVED"]
     if node.name in planned and free.job_count == 0:
         flags.append("PLANNED")
     return NodeView(
@@ -125,6 +133,7 @@ def node_view(
         cpu_load=load[0] if load is not None else None,
         free_memory_mib=load[1] if load is not None else None,
         reason_user=user_name(node.reason_uid) if node.reason else "",
+        reservation=reservation.name if reservation is not None else "",
     )
 
 

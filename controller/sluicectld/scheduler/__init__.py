@@ -36,5 +36,10 @@ backfill     planned starts: the earliest slot beside all that runs or is planne
 limits       a room: partitions, licenses, associations, QOS and their limits
 explain      reasons as sentences with their numbers
 feasible     could a request ever run?  Asked at submission
+reservations what reservations mean to one job: where and when it may run, what is closed to it
+reservation_access  who may use a reservation
+reservation_nodes   which nodes and cores a reservation gets, and what stands against them
+reservation_texts   what of reservations keeps a job waiting, as sentences
+recurrence   when a reservation is, again and again
 estimate     when would a job start?  Asked by --test-only
 """

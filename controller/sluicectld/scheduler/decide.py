@@ -22,11 +22,14 @@ from .levels import Kind, Take
 from .limits.gate import Gate
 from .limits.licenses import LicensePool
 from .limits.partition import find_orphan_blocker
-from .memory import Memory, Scene, find_shape
+from .memory import Memory, Scene, find_shape, make_shape
+from .needs import compute_shape_key
 from .plan import Plan, PlannedStart, StartJob
 from .queue import rank
+from .reservation_texts import begin_blocker, find_closed_blocker, outgrown_blocker
+from .reservations import OPEN, Book, View, find_window
 from .search import Part, find_idle, find_now
-from .shapes import Shape, is_user_sensitive
+from .shapes import Access, Shape, is_user_sensitive
 from .snapshot import Policy, RunningJob, Snapshot
 from .standing import Entry
 from .switches import relax
@@ -66,6 +69,9 @@ class Pass:
         self.latest_at = snapshot.now_at + policy.backfill_window_s
         self.licenses = LicensePool(snapshot.licenses_free)
         self.gate = Gate(snapshot, policy)
+        self.book = Book(snapshot, policy.backfill_window_s, policy.reservation_overrun_s)
+        #: Shapes of jobs that reservations restrict.
+        self.restricted: dict[object, Shape] = {}
         self.starts: list[StartJob] = []
         #: What each start takes, and until when, to be undone.
         self.taken: list[tuple[list[tuple[int, Take]], float]] = []
@@ -136,30 +142,64 @@ class Pass:
 
     def _consider(self, job: Job, partition: Partition) -> None:
         self.tested += 1
-        shape = self._shape_of(job, self.gate.relax(job, partition))
-        blockers = shape.blockers
-        limited = self.gate.find_blockers(job, shape)
-        if limited:
-            # What bars the shape for good is more telling than a limit, that others are ahead of it is not.
-            is_barred = blockers is not None and not shape.is_waiting
-            blockers = (*(blockers or ()), *limited) if is_barred else (*limited, *(blockers or ()))
-            self._note_stop(job, partition)
-        elif blockers is None:
-            blockers = self._try_start(job, shape)
-            if blockers is None:
-                self.blockers.pop(job.id, None)
+        partition = self.gate.relax(job, partition)
+        blockers: Blockers = ()
+        for view in self.book.views_of(job):
+            found = self._consider_view(job, partition, view)
+            if found is None:
+                self._forget_waiting(job)
                 return
-        elif self._may_plan(shape) or (job.id == self.focus_id and shape.is_waiting):
-            self._plan(job, shape)
+            # Of magnetic reservations nobody knows who did not ask for them: they are no reason to wait.
+            blockers = blockers + found if job.spec.reservation else found
         if len(job.spec.partitions) > 1:
             blockers = self.blockers.get(job.id, ()) + blockers
         self.blockers[job.id] = blockers
 
-    def _shape_of(self, job: Job, partition: Partition) -> Shape:
+    def _consider_view(self, job: Job, partition: Partition, view: View) -> Blockers | None:
+        """Start or plan the job one way; return what stops it, None if nothing does."""
+        shape = self._shape_of(job, partition, view)
+        blockers = shape.blockers
+        limited = self.gate.find_blockers(job, shape)
+        if limited:
+            self._note_stop(job, shape)
+            # What bars the shape for good is more telling than a limit, that others are ahead of it is not.
+            is_barred = blockers is not None and not shape.is_waiting
+            return (*(blockers or ()), *limited) if is_barred else (*limited, *(blockers or ()))
+        if blockers is None:
+            return self._try_start(job, shape)
+        if self._may_plan(shape) or (job.id == self.focus_id and shape.is_waiting):
+            self._plan(job, shape)
+        return blockers
+
+    def _forget_waiting(self, job: Job) -> None:
+        """Take back what was found while the job waited in another of its partitions: all of it has started."""
+        self.blockers.pop(job.id, None)
+        self.started_ids.add(job.id)
+        self._forget_slot(job)
+
+    def _shape_of(self, job: Job, partition: Partition, view: View) -> Shape:
         if job.spec.switches:
             job = self._relaxed(job)
         uid = job.spec.uid if self.is_user_sensitive else None
-        return find_shape(self.scene, job, partition, self.policy, uid)
+        if view is OPEN:
+            return find_shape(self.scene, job, partition, self.policy, uid)
+        key = view.key, compute_shape_key(job, partition.name, -1 if uid is None else uid), id(partition)
+        shape = self.restricted.get(key)
+        if shape is None:
+            shape = self.restricted[key] = self._restricted_shape(job, partition, uid, view)
+        return shape
+
+    def _restricted_shape(self, job: Job, partition: Partition, uid: int | None, view: View) -> Shape:
+        """Return a shape that sees the cluster as the view does; it lasts for this pass."""
+        now_at = self.snapshot.now_at
+        window = None if view.windows is None else find_window(view, now_at, job.limit_s)
+        shape = make_shape(self.scene, job, partition, self.policy, uid, Access(view, self.book, window))
+        if view.blocker is not None:
+            shape.blockers = (view.blocker,)
+        elif shape.blockers is None and view.windows is not None and (window is None or window.from_at > now_at):
+            shape.is_waiting = shape.may_plan = window is not None and self.policy.is_backfilling
+            shape.blockers = (begin_blocker(view, window, now_at, self.policy.utc_offset_s),)
+        return shape
 
     def _relaxed(self, job: Job) -> Job:
         wait_max_s = self.policy.switch_wait_max_s if self.working.arrangers else 0.0
@@ -170,7 +210,7 @@ class Pass:
 
     def _try_start(self, job: Job, shape: Shape) -> Blockers | None:
         """Start the job, or as many tasks of the array as may start; return what stops it, None if nothing does."""
-        name = shape.partition.name
+        name = _queue_name(shape)
         if name in self.stopped or (not self.policy.is_backfilling and name in self.heads):
             return (self._priority_blocker(shape),)
         for task_id in itertools.islice(_tasks(job), self.tasks_started[job.id], None):
@@ -182,13 +222,13 @@ class Pass:
                 return self._block(job, shape)
             limited = self.gate.find_placed_blockers(job, shape, self._takes(parts), self.licenses.choose(shape.needs))
             if limited:
-                self._note_stop(job, shape.partition)
+                self._note_stop(job, shape)
                 return limited
             self._start(job, shape, parts, task_id)
         return None
 
     def _find_task_blocker(self, job: Job, task_id: int | None, shape: Shape) -> Blockers | None:
-        license_blocker = self.licenses.find_blocker(shape.needs)
+        license_blocker = self._find_license_blocker(shape)
         if license_blocker is not None:
             shape.blockers = (license_blocker,)
             return shape.blockers
@@ -206,14 +246,22 @@ class Pass:
         kinds = self.working.kinds
         return [(kinds[part.position], part.take) for part in parts]
 
-    def _note_stop(self, job: Job, partition: Partition) -> None:
-        """Remember a job that a limit keeps from starting, where that stops its partition."""
+    def _find_license_blocker(self, shape: Shape) -> Blocker | None:
+        licenses = self.licenses
+        if shape.view.license_closures:
+            now_at = self.snapshot.now_at
+            until_at = now_at + shape.duration_s
+            licenses = LicensePool(self.book.licenses_left(shape.view, licenses.free, now_at, until_at))
+        return licenses.find_blocker(shape.needs)
+
+    def _note_stop(self, job: Job, shape: Shape) -> None:
+        """Remember a job that a limit keeps from starting, where that stops its queue."""
         if self.policy.stops_at_limits:
-            self.stopped.add(partition.name)
-            self.heads.setdefault(partition.name, job.id)
+            self.stopped.add(_queue_name(shape))
+            self.heads.setdefault(_queue_name(shape), job.id)
 
     def _may_plan(self, shape: Shape) -> bool:
-        return shape.may_plan and shape.partition.name not in self.stopped
+        return shape.may_plan and _queue_name(shape) not in self.stopped
 
     def _find_throttle_blocker(self, job: Job) -> Blockers | None:
         # A task that was requeued or changed alone counts with its array.
@@ -239,8 +287,19 @@ class Pass:
             licenses=licenses,
         )
         self.starts.append(
-            StartJob(job.id, allocation, shape.partition.name, shape.limit_s, task_id, needs.is_exclusive)
+            StartJob(
+                job.id,
+                allocation,
+                shape.partition.name,
+                shape.limit_s,
+                task_id,
+                needs.is_exclusive,
+                shape.view.reservation,
+            )
         )
+        if shape.view.reservation:
+            held = ((grant.node, grant.cpu_count) for grant in grants)
+            self.book.note_start(shape.view.reservation, held, licenses)
         takes = [(part.position, part.take) for part in parts]
         end_at = self.snapshot.now_at + shape.duration_s
         self.timeline.start(takes, end_at)
@@ -253,12 +312,9 @@ class Pass:
             self.array_starts[job.array_job_id or job.id] += 1
         if task_id is not None:
             self.tasks_started[job.id] += 1
-        elif len(job.spec.partitions) > 1:
-            self.started_ids.add(job.id)
-            self._forget_slot(job)
 
     def _count_cpus(self, shape: Shape, from_at: float, parts: list[Part]) -> None:
-        for part in parts if shape.is_cut else ():
+        for part in parts if shape.is_capped else ():
             use = (from_at, from_at + shape.duration_s, part.take.cpus)
             self.working.partition_cpus.add(shape.partition.name, part.position, use)
 
@@ -268,7 +324,7 @@ class Pass:
         if planned is not None:
             slot, shape = planned
             release(job.id, slot, self.timeline)
-            for part in slot.parts if shape.is_cut else ():
+            for part in slot.parts if shape.is_capped else ():
                 use = (slot.at, slot.at + shape.duration_s, part.take.cpus)
                 self.working.partition_cpus.remove(shape.partition.name, part.position, use)
             del self.planned[job.id]
@@ -279,23 +335,34 @@ class Pass:
         if find_idle(shape, self.working, shape.candidates) is None:
             shape.blockers = (self._unavailable_blocker(shape),)
             return shape.blockers
-        name = shape.partition.name
+        closed = find_closed_blocker(shape, self.working, self.timeline, self.policy.utc_offset_s)
+        if closed is not None:
+            shape.blockers = (closed,)
+            self._plan_waiting(job, shape)
+            return shape.blockers
+        name = _queue_name(shape)
         is_head = name not in self.heads
         is_near = self.looked_ahead < self.policy.backfill_jobs_max
         if is_head:
             self.heads[name] = job.id
         resources = (self._resources_blocker(shape),) if is_head or is_near else ()
-        if self.policy.is_backfilling:
-            shape.is_waiting = True
-            shape.may_plan = is_near
-            self._plan(job, shape)
+        self._plan_waiting(job, shape)
         shape.blockers = (self._priority_blocker(shape), *resources)
         return resources if is_head else shape.blockers
+
+    def _plan_waiting(self, job: Job, shape: Shape) -> None:
+        """Plan the first job of a shape that waits for resources; its twins may be planned after it."""
+        if self.policy.is_backfilling:
+            shape.is_waiting = True
+            shape.may_plan = self.looked_ahead < self.policy.backfill_jobs_max
+            self._plan(job, shape)
 
     def _unavailable_blocker(self, shape: Shape) -> Blocker:
         required_down = any(not self.working.nodes[each].node.is_usable for each in shape.required)
         if not required_down and find_idle(shape, self.working, shape.configured_candidates()) is not None:
             return explain.down_blocker(shape, self.working)
+        if shape.view.positions is not None and not required_down:
+            return outgrown_blocker(shape, self.working)
         return explain.unavailable_blocker(shape, self.working)
 
     def _plan(self, job: Job, shape: Shape) -> None:
@@ -337,7 +404,9 @@ class Pass:
 
     def _priority_blocker(self, shape: Shape) -> Blocker:
         name = shape.partition.name
-        return Blocker(reason=Reason.PRIORITY, text=f"behind job {self.heads[name]} in partition {name}")
+        inside = f" and reservation {shape.view.reservation!r}" if shape.view.reservation else ""
+        head_id = self.heads[_queue_name(shape)]
+        return Blocker(reason=Reason.PRIORITY, text=f"behind job {head_id} in partition {name}{inside}")
 
     def _next_pass_blocker(self) -> Blocker:
         return Blocker(reason=Reason.NONE, text=f"this pass has started {len(self.starts)} jobs, its most")
@@ -352,6 +421,11 @@ class Pass:
                 self._consider(job, partition)
             else:
                 self.blockers.setdefault(job.id, blockers)
+
+
+def _queue_name(shape: Shape) -> str:
+    """Return what names the queue that the shape's jobs stand in: those of a reservation have one of their own."""
+    return f"{shape.partition.name}@{shape.view.reservation}" if shape.view.reservation else shape.partition.name
 
 
 def _limit_of(entry: Entry) -> float:

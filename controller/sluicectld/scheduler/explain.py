@@ -37,6 +37,8 @@ def held_blockers(
     found = []
     if job.hold is Hold.ADMIN:
         found.append(Blocker(reason=Reason.JOB_HELD_ADMIN, text=job.reason_text or "held by an administrator"))
+    elif job.hold is Hold.USER and job.reason is Reason.RESERVATION_DELETED:
+        found.append(Blocker(reason=Reason.RESERVATION_DELETED, text=job.reason_text))
     elif job.hold is Hold.USER:
         found.append(Blocker(reason=Reason.JOB_HELD_USER, text=job.reason_text or "held by its user"))
     if job.dependency.terms:

@@ -243,6 +243,13 @@ class LevelTable:
         free = masks.give_back(level.free, take.masks, level.kind.is_counted)
         return self.exact(level.kind, memory_mib, level.job_count - 1, free)
 
+    def with_cpus(self, level: Level, cpus: int) -> Level:
+        """Return the level with only so many of its CPUs, in whole units."""
+        if cpus >= level.cpus:
+            return level
+        cpus = max(cpus, 0) // level.kind.unit * level.kind.unit
+        return self.level(level.kind, cpus, level.memory_mib, level.gres, level.job_count)
+
     def lower(self, one: Level, other: Level) -> Level:
         """Return what is free under both: the least of each resource."""
         if one is other:

@@ -15,7 +15,8 @@ from sluice.model.partition import Partition
 from sluice.model.request import JobSpec
 
 from .needs import ShapeKey, compute_needs, compute_shape_key
-from .shapes import Shape
+from .reservations import limit_within
+from .shapes import Access, Shape
 from .snapshot import Policy, Snapshot
 from .timeline import Timeline
 from .working import WorkingCopy
@@ -89,16 +90,30 @@ def find_shape(scene: Scene, job: Job, partition: Partition, policy: Policy, uid
         key = compute_shape_key(job, partition.name, -1 if uid is None else uid), id(partition)
         found = scene.shapes.get(key)
         if found is None or found.partition is not partition:
-            needs = compute_needs(job.spec, partition, policy)
-            is_least_loaded = policy.is_least_loaded or partition.least_loaded
-            found = Shape(needs, partition, job.limit_s, scene.working, scene.timeline, uid, is_least_loaded)
-            scene.shapes[key] = found
+            found = scene.shapes[key] = make_shape(scene, job, partition, policy, uid)
         shape = found
         scene.shape_by_job[job.id, partition.name] = (job.spec, job.limit_s, shape)
     if shape.pass_number != scene.pass_number:
         shape.pass_number = scene.pass_number
         shape.begin()
     return shape
+
+
+def make_shape(
+    scene: Scene,
+    job: Job,
+    partition: Partition,
+    policy: Policy,
+    uid: int | None = None,
+    access: Access | None = None,
+) -> Shape:
+    """Return a new shape.  access: what reservations leave to it."""
+    limit_s = job.limit_s
+    if access is not None and access.window is not None:
+        limit_s = limit_within(access.view, access.window, scene.timeline.now_at, limit_s)
+    needs = compute_needs(job.spec, partition, policy)
+    is_least_loaded = policy.is_least_loaded or partition.least_loaded
+    return Shape(needs, partition, limit_s, scene.working, scene.timeline, uid, is_least_loaded, access)
 
 
 def _update(scene: Scene, snapshot: Snapshot) -> bool:

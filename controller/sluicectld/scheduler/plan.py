@@ -16,6 +16,8 @@ class StartJob(msgspec.Struct, frozen=True):
     task_id: int | None = None
     #: Takes every CPU of its nodes.
     is_exclusive: bool = False
+    #: The reservation that it starts in.
+    reservation: str = ""
 
 
 class PlannedStart(msgspec.Struct, frozen=True):

@@ -36,7 +36,8 @@ class Part(msgspec.Struct, frozen=True):
 def find_now(shape: Shape, working: WorkingCopy, timeline: Timeline) -> list[Part] | None:
     """Return where a job of the shape starts now without delaying any planned start, or None."""
     until_at = timeline.now_at + shape.duration_s
-    tracks, positions = timeline.tracks, shape.positions
+    tracks = timeline.tracks
+    candidates, positions = shape.candidates_during(timeline.now_at, until_at)
 
     def level_of(position: int) -> Level:
         if not shape.is_level_dependent:
@@ -46,8 +47,8 @@ def find_now(shape: Shape, working: WorkingCopy, timeline: Timeline) -> list[Par
     if shape.is_first_fit and not shape.is_level_dependent and not shape.orderings:
         tasks = shape.needs.tasks
         shape.cursor = tracks.first_now(shape.task_rows, positions, shape.cursor, until_at, tasks)
-        if shape.cursor < len(shape.candidates):
-            return _parts(shape, [(shape.candidates[shape.cursor], tasks)], level_of)
+        if shape.cursor < len(candidates):
+            return _parts(shape, [(candidates[shape.cursor], tasks)], level_of)
         if shape.needs.is_single_node:
             return None
     return _find(
@@ -61,7 +62,8 @@ def find_now(shape: Shape, working: WorkingCopy, timeline: Timeline) -> list[Par
 def find_at(shape: Shape, working: WorkingCopy, timeline: Timeline, at: float) -> list[Part] | None:
     """Return where a job of the shape could start at the time and stay for its limit."""
     until_at = at + shape.duration_s
-    tracks, positions = timeline.tracks, shape.positions
+    tracks = timeline.tracks
+    _, positions = shape.candidates_during(at, until_at)
 
     def level_of(position: int) -> Level:
         if not shape.is_level_dependent:

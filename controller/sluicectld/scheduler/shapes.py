@@ -22,9 +22,36 @@ from .needs import Needs
 from .offer import can_hold_kind, compute_share, compute_take, count_tasks
 from .orderings import order_by, order_candidates
 from .place import is_ranged
+from .recurrence import Window
+from .reservations import OPEN, Book, View
 from .task_rows import TaskRows, compute_task_rows
 from .timeline import Timeline
 from .working import WorkingCopy
+
+
+class Access:
+    """What reservations leave to the jobs of one shape in one pass."""
+
+    def __init__(self, view: View, book: Book, window: Window | None = None) -> None:
+        self.view = view
+        self.book = book
+        #: When the jobs may run, if that is bounded.
+        self.window = window
+        self._whole = [closure for closure in view.closures if not closure.cpus]
+        #: A part of a node may be left.
+        self.is_cutting = bool(view.caps) or len(self._whole) < len(view.closures)
+        self._open: dict[tuple[int, ...], tuple[list[int], list[int]]] = {}
+
+    def only_open(self, candidates: list[int], from_at: float, until_at: float) -> list[int]:
+        """Return those that are not closed as a whole in the interval; the same list for the same closures."""
+        met = tuple(place for place, closure in enumerate(self._whole) if closure.meets(from_at, until_at))
+        if not met:
+            return candidates
+        known = self._open.get(met)
+        if known is None or known[0] is not candidates:
+            closed = frozenset[int]().union(*(self._whole[place].positions for place in met))
+            known = self._open[met] = (candidates, [each for each in candidates if each not in closed])
+        return known[1]
 
 
 class Placed(Protocol):
@@ -49,6 +76,7 @@ class Shape:
         timeline: Timeline | None = None,
         uid: int | None = None,
         is_least_loaded: bool = False,
+        access: "Access | None" = None,
     ) -> None:
         self.needs = needs
         self.partition = partition
@@ -61,6 +89,8 @@ class Shape:
         self.groups = self.batch_groups + compute_groups(self.features)
         self.alternatives = compute_alternatives(self.features)
         self.required = working.positions_of(needs.required_nodes)
+        #: What reservations leave to its jobs; None: all.
+        self.access = access
         #: Orders that change as jobs start: of nodes that start jobs, and of those that jobs are planned on.
         self.orderings = ("least_loaded",) if is_least_loaded else ()
         self.planning_orderings = ("in_use_first",) if working.policy.prefers_busy_nodes else ()
@@ -70,7 +100,6 @@ class Shape:
         self._working = working
         self._timeline = timeline
         self._candidates: list[int] | None = None
-        self._positions: Any = None
         self._seen: tuple[int, int] = (-1, -1)
         #: The pass that it was begun for.
         self.pass_number = 0
@@ -79,11 +108,12 @@ class Shape:
         self._takes: dict[tuple[Level, int, Share], Take] = {}
         self._suits: dict[Kind, bool] = {}
         #: All jobs of the partition together may have some CPUs of a node only.
-        self.is_cut = working.partition_cpus.is_capped(partition.name) and not needs.is_exclusive
+        self.is_capped = working.partition_cpus.is_capped(partition.name) and not needs.is_exclusive
         #: What it takes from a node depends on what is free there: units of any type, or a share of the job's units;
         #: or a node offers less than is free.
         self.is_level_dependent = (
-            self.is_cut
+            self.is_capped
+            or (access is not None and access.is_cutting)
             or bool(needs.gres_per_job)
             or any(kind.is_exact or self._has_choice(kind) for kind in working.table.kinds if self.suits(kind))
         )
@@ -121,17 +151,20 @@ class Shape:
         if self._candidates is None or self._seen != seen:
             self._seen = seen
             self._candidates = self._find_candidates()
-            self._positions = None
         return self._candidates
 
-    @property
-    def positions(self) -> Any:
-        """The candidates in the form that tracks take."""
+    def candidates_during(self, from_at: float, until_at: float) -> tuple[list[int], Any]:
+        """Return the candidates that no reservation closes in the interval, also in the form that tracks take."""
+        assert self._timeline is not None, "a shape without a timeline"
         candidates = self.candidates
-        if self._positions is None:
-            assert self._timeline is not None, "a shape without a timeline"
-            self._positions = self._timeline.make_positions(candidates)
-        return self._positions
+        if self.access is not None:
+            candidates = self.access.only_open(candidates, from_at, until_at)
+        return candidates, self._timeline.make_positions(candidates)
+
+    @property
+    def view(self) -> View:
+        """How the cluster looks to its jobs with respect to reservations."""
+        return OPEN if self.access is None else self.access.view
 
     def _find_candidates(self) -> list[int]:
         working = self._working
@@ -152,6 +185,8 @@ class Shape:
             found = [each for each in working.packed(self.arranger) if working.kinds[each] in kinds]
         excluded = working.positions_of(self.needs.excluded_nodes)
         found = [each for each in found if each not in excluded] if excluded else found
+        inside = self.view.positions
+        found = found if inside is None else [each for each in found if each in inside]
         return order_candidates(found, self.needs, working)
 
     def groups_of(self, alternative: Tree) -> tuple[Group, ...]:
@@ -205,17 +240,20 @@ class Shape:
             levels = self._working.levels
             return [offer for position in self.candidates if (offer := self.offer(levels[position]))]
         tracks, now_at = self._timeline.tracks, self._timeline.now_at
-        return tracks.collect_now(self.task_rows, self.positions, now_at, 0, 0)[1]
+        return tracks.collect_now(self.task_rows, self.candidates_during(now_at, now_at)[1], now_at, 0, 0)[1]
 
     def cut(self, level: Level, position: int, from_at: float, until_at: float) -> Level:
-        """Return the level with no more CPUs than the partition may have of the node all the time."""
-        if not self.is_cut:
+        """Return the level with no more CPUs than the partition and reservations leave of the node all the time."""
+        if self.is_capped:
+            level = self._working.partition_cpus.cut(level, self.partition.name, position, from_at, until_at)
+        if self.access is None or not self.access.is_cutting:
             return level
-        return self._working.partition_cpus.cut(level, self.partition.name, position, from_at, until_at)
+        cpus = self.access.book.room(self.access.view, position, level.cpus, from_at, until_at)
+        return self._working.table.with_cpus(level, cpus)
 
     def cut_idle(self, level: Level) -> Level:
         """Return the same if nobody used the node."""
-        return self._working.partition_cpus.cut_idle(level, self.partition.name) if self.is_cut else level
+        return self._working.partition_cpus.cut_idle(level, self.partition.name) if self.is_capped else level
 
     @property
     def task_rows(self) -> TaskRows:

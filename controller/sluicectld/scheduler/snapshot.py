@@ -12,6 +12,7 @@ from sluice.model.node import Node
 from sluice.model.partition import Partition
 from sluice.model.priority import PrioritySetup, PriorityTables
 from sluice.model.qos import Qos
+from sluice.model.reservation import Reservation
 from sluice.model.usage import Holder, Usage
 from sluice_plugins.interfaces import PriorityRule
 from sluice_plugins.registry import Network
@@ -74,6 +75,9 @@ class RunningJob(msgspec.Struct, frozen=True):
     expected_end_at: float | None
     uid: int = 0
     partition: str = ""
+    #: The reservation that it runs in, and the licenses that it holds.
+    reservation: str = ""
+    licenses: tuple[tuple[str, int], ...] = ()
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -104,6 +108,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     associations: dict[AssociationKey, Association] = {}
     qos: dict[str, Qos] = {}
     usage: dict[Holder, Usage] = {}
+    reservations: tuple[Reservation, ...] = ()
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -172,3 +177,7 @@ class Policy(msgspec.Struct, frozen=True):
     #: Of the cluster, for partitions that say nothing of their own.
     max_memory_per_cpu_mib: int | None = None
     max_memory_per_node_mib: int | None = None
+    #: Zone of the clock times at which repeating reservations come: "Europe/Berlin", "UTC+01:00".
+    time_zone: str = "UTC"
+    #: How long jobs may go on after their reservation (ResvOverRun); None: any time.
+    reservation_overrun_s: float | None = 0.0

@@ -11,6 +11,7 @@ from sluice.model.job import Job
 from sluice.model.node import Node
 from sluice.model.partition import Partition
 from sluice.model.reason import Reason
+from sluice.model.reservation import Reservation
 from sluice.model.states import Ending, JobState
 from sluice.model.step import Step
 
@@ -67,6 +68,7 @@ class JobStarted(Event, frozen=True, kw_only=True, tag=True):
     limit_s: int | None
     task_id: int | None = None
     priority: int | None = None
+    reservation: str = ""
 
 
 class JobEnded(Event, frozen=True, kw_only=True, tag=True):
@@ -160,6 +162,21 @@ class PartitionDeleted(Event, frozen=True, kw_only=True, tag=True):
     name: str
 
 
+class ReservationChanged(Event, frozen=True, kw_only=True, tag=True):
+    """A reservation was made or changed: what says how ("create", "update", "begin", "repeat", "nodes", ...)."""
+
+    reservation: Reservation
+    what: str
+
+
+class ReservationDeleted(Event, frozen=True, kw_only=True, tag=True):
+    """A reservation is no more: what says why ("delete", "end", "purge")."""
+
+    reservation_id: int
+    name: str
+    what: str
+
+
 AnyEvent = (
     EpochBegan
     | ConfigurationApplied
@@ -179,6 +196,8 @@ AnyEvent = (
     | NodeChanged
     | PartitionChanged
     | PartitionDeleted
+    | ReservationChanged
+    | ReservationDeleted
 )
 
 _encoder = msgspec.json.Encoder()

@@ -52,18 +52,11 @@ class PartitionCpus:
     def cut(self, level: Level, partition: str, position: int, from_at: float, until_at: float) -> Level:
         """Return the level with no more CPUs than the partition may have there all the time."""
         used = _peak(self._used.get((partition, position), ()), from_at, until_at)
-        return self._cut(level, compute_cap(self._capped[partition], level.kind.node) - used)
+        return self._table.with_cpus(level, compute_cap(self._capped[partition], level.kind.node) - used)
 
     def cut_idle(self, level: Level, partition: str) -> Level:
         """Return the same for a node that nobody uses."""
-        return self._cut(level, compute_cap(self._capped[partition], level.kind.node))
-
-    def _cut(self, level: Level, left: int) -> Level:
-        if level.cpus <= left:
-            return level
-        left = max(left, 0)
-        left -= left % level.kind.unit
-        return self._table.level(level.kind, left, level.memory_mib, level.gres, level.job_count)
+        return self._table.with_cpus(level, compute_cap(self._capped[partition], level.kind.node))
 
 
 def _peak(uses: Sequence[Use], from_at: float, until_at: float) -> int:
