@@ -86,6 +86,7 @@ def reserve(job_id: int, slot: Slot, shape: Shape, timeline: Timeline) -> None:
     timeline.reserve(job_id, takes, slot.at, slot.at + shape.duration_s)
 
 
-def release(job_id: int, slot: Slot, timeline: Timeline) -> None:
+def release(job_id: int, slot: Slot, shape: Shape, timeline: Timeline) -> None:
     """Undo reserve()."""
-    timeline.release(job_id, [part.position for part in slot.parts])
+    takes = [(part.position, part.take) for part in slot.parts]
+    timeline.release(job_id, takes, slot.at, slot.at + shape.duration_s)

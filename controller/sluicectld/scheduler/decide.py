@@ -137,8 +137,8 @@ class Pass:
         """Take what this pass added out of the scene."""
         for takes, end_at in self.taken:
             self.timeline.undo_start(takes, end_at)
-        for job_id, (slot, _) in self.slots.items():
-            release(job_id, slot, self.timeline)
+        for job_id, (slot, shape) in self.slots.items():
+            release(job_id, slot, shape, self.timeline)
 
     def _consider(self, job: Job, partition: Partition) -> None:
         self.tested += 1
@@ -323,7 +323,7 @@ class Pass:
         planned = self.slots.pop(job.id, None)
         if planned is not None:
             slot, shape = planned
-            release(job.id, slot, self.timeline)
+            release(job.id, slot, shape, self.timeline)
             for part in slot.parts if shape.is_capped else ():
                 use = (slot.at, slot.at + shape.duration_s, part.take.cpus)
                 self.working.partition_cpus.remove(shape.partition.name, part.position, use)

@@ -68,8 +68,7 @@ class Timeline:
         self._update_jobs(running, stale)
         levels, width = self._working.levels, self._width
         stale.update(each for each in changed if self.tracks.actual(each) != row_of(levels[each], width))
-        for position in stale:
-            self._make_track(position)
+        self._make_tracks(sorted(stale))
 
     def _update_jobs(self, running: Sequence[RunningJob], stale: set[int]) -> None:
         known = self._running
@@ -87,19 +86,30 @@ class Timeline:
         takes = self._read_takes(job)
         self._running[job.job_id] = (job, takes)
         end_at = _end_of(job)
-        for position, take in takes:
+        for position, _ in takes:
             self._job_ids_at[position].add(job.job_id)
             if end_at <= self.now_at:
                 stale.add(position)
-            if position not in stale:
-                self.tracks.change(position, self.now_at, end_at, self._row_of(take), Move.TAKE, True)
+        self._change([each for each in takes if each[0] not in stale], self.now_at, end_at, Move.TAKE, True)
 
     def _end(self, job: RunningJob, stale: set[int]) -> None:
         _, takes = self._running.pop(job.job_id)
-        for position, take in takes:
+        for position, _ in takes:
             self._job_ids_at[position].discard(job.job_id)
-            if position not in stale:
-                self.tracks.change(position, self.now_at, _end_of(job), self._row_of(take), Move.RETURN, True)
+        fresh = [each for each in takes if each[0] not in stale]
+        self._change(fresh, self.now_at, _end_of(job), Move.RETURN, True)
+
+    def _change(self, takes: Takes, from_at: float, until_at: float, move: Move, is_held: bool) -> None:
+        """Change the tracks; neighbours that give the same are one call."""
+        index = 0
+        while index < len(takes):
+            take = takes[index][1]
+            positions = [takes[index][0]]
+            index += 1
+            while index < len(takes) and takes[index][1] is take:
+                positions.append(takes[index][0])
+                index += 1
+            self.tracks.change(positions, from_at, until_at, self._row_of(take), move, is_held)
 
     def _read_takes(self, job: RunningJob) -> Takes:
         position_by_name, kinds = self._working.position_by_name, self._working.kinds
@@ -109,54 +119,54 @@ class Timeline:
             if (position := position_by_name.get(grant.node)) is not None
         ]
 
-    def _make_track(self, position: int) -> None:
-        kind = self._working.kinds[position]
-        full, actual = self._working.full_row(position), row_of(self._working.levels[position], self._width)
-        self.tracks.set(position, kind.number, full, actual)
-        for job_id in self._job_ids_at[position]:
+    def _make_tracks(self, positions: Sequence[int]) -> None:
+        """Make the tracks of these nodes anew."""
+        working, width = self._working, self._width
+        for position in positions:
+            full, actual = working.full_row(position), row_of(working.levels[position], width)
+            self.tracks.set(position, working.kinds[position].number, full, actual)
+        made = set(positions)
+        for job_id in sorted(set[int]().union(*(self._job_ids_at[position] for position in positions))):
             job, takes = self._running[job_id]
             if job.expected_end_at is not None:
-                end_at = max(job.expected_end_at, self.now_at)
-                for each, take in takes:
-                    if each == position:
-                        self.tracks.change(position, end_at, NEVER, self._row_of(take), Move.RETURN, False)
-        for take, from_at, until_at in self.plans.get(position, {}).values():
-            self._plan(position, take, from_at, until_at, Move.TAKE)
+                takes = [each for each in takes if each[0] in made]
+                self._change(takes, max(job.expected_end_at, self.now_at), NEVER, Move.RETURN, False)
+        for position in made.intersection(self.plans):
+            for take, from_at, until_at in self.plans[position].values():
+                self._change([(position, take)], max(from_at, self.now_at), until_at, Move.TAKE, False)
 
     # --- what a pass adds and takes out again
 
     def start(self, takes: Takes, end_at: float) -> None:
         """Add a job that starts now."""
+        self._change(takes, self.now_at, end_at, Move.TAKE, True)
         for position, take in takes:
-            self.tracks.change(position, self.now_at, end_at, self._row_of(take), Move.TAKE, True)
             if take.masks is not None:
                 self._started.setdefault(position, []).append((take, end_at))
                 self._exact.pop(position, None)
 
     def undo_start(self, takes: Takes, end_at: float) -> None:
+        self._change(takes, self.now_at, end_at, Move.UNDO, True)
         for position, take in takes:
-            self.tracks.change(position, self.now_at, end_at, self._row_of(take), Move.UNDO, True)
             if take.masks is not None:
                 self._started[position].remove((take, end_at))
 
     def reserve(self, job_id: int, takes: Takes, from_at: float, until_at: float) -> None:
         """Take resources out for a planned job during [from_at, until_at)."""
+        self._change(takes, from_at, until_at, Move.TAKE, False)
         for position, take in takes:
-            self._plan(position, take, from_at, until_at, Move.TAKE)
             self.plans.setdefault(position, {})[job_id] = (take, from_at, until_at)
+            self._exact.pop(position, None)
 
-    def release(self, job_id: int, positions: Iterable[int]) -> None:
+    def release(self, job_id: int, takes: Takes, from_at: float, until_at: float) -> None:
         """Undo reserve()."""
-        for position in positions:
+        self._change(takes, max(from_at, self.now_at), until_at, Move.UNDO, False)
+        for position, _ in takes:
             plans = self.plans[position]
-            take, from_at, until_at = plans.pop(job_id)
+            del plans[job_id]
             if not plans:
                 del self.plans[position]
-            self._plan(position, take, from_at, until_at, Move.UNDO)
-
-    def _plan(self, position: int, take: Take, from_at: float, until_at: float, move: Move) -> None:
-        self.tracks.change(position, max(from_at, self.now_at), until_at, self._row_of(take), move, False)
-        self._exact.pop(position, None)
+            self._exact.pop(position, None)
 
     # --- questions
 

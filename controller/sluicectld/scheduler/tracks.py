@@ -56,8 +56,10 @@ class AnyTracks(Protocol):
     def steps(self, position: int) -> tuple[list[float], list[Row]]:
         """Return a node's times, and what is free from each of them on."""
 
-    def change(self, position: int, from_at: float, until_at: float, row: Any, move: Move, is_held: bool) -> None:
-        """Move a job's part during [from_at, until_at); is_held: of what is free in fact, too."""
+    def change(
+        self, positions: Sequence[int], from_at: float, until_at: float, row: Any, move: Move, is_held: bool
+    ) -> None:
+        """Move a job's part of each node during [from_at, until_at); is_held: of what is free in fact, too."""
 
     def first_now(self, task_rows: TaskRows, candidates: Any, start: int, until_at: float, tasks: int) -> int:
         """Return the index of the first candidate from *start* on that holds so many tasks from now until a moment.
@@ -127,7 +129,13 @@ class Tracks:
     def steps(self, position: int) -> tuple[list[float], list[Row]]:
         return list(self._times[position]), list(self._rows[position])
 
-    def change(self, position: int, from_at: float, until_at: float, row: Row, move: Move, is_held: bool) -> None:
+    def change(
+        self, positions: Sequence[int], from_at: float, until_at: float, row: Row, move: Move, is_held: bool
+    ) -> None:
+        for position in positions:
+            self._change(position, from_at, until_at, row, move, is_held)
+
+    def _change(self, position: int, from_at: float, until_at: float, row: Row, move: Move, is_held: bool) -> None:
         full = self._full[position]
         if is_held:
             self._actual[position] = _moved(self._actual[position], full, row, move)

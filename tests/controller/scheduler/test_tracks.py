@@ -41,12 +41,12 @@ def fill(tracks: AnyTracks, position: int, steps: Sequence[tuple[float, int]]) -
     cpus = steps[0][1]
     tracks.set(position, 0, FULL, (cpus, 3 * TOP, len(steps)))
     for at, count in steps[1:]:
-        tracks.change(position, at, NEVER, tracks.make_row((count - cpus, 0, 0)), Move.UNDO, False)
+        tracks.change([position], at, NEVER, tracks.make_row((count - cpus, 0, 0)), Move.UNDO, False)
         cpus = count
 
 
 def take(tracks: AnyTracks, position: int, from_at: float, until_at: float, cpus: int, move: Move = Move.TAKE) -> None:
-    tracks.change(position, from_at, until_at, tracks.make_row((cpus, 3 * cpus, 0)), move, False)
+    tracks.change([position], from_at, until_at, tracks.make_row((cpus, 3 * cpus, 0)), move, False)
 
 
 def cpus_over_time(tracks: AnyTracks) -> tuple[list[float], list[int]]:
@@ -88,10 +88,10 @@ def test_with_its_last_job_all_of_a_node_comes_back_and_never_more_than_it_has(m
     tracks: AnyTracks = make(1, WIDTH)
     tracks.set(0, 0, FULL, (TOP - 4, 50, 2))
 
-    tracks.change(0, 0.0, NEVER, tracks.make_row((7, 1, 0)), Move.RETURN, True)
+    tracks.change([0], 0.0, NEVER, tracks.make_row((7, 1, 0)), Move.RETURN, True)
     assert tracks.actual(0) == (TOP, 51, 1)
 
-    tracks.change(0, 0.0, NEVER, tracks.make_row((1, 1, 0)), Move.RETURN, True)
+    tracks.change([0], 0.0, NEVER, tracks.make_row((1, 1, 0)), Move.RETURN, True)
     assert tracks.actual(0) == FULL
 
 
@@ -155,7 +155,7 @@ def build(make: type, tracks_steps: list, tracks_changes: list, pause_s: int) ->
         now_at = tracks_now(index, pause_s)
         is_held = move is Move.RETURN
         from_at = now_at if is_held else max(float(from_at), now_at)
-        tracks.change(position, from_at, from_at + lasts_s, tracks.make_row((cpus, cpus, 0)), move, is_held)
+        tracks.change([position], from_at, from_at + lasts_s, tracks.make_row((cpus, cpus, 0)), move, is_held)
         tracks.begin(tracks_now(index + 1, pause_s))
         if index == 1:
             # Moments are kept from the first sweep on: what comes after it must be found as well.

@@ -24,6 +24,8 @@ const int64_t *tracks_actual(const Tracks *t, int32_t position);
 void tracks_begin(Tracks *t, double now);
 void tracks_change(Tracks *t, int32_t position, double from, double until, const int64_t *take, int32_t how,
                    int32_t is_held);
+void tracks_change_all(Tracks *t, const int32_t *positions, int32_t count, double from, double until,
+                       const int64_t *take, int32_t how, int32_t is_held);
 int32_t tracks_collect(Tracks *t, const TaskRows *asked, const int32_t *candidates, int32_t count, int32_t start,
                        double at, double until, int32_t is_now, int64_t tasks, int32_t nodes);
 int32_t tracks_first(Tracks *t, const TaskRows *asked, const int32_t *candidates, int32_t count, int32_t start,

@@ -234,6 +234,13 @@ void tracks_change(Tracks *t, int32_t position, double from, double until, const
     merge(t, track, first ? first - 1 : 0, last);
 }
 
+/* The same at several nodes. */
+void tracks_change_all(Tracks *t, const int32_t *positions, int32_t count, double from, double until,
+                       const int64_t *take, int32_t how, int32_t is_held)
+{
+    for (int32_t i = 0; i < count; i++) tracks_change(t, positions[i], from, until, take, how, is_held);
+}
+
 /* ---- questions */
 
 static inline int holds(const Tracks *t, const int64_t *free, const int64_t *wanted)

@@ -53,8 +53,14 @@ class NativeTracks:
         rows = [tuple(numbers[first : first + width]) for first in range(0, count * width, width)]
         return _unpack(lib.tracks_at(self._tracks, position), count), rows
 
-    def change(self, position: int, from_at: float, until_at: float, row: Any, move: Move, is_held: bool) -> None:
-        self._change(self._tracks, position, from_at, until_at, row, move, is_held)
+    def change(
+        self, positions: Sequence[int], from_at: float, until_at: float, row: Any, move: Move, is_held: bool
+    ) -> None:
+        if len(positions) == 1:
+            self._change(self._tracks, positions[0], from_at, until_at, row, move, is_held)
+        else:
+            count = len(positions)
+            lib.tracks_change_all(self._tracks, positions, count, from_at, until_at, row, move, is_held)
 
     def first_now(self, task_rows: TaskRows, candidates: Any, start: int, until_at: float, tasks: int) -> int:
         count = len(candidates)
