@@ -3,6 +3,9 @@
 snapshot     what a pass sees: eligible jobs, free resources, running jobs; the policy
 plan         what a pass wants: starts, planned starts, and why the others wait
 decide       one pass: the queue in order, starts and planned starts
+shaping      the shape of a job as reservations and topologies have it
+ledger       what a pass hands out, counted everywhere at once
+verdicts     what a pass says of jobs that do not start
 queue        which jobs are in which order
 priority     a job's priority as a number, from the priority plugin
 standing     what a job is numbered by, the same for many

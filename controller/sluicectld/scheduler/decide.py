@@ -8,32 +8,28 @@ Invariant: every eligible job is in starts (an array: with all its tasks) or in 
 """
 
 import itertools
-from collections import Counter
 from collections.abc import Iterator
 
-from sluice.model.allocation import Allocation
 from sluice.model.job import Job
 from sluice.model.partition import Partition
-from sluice.model.reason import Blocker, Reason
+from sluice.model.reason import Blocker
 
-from . import explain
+from . import verdicts
 from .backfill import Slot, find_slot, release, reserve
-from .levels import Kind, Take
-from .limits.gate import Gate
-from .limits.licenses import LicensePool
+from .ledger import Ledger
 from .limits.partition import find_orphan_blocker
-from .memory import Memory, Scene, find_shape, make_shape
-from .needs import compute_shape_key
-from .plan import Plan, PlannedStart, StartJob
+from .memory import Memory, Scene
+from .plan import Plan, PlannedStart
 from .queue import rank
-from .reservation_texts import begin_blocker, find_closed_blocker, outgrown_blocker
-from .reservations import OPEN, Book, View, find_window
-from .search import Part, find_idle, find_now
-from .shapes import Access, Shape, is_user_sensitive
-from .snapshot import Policy, RunningJob, Snapshot
+from .reservation_texts import find_closed_blocker
+from .reservations import View
+from .search import find_idle, find_now
+from .shapes import Shape
+from .shaping import Shaper
+from .snapshot import Policy, Snapshot
 from .standing import Entry
-from .switches import relax
 from .tracks import NEVER
+from .verdicts import Verdicts
 
 DEFAULT_POLICY = Policy()
 Blockers = tuple[Blocker, ...]
@@ -67,14 +63,10 @@ class Pass:
         self.working = scene.working
         self.timeline = scene.timeline
         self.latest_at = snapshot.now_at + policy.backfill_window_s
-        self.licenses = LicensePool(snapshot.licenses_free)
-        self.gate = Gate(snapshot, policy)
-        self.book = Book(snapshot, policy.backfill_window_s, policy.reservation_overrun_s)
-        #: Shapes of jobs that reservations restrict.
-        self.restricted: dict[object, Shape] = {}
-        self.starts: list[StartJob] = []
-        #: What each start takes, and until when, to be undone.
-        self.taken: list[tuple[list[tuple[int, Take]], float]] = []
+        self.ledger = Ledger(snapshot, policy, scene)
+        self.gate = self.ledger.gate
+        self.shaper = Shaper(snapshot, policy, scene, self.ledger.book)
+        self.verdicts = Verdicts(snapshot, policy, self.working)
         self.planned: dict[int, PlannedStart] = {}
         self.blockers: dict[int, Blockers] = {}
         #: The first job of each partition that did not fit.
@@ -85,18 +77,10 @@ class Pass:
         self.started_ids: set[int] = set()
         #: What is kept for each planned job.
         self.slots: dict[int, tuple[Slot, Shape]] = {}
-        #: Tasks started in this pass, by the array's job id.
-        self.tasks_started: Counter[int] = Counter()
-        #: The same by the array's id, with tasks that are jobs of their own already.
-        self.array_starts: Counter[int] = Counter()
         self.looked_ahead = 0
         self.planned_count = 0
         self.has_more = False
-        #: The first moment at which a job looks different although nothing happened.
-        self.look_again_at: float | None = None
         self.tested = 0
-        self.running_by_end: list[RunningJob] | None = None
-        self.is_user_sensitive = is_user_sensitive(self.working, snapshot.pending, snapshot.partitions)
 
     def run(self) -> Plan:
         queue = rank(self.snapshot, self.policy)
@@ -104,21 +88,21 @@ class Pass:
         for job in queue.orphans:
             self.blockers[job.id] = (find_orphan_blocker(job),)
         for place_number, (job, partition) in enumerate(self._in_order(entries)):
-            if len(self.starts) >= self.policy.starts_max:
+            if self._has_started_most():
                 self._leave_for_next_pass(entries[place_number:])
                 break
             if job.id not in self.started_ids:
                 self._consider(job, partition)
         return Plan(
             self.snapshot.version,
-            tuple(self.starts),
+            tuple(self.ledger.starts),
             self.planned,
             self.blockers,
             self.has_more,
             self.tested,
             len(self.scene.shapes),
             queue.priorities,
-            self.look_again_at,
+            self.shaper.look_again_at,
         )
 
     def _in_order(self, entries: list[Entry]) -> Iterator[Entry]:
@@ -135,8 +119,7 @@ class Pass:
 
     def undo(self) -> None:
         """Take what this pass added out of the scene."""
-        for takes, end_at in self.taken:
-            self.timeline.undo_start(takes, end_at)
+        self.ledger.undo()
         for job_id, (slot, shape) in self.slots.items():
             release(job_id, slot, shape, self.timeline)
 
@@ -144,7 +127,7 @@ class Pass:
         self.tested += 1
         partition = self.gate.relax(job, partition)
         blockers: Blockers = ()
-        for view in self.book.views_of(job):
+        for view in self.ledger.book.views_of(job):
             found = self._consider_view(job, partition, view)
             if found is None:
                 self._forget_waiting(job)
@@ -157,7 +140,7 @@ class Pass:
 
     def _consider_view(self, job: Job, partition: Partition, view: View) -> Blockers | None:
         """Start or plan the job one way; return what stops it, None if nothing does."""
-        shape = self._shape_of(job, partition, view)
+        shape = self.shaper.find(job, partition, view)
         blockers = shape.blockers
         limited = self.gate.find_blockers(job, shape)
         if limited:
@@ -177,82 +160,46 @@ class Pass:
         self.started_ids.add(job.id)
         self._forget_slot(job)
 
-    def _shape_of(self, job: Job, partition: Partition, view: View) -> Shape:
-        if job.spec.switches:
-            job = self._relaxed(job)
-        uid = job.spec.uid if self.is_user_sensitive else None
-        if view is OPEN:
-            return find_shape(self.scene, job, partition, self.policy, uid)
-        key = view.key, compute_shape_key(job, partition.name, -1 if uid is None else uid), id(partition)
-        shape = self.restricted.get(key)
-        if shape is None:
-            shape = self.restricted[key] = self._restricted_shape(job, partition, uid, view)
-        return shape
-
-    def _restricted_shape(self, job: Job, partition: Partition, uid: int | None, view: View) -> Shape:
-        """Return a shape that sees the cluster as the view does; it lasts for this pass."""
-        now_at = self.snapshot.now_at
-        window = None if view.windows is None else find_window(view, now_at, job.limit_s)
-        shape = make_shape(self.scene, job, partition, self.policy, uid, Access(view, self.book, window))
-        if view.blocker is not None:
-            shape.blockers = (view.blocker,)
-        elif shape.blockers is None and view.windows is not None and (window is None or window.from_at > now_at):
-            shape.is_waiting = shape.may_plan = window is not None and self.policy.is_backfilling
-            shape.blockers = (begin_blocker(view, window, now_at, self.policy.utc_offset_s),)
-        return shape
-
-    def _relaxed(self, job: Job) -> Job:
-        wait_max_s = self.policy.switch_wait_max_s if self.working.arrangers else 0.0
-        job, until_at = relax(job, self.snapshot.now_at, wait_max_s)
-        if until_at is not None:
-            self.look_again_at = until_at if self.look_again_at is None else min(self.look_again_at, until_at)
-        return job
-
     def _try_start(self, job: Job, shape: Shape) -> Blockers | None:
         """Start the job, or as many tasks of the array as may start; return what stops it, None if nothing does."""
-        name = _queue_name(shape)
-        if name in self.stopped or (not self.policy.is_backfilling and name in self.heads):
+        if self._is_queue_closed(shape):
             return (self._priority_blocker(shape),)
-        for task_id in itertools.islice(_tasks(job), self.tasks_started[job.id], None):
+        for task_id in itertools.islice(_tasks(job), self.ledger.tasks_started[job.id], None):
             blockers = self._find_task_blocker(job, task_id, shape)
             if blockers is not None:
                 return blockers
             parts = find_now(shape, self.working, self.timeline)
             if parts is None:
                 return self._block(job, shape)
-            limited = self.gate.find_placed_blockers(job, shape, self._takes(parts), self.licenses.choose(shape.needs))
+            limited = self.ledger.find_placed_blockers(job, shape, parts)
             if limited:
                 self._note_stop(job, shape)
                 return limited
-            self._start(job, shape, parts, task_id)
+            self.ledger.start(job, shape, parts, task_id)
         return None
 
     def _find_task_blocker(self, job: Job, task_id: int | None, shape: Shape) -> Blockers | None:
-        license_blocker = self._find_license_blocker(shape)
-        if license_blocker is not None:
-            shape.blockers = (license_blocker,)
+        lacking = self.ledger.find_license_blocker(shape)
+        if lacking is not None:
+            shape.blockers = (lacking,)
             return shape.blockers
         limited = self.gate.find_blockers(job, shape)
         if limited:
             return limited
-        if task_id is None:
-            return self._find_throttle_blocker(job) if job.array_task_id is not None else None
-        if len(self.starts) >= self.policy.starts_max:
+        if task_id is not None and self._has_started_most():
             self.has_more = True
-            return (self._next_pass_blocker(),)
-        return self._find_throttle_blocker(job)
+            return (verdicts.next_pass(len(self.ledger.starts)),)
+        is_of_array = task_id is not None or job.array_task_id is not None
+        throttled = self.ledger.find_throttle_blocker(job) if is_of_array else None
+        return None if throttled is None else (throttled,)
 
-    def _takes(self, parts: list[Part]) -> list[tuple[Kind, Take]]:
-        kinds = self.working.kinds
-        return [(kinds[part.position], part.take) for part in parts]
+    def _has_started_most(self) -> bool:
+        return len(self.ledger.starts) >= self.policy.starts_max
 
-    def _find_license_blocker(self, shape: Shape) -> Blocker | None:
-        licenses = self.licenses
-        if shape.view.license_closures:
-            now_at = self.snapshot.now_at
-            until_at = now_at + shape.duration_s
-            licenses = LicensePool(self.book.licenses_left(shape.view, licenses.free, now_at, until_at))
-        return licenses.find_blocker(shape.needs)
+    def _is_queue_closed(self, shape: Shape) -> bool:
+        """Does the shape's queue wait behind one of its jobs, whatever room there is?"""
+        name = _queue_name(shape)
+        return name in self.stopped or (not self.policy.is_backfilling and name in self.heads)
 
     def _note_stop(self, job: Job, shape: Shape) -> None:
         """Remember a job that a limit keeps from starting, where that stops its queue."""
@@ -263,77 +210,20 @@ class Pass:
     def _may_plan(self, shape: Shape) -> bool:
         return shape.may_plan and _queue_name(shape) not in self.stopped
 
-    def _find_throttle_blocker(self, job: Job) -> Blockers | None:
-        # A task that was requeued or changed alone counts with its array.
-        throttle = job.pending_array.throttle if job.pending_array else job.spec.array_throttle
-        if not throttle:
-            return None
-        array_id = job.array_job_id or job.id
-        running = self.snapshot.running_tasks.get(array_id, 0) + self.array_starts[array_id]
-        if running < throttle:
-            return None
-        return (Blocker(reason=Reason.JOB_ARRAY_TASK_LIMIT, text=f"{running} of at most {throttle} tasks run"),)
-
-    def _start(self, job: Job, shape: Shape, parts: list[Part], task_id: int | None) -> None:
-        needs = shape.needs
-        parts = shape.batch_host_first(parts)
-        licenses = self.licenses.take(needs)
-        self.gate.add_start(job, shape, self._takes(parts), licenses)
-        grants = tuple([self.working.grant(part.position, part.take) for part in parts])
-        allocation = Allocation(
-            grants=grants,
-            tasks_per_node=_tasks_per_node(shape, parts),
-            is_sharing=needs.sharers_max > 1,
-            licenses=licenses,
-        )
-        self.starts.append(
-            StartJob(
-                job.id,
-                allocation,
-                shape.partition.name,
-                shape.limit_s,
-                task_id,
-                needs.is_exclusive,
-                shape.view.reservation,
-            )
-        )
-        if shape.view.reservation:
-            held = ((grant.node, grant.cpu_count) for grant in grants)
-            self.book.note_start(shape.view.reservation, held, licenses)
-        takes = [(part.position, part.take) for part in parts]
-        end_at = self.snapshot.now_at + shape.duration_s
-        self.timeline.start(takes, end_at)
-        self.taken.append((takes, end_at))
-        self._count_cpus(shape, self.snapshot.now_at, parts)
-        if shape.uid is not None:
-            for part in parts:
-                self.working.note_user(part.position, shape.uid, needs.is_user_exclusive)
-        if task_id is not None or job.array_task_id is not None:
-            self.array_starts[job.array_job_id or job.id] += 1
-        if task_id is not None:
-            self.tasks_started[job.id] += 1
-
-    def _count_cpus(self, shape: Shape, from_at: float, parts: list[Part]) -> None:
-        for part in parts if shape.is_capped else ():
-            use = (from_at, from_at + shape.duration_s, part.take.cpus)
-            self.working.partition_cpus.add(shape.partition.name, part.position, use)
-
     def _forget_slot(self, job: Job) -> None:
         """Give the planned start back of a job that started in another of its partitions."""
         planned = self.slots.pop(job.id, None)
         if planned is not None:
             slot, shape = planned
             release(job.id, slot, shape, self.timeline)
-            for part in slot.parts if shape.is_capped else ():
-                use = (slot.at, slot.at + shape.duration_s, part.take.cpus)
-                self.working.partition_cpus.remove(shape.partition.name, part.position, use)
+            self.ledger.uncount_cpus(shape, slot.at, slot.parts)
             del self.planned[job.id]
             self.has_more = True
 
     def _block(self, job: Job, shape: Shape) -> Blockers:
         """Settle that the shape does not fit now; return the blockers of this job, the first of its shape."""
         if find_idle(shape, self.working, shape.candidates) is None:
-            shape.blockers = (self._unavailable_blocker(shape),)
+            shape.blockers = (verdicts.unavailable(shape, self.working),)
             return shape.blockers
         closed = find_closed_blocker(shape, self.working, self.timeline, self.policy.utc_offset_s)
         if closed is not None:
@@ -345,7 +235,7 @@ class Pass:
         is_near = self.looked_ahead < self.policy.backfill_jobs_max
         if is_head:
             self.heads[name] = job.id
-        resources = (self._resources_blocker(shape),) if is_head or is_near else ()
+        resources = (self.verdicts.resources(shape, bool(self.slots)),) if is_head or is_near else ()
         self._plan_waiting(job, shape)
         shape.blockers = (self._priority_blocker(shape), *resources)
         return resources if is_head else shape.blockers
@@ -356,14 +246,6 @@ class Pass:
             shape.is_waiting = True
             shape.may_plan = self.looked_ahead < self.policy.backfill_jobs_max
             self._plan(job, shape)
-
-    def _unavailable_blocker(self, shape: Shape) -> Blocker:
-        required_down = any(not self.working.nodes[each].node.is_usable for each in shape.required)
-        if not required_down and find_idle(shape, self.working, shape.configured_candidates()) is not None:
-            return explain.down_blocker(shape, self.working)
-        if shape.view.positions is not None and not required_down:
-            return outgrown_blocker(shape, self.working)
-        return explain.unavailable_blocker(shape, self.working)
 
     def _plan(self, job: Job, shape: Shape) -> None:
         """Give the job a planned start, unless the bounds are reached or nothing is free within the window."""
@@ -383,7 +265,7 @@ class Pass:
             shape.may_plan = False
             return
         reserve(job.id, slot, shape, self.timeline)
-        self._count_cpus(shape, slot.at, slot.parts)
+        self.ledger.count_cpus(shape, slot.at, slot.parts)
         names = tuple(self.working.names[part.position] for part in slot.parts)
         cpu_count = sum(part.take.charged or part.take.cpus for part in slot.parts)
         self.planned[job.id] = PlannedStart(slot.at, names, shape.partition.name, cpu_count)
@@ -393,27 +275,12 @@ class Pass:
         shape.planned_count += 1
         shape.may_plan = shape.planned_count < policy.planned_per_shape_max
 
-    def _resources_blocker(self, shape: Shape) -> Blocker:
-        if self.running_by_end is None:
-            ending = [job for job in self.snapshot.running if job.expected_end_at is not None]
-            self.running_by_end = sorted(ending, key=lambda job: (job.expected_end_at or 0.0, job.job_id))
-        end = explain.next_end_text(shape, self.running_by_end, self.snapshot.now_at, self.policy.utc_offset_s)
-        has_plans = bool(self.slots)
-        funnel = explain.compute_funnel(shape, self.working, has_plans)
-        return Blocker(reason=Reason.RESOURCES, text=funnel + end)
-
     def _priority_blocker(self, shape: Shape) -> Blocker:
-        name = shape.partition.name
-        inside = f" and reservation {shape.view.reservation!r}" if shape.view.reservation else ""
-        head_id = self.heads[_queue_name(shape)]
-        return Blocker(reason=Reason.PRIORITY, text=f"behind job {head_id} in partition {name}{inside}")
-
-    def _next_pass_blocker(self) -> Blocker:
-        return Blocker(reason=Reason.NONE, text=f"this pass has started {len(self.starts)} jobs, its most")
+        return verdicts.behind(self.heads[_queue_name(shape)], shape)
 
     def _leave_for_next_pass(self, entries: list[Entry]) -> None:
         self.has_more = True
-        blockers = (self._next_pass_blocker(),)
+        blockers = (verdicts.next_pass(len(self.ledger.starts)),)
         for job, partition in entries:
             if job.id in self.started_ids:
                 continue
@@ -440,11 +307,3 @@ def _tasks(job: Job) -> Iterator[int | None]:
         return
     for first, last, step in job.pending_array.ranges:
         yield from range(first, last + 1, step or 1)
-
-
-def _tasks_per_node(shape: Shape, parts: list[Part]) -> tuple[int, ...]:
-    """Return tasks by node; a whole node without a number of tasks counts as many as its CPUs allow."""
-    needs = shape.needs
-    if needs.is_exclusive and not needs.has_task_count and not needs.node_tasks_max:
-        return tuple([part.take.cpus // needs.cpus_per_task for part in parts])
-    return tuple([part.tasks for part in parts])
