@@ -91,6 +91,27 @@ class Pass:
             len(self.shapes),
         )
 
+    def run_before(self, job_id: int) -> None:
+        """Run the pass up to the job's turn, and no further."""
+        entries, _ = rank_queue(self.snapshot, self.policy)
+        for job, partition in entries:
+            if job.id == job_id:
+                break
+            if job.id not in self.started_ids:
+                self._consider(job, partition)
+
+    def would_start(self, job: Job) -> bool:
+        """Would the job start at this point of the pass?  Nothing is taken for it."""
+        names = job.spec.partitions or (job.partition,)
+        return any(self._has_room(job, self.snapshot.partitions[name]) for name in names)
+
+    def _has_room(self, job: Job, partition: Partition) -> bool:
+        shape = self._shape_of(job, partition)
+        if shape.blockers is not None or (not self.policy.is_backfilling and partition.name in self.heads):
+            return False
+        task_id = next(_tasks(job))
+        return self._find_task_blocker(job, task_id, shape) is None and self._find_now(shape) is not None
+
     def _consider(self, job: Job, partition: Partition) -> None:
         self.tested += 1
         shape = self._shape_of(job, partition)
@@ -103,7 +124,7 @@ class Pass:
         elif shape.may_plan or (job.id == self.focus_id and shape.is_waiting):
             self._plan(job, shape)
         if len(job.spec.partitions) > 1:
-            blockers = self.blockers.get(job.id, ()) + blockers
+            blockers = self.blockers.get(job.id, ()) + explain.of_partition(blockers, partition.name)
         self.blockers[job.id] = blockers
 
     def _shape_of(self, job: Job, partition: Partition) -> Shape:
