@@ -40,8 +40,8 @@ class Change(msgspec.Struct, frozen=True):
     """cost: of any use; span: what is added in proportion to what is given up.
 
     values: from the least change to the greatest, empty when the change is none for this job.
-    setting: KEY=VALUE for `scontrol update`, or a whole command when it begins with "scontrol"; "" when only a new
-    submission can do it.
+    setting: KEY=VALUE for `scontrol update`, or a command that takes the job's id; "" when only a new submission can do
+    it.
     """
 
     name: str
@@ -258,7 +258,7 @@ CHANGES: tuple[Change, ...] = (
         _held_by_user,
         _release,
         lambda _job, _value: "release it",
-        lambda job, _value: f"scontrol release {job.id}",
+        lambda _job, _value: "scontrol release",
         is_gate=True,
     ),
     Change(
@@ -426,7 +426,7 @@ CHANGES: tuple[Change, ...] = (
         _held_by_admin,
         _release,
         lambda _job, _value: "have an administrator release it",
-        lambda job, _value: f"scontrol release {job.id}",
+        lambda _job, _value: "scontrol release",
         is_gate=True,
     ),
 )

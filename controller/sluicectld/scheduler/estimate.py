@@ -8,12 +8,14 @@ from msgspec.structs import replace
 
 from sluice import hostlist
 from sluice.errors import Infeasible
+from sluice.model.explanation import Explanation
 from sluice.model.job import Job
 from sluice.model.partition import Partition
 from sluice.wire.messages import TestedJob
 
 from .decide import decide
 from .explain import held_blockers
+from .inquiry import Question, answer
 from .snapshot import Policy, Snapshot
 
 
@@ -46,6 +48,17 @@ def estimate(snapshot: Snapshot, policy: Policy, job: Job) -> TestedJob:
         nodes=hostlist.fold(planned.nodes),
         partition=planned.partition,
     )
+
+
+def explain_unsubmitted(question: Question) -> Explanation:
+    """Return everything about a job that is not submitted, as if it stood in the queue already."""
+    snapshot, job = question.snapshot, question.job
+    waits = held_blockers(job, snapshot.now_at)
+    if not waits:
+        snapshot = replace(snapshot, pending=(*snapshot.pending, job))
+    found = answer(replace(question, snapshot=snapshot))
+    # What is to be changed is the command line at hand.
+    return replace(found, suggestions=tuple([replace(each, command="") for each in found.suggestions]))
 
 
 def _as_up(partition: Partition) -> Partition:

@@ -26,7 +26,11 @@ from .working import WorkingCopy
 
 #: Holders that an answer names.
 HOLDERS_MAX = 10
+#: Jobs of one node among which those that matter are told apart.
+_PARTS_WEIGHED_MAX = 16
 _NEVER = float("inf")
+#: What a running job has of one node.
+_Part = tuple[RunningJob, NodeGrant]
 
 
 class Holders(msgspec.Struct, frozen=True):
@@ -42,20 +46,13 @@ def find_holders(shape: Shape, working: WorkingCopy, running: Iterable[RunningJo
     room = _Room(shape, working)
     if room.is_enough():
         return Holders(is_enough=True)
-    waits: dict[int, list[tuple[RunningJob, NodeGrant]]] = {}
     found: dict[int, list[NodeGrant]] = {}
     jobs: dict[int, RunningJob] = {}
     for job in sorted(running, key=lambda job: (_end_of(job), job.job_id)):
         for grant in job.allocation.grants:
-            position = working.position_by_name.get(grant.node, -1)
-            if position not in room.levels:
-                continue
-            waits.setdefault(position, []).append((job, grant))
-            if room.give_back(position, grant):
-                # What ended on the node before did so in vain until now.
-                for holder, its_grant in waits.pop(position):
-                    found.setdefault(holder.job_id, []).append(its_grant)
-                    jobs[holder.job_id] = holder
+            for holder, its_grant in room.give_back(working.position_by_name.get(grant.node, -1), job, grant):
+                found.setdefault(holder.job_id, []).append(its_grant)
+                jobs[holder.job_id] = holder
         if room.has_changed and room.is_enough():
             break
     ranked = sorted(jobs.values(), key=lambda job: (_end_of(job), job.job_id))
@@ -71,17 +68,43 @@ class _Room:
         self._table = working.table
         self._threshold = threshold_of(shape.needs)
         self.levels = {position: working.levels[position] for position in shape.candidates}
+        #: By node: what has ended there without giving it more to offer, and the level before that.
+        self._vain: dict[int, tuple[Level, list[_Part]]] = {}
         self.has_changed = False
         self._tasks = self._nodes = 0
         self._offers: dict[int, int] = {}
         for position, level in self.levels.items():
             self._note(position, level)
 
-    def give_back(self, position: int, grant: NodeGrant) -> bool:
-        """Return whether the node has more to offer without this part of a job."""
-        level = self.levels[position]
-        after = self.levels[position] = self._table.give_back(level, read_take(level.kind, grant))
-        return self._note(position, after) or self._share(after) > self._share(level)
+    def give_back(self, position: int, job: RunningJob, grant: NodeGrant) -> list[_Part]:
+        """Return whose parts of the node make it offer more, now that this one ends; nothing if it does not."""
+        level = self.levels.get(position)
+        if level is None:
+            return []
+        after = self.levels[position] = self._after(level, grant)
+        before, parts = self._vain.pop(position, (level, []))
+        parts.append((job, grant))
+        if self._note(position, after) or self._share(after) > self._share(level):
+            return self._needed(before, parts, after)
+        self._vain[position] = (before, parts)
+        return []
+
+    def _needed(self, before: Level, parts: list[_Part], after: Level) -> list[_Part]:
+        """Return the parts without those that the node's offer does not depend on."""
+        if len(parts) > _PARTS_WEIGHED_MAX:
+            return parts
+        needed = parts
+        for part in parts[:-1]:
+            rest = [each for each in needed if each is not part]
+            level = before
+            for _, grant in rest:
+                level = self._after(level, grant)
+            if self._shape.offer(level) >= self._shape.offer(after) and self._share(level) >= self._share(after):
+                needed = rest
+        return needed
+
+    def _after(self, level: Level, grant: NodeGrant) -> Level:
+        return self._table.give_back(level, read_take(level.kind, grant))
 
     def is_enough(self) -> bool:
         """Would the nodes hold the request?"""

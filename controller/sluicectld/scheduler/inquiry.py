@@ -79,7 +79,7 @@ def answer(question: Question) -> Explanation:
     plan = _find_plan(question)
     working = WorkingCopy(question.snapshot, question.policy)
     outlooks = tuple([_judge(question, plan, partition, working) for partition in _partitions(question)])
-    planned = plan.planned.get(job.id)
+    planned = plan.planned.get(job.id) or _started(plan, question)
     place, length = _place(question)
     return replace(
         known,
@@ -274,6 +274,14 @@ def _start_at(question: Question, planned: PlannedStart | None) -> float | None:
     return max(planned.at, job.begin_at or 0.0)
 
 
+def _started(plan: Plan, question: Question) -> PlannedStart | None:
+    """Return the start that the job gets in a pass of its own, as one that is planned for now."""
+    start = next((start for start in plan.starts if start.job_id == question.job.id), None)
+    if start is None:
+        return None
+    return PlannedStart(question.snapshot.now_at, start.allocation.nodes, start.partition)
+
+
 def _place(question: Question) -> tuple[int, int]:
     """Return the job's place in the queue and the queue's length; 0 if it is not in it."""
     entries, _ = rank_queue(question.snapshot, question.policy)
@@ -282,4 +290,4 @@ def _place(question: Question) -> tuple[int, int]:
 
 
 def _search(question: Question) -> tuple[Suggestion, ...]:
-    return find_changes(question.snapshot, question.policy, question.job, question.usable_partitions)
+    return find_changes(question.snapshot, question.policy, question.job, question.usable_partitions, question.name)

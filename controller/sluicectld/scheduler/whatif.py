@@ -41,18 +41,21 @@ class Candidate(msgspec.Struct, frozen=True):
 
 
 def find_changes(
-    snapshot: Snapshot, policy: Policy, job: Job, usable_partitions: Sequence[str] = ()
+    snapshot: Snapshot, policy: Policy, job: Job, usable_partitions: Sequence[str] = (), name: str = ""
 ) -> tuple[Suggestion, ...]:
     """Return the cheapest changes with which the job would start now; nothing if it does so anyway, or none helps.
 
     The job may be one that is held or has to wait for something: lifting that is then part of every suggestion.
+    usable_partitions: those that its user may name.  name: what commands call the job.
     """
     search = _Search(snapshot, policy, job, _ground(snapshot, job, usable_partitions))
     base = search.lift_gates()
     found = [base] if search.starts(base.job) else search.singles(base) or search.pairs(base)
     found.sort(key=lambda candidate: candidate.cost)
     confirmed = (candidate for candidate in found if candidate.parts and search.confirm(candidate.job))
-    return tuple([_describe(job, candidate) for candidate in itertools.islice(confirmed, SUGGESTIONS_MAX)])
+    return tuple(
+        [_describe(job, candidate, name or str(job.id)) for candidate in itertools.islice(confirmed, SUGGESTIONS_MAX)]
+    )
 
 
 def narrow(snapshot: Snapshot, policy: Policy, job_id: int) -> Snapshot:
@@ -201,21 +204,21 @@ def _add(candidate: Candidate, change: Change, value: Any, cost: float) -> Candi
     return Candidate(change.apply(candidate.job, value), (*candidate.parts, (change, value)), candidate.cost + cost)
 
 
-def _describe(job: Job, candidate: Candidate) -> Suggestion:
+def _describe(job: Job, candidate: Candidate, name: str) -> Suggestion:
     settings = [change.setting(job, value) for change, value in candidate.parts]
     return Suggestion(
         words=tuple([change.words(job, value) for change, value in candidate.parts]),
-        command=_command(job, settings),
+        command=_command(name, settings),
         cost=round(candidate.cost, 2),
     )
 
 
-def _command(job: Job, settings: Sequence[str]) -> str:
+def _command(name: str, settings: Sequence[str]) -> str:
     """Return the commands that make all the changes, "" when one of them takes a new submission."""
     if not all(settings):
         return ""
-    whole = [setting for setting in settings if setting.startswith("scontrol ")]
+    whole = [f"{setting} {name}" for setting in settings if setting.startswith("scontrol ")]
     keys = [setting for setting in settings if not setting.startswith("scontrol ")]
     if keys:
-        whole.append(f"scontrol update JobId={job.id} {' '.join(keys)}")
+        whole.append(f"scontrol update JobId={name} {' '.join(keys)}")
     return " && ".join(whole)
