@@ -103,7 +103,8 @@ class Pass:
     def would_start(self, job: Job) -> bool:
         """Would the job start at this point of the pass?  Nothing is taken for it."""
         names = job.spec.partitions or (job.partition,)
-        return any(self._has_room(job, self.snapshot.partitions[name]) for name in names)
+        known = self.snapshot.partitions
+        return any(self._has_room(job, known[name]) for name in names if name in known)
 
     def _has_room(self, job: Job, partition: Partition) -> bool:
         shape = self._shape_of(job, partition)

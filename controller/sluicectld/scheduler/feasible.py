@@ -19,6 +19,7 @@ from sluice.model.request import GresRequest, JobSpec
 
 from . import explain
 from .constraints import parse_constraint
+from .nearest import describe_nearest
 from .needs import Needs, compute_needs
 from .search import find_idle
 from .shapes import Shape
@@ -33,13 +34,14 @@ class Verdict(msgspec.Struct, frozen=True):
     """What stands against a request.
 
     code: as in sluice/error_texts.py.  message: Slurm's sentence where it has one beside the code's.  details: what was
-    wanted, the numbers, and what would fit.
+    wanted, the numbers, and what would fit.  nearest: the funnel and the nearest request that fits (nearest.py).
     """
 
     is_refusal: bool
     code: str
     message: str = ""
     details: str = ""
+    nearest: str = ""
 
     @property
     def text(self) -> str:
@@ -81,7 +83,10 @@ def check_request(
     few = max(_FEW_NODES, 2 * needs.nodes_min)
     if _holds(request, nodes[:few]) or _holds(request, nodes):
         return warning
-    return next((verdict for check in _NODE_CHECKS if (verdict := check(request)) is not None), None) or warning
+    refusal = next((verdict for check in _NODE_CHECKS if (verdict := check(request)) is not None), None)
+    if refusal is None:
+        return warning
+    return replace(refusal, nearest=describe_nearest(spec, nodes, partition, policy, _idle_copy(request, nodes)))
 
 
 def _check_names(request: _Request) -> Verdict | None:

@@ -72,6 +72,8 @@ def describe_needs(needs: Needs) -> str:
         words += f" for {count_of(needs.tasks, 'task')}"
     for item in needs.gres_per_job:
         words += f" with {spell(item)} together"
+    if needs.required_nodes:
+        words += f", {hostlist.fold(needs.required_nodes)} among them"
     return words
 
 

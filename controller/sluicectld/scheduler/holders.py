@@ -1,13 +1,13 @@
 """On whom a job waits: the running jobs that hold what it lacks, by their end, until enough would be free.
 
-Each node that could serve the job gets its running jobs' resources back in the order of their expected ends, until the
-nodes together hold the request.  A job counts as a holder if a node had more to offer once it was gone.  Planned starts
-of other jobs are not looked at here: they are the funnel's last word.
+The nodes that could serve the job get their running jobs' resources back in the order of the expected ends, until they
+together hold the request; then jobs that it does not depend on are taken off the list again, small ones first.
+Planned starts of other jobs are not looked at here: they are the funnel's last word.
 
-Invariant: without the last holder that is named, the nodes would not hold the request.
+Invariant: without any one of the holders the nodes would hold less of the request.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -17,8 +17,6 @@ from sluice.model.explanation import Holder
 
 from .funnel import threshold_of
 from .levels import Level
-from .needs import Needs
-from .offer import Share
 from .shapes import Shape
 from .snapshot import RunningJob
 from .timeline import read_take
@@ -26,11 +24,8 @@ from .working import WorkingCopy
 
 #: Holders that an answer names.
 HOLDERS_MAX = 10
-#: Jobs of one node among which those that matter are told apart.
-_PARTS_WEIGHED_MAX = 16
-_NEVER = float("inf")
-#: What a running job has of one node.
-_Part = tuple[RunningJob, NodeGrant]
+#: Jobs of which each is weighed whether the request depends on it.
+_WEIGHED_MAX = 256
 
 
 class Holders(msgspec.Struct, frozen=True):
@@ -46,18 +41,29 @@ def find_holders(shape: Shape, working: WorkingCopy, running: Iterable[RunningJo
     room = _Room(shape, working)
     if room.is_enough():
         return Holders(is_enough=True)
-    found: dict[int, list[NodeGrant]] = {}
-    jobs: dict[int, RunningJob] = {}
-    for job in sorted(running, key=lambda job: (_end_of(job), job.job_id)):
-        for grant in job.allocation.grants:
-            for holder, its_grant in room.give_back(working.position_by_name.get(grant.node, -1), job, grant):
-                found.setdefault(holder.job_id, []).append(its_grant)
-                jobs[holder.job_id] = holder
-        if room.has_changed and room.is_enough():
-            break
-    ranked = sorted(jobs.values(), key=lambda job: (_end_of(job), job.job_id))
-    named = tuple([_describe(job, found[job.job_id]) for job in ranked[:HOLDERS_MAX]])
-    return Holders(named, max(len(ranked) - HOLDERS_MAX, 0), room.is_enough())
+    ended: list[RunningJob] = []
+    for job in sorted(running, key=_end_key):
+        if room.end(job):
+            ended.append(job)
+            if room.is_enough():
+                break
+    is_enough = room.is_enough()
+    ranked = sorted(_needed(room, ended, is_enough), key=_end_key)
+    named = tuple([_describe(job, room.grants_of(job)) for job in ranked[:HOLDERS_MAX]])
+    return Holders(named, max(len(ranked) - HOLDERS_MAX, 0), is_enough)
+
+
+def _needed(room: "_Room", ended: list[RunningJob], is_enough: bool) -> list[RunningJob]:
+    """Return the jobs without those whose end changes nothing for the request."""
+    needed = set(range(len(ended)))
+    for place in sorted(needed, key=lambda place: (ended[place].allocation.cpu_count, place))[:_WEIGHED_MAX]:
+        before = room.sums()
+        room.take_back(ended[place])
+        if room.is_enough() if is_enough else room.sums() == before:
+            needed.discard(place)
+        else:
+            room.end(ended[place])
+    return [ended[place] for place in sorted(needed)]
 
 
 class _Room:
@@ -65,85 +71,78 @@ class _Room:
 
     def __init__(self, shape: Shape, working: WorkingCopy) -> None:
         self._shape = shape
-        self._table = working.table
+        self._working = working
         self._threshold = threshold_of(shape.needs)
-        self.levels = {position: working.levels[position] for position in shape.candidates}
-        #: By node: what has ended there without giving it more to offer, and the level before that.
-        self._vain: dict[int, tuple[Level, list[_Part]]] = {}
-        self.has_changed = False
+        self._before = {position: working.levels[position] for position in shape.candidates}
+        self._levels = dict(self._before)
+        self._ended: dict[int, dict[int, NodeGrant]] = {}
         self._tasks = self._nodes = 0
         self._offers: dict[int, int] = {}
-        for position, level in self.levels.items():
+        for position, level in self._levels.items():
             self._note(position, level)
 
-    def give_back(self, position: int, job: RunningJob, grant: NodeGrant) -> list[_Part]:
-        """Return whose parts of the node make it offer more, now that this one ends; nothing if it does not."""
-        level = self.levels.get(position)
-        if level is None:
-            return []
-        after = self.levels[position] = self._after(level, grant)
-        before, parts = self._vain.pop(position, (level, []))
-        parts.append((job, grant))
-        if self._note(position, after) or self._share(after) > self._share(level):
-            return self._needed(before, parts, after)
-        self._vain[position] = (before, parts)
-        return []
+    def end(self, job: RunningJob) -> bool:
+        """Give back what the job has of these nodes; return whether it has something of them."""
+        grants = [(position, grant) for position, grant in self._parts(job) if position in self._before]
+        for position, grant in grants:
+            self._ended.setdefault(position, {})[job.job_id] = grant
+            self._note(position, self._give_back(self._levels[position], grant))
+        return bool(grants)
 
-    def _needed(self, before: Level, parts: list[_Part], after: Level) -> list[_Part]:
-        """Return the parts without those that the node's offer does not depend on."""
-        if len(parts) > _PARTS_WEIGHED_MAX:
-            return parts
-        needed = parts
-        for part in parts[:-1]:
-            rest = [each for each in needed if each is not part]
-            level = before
-            for _, grant in rest:
-                level = self._after(level, grant)
-            if self._shape.offer(level) >= self._shape.offer(after) and self._share(level) >= self._share(after):
-                needed = rest
-        return needed
+    def take_back(self, job: RunningJob) -> None:
+        """Undo end()."""
+        for position, _ in self._parts(job):
+            grants = self._ended.get(position)
+            if grants is not None and grants.pop(job.job_id, None) is not None:
+                level = self._before[position]
+                for grant in grants.values():
+                    level = self._give_back(level, grant)
+                self._note(position, level)
 
-    def _after(self, level: Level, grant: NodeGrant) -> Level:
-        return self._table.give_back(level, read_take(level.kind, grant))
+    def grants_of(self, job: RunningJob) -> list[NodeGrant]:
+        """Return what an ended job had of these nodes."""
+        return [grant for position, grant in self._parts(job) if job.job_id in self._ended.get(position, ())]
+
+    def sums(self) -> tuple[int, int, tuple[int, ...]]:
+        """Return (nodes of use, tasks, units of what is asked for the whole job)."""
+        return self._nodes, self._tasks, self._shares()
 
     def is_enough(self) -> bool:
         """Would the nodes hold the request?"""
         needs = self._shape.needs
-        self.has_changed = False
         if self._nodes < needs.nodes_min or self._tasks < needs.tasks:
             return False
         if needs.nodes_max and sum(sorted(self._offers.values(), reverse=True)[: needs.nodes_max]) < needs.tasks:
             return False
         if any(not self._offers.get(position) for position in self._shape.required):
             return False
-        return _has_shares(needs, self.levels.values(), self._shape.share)
+        return all(have >= item.count for have, item in zip(self._shares(), needs.gres_per_job, strict=False))
 
-    def _share(self, level: Level) -> Share:
-        return self._shape.share(level) if self._shape.needs.gres_per_job else ()
+    def _shares(self) -> tuple[int, ...]:
+        if not self._shape.needs.gres_per_job:
+            return ()
+        return tuple([sum(units) for units in zip(*map(self._shape.share, self._levels.values()), strict=True)])
 
-    def _note(self, position: int, level: Level) -> bool:
+    def _parts(self, job: RunningJob) -> list[tuple[int, NodeGrant]]:
+        positions = self._working.position_by_name
+        return [(positions.get(grant.node, -1), grant) for grant in job.allocation.grants]
+
+    def _give_back(self, level: Level, grant: NodeGrant) -> Level:
+        return self._working.table.give_back(level, read_take(level.kind, grant))
+
+    def _note(self, position: int, level: Level) -> None:
+        self._levels[position] = level
         offer = self._shape.offer(level)
         if offer < self._threshold:
-            return False
+            offer = 0
         before = self._offers.get(position, 0)
-        if offer <= before:
-            return False
         self._offers[position] = offer
         self._tasks += offer - before
-        self._nodes += not before
-        self.has_changed = True
-        return True
+        self._nodes += bool(offer) - bool(before)
 
 
-def _has_shares(needs: Needs, levels: Iterable[Level], share: Callable[[Level], Share]) -> bool:
-    if not needs.gres_per_job:
-        return True
-    totals = [sum(units) for units in zip(*map(share, levels), strict=True)]
-    return all(have >= item.count for have, item in zip(totals, needs.gres_per_job, strict=False))
-
-
-def _end_of(job: RunningJob) -> float:
-    return _NEVER if job.expected_end_at is None else job.expected_end_at
+def _end_key(job: RunningJob) -> tuple[float, int]:
+    return (float("inf") if job.expected_end_at is None else job.expected_end_at), job.job_id
 
 
 def _describe(job: RunningJob, grants: Sequence[NodeGrant]) -> Holder:

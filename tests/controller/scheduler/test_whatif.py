@@ -8,7 +8,6 @@ from msgspec.structs import replace
 from sluice.model.job import Job
 from sluice.model.request import Dependency, DependencyTerm, GresRequest
 from sluice.model.states import Hold
-from sluicectld.scheduler import whatif
 from sluicectld.scheduler.changes import CHANGES, Ground
 from sluicectld.scheduler.decide import decide
 from sluicectld.scheduler.snapshot import Policy
@@ -150,14 +149,6 @@ def test_the_order_of_shortest_first_is_left_alone():
     snapshot = cluster.snapshot()
 
     assert narrow(snapshot, Policy(is_shortest_first=True), job.id) is snapshot
-
-
-def test_a_search_has_a_bound(monkeypatch):
-    monkeypatch.setattr(whatif, "_TRIES_MAX", 1)
-    cluster = Cluster(nodes=2).running(("n1",), ends_in_s=1800)
-    cluster.pending(nodes=2, ntasks=8)
-
-    assert suggest(cluster, cluster.pending(limit_s=7200)) == ()
 
 
 def test_every_change_has_a_name_of_its_own_and_the_table_goes_by_cost():
