@@ -14,7 +14,7 @@ from sluice.wire.messages import ExplainJobs, Explanations
 from sluicectld.core import answer_error
 from sluicectld.handlers.admission import check_access
 from sluicectld.handlers.select import jobs_of_id
-from sluicectld.scheduler.inquiry import Question, answer
+from sluicectld.scheduler.inquiry import Question, answer_all
 from sluicectld.scheduler.snapshot import Snapshot
 from sluicectld.state.cluster import Cluster
 from sluicectld.store.read import read_jobs
@@ -45,7 +45,7 @@ def _explain(call: Call, specs: list[jobid_spec.JobIdSpec], is_brief: bool) -> N
     def work() -> Explanations:
         answers: list[Explanation] = []
         for spec, questions in zip(specs, asked, strict=True):
-            answers += map(answer, questions) if questions else _from_database(call, spec)
+            answers += answer_all(questions) if questions else _from_database(call, spec)
         return Explanations(jobs=tuple(answers), now_at=now_at)
 
     if sum(map(len, asked)) > EXPLAINED_MAX:
@@ -132,4 +132,4 @@ def _from_database(call: Call, spec: jobid_spec.JobIdSpec) -> list[Explanation]:
         raise InvalidRequest(f"job {spec.job_id} has {len(jobs)} tasks, name at most {EXPLAINED_MAX} of them")
     empty = Snapshot(0, 0.0, (), {}, ())
     policy, plan = call.core.engine.policy, call.core.passes.plan
-    return [answer(Question(empty, policy, plan, job, name_of(job))) for job in jobs]
+    return answer_all([Question(empty, policy, plan, job, name_of(job)) for job in jobs])

@@ -7,6 +7,7 @@ Planned starts of other jobs are not looked at here: they are the funnel's last 
 Invariant: without any one of the holders the nodes would hold less of the request.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -76,10 +77,8 @@ class _Room:
         self._before = {position: working.levels[position] for position in shape.candidates}
         self._levels = dict(self._before)
         self._ended: dict[int, dict[int, NodeGrant]] = {}
-        self._tasks = self._nodes = 0
-        self._offers: dict[int, int] = {}
-        for position, level in self._levels.items():
-            self._note(position, level)
+        #: How many nodes offer so many tasks: few numbers, whatever the number of nodes.
+        self._offers = Counter(map(self._offer, self._levels.values()))
 
     def end(self, job: RunningJob) -> bool:
         """Give back what the job has of these nodes; return whether it has something of them."""
@@ -105,18 +104,29 @@ class _Room:
 
     def sums(self) -> tuple[int, int, tuple[int, ...]]:
         """Return (nodes of use, tasks, units of what is asked for the whole job)."""
-        return self._nodes, self._tasks, self._shares()
+        nodes = sum(count for offer, count in self._offers.items() if offer)
+        return nodes, sum(offer * count for offer, count in self._offers.items()), self._shares()
 
     def is_enough(self) -> bool:
         """Would the nodes hold the request?"""
         needs = self._shape.needs
-        if self._nodes < needs.nodes_min or self._tasks < needs.tasks:
+        nodes, tasks, shares = self.sums()
+        if nodes < needs.nodes_min or tasks < needs.tasks:
             return False
-        if needs.nodes_max and sum(sorted(self._offers.values(), reverse=True)[: needs.nodes_max]) < needs.tasks:
+        if needs.nodes_max and self._best(needs.nodes_max) < needs.tasks:
             return False
-        if any(not self._offers.get(position) for position in self._shape.required):
+        if any(not self._offer(self._levels[each]) for each in self._shape.required if each in self._levels):
             return False
-        return all(have >= item.count for have, item in zip(self._shares(), needs.gres_per_job, strict=False))
+        return all(have >= item.count for have, item in zip(shares, needs.gres_per_job, strict=False))
+
+    def _best(self, nodes: int) -> int:
+        """Return the tasks that so many nodes hold, the best ones."""
+        total = 0
+        for offer in sorted(self._offers, reverse=True):
+            taken = min(nodes, self._offers[offer])
+            total += taken * offer
+            nodes -= taken
+        return total
 
     def _shares(self) -> tuple[int, ...]:
         if not self._shape.needs.gres_per_job:
@@ -131,14 +141,13 @@ class _Room:
         return self._working.table.give_back(level, read_take(level.kind, grant))
 
     def _note(self, position: int, level: Level) -> None:
+        self._offers[self._offer(self._levels[position])] -= 1
+        self._offers[self._offer(level)] += 1
         self._levels[position] = level
+
+    def _offer(self, level: Level) -> int:
         offer = self._shape.offer(level)
-        if offer < self._threshold:
-            offer = 0
-        before = self._offers.get(position, 0)
-        self._offers[position] = offer
-        self._tasks += offer - before
-        self._nodes += bool(offer) - bool(before)
+        return offer if offer >= self._threshold else 0
 
 
 def _end_key(job: RunningJob) -> tuple[float, int]:

@@ -7,7 +7,7 @@ turn it is comes from the last pass; a job that no pass has looked at (it is hel
 Invariant: a pending job has a blocker.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -31,7 +31,7 @@ from .ranking import rank_blockers
 from .search import find_idle, find_now
 from .shapes import Shape, is_user_sensitive
 from .snapshot import Policy, Snapshot
-from .whatif import find_changes, narrow
+from .whatif import could_hold, find_changes, narrow
 from .working import WorkingCopy
 
 #: What is judged here from the snapshot; a pass's word on it may be older.
@@ -69,15 +69,25 @@ class Question(msgspec.Struct, frozen=True):
     is_never_satisfied: bool = False
 
 
-def answer(question: Question) -> Explanation:
-    """Return everything about the job; for one that does not wait, just itself."""
+def answer_all(questions: Sequence[Question]) -> list[Explanation]:
+    """Return the answers to questions about one snapshot; what they share is worked out once."""
+    waits = any(question.job.state is JobState.PENDING for question in questions)
+    working = WorkingCopy(questions[0].snapshot, questions[0].policy) if waits else None
+    return [answer(question, working) for question in questions]
+
+
+def answer(question: Question, working: WorkingCopy | None = None) -> Explanation:
+    """Return everything about the job; for one that does not wait, just itself.
+
+    working: a copy of the question's snapshot from which nothing was taken, made here if there is none.
+    """
     job = question.job
     nodes = hostlist.fold(job.nodes) if job.allocation is not None else ""
     known = Explanation(job=job, name=question.name or str(job.id), nodes=nodes)
     if job.state is not JobState.PENDING:
         return known
     plan = _find_plan(question)
-    working = WorkingCopy(question.snapshot, question.policy)
+    working = working or WorkingCopy(question.snapshot, question.policy)
     outlooks = tuple([_judge(question, plan, partition, working) for partition in _partitions(question)])
     planned = plan.planned.get(job.id) or _started(plan, question)
     place, length = _place(question)
@@ -101,9 +111,12 @@ def lift_gates(job: Job) -> Job:
 
 
 def _find_plan(question: Question) -> Plan:
-    """Return the last pass's plan, or that of a pass made for the job if the last one says nothing of it."""
+    """Return the last pass's plan, or that of a pass made for the job if the last one says nothing of it.
+
+    While somebody has to act first, there is no start to plan and no turn to wait for.
+    """
     job = question.job
-    if job.id in question.plan.blockers and not _gates(question):
+    if job.id in question.plan.blockers or job.hold is not Hold.NONE or job.dependency.terms:
         return question.plan
     snapshot = question.snapshot
     up = {name: _as_open(partition) for name, partition in snapshot.partitions.items()}
@@ -184,17 +197,27 @@ def _shared_blockers(question: Question, shape: Shape) -> list[Blocker]:
 
 def _judge_room(question: Question, plan: Plan, shape: Shape, working: WorkingCopy, outlook: Outlook) -> Outlook:
     """Return the outlook with the funnel and what the nodes lack."""
-    if find_idle(shape, working, shape.candidates) is None:
+    # A pass over this very state has made sure already that idle nodes would hold it.
+    is_sure = plan.version == question.snapshot.version and _waits_for_room(question, plan, outlook.partition)
+    if not is_sure and find_idle(shape, working, shape.candidates) is None:
         steps = funnel.compute_steps(shape, working)
         return replace(outlook, steps=steps, blockers=(_unavailable(shape, working),))
-    if find_now(shape, working, None) is None:
+    if not could_hold(shape, working) or find_now(shape, working, None) is None:
         steps, holders = funnel.compute_steps(shape, working), find_holders(shape, working, question.snapshot.running)
         return _with_resources(question, replace(outlook, steps=steps), holders)
     kept = _find_kept(question, plan, shape)
-    if not kept or not _says(plan, question.job.id, Reason.RESOURCES):
+    step = _kept_step(question, shape, working, kept) if kept else None
+    is_known = question.job.id in plan.blockers
+    is_kept = _waits_for_room(question, plan, outlook.partition) if is_known else _is_short(step, shape)
+    if step is None or not is_kept:
         return outlook
-    steps = (*funnel.compute_steps(shape, working), _kept_step(question, shape, working, kept))
+    steps = (*funnel.compute_steps(shape, working), step)
     return _with_resources(question, replace(outlook, steps=steps, kept_for=tuple(kept)), Holders())
+
+
+def _is_short(step: FunnelStep | None, shape: Shape) -> bool:
+    """Are fewer nodes left than the request needs?"""
+    return step is not None and step.nodes < shape.needs.nodes_min
 
 
 def _with_resources(question: Question, outlook: Outlook, holders: Holders) -> Outlook:
@@ -247,8 +270,10 @@ def _of_pass(question: Question, plan: Plan, partition: Partition) -> list[Block
     ]
 
 
-def _says(plan: Plan, job_id: int, reason: Reason) -> bool:
-    return any(blocker.reason is reason for blocker in plan.blockers.get(job_id, ()))
+def _waits_for_room(question: Question, plan: Plan, partition: str) -> bool:
+    """Did the pass find that only free resources are missing there?"""
+    told = plan.blockers.get(question.job.id, ())
+    return any(each.reason is Reason.RESOURCES and each.partition in ("", partition) for each in told)
 
 
 def _rank(question: Question, plan: Plan, outlooks: Iterable[Outlook]) -> tuple[Blocker, ...]:

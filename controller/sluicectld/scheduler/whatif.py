@@ -47,12 +47,19 @@ def find_changes(
 
 def narrow(snapshot: Snapshot, policy: Policy, job_id: int) -> Snapshot:
     """Return the snapshot without the jobs that come after this one: they do not matter to it."""
-    if policy.is_shortest_first:
+    above = _above(snapshot, policy, job_id)
+    if above is None:
         return snapshot
+    return replace(snapshot, pending=tuple([job for job in snapshot.pending if job.id == job_id or job.id in above]))
+
+
+def _above(snapshot: Snapshot, policy: Policy, job_id: int) -> frozenset[int] | None:
+    """Return the jobs whose turn comes before the job's last one; None where the order is no fixed one."""
+    if policy.is_shortest_first:
+        return None
     entries, _ = rank_queue(snapshot, policy)
     last = max((place for place, (job, _) in enumerate(entries) if job.id == job_id), default=len(entries))
-    above = {job.id for job, _ in entries[: last + 1]}
-    return replace(snapshot, pending=tuple([job for job in snapshot.pending if job.id in above]))
+    return frozenset(job.id for job, _ in entries[:last])
 
 
 def _ground(snapshot: Snapshot, job: Job, usable_partitions: Sequence[str]) -> Ground:
@@ -81,6 +88,7 @@ class _Turn:
         self._snapshot = snapshot
         self._policy = policy
         self._passes: dict[tuple[str, ...], Pass] = {}
+        self._above_by_names: dict[tuple[str, ...], frozenset[int] | None] = {}
 
     def starts(self, job: Job) -> bool:
         """Would the changed job start at its turn?  The pass is asked only where counts alone do not say no."""
@@ -93,8 +101,11 @@ class _Turn:
         return any(could_hold(shape, stopped.working) for shape in shapes) and stopped.would_start(job)
 
     def confirm(self, job: Job) -> bool:
-        """Does the changed job start in a whole pass?"""
+        """Does the changed job start in a whole pass?  Where its turn has not moved, the stopped pass was that."""
         asked = replace(self._snapshot, pending=(*self._others, job))
+        above = _above(asked, self._policy, job.id)
+        if above is not None and len(_names(job)) == 1 and above == self._above_by_names.get(_names(job)):
+            return True
         plan = decide(narrow(asked, self._policy, job.id), self._policy)
         return any(start.job_id == job.id for start in plan.starts)
 
@@ -103,6 +114,7 @@ class _Turn:
         if stopped is None:
             stopped = Pass(replace(self._snapshot, pending=(*self._others, job)), self._policy, 0)
             stopped.run_before(job.id)
+            self._above_by_names[_names(job)] = _above(stopped.snapshot, self._policy, job.id)
             self._passes[_names(job)] = stopped
         return stopped
 
