@@ -17,7 +17,17 @@ constraints  feature expressions that speak of the whole allocation
 timeline     free resources over time
 backfill     planned starts: the earliest slot beside all that runs or is planned
 limits       partition limits and licenses
-explain      reasons as sentences with their numbers
+explain      reasons as sentences with their numbers, as a pass writes them
+ranking      in which order the causes of a wait are told
 feasible     could a request ever run?  Asked at submission
+nearest      the funnel of a refused request, and the nearest one that fits
 estimate     when would a job start?  Asked by --test-only
+
+inquiry      one job's wait, answered in full: every cause with its numbers
+funnel       how many nodes are left after each demand
+holders      the running jobs that hold what is missing
+sharers      words for other jobs: awaited, holding, planned
+whatif       the cheapest changes with which a job would start in the next pass
+cheapest     the search: single changes, then pairs, each at its least
+changes      the table of changes, with their costs
 """

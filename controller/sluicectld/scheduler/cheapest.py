@@ -5,7 +5,7 @@ that helps, so that it gives up no more than it must.  Every look is counted: th
 """
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -46,7 +46,7 @@ class Search:
     ) -> None:
         self._job = job
         self._ground = ground
-        self._changes = [change for change in changes if change.values(job, ground)]
+        self._changes = [part for change in changes for part in _split(change, job, ground)]
         self._works = works
         self._tries_left = tries_max
 
@@ -62,8 +62,10 @@ class Search:
     def _pairs(self, base: Candidate) -> list[Candidate]:
         """Return pairs that help together, each change at its least while the other is as great as it may be."""
         found: list[Candidate] = []
-        changes = [change for change in self._changes if change.is_monotone]
-        for one, other in sorted(itertools.combinations(changes, 2), key=lambda pair: pair[0].cost + pair[1].cost):
+        pairs = itertools.combinations(self._changes, 2)
+        for one, other in sorted(pairs, key=lambda pair: pair[0].cost + pair[1].cost):
+            if one.name == other.name:
+                continue
             if len(found) >= _PAIRS_MAX or self._tries_left <= 0:
                 break
             candidate = self._least_pair(base, one, other)
@@ -78,7 +80,7 @@ class Search:
         def helps(place: int) -> bool:
             return self._look(change.apply(base.job, values[place]))
 
-        place = find_first(len(values), helps) if change.is_monotone else next(filter(helps, range(len(values))), None)
+        place = find_first(len(values), helps)
         if place is None:
             return None
         return base.add(change, values[place], change.cost + change.span * (place + 1) / (len(values) + 1))
@@ -94,6 +96,16 @@ class Search:
     def _look(self, job: Job) -> bool:
         self._tries_left -= 1
         return self._tries_left >= 0 and self._works(job)
+
+
+def _split(change: Change, job: Job, ground: Ground) -> Iterator[Change]:
+    """Yield the change, one for each value where these have no order; nothing when it is none for the job."""
+    values = change.values(job, ground)
+    if change.is_monotone:
+        yield from (change,) if values else ()
+        return
+    for value in values:
+        yield replace(change, values=lambda _job, _ground, value=value: (value,))
 
 
 def find_first(count: int, holds: Callable[[int], bool]) -> int | None:

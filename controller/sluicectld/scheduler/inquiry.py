@@ -89,7 +89,9 @@ def answer(question: Question, working: WorkingCopy | None = None) -> Explanatio
     plan = _find_plan(question)
     working = working or WorkingCopy(question.snapshot, question.policy)
     outlooks = tuple([_judge(question, plan, partition, working) for partition in _partitions(question)])
-    planned = plan.planned.get(job.id) or _started(plan, question)
+    planned = plan.planned.get(job.id)
+    if planned is None and plan is not question.plan:
+        planned = _started(plan, question)
     place, length = _place(question)
     return replace(
         known,
@@ -156,7 +158,11 @@ def _judge(question: Question, plan: Plan, partition: Partition, working: Workin
     found = [*_partition_blockers(shape), *_shared_blockers(question, shape)]
     outlook = Outlook(partition=partition.name, needs=funnel.describe_needs(needs))
     outlook = _judge_room(question, plan, shape, working, outlook)
-    blockers = (*found, *outlook.blockers, *_of_pass(question, plan, partition))
+    told = {blocker.reason for blocker in found}
+    room = [blocker for blocker in outlook.blockers if blocker.reason not in told]
+    if not room:
+        outlook = replace(outlook, steps=())
+    blockers: tuple[Blocker, ...] = (*found, *room, *_of_pass(question, plan, partition))
     if len(job.spec.partitions) > 1:
         blockers = tuple([replace(blocker, partition=partition.name) for blocker in blockers])
     return replace(outlook, blockers=rank_blockers(blockers))

@@ -80,7 +80,7 @@ def _describe_state(job: Job, now_at: float, utc_offset_s: int) -> str:
         return f"job {job.id} runs, {_describe_end(end_of(job), now_at, utc_offset_s)}"
     if job.state is JobState.PENDING:
         return f"job {job.id} waits itself"
-    return f"job {job.id} is {job.state.value.lower()}"
+    return f"job {job.id} has ended: {job.state.value}"
 
 
 def _describe_end(end_at: float | None, now_at: float, utc_offset_s: int) -> str:

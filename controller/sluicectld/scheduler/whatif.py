@@ -147,8 +147,12 @@ def _command(name: str, settings: Sequence[str]) -> str:
     """Return the commands that make all the changes, "" when one of them takes a new submission."""
     if not all(settings):
         return ""
-    whole = [f"{setting} {name}" for setting in settings if setting.startswith("scontrol ")]
-    keys = [setting for setting in settings if not setting.startswith("scontrol ")]
+    # Brackets mean something to the shell; a throttle is the whole array's.
+    quoted = f"'{name}'" if "[" in name else name
+    commands = [f"{setting} {quoted}" for setting in settings if setting.startswith("scontrol ")]
+    keys = [setting for setting in settings if not setting.startswith(("scontrol ", "ArrayTaskThrottle="))]
     if keys:
-        whole.append(f"scontrol update JobId={name} {' '.join(keys)}")
-    return " && ".join(whole)
+        commands.append(f"scontrol update JobId={quoted} {' '.join(keys)}")
+    array_id = name.partition("_")[0]
+    commands += [f"scontrol update JobId={array_id} {each}" for each in settings if each.startswith("ArrayTask")]
+    return " && ".join(commands)

@@ -122,7 +122,27 @@ def test_a_throttled_array_may_run_one_task_more():
     job = cluster.pending(tasks=((3, 9, 1),), throttle=2)
     cluster.running_tasks[job.id] = 2
 
-    assert words(cluster, job)[0] == "3 tasks of the array at a time"
+    first = find_changes(cluster.snapshot(), Policy(), job, (), "1_[3-9]")[0]
+
+    assert first.words == ("3 tasks of the array at a time",)
+    assert first.command == "scontrol update JobId=1 ArrayTaskThrottle=3"
+
+
+def test_another_partition_may_be_one_of_a_pair():
+    cluster = Cluster(nodes=3).running(("n1",), ends_in_s=None)
+    cluster.partition("batch", ("n1",)).partition("spare", ("n2", "n3"))
+    job = cluster.pending(nodes=3)
+
+    assert words(cluster, job, partitions=("spare",)) == ["-p spare, -N 2 instead of 3"]
+
+
+def test_commands_quote_what_the_shell_would_read():
+    cluster = Cluster().running(cpus=2, ends_in_s=None)
+    job = cluster.pending(ntasks=4, tasks=((3, 9, 1),))
+
+    assert find_changes(cluster.snapshot(), Policy(), job, (), "2_[3-9]")[0].command == (
+        "scontrol update JobId='2_[3-9]' NumTasks=2"
+    )
 
 
 def test_a_change_that_takes_a_new_submission_has_no_command():
