@@ -66,7 +66,12 @@ def planned_lines(view: Map) -> list[str]:
     nodes = f" on {view['planned_nodes']}" if view.get("planned_nodes") else ""
     if not at:
         return ["planned start: none yet"]
-    return [f"planned start: {timepoint.format_local(at)}{nodes}"]
+    found = [f"planned start: {timepoint.format_local(at)}{nodes}"]
+    if view.get("forecasts_scored"):
+        likely, safe = (timepoint.format_local(view[key]) for key in ("likely_start_at", "safe_start_at"))
+        late = f"{view.get('late_share', 0.0):.0%} of the last {view['forecasts_scored']} starts were late"
+        found.append(f"{_INDENT}half of such plans came true by {likely}, nine in ten by {safe}; {late}")
+    return found
 
 
 def suggestion_lines(view: Map) -> list[str]:

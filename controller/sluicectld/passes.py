@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from sluicectld.engine import Engine
 from sluicectld.scheduler.decide import decide
+from sluicectld.scheduler.forecast import Forecasts
 from sluicectld.scheduler.plan import Plan
 from sluicectld.scheduler.snapshot import Snapshot
 
@@ -51,6 +52,7 @@ class Passes:
         self.engine = engine
         self.plan = Plan(version=0)
         self.statistics = PassStatistics()
+        self.forecasts = Forecasts()
         self._now = now
         self._apply = apply
         self._loop = asyncio.get_running_loop()
@@ -93,6 +95,7 @@ class Passes:
             self._loop.call_later(1.0, self._rest_over)
             return
         self.statistics.note(self.plan, took_s, self._now())
+        self.forecasts.note(self.plan, self._now())
         if self.plan.starts:
             try:
                 self.statistics.stale += self._apply(self.plan)

@@ -65,6 +65,8 @@ class Explanation(Record, frozen=True, kw_only=True):
     name: as the user calls it ("12_3").  blockers: all of them, ranked; never empty for a pending job.
     place, queue_length: among the jobs that could start now; 0: it is not among them.
     is_searched: suggestions were looked for, so that an empty tuple means that there are none.
+    likely_start_at, safe_start_at: by when half, and nine in ten, of plans like this one have come true, by the last
+    forecasts_scored starts; None while these are too few.  late_share: of them that came later than planned.
     """
 
     job: Job
@@ -79,3 +81,7 @@ class Explanation(Record, frozen=True, kw_only=True):
     queue_length: int = 0
     suggestions: tuple[Suggestion, ...] = ()
     is_searched: bool = False
+    likely_start_at: float | None = None
+    safe_start_at: float | None = None
+    forecasts_scored: int = 0
+    late_share: float = 0.0

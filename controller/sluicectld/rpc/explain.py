@@ -67,6 +67,7 @@ def ask(call: Call, snapshot: Snapshot, job: Job, name: str, is_searching: bool)
         others={other.id: other for other in _others(core.engine.cluster, job)},
         is_searching=is_searching,
         usable_partitions=usable_partitions(call, job.spec) if is_searching else (),
+        score=core.passes.forecasts.score(),
         is_never_satisfied=job.reason is Reason.DEPENDENCY_NEVER_SATISFIED,
     )
 

@@ -23,6 +23,8 @@ feasible     could a request ever run?  Asked at submission
 nearest      the funnel of a refused request, and the nearest one that fits
 estimate     when would a job start?  Asked by --test-only
 
+forecast     how good planned starts have been
+
 inquiry      one job's wait, answered in full: every cause with its numbers
 funnel       how many nodes are left after each demand
 holders      the running jobs that hold what is missing

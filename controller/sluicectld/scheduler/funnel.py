@@ -43,12 +43,22 @@ class Demand(msgspec.Struct, frozen=True):
 
 def compute_steps(shape: Shape, working: WorkingCopy) -> tuple[FunnelStep, ...]:
     """Return the funnel of a request on the nodes as they are now."""
-    return _pour(shape, working, (*_configured(shape, working), *_free(shape)))
+    steps, left = _pour(shape, working, (*_configured(shape, working), *_free(shape)))
+    nodes = steps[-1].nodes
+    if shape.uid is not None:
+        nodes = _count_own(shape, working)
+        if nodes < steps[-1].nodes:
+            steps.append(FunnelStep(nodes=nodes, demand="not kept to other users"))
+    room = sum(count * shape.offer(group[0]) for group, count in left.items())
+    if shape.needs.nodes_min <= nodes and room < shape.needs.tasks:
+        last = steps[-1]
+        steps[-1] = replace(last, demand=f"{last.demand}, room for {count_of(room, 'task')}")
+    return tuple(steps)
 
 
 def compute_configured_steps(shape: Shape, working: WorkingCopy) -> tuple[FunnelStep, ...]:
     """Return the funnel on the nodes as they are configured, whatever runs there."""
-    return _pour(shape, working, _configured(shape, working)[1:])
+    return tuple(_pour(shape, working, _configured(shape, working)[1:])[0])
 
 
 def write_steps(steps: Iterable[FunnelStep], needs: str) -> str:
@@ -82,7 +92,17 @@ def spell(item: GresRequest) -> str:
     return f"{item.count} {item.name}{':' + item.type if item.type else ''}"
 
 
-def _pour(shape: Shape, working: WorkingCopy, demands: Iterable[Demand]) -> tuple[FunnelStep, ...]:
+def _count_own(shape: Shape, working: WorkingCopy) -> int:
+    """Return the nodes with room that are not another user's alone."""
+    uid, threshold = shape.uid, threshold_of(shape.needs)
+    assert uid is not None, "whose nodes?"
+    free = [each for each in shape.candidates if shape.offer(working.levels[each]) >= threshold]
+    is_alone = shape.needs.is_user_exclusive
+    return sum(1 for each in free if not working.levels[each].job_count or not working.is_foreign(each, uid, is_alone))
+
+
+def _pour(shape: Shape, working: WorkingCopy, demands: Iterable[Demand]) -> tuple[list[FunnelStep], Counter[_Group]]:
+    """Return the steps, and what is left at the end."""
     groups = _members(shape, working)
     total = sum(groups.values())
     steps = [FunnelStep(nodes=total, demand=f"in partition {shape.partition.name}")]
@@ -93,7 +113,7 @@ def _pour(shape: Shape, working: WorkingCopy, demands: Iterable[Demand]) -> tupl
             lost = _name_unusable(shape, working) if demand.words == "up" else ""
             steps.append(FunnelStep(nodes=nodes, demand=demand.words, lost=lost))
         groups = left
-    return tuple(steps)
+    return steps, groups
 
 
 def _members(shape: Shape, working: WorkingCopy) -> Counter[_Group]:

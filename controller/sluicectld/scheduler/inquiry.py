@@ -22,6 +22,7 @@ from sluice.model.states import Hold, JobState
 
 from . import explain, funnel, sharers
 from .decide import decide
+from .forecast import Score
 from .holders import Holders, find_holders
 from .limits import find_license_blocker, find_orphan_blocker, find_partition_blocker
 from .needs import compute_needs
@@ -67,6 +68,8 @@ class Question(msgspec.Struct, frozen=True):
     is_searching: bool = False
     usable_partitions: tuple[str, ...] = ()
     is_never_satisfied: bool = False
+    #: How good planned starts have been lately.
+    score: Score | None = None
 
 
 def answer_all(questions: Sequence[Question]) -> list[Explanation]:
@@ -94,7 +97,7 @@ def answer(question: Question, working: WorkingCopy | None = None) -> Explanatio
         planned = _started(plan, question)
     place, length = _place(question)
     return replace(
-        known,
+        _with_score(question, known, planned),
         blockers=_rank(question, plan, outlooks),
         outlooks=outlooks,
         planned_start_at=_start_at(question, planned),
@@ -303,6 +306,22 @@ def _start_at(question: Question, planned: PlannedStart | None) -> float | None:
     if planned is None:
         return job.begin_at
     return max(planned.at, job.begin_at or 0.0)
+
+
+def _with_score(question: Question, known: Explanation, planned: PlannedStart | None) -> Explanation:
+    """Return the explanation with what such plans have been worth lately."""
+    score, at = question.score, _start_at(question, planned)
+    if score is None or planned is None or at is None:
+        return known
+    likely_at, safe_at = score.likely_at(question.snapshot.now_at, at)
+    begin_at = question.job.begin_at or 0.0
+    return replace(
+        known,
+        likely_start_at=max(likely_at, begin_at),
+        safe_start_at=max(safe_at, begin_at),
+        forecasts_scored=score.count,
+        late_share=score.late_share,
+    )
 
 
 def _started(plan: Plan, question: Question) -> PlannedStart | None:

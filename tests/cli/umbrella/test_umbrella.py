@@ -140,6 +140,17 @@ class TestAsking:
             "  without --exclusive",
         ]
 
+    def test_explain_tells_what_such_plans_have_been_worth(
+        self, sluice: Callable[..., Ran], controller: FakeController
+    ) -> None:
+        score = {"likely_start_at": 1.0, "safe_start_at": 2.0, "forecasts_scored": 400, "late_share": 0.02}
+        controller.answers["ExplainJobs"] = {"jobs": [PENDING | score]}
+
+        told = sluice("explain", "7").out
+
+        assert "half of such plans came true by 1970-01-01T" in told
+        assert "; 2% of the last 400 starts were late\n" in told
+
     def test_explain_says_that_no_change_helps(self, sluice: Callable[..., Ran], controller: FakeController) -> None:
         controller.answers["ExplainJobs"] = {"jobs": [PENDING | {"suggestions": []}]}
 

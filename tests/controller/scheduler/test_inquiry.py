@@ -10,6 +10,7 @@ from sluice.model.reason import Reason
 from sluice.model.request import Dependency, DependencyTerm, GresRequest
 from sluice.model.states import Hold, JobState
 from sluicectld.scheduler.decide import decide
+from sluicectld.scheduler.forecast import Score
 from sluicectld.scheduler.inquiry import Question, answer
 from sluicectld.scheduler.snapshot import Policy
 from tests.builders import Cluster
@@ -89,6 +90,20 @@ class TestFunnel:
         last = found.outlooks[0].steps[-1]
         assert (last.nodes, last.demand, last.lost) == (0, "not kept for planned starts", f"job {head.id} at 13:56")
         assert found.outlooks[0].kept_for == (head.id,)
+
+    def test_room_for_fewer_tasks_than_asked_is_told(self):
+        cluster = Cluster(nodes=2).running(("n1",), cpus=3)
+
+        step = ask(cluster, cluster.pending(nodes=2, ntasks=8)).outlooks[0].steps[-1]
+
+        assert (step.nodes, step.demand) == (2, "with 1 CPU free, room for 5 tasks")
+
+    def test_nodes_of_another_user_are_a_step(self):
+        cluster = Cluster(nodes=2).running(("n1",), cpus=1, uid=7, exclusive_uid=7).running(("n2",))
+
+        found = ask(cluster, cluster.pending())
+
+        assert funnel_of(found)[-1] == (0, "not kept to other users")
 
 
 class TestHolders:
@@ -243,6 +258,17 @@ def test_a_job_that_no_pass_has_planned_gets_a_pass_of_its_own():
     found = answer(Question(snapshot, Policy(), decide(replace(snapshot, pending=())), job))
 
     assert found.planned_start_at == cluster.now_at + 600
+
+
+def test_a_planned_start_comes_with_what_such_plans_have_been_worth():
+    cluster = Cluster().running(ends_in_s=600)
+    job = cluster.pending(ntasks=4)
+
+    found = ask(cluster, job, score=Score(100, 0.5, 0.9, 0.02))
+
+    assert (found.planned_start_at, found.likely_start_at, found.safe_start_at) == tuple(
+        cluster.now_at + wait_s for wait_s in (600, 300, 540)
+    )
 
 
 @pytest.mark.parametrize("hold", list(Hold))
