@@ -32,4 +32,5 @@ sharers      words for other jobs: awaited, holding, planned
 whatif       the cheapest changes with which a job would start in the next pass
 cheapest     the search: single changes, then pairs, each at its least
 changes      the table of changes, with their costs
+change       how one demand of a request is changed, and how it is told
 """

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from sluice.model.job import Job
 
-from .changes import Change, Ground
+from .change import Change, Ground
 
 #: Looks in one search.
 TRIES_MAX = 400

@@ -15,7 +15,8 @@ from sluice.model.partition import Partition
 from sluice.model.request import JobSpec
 
 from . import funnel
-from .changes import CHANGES, Ground
+from .change import Ground
+from .changes import CHANGES
 from .cheapest import Candidate, Search
 from .needs import compute_needs
 from .search import find_idle

@@ -15,7 +15,8 @@ from msgspec.structs import replace
 from sluice.model.explanation import Suggestion
 from sluice.model.job import Job
 
-from .changes import CHANGES, Ground
+from .change import Ground
+from .changes import CHANGES
 from .cheapest import Candidate, Search
 from .decide import Pass, decide
 from .needs import compute_needs

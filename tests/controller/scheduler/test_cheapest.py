@@ -8,7 +8,8 @@ from sluice.model.job import Job
 from sluice.model.node import Node
 from sluice.model.partition import Partition
 from sluice.model.request import GresRequest
-from sluicectld.scheduler.changes import CHANGES, Ground
+from sluicectld.scheduler.change import Ground
+from sluicectld.scheduler.changes import CHANGES
 from sluicectld.scheduler.cheapest import Candidate, Search, find_first
 from sluicectld.scheduler.feasible import check_request
 from sluicectld.scheduler.snapshot import Policy

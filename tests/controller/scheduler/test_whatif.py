@@ -8,7 +8,8 @@ from msgspec.structs import replace
 from sluice.model.job import Job
 from sluice.model.request import Dependency, DependencyTerm, GresRequest
 from sluice.model.states import Hold
-from sluicectld.scheduler.changes import CHANGES, Ground
+from sluicectld.scheduler.change import Ground
+from sluicectld.scheduler.changes import CHANGES
 from sluicectld.scheduler.decide import decide
 from sluicectld.scheduler.snapshot import Policy
 from sluicectld.scheduler.whatif import find_changes, narrow
