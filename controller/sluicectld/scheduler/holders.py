@@ -79,6 +79,8 @@ class _Room:
         self._ended: dict[int, dict[int, NodeGrant]] = {}
         #: How many nodes offer so many tasks: few numbers, whatever the number of nodes.
         self._offers = Counter(map(self._offer, self._levels.values()))
+        self._nodes = len(self._levels) - self._offers[0]
+        self._tasks = sum(offer * count for offer, count in self._offers.items())
 
     def end(self, job: RunningJob) -> bool:
         """Give back what the job has of these nodes; return whether it has something of them."""
@@ -104,20 +106,18 @@ class _Room:
 
     def sums(self) -> tuple[int, int, tuple[int, ...]]:
         """Return (nodes of use, tasks, units of what is asked for the whole job)."""
-        nodes = sum(count for offer, count in self._offers.items() if offer)
-        return nodes, sum(offer * count for offer, count in self._offers.items()), self._shares()
+        return self._nodes, self._tasks, self._shares()
 
     def is_enough(self) -> bool:
         """Would the nodes hold the request?"""
         needs = self._shape.needs
-        nodes, tasks, shares = self.sums()
-        if nodes < needs.nodes_min or tasks < needs.tasks:
+        if self._nodes < needs.nodes_min or self._tasks < needs.tasks:
             return False
         if needs.nodes_max and self._best(needs.nodes_max) < needs.tasks:
             return False
         if any(not self._offer(self._levels[each]) for each in self._shape.required if each in self._levels):
             return False
-        return all(have >= item.count for have, item in zip(shares, needs.gres_per_job, strict=False))
+        return all(have >= item.count for have, item in zip(self._shares(), needs.gres_per_job, strict=False))
 
     def _best(self, nodes: int) -> int:
         """Return the tasks that so many nodes hold, the best ones."""
@@ -141,9 +141,13 @@ class _Room:
         return self._working.table.give_back(level, read_take(level.kind, grant))
 
     def _note(self, position: int, level: Level) -> None:
-        self._offers[self._offer(self._levels[position])] -= 1
-        self._offers[self._offer(level)] += 1
+        before, after = self._offer(self._levels[position]), self._offer(level)
         self._levels[position] = level
+        if before != after:
+            self._offers[before] -= 1
+            self._offers[after] += 1
+            self._nodes += bool(after) - bool(before)
+            self._tasks += after - before
 
     def _offer(self, level: Level) -> int:
         offer = self._shape.offer(level)
