@@ -7,6 +7,7 @@ that a side may be one release older.  Commands send plain maps of the same shap
 
 import msgspec
 
+from sluice.model.explanation import Explanation
 from sluice.model.job import Job
 from sluice.model.node import Inventory, Node
 from sluice.model.partition import Partition
@@ -69,15 +70,22 @@ class SubmittedJobs(Message, frozen=True, kw_only=True):
 
 
 class TestJob(Message, frozen=True, kw_only=True):
-    """--test-only: validate and estimate; nothing is queued."""
+    """--test-only, --explain: validate and estimate; nothing is queued.
+
+    is_explained: tell in full what stands before the start, and what would let it be now.
+    """
 
     __test__ = False
 
     spec: JobSpec
+    is_explained: bool = False
 
 
 class TestedJob(Message, frozen=True, kw_only=True):
-    """When and where the job would start; job_id is what it would be called if it were submitted now."""
+    """When and where the job would start; job_id is what it would be called if it were submitted now.
+
+    explanation: where it was asked for.  warnings: what a submission would be told.
+    """
 
     __test__ = False
 
@@ -86,6 +94,9 @@ class TestedJob(Message, frozen=True, kw_only=True):
     cpu_count: int
     nodes: str
     partition: str
+    explanation: Explanation | None = None
+    warnings: tuple[str, ...] = ()
+    now_at: float = 0.0
 
 
 class WaitJobStart(Message, frozen=True, kw_only=True):
@@ -417,8 +428,18 @@ class OutputView(Message, frozen=True, kw_only=True):
     tails: tuple[StreamTail, ...] = ()
 
 
-class ExplainJob(Message, frozen=True, kw_only=True):
-    job_id: int
+class ExplainJobs(Message, frozen=True, kw_only=True):
+    """sluice explain: everything about a few jobs.  is_brief: do not look for changes that would start them now."""
+
+    ids: tuple[str, ...]
+    is_brief: bool = False
+
+
+class Explanations(Message, frozen=True, kw_only=True):
+    """In the order of the ids; of an array that still waits, its waiting part."""
+
+    jobs: tuple[Explanation, ...] = ()
+    now_at: float = 0.0
 
 
 class Ping(Message, frozen=True, kw_only=True):
@@ -823,7 +844,7 @@ CONTROLLER_REQUESTS: dict[str, tuple[type[Message], type[Message]]] = {
         (QueryAccounting, AccountingRows),
         (QueryScript, ScriptText),
         (QueryOutput, OutputView),
-        (ExplainJob, JobView),
+        (ExplainJobs, Explanations),
         (Ping, Pong),
         (Reconfigure, Done),
         (Shutdown, Done),

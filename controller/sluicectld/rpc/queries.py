@@ -14,7 +14,6 @@ from sluice.model.states import JobState, StepState
 from sluice.model.step import Step
 from sluice.wire.messages import (
     ConfigView,
-    ExplainJob,
     JobViews,
     NodeViews,
     PartitionViews,
@@ -78,19 +77,6 @@ def _piece(core: Core, jobs: Iterator[Job]) -> JobViews:
     revised = core.engine.cluster.revised
     encoded = tuple(core.job_views.view(job, plan, now_at, revised) for job in islice(jobs, _PIECE))
     return JobViews(jobs=encoded, now_at=now_at)
-
-
-def answer_explain(call: Call, request: ExplainJob) -> None:
-    """Answer with one job and every blocker that the last pass found."""
-    core = call.core
-
-    def answer() -> object:
-        job = core.engine.cluster.jobs.get(request.job_id)
-        if job is None:
-            raise NotFound(f"job {request.job_id} is not known", "invalid_job")
-        return views.job_view(job, core.passes.plan, core.clock.now(), core.engine.cluster.revised)
-
-    core.ask(call.responder, answer)
 
 
 def answer_steps(call: Call, request: QuerySteps) -> None:

@@ -14,13 +14,13 @@ from sluice.model.job import Job
 from sluice.model.partition import Partition
 from sluice.model.reason import Blocker
 
-from . import verdicts
+from . import explain, verdicts
 from .backfill import Slot, find_slot, release, reserve
 from .ledger import Ledger
 from .limits.partition import find_orphan_blocker
 from .memory import Memory, Scene
 from .plan import Plan, PlannedStart
-from .queue import rank
+from .queue import Queue, rank
 from .reservation_texts import find_closed_blocker
 from .reservations import View
 from .search import find_idle, find_now
@@ -53,9 +53,11 @@ def decide(
 
 
 class Pass:
-    """The state of one pass; thrown away afterwards."""
+    """The state of one pass; thrown away afterwards.  queue: if it is known already, or if it is not to be whole."""
 
-    def __init__(self, snapshot: Snapshot, policy: Policy, focus_id: int, scene: Scene) -> None:
+    def __init__(
+        self, snapshot: Snapshot, policy: Policy, focus_id: int, scene: Scene, queue: Queue | None = None
+    ) -> None:
         self.focus_id = focus_id
         self.snapshot = snapshot
         self.policy = policy
@@ -81,10 +83,16 @@ class Pass:
         self.planned_count = 0
         self.has_more = False
         self.tested = 0
+        self._queue = queue
+
+    @property
+    def queue(self) -> Queue:
+        if self._queue is None:
+            self._queue = rank(self.snapshot, self.policy)
+        return self._queue
 
     def run(self) -> Plan:
-        queue = rank(self.snapshot, self.policy)
-        entries = queue.entries
+        queue, entries = self.queue, [*self.queue.entries]
         for job in queue.orphans:
             self.blockers[job.id] = (find_orphan_blocker(job),)
         for place_number, (job, partition) in enumerate(self._in_order(entries)):
@@ -104,6 +112,35 @@ class Pass:
             queue.priorities,
             self.shaper.look_again_at,
         )
+
+    def run_before(self, job_id: int) -> None:
+        """Run the pass up to the job's turn, and no further."""
+        for job, partition in self._in_order([*self.queue.entries]):
+            if job.id == job_id or self._has_started_most():
+                break
+            if job.id not in self.started_ids:
+                self._consider(job, partition)
+
+    def would_start(self, job: Job) -> bool:
+        """Would the job start at this point of the pass?  Nothing is taken for it."""
+        if self._has_started_most():
+            return False
+        known = self.snapshot.partitions
+        asked = [known[name] for name in job.spec.partitions or (job.partition,) if name in known]
+        return any(self._has_room(job, self.gate.relax(job, partition)) for partition in asked)
+
+    def _has_room(self, job: Job, partition: Partition) -> bool:
+        for view in self.ledger.book.views_of(job):
+            shape = self.shaper.make(job, partition, view)
+            if shape.blockers is not None or self._is_queue_closed(shape):
+                continue
+            # Limits are asked with the rest.
+            if self._find_task_blocker(job, next(_tasks(job)), shape) is not None:
+                continue
+            parts = find_now(shape, self.working, self.timeline)
+            if parts is not None and not self.ledger.find_placed_blockers(job, shape, parts):
+                return True
+        return False
 
     def _in_order(self, entries: list[Entry]) -> Iterator[Entry]:
         """Yield the entries as they are to be considered: behind the planned jobs the shortest first, if so asked."""
@@ -135,7 +172,7 @@ class Pass:
             # Of magnetic reservations nobody knows who did not ask for them: they are no reason to wait.
             blockers = blockers + found if job.spec.reservation else found
         if len(job.spec.partitions) > 1:
-            blockers = self.blockers.get(job.id, ()) + blockers
+            blockers = self.blockers.get(job.id, ()) + explain.of_partition(blockers, partition.name)
         self.blockers[job.id] = blockers
 
     def _consider_view(self, job: Job, partition: Partition, view: View) -> Blockers | None:

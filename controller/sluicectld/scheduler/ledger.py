@@ -16,6 +16,7 @@ from .levels import Kind, Take
 from .limits.gate import Gate
 from .limits.licenses import LicensePool
 from .memory import Scene
+from .needs import Needs
 from .plan import StartJob
 from .reservations import Book
 from .search import Part
@@ -94,14 +95,14 @@ class Ledger:
         for takes, end_at in self._taken:
             self._timeline.undo_start(takes, end_at)
 
-    def find_license_blocker(self, shape: Shape) -> Blocker | None:
-        """Return which licenses are short for a job of the shape that starts now."""
+    def find_license_blocker(self, shape: Shape, needs: Needs | None = None) -> Blocker | None:
+        """Return which licenses are short for a job of the shape that starts now.  needs: a part of the shape's."""
         licenses = self._licenses
         if shape.view.license_closures:
             now_at = self._snapshot.now_at
             until_at = now_at + shape.duration_s
             licenses = LicensePool(self.book.licenses_left(shape.view, licenses.free, now_at, until_at))
-        return licenses.find_blocker(shape.needs)
+        return licenses.find_blocker(needs or shape.needs)
 
     def find_throttle_blocker(self, job: Job) -> Blocker | None:
         """Return that as many tasks of the job's array run as may run at a time."""

@@ -80,6 +80,13 @@ def make_scene(snapshot: Snapshot, policy: Policy) -> Scene:
     return Scene(working, timeline)
 
 
+def renew(scene: Scene, snapshot: Snapshot) -> None:
+    """Make the scene ready for another pass over its snapshot, after undo()."""
+    changed = scene.working.restore(snapshot)
+    scene.timeline.update(snapshot.running, snapshot.now_at, changed)
+    scene.pass_number += 1
+
+
 def find_shape(scene: Scene, job: Job, partition: Partition, policy: Policy, uid: int | None = None) -> Shape:
     """Return the shape of a job in a partition, made or begun anew for this pass if need be."""
     known = scene.shape_by_job.get((job.id, partition.name))

@@ -5,6 +5,7 @@ Invariant: jobs with the same shape are of one request, in one partition, under 
 
 from sluice.model.job import Job
 from sluice.model.partition import Partition
+from sluice.model.reason import Blocker
 
 from .memory import Scene, find_shape, make_shape
 from .needs import compute_shape_key
@@ -54,12 +55,21 @@ class Shaper:
         now_at = self._snapshot.now_at
         window = None if view.windows is None else find_window(view, now_at, job.limit_s)
         shape = make_shape(self._scene, job, partition, self._policy, uid, Access(view, self._book, window))
-        if view.blocker is not None:
-            shape.blockers = (view.blocker,)
-        elif shape.blockers is None and view.windows is not None and (window is None or window.from_at > now_at):
+        blocker = self.find_view_blocker(shape)
+        if blocker is not None and (view.blocker is not None or shape.blockers is None):
             shape.is_waiting = shape.may_plan = window is not None and self._policy.is_backfilling
-            shape.blockers = (begin_blocker(view, window, now_at, self._policy.utc_offset_s),)
+            shape.blockers = (blocker,)
         return shape
+
+    def find_view_blocker(self, shape: Shape) -> Blocker | None:
+        """Return why the job's reservation does not let it start now."""
+        view, now_at = shape.view, self._snapshot.now_at
+        if view.blocker is not None or shape.access is None or view.windows is None:
+            return view.blocker
+        window = shape.access.window
+        if window is not None and window.from_at <= now_at:
+            return None
+        return begin_blocker(view, window, now_at, self._policy.utc_offset_s)
 
     def _uid_of(self, job: Job) -> int | None:
         return job.spec.uid if self._is_user_sensitive else None

@@ -1,0 +1,78 @@
+"""How long one explanation takes on a large cluster, with and without the search for changes.
+
+    python -m bench.explain [NODES] [PENDING]
+
+The cluster is busy: each running job has some CPUs of four nodes; the queue has few shapes, as queues do.  Medians of
+repeated runs, CPU time of one thread; the last pass's plan is at hand, as it is in the controller.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from sluice.model.job import Job
+from sluice.model.states import Hold
+from sluicectld.scheduler.decide import decide
+from sluicectld.scheduler.inquiry import Question, answer
+from sluicectld.scheduler.plan import Plan
+from sluicectld.scheduler.snapshot import Policy, Snapshot
+from tests.builders import Cluster
+
+_REPEATS = 7
+
+
+def main() -> None:
+    """Print the medians."""
+    nodes, pending = (int(text) for text in (*sys.argv[1:], "10000", "1000")[:2])
+    cluster, held = _busy_cluster(nodes, pending)
+    snapshot, policy = cluster.snapshot(), Policy()
+    began_s = time.process_time()
+    plan = decide(snapshot, policy)
+    print(f"{nodes} nodes, {len(snapshot.running)} running and {pending} pending jobs")
+    print(f"  one pass                          {(time.process_time() - began_s) * 1000:9.1f} ms")
+    waiting = [job for job in cluster.pending_jobs if job.id in plan.blockers]
+    for label, job in (("first that waits", waiting[0]), ("last that waits", waiting[-1]), ("held", held)):
+        for is_searching in (False, True):
+            took_ms = _median_ms(lambda job=job, on=is_searching: _ask(snapshot, policy, plan, job, on))  # type: ignore[misc]
+            print(f"  {label:20} {'with changes' if is_searching else 'brief':12} {took_ms:9.1f} ms")
+
+
+def _busy_cluster(nodes: int, pending: int) -> tuple[Cluster, Job]:
+    """Return the cluster, and a held job that is not in its queue."""
+    cluster = Cluster(nodes=nodes, cpus=64, memory_mib=256_000)
+    for first in range(1, nodes - 4, 5):
+        names = tuple(f"n{first + place}" for place in range(4))
+        cluster.running(names, cpus=48, memory_mib=1000, ends_in_s=60.0 * (first % 977 + 1))
+    for place in range(pending):
+        _submit(cluster, place, nodes)
+    held = replace(_submit(cluster, pending, nodes), hold=Hold.USER)
+    cluster.pending_jobs.pop()
+    return cluster, held
+
+
+def _submit(cluster: Cluster, place: int, nodes: int) -> Job:
+    """Return a new pending job: wide and narrow ones, few shapes."""
+    width = (nodes // 10, 64, 8, 1)[place % 4]
+    return cluster.pending(nodes=width, ntasks=width * 64, limit_s=3600 * (1 + place % 3), memory_per_node_mib=2000)
+
+
+def _ask(snapshot: Snapshot, policy: Policy, plan: Plan, job: Job, is_searching: bool) -> None:
+    answer(Question(snapshot, policy, plan, job, is_searching=is_searching))
+
+
+def _median_ms(work: Callable[[], None]) -> float:
+    took = []
+    for _ in range(_REPEATS):
+        began_s = time.process_time()
+        work()
+        took.append(time.process_time() - began_s)
+    return statistics.median(took) * 1000
+
+
+if __name__ == "__main__":
+    main()
