@@ -1,0 +1,13 @@
+"""Replay: a workload trace, or the cluster's own past, once more on virtual time.  The scheduler is the production one.
+
+trace        jobs from a file in Standard Workload Format
+machine      the nodes that a trace is replayed on, and what is free on them
+policies     backfill policies by the names that papers give them
+drive        the heap of timed events: snapshots in, plans out
+schedule     what a replay gives: who started when, and where
+figures      slowdown, waits and utilisation, of all jobs, by user and by width
+report       figures as text and as JSON; the jobs as a table; starts as lines
+picture      drawing in SVG: scales, axes, rectangles
+gantt        a picture of who held which processors
+utilisation  a picture of busy processors and of the queue
+"""
