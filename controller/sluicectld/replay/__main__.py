@@ -6,6 +6,7 @@ The program behind `sluice replay`.  stdout is the report, stderr tells how far 
 import sys
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -80,8 +81,8 @@ def main(
         machine = configured_machine(load(conf), conf) if conf is not None else None
         found = read_trace(trace, machine.processors if machine else processors, fill, runtimes == "perfect")
         machine = machine or pool_machine(processors or found.processors or 0)
+        _make_room(starts, folder)
         told = _replay(found, machine, policy_name or ("" if conf else "easy"), reservations, runtimes)
-        sys.stdout.write(report.render_json(told) if is_json else report.render_text(told))
         if starts is not None:
             report.write_text(starts, report.render_starts(told.schedule))
         if folder is not None:
@@ -90,11 +91,20 @@ def main(
         _fail(f"{error.filename}: {error.strerror}")
     except SluiceError as error:
         _fail(str(error))
+    click.echo(report.render_json(told) if is_json else report.render_text(told), nl=False)
 
 
-def _fail(message: str) -> None:
-    print(f"sluice: error: {message}", file=sys.stderr)
+def _fail(message: str) -> NoReturn:
+    click.echo(f"sluice: error: {message}", err=True)
     raise SystemExit(1) from None
+
+
+def _make_room(starts: Path | None, folder: Path | None) -> None:
+    """Find out before a long replay whether its results can be written."""
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    if starts is not None:
+        starts.open("ab").close()
 
 
 def _replay(trace: Trace, machine: Machine, name: str, reservations: int, runtimes: str) -> report.Told:
@@ -119,7 +129,6 @@ def _replay(trace: Trace, machine: Machine, name: str, reservations: int, runtim
 
 
 def _write_folder(folder: Path, told: report.Told, machine: Machine) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     title = f"{told.trace}, {told.policy}"
     report.write_text(folder / "figures.json", report.render_json(told))
     report.write_text(folder / "report.txt", report.render_text(told))
@@ -133,19 +142,21 @@ class _Progress:
 
     def __init__(self) -> None:
         self._began_s = time.perf_counter()
+        self._tenths = 0
         self._is_terminal = sys.stderr.isatty()
 
     def __call__(self, ended: int, total: int) -> None:
         percent = 100 * ended // total
         if self._is_terminal:
-            print(f"\r{percent:3} % of {total:,} jobs", end="", file=sys.stderr, flush=True)
-        elif percent % 10 == 0:
-            print(f"{percent} % of {total:,} jobs", file=sys.stderr, flush=True)
+            click.echo(f"\r{percent:3} % of {total:,} jobs", nl=False, err=True)
+        elif percent // 10 > self._tenths:
+            self._tenths = percent // 10
+            click.echo(f"{10 * self._tenths} % of {total:,} jobs", err=True)
 
     def end(self, passes: int) -> None:
         took_s = time.perf_counter() - self._began_s
         begin = "\r" if self._is_terminal else ""
-        print(f"{begin}{passes:,} passes in {took_s:.1f} s", file=sys.stderr)
+        click.echo(f"{begin}passes: {passes:,} in {took_s:.1f} s", err=True)
 
 
 if __name__ == "__main__":

@@ -33,9 +33,6 @@ from .trace import TraceJob
 Decide = Callable[[Snapshot, Policy], Plan]
 Progress = Callable[[int, int], None]
 
-#: Traces say nothing of memory, and a request without any would ask for a whole node's.
-_MEMORY_MIB = 1
-
 
 class _End(msgspec.Struct, frozen=True, order=True):
     """A job ends; equal ones in the order of their starts."""
@@ -76,7 +73,7 @@ class _Drive:
         self.promised: dict[int, PlannedStart] = {}
         #: The next second for which a start is promised.
         self.due_s: int | None = None
-        #: Resources came back before their time since the last pass.
+        #: A job has ended since the last pass: promises may move ahead.
         self.is_freed = False
         #: Something that a pass sees has changed since the last one.
         self.has_changed = True
@@ -104,10 +101,12 @@ class _Drive:
             for end in ends:
                 if not end.is_expected:
                     self._release(end.job_id)
-                    self.is_freed = True
+                # An end to the second compresses too: the last compression may have moved a job ahead that others
+                # had been put behind.
+                self.is_freed = True
                 self._pass(now)
                 ended += 1
-                if ended % step == 0:
+                if ended % step == 0 or ended == total:
                     on_progress(ended, total)
             if now == self.due_s and self.counts.passes == passes:
                 self._pass(now)
@@ -167,7 +166,6 @@ class _Drive:
                 partitions=(self.machine.partition.name,),
                 ntasks=trace_job.processors,
                 given=frozenset({"ntasks"}),
-                memory_per_node_mib=_MEMORY_MIB,
             )
             if trace_job.processors not in self._refusals:
                 self._refusals[trace_job.processors] = find_refusal(self.machine, spec)

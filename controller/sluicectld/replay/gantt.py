@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from sluice import cpuset
 from sluice.model.node import Node
 
-from .picture import COLOURS, Canvas
+from .picture import COLOURS, Panel, render_picture
 from .schedule import Run, Schedule, waiting_steps
 
 #: Jobs in the picture at most.
-JOBS_MAX = 1_500
+JOBS_MAX = 800
+_HEIGHT = 420
 
 
 def draw_gantt(schedule: Schedule, nodes: Sequence[Node], title: str) -> str:
@@ -24,9 +25,9 @@ def draw_gantt(schedule: Schedule, nodes: Sequence[Node], title: str) -> str:
     for node in nodes:
         first_row[node.name] = rows
         rows += node.cpus
-    subtitle = f"{len(runs):,} of {len(schedule.runs):,} jobs, around the longest queue; a colour is a user"
-    canvas = Canvas(title, subtitle, (begin_s, end_s), rows, "processors")
-    for run in runs:
+    panel = Panel((begin_s, end_s), rows, "processors", _HEIGHT)
+    shown = [run for run in runs if run.started_s < end_s and run.ended_s > begin_s]
+    for run in shown:
         colour = COLOURS[run.job.user % len(COLOURS)]
         hint = (
             f"job {run.job.id} of user {run.job.user}: {run.job.processors} processors, "
@@ -35,8 +36,9 @@ def draw_gantt(schedule: Schedule, nodes: Sequence[Node], title: str) -> str:
         for grant in run.allocation.grants:
             for first, last in _ranges(cpuset.parse(grant.cpus)):
                 row = first_row[grant.node]
-                canvas.rectangle((run.started_s, run.ended_s), (row + first, row + last + 1), colour, hint)
-    return canvas.render()
+                panel.rectangle((run.started_s, run.ended_s), (row + first, row + last + 1), colour, hint)
+    subtitle = f"{len(shown):,} of {len(schedule.runs):,} jobs, around the longest queue; a colour is a user"
+    return render_picture(title, subtitle, (panel,))
 
 
 def _deepest_at(schedule: Schedule) -> int:
@@ -58,13 +60,13 @@ def _distance(run: Run, at: int) -> int:
 
 
 def _window(runs: Sequence[Run]) -> tuple[int, int]:
-    """Return the seconds to show: all of the shortest, and no more than the middle nine tenths begin in."""
+    """Return the seconds to show; of many jobs the few that reach far out are cut off."""
     if not runs:
         return 0, 1
-    cut = len(runs) // 50 if len(runs) == JOBS_MAX else 0
+    cut = len(runs) // 50
     begin_s = runs[cut].started_s
     ends = sorted(run.ended_s for run in runs)
-    return begin_s, max(ends[len(ends) - 1 - cut], begin_s + 1)
+    return begin_s, max(ends[-1 - cut], begin_s + 1)
 
 
 def _ranges(mask: int) -> list[tuple[int, int]]:

@@ -1,7 +1,8 @@
 """The nodes that a trace is replayed on, and what is free on them while it is.
 
 A trace speaks of processors: they are one node's CPUs in one partition, or the nodes of a configuration, where a job of
-n processors is n tasks of one CPU in the default partition.  Taking and giving back is the cluster state's own.
+n processors is n tasks of one CPU in the default partition.  Memory does not count: few traces tell it.  Taking and
+giving back is the cluster state's own.
 """
 
 import msgspec
@@ -59,7 +60,7 @@ def configured_machine(config: ClusterConfig, file: str) -> Machine:
         raise ConfigError("no partition for the jobs of a trace", file=file)
     partition = next((each for each in partitions if each.is_default), partitions[0])
     # The texts of a plan are not shown here; their clock must not depend on where the replay runs.
-    policy = replace(policy_of(config), utc_offset_s=0)
+    policy = replace(policy_of(config), has_memory=False, utc_offset_s=0)
     by_name = {each.name: each for each in partitions}
     return Machine(f"{len(nodes)} nodes of {file}", nodes, by_name, partition, policy)
 

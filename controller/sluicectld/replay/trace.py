@@ -142,8 +142,10 @@ def _lines(path: Path) -> Iterator[str]:
             is_gzip = raw.read(2) == _GZIP_MAGIC
             raw.seek(0)
             binary = gzip.GzipFile(fileobj=raw) if is_gzip else raw
-            for number, line in enumerate(io.TextIOWrapper(binary, errors="replace"), 1):  # noqa: B007
-                yield line
+            with io.TextIOWrapper(binary, errors="replace") as text:
+                for line in text:
+                    number += 1
+                    yield line
     except OSError as error:
         raise TraceError(error.strerror or str(error), str(path)) from None
     except (EOFError, zlib.error) as error:

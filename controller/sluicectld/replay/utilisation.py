@@ -1,36 +1,33 @@
-"""A picture of the whole replay: busy processors as an area, and what running and waiting jobs ask for as a line.
+"""A picture of the whole replay: busy processors, and below them how many are waited for.
 
 Each point is the mean over a column of the picture, so that nothing is lost between points, only blurred.
 """
 
 from collections.abc import Sequence
 
-from .picture import Canvas
+from .picture import COLOURS, Panel, render_picture
 from .schedule import Schedule, busy_steps, waiting_steps
 
 _COLUMNS = 1_000
-_BUSY, _DEMAND, _MACHINE = "#88ccee", "#882255", "#222222"
-#: The demand goes off the picture beyond so many machines.
-_DEMAND_MAX = 4
+_BUSY, _WAITING = COLOURS[1], COLOURS[6]
+_HEIGHT = 200
 
 
 def draw_utilisation(schedule: Schedule, processors: int, title: str) -> str:
     """Return the picture."""
-    runs = schedule.runs
-    begin_s = min((run.job.submitted_s for run in runs), default=0)
-    end_s = max((run.ended_s for run in runs), default=1)
+    begin_s = min((run.job.submitted_s for run in schedule.runs), default=0)
+    end_s = max((run.ended_s for run in schedule.runs), default=1)
+    width_s = (end_s - begin_s) / _COLUMNS
     busy = column_means(busy_steps(schedule), begin_s, end_s, _COLUMNS)
     waiting = column_means(waiting_steps(schedule), begin_s, end_s, _COLUMNS)
-    demand = [one + other for one, other in zip(busy, waiting, strict=True)]
-    y_max = min(max([processors, *demand]), _DEMAND_MAX * processors)
-    off = ", cut off above" if max(demand) > y_max else ""
-    canvas = Canvas(title, f"means over {(end_s - begin_s) / _COLUMNS:,.0f} s", (begin_s, end_s), y_max, "processors")
-    width_s = (end_s - begin_s) / _COLUMNS
-    canvas.area(_stairs(busy, begin_s, width_s), _BUSY)
-    canvas.line(_stairs([min(value, y_max) for value in demand], begin_s, width_s), _DEMAND)
-    canvas.level(processors, _MACHINE)
-    canvas.legend([(_BUSY, "busy"), (_DEMAND, f"busy and waited for{off}"), (_MACHINE, "the machine")])
-    return canvas.render()
+    upper = Panel((begin_s, end_s), processors * 1.1, "busy processors", _HEIGHT)
+    upper.area(_stairs(busy, begin_s, width_s), _BUSY)
+    upper.level(processors, f"all {processors:,}")
+    mean = sum(busy) / _COLUMNS
+    upper.level(mean, f"mean {mean:,.1f}")
+    lower = Panel((begin_s, end_s), max(waiting), "processors waited for", _HEIGHT)
+    lower.area(_stairs(waiting, begin_s, width_s), _WAITING)
+    return render_picture(title, f"means over {width_s:,.0f} s", (upper, lower))
 
 
 def column_means(steps: Sequence[tuple[int, int]], begin_s: int, end_s: int, columns: int) -> list[float]:

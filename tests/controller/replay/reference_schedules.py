@@ -6,7 +6,8 @@ What the scheduler decides is compared with this on small traces.  The rules tha
     order in which the jobs started.  After each event there is one pass.
     A job that ends exactly at its estimate is known to be gone at that second, whatever comes first there; of a job
     that ends early nobody knows before its own event.
-    A promised start is kept to the second, also where nothing else happens then.
+    A promised start is kept to the second, also where nothing else happens then.  At every end, early or not, the
+    waiting jobs are taken out and put back at their earliest fit, one by one in order of submission.
 
 Sources: Lifka 1995 (EASY); Mu'alem & Feitelson 2001 (conservative, compression); Tsafrir et al. 2007 (SJBF).
 """
@@ -72,6 +73,29 @@ def _easy(
             spare -= 0 if is_over_in_time else job.width
             started.append(serial)
     return started
+
+
+def hybrid(reservations: int) -> Pass:
+    """Return the pass that keeps the earliest starts of the first so many jobs that do not fit; with one it is EASY."""
+
+    def decide(jobs: Sequence[Work], free: int, now: int, queue: list[int], ends: Ends) -> list[int]:
+        profile = _Profile(free + sum(jobs[serial].width for serial in ends))
+        for serial, end in ends.items():
+            profile.add(now, end, -jobs[serial].width)
+        started: list[int] = []
+        kept = 0
+        for serial in queue:
+            at = profile.earliest(jobs[serial], now)
+            if at > now and kept == reservations:
+                continue
+            profile.add(at, at + jobs[serial].estimate, -jobs[serial].width)
+            if at > now:
+                kept += 1
+            else:
+                started.append(serial)
+        return started
+
+    return decide
 
 
 def _shadow(jobs: Sequence[Work], free: int, width: int, ends: Ends) -> tuple[int, int]:
@@ -164,9 +188,9 @@ class _Conservative(_Replay):
         self._promise(serial, now)
 
     def on_end(self, serial: int, expected_end: int, now: int) -> None:
-        if expected_end == now:
-            return
-        self.profile.add(now, expected_end, self.jobs[serial].width)
+        if expected_end > now:
+            self.profile.add(now, expected_end, self.jobs[serial].width)
+        # Also after an end to the second: the last compression may have moved a job ahead that others waited for.
         for waiting in self.queue:
             job, at = self.jobs[waiting], self.promised[waiting]
             self.profile.add(at, at + job.estimate, job.width)
