@@ -55,7 +55,11 @@ class JobRevised(Event, frozen=True, kw_only=True, tag=True):
 
 
 class JobStarted(Event, frozen=True, kw_only=True, tag=True):
-    """A job got its allocation.  task_id: it is this task of the array job_id and lives on as new_id."""
+    """A job got its allocation.  task_id: it is this task of the array job_id and lives on as new_id.
+
+    decided_after: the last event that the pass saw, by its sequence; 0 when the journal does not say.  decided_at: the
+    time that the pass took for now, None when it is that of the event.
+    """
 
     job_id: int
     new_id: int
@@ -63,6 +67,8 @@ class JobStarted(Event, frozen=True, kw_only=True, tag=True):
     partition: str
     limit_s: int | None
     task_id: int | None = None
+    decided_after: int = 0
+    decided_at: float | None = None
 
 
 class JobEnded(Event, frozen=True, kw_only=True, tag=True):
