@@ -13,15 +13,19 @@ Invariant: what runs and what is free add up to the machine after every event.
 """
 
 import heapq
+from collections import Counter
 from collections.abc import Callable, Sequence
 from math import ceil
+from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from sluice.model.allocation import Allocation
 from sluice.model.job import Job
 from sluice.model.request import JobSpec
 from sluicectld.scheduler.decide import decide
+from sluicectld.scheduler.needs import parse_licenses
 from sluicectld.scheduler.plan import Plan, PlannedStart, StartJob
 from sluicectld.scheduler.priority import compute_priority
 from sluicectld.scheduler.snapshot import Policy, RunningJob, Snapshot
@@ -32,6 +36,9 @@ from .trace import TraceJob
 
 Decide = Callable[[Snapshot, Policy], Plan]
 Progress = Callable[[int, int], None]
+
+
+_UNKNOWN: Final = "?"
 
 
 class _End(msgspec.Struct, frozen=True, order=True):
@@ -58,10 +65,11 @@ def replay(
 
 
 class _Drive:
-    """Job ids are places in the sequence of jobs, from 1: the queue's order is that of the trace."""
+    """Ids of a trace's jobs are their places in it, from 1: the queue's order is that of the trace."""
 
     def __init__(self, jobs: Sequence[TraceJob], machine: Machine, policy: Policy, decide: Decide) -> None:
         self.jobs = jobs
+        self.job_by_id = {_id_of(job, place): job for place, job in enumerate(jobs, 1)}
         self.machine = machine
         self.policy = policy
         self.decide = decide
@@ -80,10 +88,14 @@ class _Drive:
         self.version = 0
         self.started_s: dict[int, int] = {}
         self.allocations: dict[int, Allocation] = {}
+        self.licenses_free = dict(machine.licenses)
+        #: By array, for throttles.
+        self.running_tasks: Counter[int] = Counter()
         self.refused: dict[int, str] = {}
         self.blockers: dict[int, str] = {}
         self.counts = Counts()
         self._specs: dict[tuple[int, int], JobSpec] = {}
+        #: By the identity of a spec, which lives as long as its job: telling specs apart by content costs more.
         self._refusals: dict[int, str | None] = {}
 
     def run(self, on_progress: Progress) -> Schedule:
@@ -96,7 +108,7 @@ class _Drive:
             ends = self._pop_ends(now)
             while submitted < total and self.jobs[submitted].submitted_s == now:
                 submitted += 1
-                self._submit(submitted, now)
+                self._submit(self.jobs[submitted - 1], submitted, now)
                 self._pass(now)
             for end in ends:
                 if not end.is_expected:
@@ -130,27 +142,31 @@ class _Drive:
             self.has_changed = True
         return ends
 
-    def _submit(self, job_id: int, now: int) -> None:
-        trace_job = self.jobs[job_id - 1]
-        spec = self._spec(trace_job)
-        refusal = self._refusals[trace_job.processors]
+    def _submit(self, trace_job: TraceJob, place: int, now: int) -> None:
+        job = self._job(trace_job, place, float(now))
+        refusal = self._refusals.get(id(job.spec), _UNKNOWN)
+        if refusal is _UNKNOWN:
+            refusal = self._refusals[id(job.spec)] = find_refusal(self.machine, job.spec)
         if refusal is not None:
             self.refused[trace_job.id] = refusal
             return
-        at = float(now)
-        partition = self.machine.partition
-        job = Job(
-            id=job_id,
-            spec=spec,
+        partition = self.machine.partitions.get(job.partition, self.machine.partition)
+        priority = compute_priority(job, partition, float(now), self.policy, len(self.machine.nodes))
+        self.pending[job.id] = replace(job, priority=priority)
+        self.counts.pending_max = max(self.counts.pending_max, len(self.pending))
+        self.has_changed = True
+
+    def _job(self, trace_job: TraceJob, place: int, at: float) -> Job:
+        if trace_job.record is not None:
+            return replace(trace_job.record, submitted_at=at, eligible_at=at)
+        return Job(
+            id=place,
+            spec=self._spec(trace_job),
             limit_s=trace_job.estimate_s,
-            partition=partition.name,
+            partition=self.machine.partition.name,
             submitted_at=at,
             eligible_at=at,
         )
-        priority = compute_priority(job, partition, at, self.policy, len(self.machine.nodes))
-        self.pending[job_id] = msgspec.structs.replace(job, priority=priority)
-        self.counts.pending_max = max(self.counts.pending_max, len(self.pending))
-        self.has_changed = True
 
     def _spec(self, trace_job: TraceJob) -> JobSpec:
         """Return the request of a job; equal ones are one record."""
@@ -167,8 +183,6 @@ class _Drive:
                 ntasks=trace_job.processors,
                 given=frozenset({"ntasks"}),
             )
-            if trace_job.processors not in self._refusals:
-                self._refusals[trace_job.processors] = find_refusal(self.machine, spec)
         return spec
 
     def _pass(self, now: int) -> None:
@@ -205,13 +219,15 @@ class _Drive:
             partitions=self.machine.partitions,
             pending=tuple(self.pending.values()),
             running=tuple(self.running.values()),
+            running_tasks=dict(self.running_tasks),
+            licenses_free=dict(self.licenses_free),
             promised=self.promised,
             is_freed=self.is_freed,
         )
 
     def _start(self, start: StartJob, now: int) -> None:
         job = self.pending.pop(start.job_id)
-        trace_job = self.jobs[job.id - 1]
+        trace_job = self.job_by_id[job.id]
         self.free.take(start.allocation, job)
         self.records[job.id] = job
         self.started_s[job.id] = now
@@ -224,13 +240,24 @@ class _Drive:
             job.spec.uid,
             start.partition,
         )
+        self._count(job, 1)
         is_expected = trace_job.run_s == trace_job.estimate_s
         heapq.heappush(self.ends, _End(now + trace_job.run_s, len(self.started_s), job.id, is_expected))
 
     def _release(self, job_id: int) -> None:
         del self.running[job_id]
-        self.free.give_back(self.allocations[job_id], self.records.pop(job_id))
+        job = self.records.pop(job_id)
+        self.free.give_back(self.allocations[job_id], job)
+        self._count(job, -1)
         self.has_changed = True
+
+    def _count(self, job: Job, change: int) -> None:
+        """Count a job that starts (1) or ends (-1) where the cluster as a whole is limited."""
+        if job.array_task_id is not None:
+            self.running_tasks[job.array_job_id] += change
+        if job.spec.licenses:
+            for name, count in parse_licenses(job.spec.licenses):
+                self.licenses_free[name] = self.licenses_free.get(name, 0) - change * count
 
     def _note_blockers(self, plan: Plan) -> None:
         """Keep why the rest waits when nothing will happen any more."""
@@ -242,9 +269,13 @@ class _Drive:
 
     def _schedule(self) -> Schedule:
         runs = [
-            Run(job, self.started_s[place], self.allocations[place])
-            for place, job in enumerate(self.jobs, 1)
-            if place in self.started_s
+            Run(job, self.started_s[job_id], self.allocations[job_id])
+            for job_id, job in self.job_by_id.items()
+            if job_id in self.started_s
         ]
-        unstarted = {self.jobs[job_id - 1].id: self.blockers.get(job_id, "") for job_id in self.pending}
+        unstarted = {self.job_by_id[job_id].id: self.blockers.get(job_id, "") for job_id in self.pending}
         return Schedule(tuple(runs), self.refused, unstarted, self.counts)
+
+
+def _id_of(trace_job: TraceJob, place: int) -> int:
+    return trace_job.record.id if trace_job.record is not None else place

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from sluice.config.records import ClusterConfig
 from sluice.errors import ConfigError
-from sluice.model.allocation import Allocation
+from sluice.model.allocation import Allocation, NodeGrant
 from sluice.model.job import Job
 from sluice.model.node import Node
 from sluice.model.partition import Partition
@@ -32,6 +32,7 @@ class Machine(msgspec.Struct, frozen=True):
     partitions: dict[str, Partition]
     partition: Partition
     policy: Policy
+    licenses: dict[str, int] = {}
 
     @property
     def processors(self) -> int:
@@ -48,7 +49,7 @@ def pool_machine(processors: int) -> Machine:
     return Machine(f"{processors} processors", (node,), {_POOL: partition}, partition, policy)
 
 
-def configured_machine(config: ClusterConfig, file: str) -> Machine:
+def configured_machine(config: ClusterConfig, file: str, counts_memory: bool = False) -> Machine:
     """Return the nodes of a configuration, all up.  Raises ConfigError when it has no partition for the jobs."""
     nodes = tuple(
         replace(node, state=NodeState.UP, is_responding=True)
@@ -60,16 +61,25 @@ def configured_machine(config: ClusterConfig, file: str) -> Machine:
         raise ConfigError("no partition for the jobs of a trace", file=file)
     partition = next((each for each in partitions if each.is_default), partitions[0])
     # The texts of a plan are not shown here; their clock must not depend on where the replay runs.
-    policy = replace(policy_of(config), has_memory=False, utc_offset_s=0)
+    policy = replace(policy_of(config), utc_offset_s=0)
+    if not counts_memory:
+        policy = replace(policy, has_memory=False)
     by_name = {each.name: each for each in partitions}
-    return Machine(f"{len(nodes)} nodes of {file}", nodes, by_name, partition, policy)
+    return Machine(f"{len(nodes)} nodes of {file}", nodes, by_name, partition, policy, dict(config.settings.licenses))
 
 
 def find_refusal(machine: Machine, spec: JobSpec) -> str | None:
-    """Return why no idle machine could run the request, None when it could."""
-    names = set(machine.partition.nodes)
+    """Return why no idle machine could run the request, None when it could in one of its partitions."""
+    refusals = [_find_refusal(machine, spec, machine.partitions.get(name), name) for name in spec.partitions]
+    return None if None in refusals else "; ".join(filter(None, refusals))
+
+
+def _find_refusal(machine: Machine, spec: JobSpec, partition: Partition | None, name: str) -> str | None:
+    if partition is None:
+        return f"there is no partition {name}"
+    names = set(partition.nodes)
     nodes = [node for node in machine.nodes if node.name in names]
-    verdict = check_request(spec, nodes, machine.partition, machine.policy)
+    verdict = check_request(spec, nodes, partition, machine.policy)
     return verdict.text or verdict.code if verdict is not None and verdict.is_refusal else None
 
 
@@ -79,6 +89,7 @@ class FreeNodes:
     def __init__(self, machine: Machine) -> None:
         self._free = {node.name: resources.whole(node) for node in machine.nodes}
         self._view: tuple[NodeFree, ...] | None = None
+        self._holders: dict[str, dict[int, tuple[NodeGrant, Job]]] = {name: {} for name in self._free}
 
     def view(self) -> tuple[NodeFree, ...]:
         """Return the nodes as a pass sees them."""
@@ -92,9 +103,19 @@ class FreeNodes:
             before = self._free[grant.node]
             after = self._free[grant.node] = resources.take(before, grant, job)
             left = before.free_cpus.bit_count() - grant.cpu_count
+            self._holders[grant.node][job.id] = grant, job
             assert after.free_cpus.bit_count() == left, f"job {job.id} got CPUs {grant.cpus} that are not free"
 
     def give_back(self, allocation: Allocation, job: Job) -> None:
         self._view = None
         for grant in allocation.grants:
-            self._free[grant.node] = resources.give_back(self._free[grant.node], grant, job)
+            del self._holders[grant.node][job.id]
+            free = resources.give_back(self._free[grant.node], grant, job)
+            self._free[grant.node] = self._count_anew(free.node) if free.exclusive_uid is not None else free
+
+    def _count_anew(self, node: Node) -> NodeFree:
+        """Return what is left by the jobs that are still there: one of them may keep other users away, or none."""
+        free = resources.whole(node)
+        for grant, job in self._holders[node.name].values():
+            free = resources.take(free, grant, job)
+        return free

@@ -20,13 +20,17 @@ from pathlib import Path
 import msgspec
 
 from sluice.errors import TraceError
+from sluice.model.job import Job
 
 _FIELDS = 18
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
 class TraceJob(msgspec.Struct, frozen=True):
-    """One job; seconds of the trace's clock.  user is -1 when unknown."""
+    """One job; seconds of the trace's clock.  user is -1 when unknown.
+
+    record: the job as a cluster knew it, None of a trace from a file, where a job is so many processors and no more.
+    """
 
     id: int
     submitted_s: int
@@ -34,6 +38,7 @@ class TraceJob(msgspec.Struct, frozen=True):
     processors: int
     estimate_s: int
     user: int
+    record: Job | None = None
 
 
 class Trace(msgspec.Struct, frozen=True):
