@@ -10,4 +10,9 @@ report       figures as text and as JSON; the jobs as a table; starts as lines
 picture      drawing in SVG: scales, axes, rectangles
 gantt        a picture of who held which processors
 utilisation  a picture of busy processors and of the queue
+history      the cluster's journal: every pass that started something, made again
+past         the cluster's jobs as a workload, and what they wait under another configuration
+waits_report who would have waited more or less
+run_trace, run_history, progress
+             the two ways of the program, and how far it is
 """

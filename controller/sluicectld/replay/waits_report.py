@@ -12,7 +12,10 @@ JOBS_TOLD = 20
 
 
 class Sums(msgspec.Struct):
-    """Of some jobs.  Seconds in all; more, less: jobs that wait longer or shorter; lost: that do not start any more."""
+    """Of some jobs.  Seconds in all, of those that start in both replays.
+
+    more, less: jobs that wait longer or shorter.  lost: jobs that do not start any more.
+    """
 
     jobs: int = 0
     recorded_s: int = 0
@@ -24,11 +27,11 @@ class Sums(msgspec.Struct):
 
     def add(self, wait: Wait) -> None:
         self.jobs += 1
-        self.recorded_s += wait.recorded_s
         self.more += wait.change_s > 0
         self.less += wait.change_s < 0
         self.lost += wait.after_s is None
         if wait.before_s is not None and wait.after_s is not None:
+            self.recorded_s += wait.recorded_s
             self.before_s += wait.before_s
             self.after_s += wait.after_s
 

@@ -15,7 +15,7 @@ def test_help_is_the_programs_own() -> None:
     done = sluice("--help")
 
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("Usage: sluice replay [OPTIONS] TRACE.swf[.gz]")
+    assert done.stdout.startswith("Usage: sluice replay [OPTIONS] [TRACE.swf[.gz]]")
     assert "--reservations N" in done.stdout
 
 

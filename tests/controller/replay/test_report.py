@@ -201,3 +201,16 @@ def test_refusals(options: tuple[str, ...], status: int, message: str) -> None:
 
     assert done.exit_code == status
     assert message in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param((), id="nothing to replay"),
+        pytest.param((str(make.TRACE), "--history"), id="a trace and the past"),
+        pytest.param((str(make.TRACE), "--since", "now"), id="a time in a trace"),
+        pytest.param(("--history", "--policy", "easy"), id="a policy for the past"),
+    ],
+)
+def test_words_that_do_not_go_together(words: tuple[str, ...]) -> None:
+    assert CliRunner().invoke(main, words).exit_code == 2
