@@ -65,11 +65,10 @@ def replay(
 
 
 class _Drive:
-    """Ids of a trace's jobs are their places in it, from 1: the queue's order is that of the trace."""
+    """Job ids are places in the sequence of jobs, from 1: the queue's order is that of the sequence."""
 
     def __init__(self, jobs: Sequence[TraceJob], machine: Machine, policy: Policy, decide: Decide) -> None:
         self.jobs = jobs
-        self.job_by_id = {_id_of(job, place): job for place, job in enumerate(jobs, 1)}
         self.machine = machine
         self.policy = policy
         self.decide = decide
@@ -95,6 +94,8 @@ class _Drive:
         self.blockers: dict[int, str] = {}
         self.counts = Counts()
         self._specs: dict[tuple[int, int], JobSpec] = {}
+        #: Id of an array in the past -> its id here.
+        self._array_ids: dict[int, int] = {}
         #: By the identity of a spec, which lives as long as its job: telling specs apart by content costs more.
         self._refusals: dict[int, str | None] = {}
 
@@ -157,8 +158,11 @@ class _Drive:
         self.has_changed = True
 
     def _job(self, trace_job: TraceJob, place: int, at: float) -> Job:
-        if trace_job.record is not None:
-            return replace(trace_job.record, submitted_at=at, eligible_at=at)
+        record = trace_job.record
+        if record is not None:
+            # An array stands in the queue where its first task does.
+            array_id = self._array_ids.setdefault(record.array_job_id, place) if record.array_job_id else 0
+            return replace(record, id=place, array_job_id=array_id, submitted_at=at, eligible_at=at)
         return Job(
             id=place,
             spec=self._spec(trace_job),
@@ -227,7 +231,7 @@ class _Drive:
 
     def _start(self, start: StartJob, now: int) -> None:
         job = self.pending.pop(start.job_id)
-        trace_job = self.job_by_id[job.id]
+        trace_job = self.jobs[job.id - 1]
         self.free.take(start.allocation, job)
         self.records[job.id] = job
         self.started_s[job.id] = now
@@ -270,12 +274,8 @@ class _Drive:
     def _schedule(self) -> Schedule:
         runs = [
             Run(job, self.started_s[job_id], self.allocations[job_id])
-            for job_id, job in self.job_by_id.items()
+            for job_id, job in enumerate(self.jobs, 1)
             if job_id in self.started_s
         ]
-        unstarted = {self.job_by_id[job_id].id: self.blockers.get(job_id, "") for job_id in self.pending}
+        unstarted = {self.jobs[job_id - 1].id: self.blockers.get(job_id, "") for job_id in self.pending}
         return Schedule(tuple(runs), self.refused, unstarted, self.counts)
-
-
-def _id_of(trace_job: TraceJob, place: int) -> int:
-    return trace_job.record.id if trace_job.record is not None else place

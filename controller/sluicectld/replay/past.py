@@ -63,8 +63,9 @@ def read_past(rows: Iterable[Row]) -> Past:
         cluster.take_batch()
         now_at = event.at
     ran = [job for job in cluster.jobs.values() if job.started_at is not None and job.allocation is not None]
+    # The last task of an array has the array's id, the lowest of all.
+    ran.sort(key=lambda job: (_came_at(job), job.array_job_id or job.id, job.array_task_id or 0, job.id))
     jobs = [_workload_job(job, now_at) for job in ran]
-    jobs.sort(key=lambda job: (job.submitted_s, job.id))
     waited_s = {job.id: max(int(job.started_at or 0) - _came_at(job), 0) for job in ran}
     return Past(tuple(jobs), waited_s, len(cluster.jobs) - len(ran))
 
