@@ -38,13 +38,13 @@ def main() -> None:
             (FOLDER / f"synthetic.{name}.{runtimes}.starts").write_text("".join(lines))
 
 
-def reference_starts(work: list[Work], processors: int) -> dict[str, list[int]]:
+def reference_starts(work: list[Work], processors: int, reservations: int = RESERVATIONS) -> dict[str, list[int]]:
     """Return the exact starts by policy."""
     return {
         "fcfs": replay(work, processors, fcfs),
         "easy": replay(work, processors, easy),
         "easy-sjbf": replay(work, processors, easy_sjbf),
-        "hybrid": replay(work, processors, hybrid(RESERVATIONS)),
+        "hybrid": replay(work, processors, hybrid(reservations)),
         "conservative": conservative(work, processors),
     }
 

@@ -106,7 +106,7 @@ class _Drive:
         self._refusals: dict[int, str | None] = {}
 
     def run(self, on_progress: Progress) -> Schedule:
-        submitted = ended = 0
+        submitted = ended = now = 0
         total = len(self.jobs)
         step = max(total // 100, 1)
         while submitted < total or self.ends:
@@ -129,6 +129,8 @@ class _Drive:
                     on_progress(ended, total)
             if now == self.due_s and self.counts.passes == passes:
                 self._pass(now)
+        if self.pending:
+            self._note_blockers(now)
         return self._schedule()
 
     def _next_second(self, submitted: int) -> int:
@@ -212,8 +214,6 @@ class _Drive:
             self.has_changed = bool(plan.starts) or self.policy.keeps_promises
             if not plan.starts or not plan.has_more:
                 break
-        if not self.ends and self.pending:
-            self._note_blockers(now)
 
     def _keep(self, planned: dict[int, PlannedStart], now: int) -> None:
         """Remember what was promised, and when the next promise is due."""
@@ -270,7 +270,7 @@ class _Drive:
             self.licenses_free[name] = self.licenses_free.get(name, 0) - change * count
 
     def _note_blockers(self, now: int) -> None:
-        """Keep why the rest waits, as nothing may happen any more."""
+        """Keep why the rest waits, as nothing happens any more."""
         plan = self.decide(self._snapshot(now), replace(self.policy, is_explaining=True))
         self.blockers = {
             job_id: "; ".join(f"{each.reason.value}: {each.text}" for each in found)

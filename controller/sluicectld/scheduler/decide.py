@@ -34,7 +34,7 @@ from .shapes import Access, Shape, is_user_sensitive
 from .snapshot import Policy, RunningJob, Snapshot
 from .standing import Entry
 from .switches import relax
-from .tail import Tail
+from .tail import Tail, is_plain_job
 from .tracks import NEVER
 
 DEFAULT_POLICY = Policy()
@@ -89,6 +89,8 @@ class Pass:
         self.started_ids: set[int] = set()
         #: What is kept for each planned job.
         self.slots: dict[int, tuple[Slot, Shape]] = {}
+        #: Promises that were taken back to look for earlier ones.
+        self.earlier: dict[int, Slot] = {}
         #: Tasks started in this pass, by the array's job id.
         self.tasks_started: Counter[int] = Counter()
         #: The same by the array's id, with tasks that are jobs of their own already.
@@ -102,7 +104,7 @@ class Pass:
         self.running_by_end: list[RunningJob] | None = None
         self.is_user_sensitive = is_user_sensitive(self.working, snapshot.pending, snapshot.partitions)
         #: Nobody reads what is found out about the jobs that do not start, and nothing but room decides.
-        is_shared = bool(snapshot.reservations) or policy.keeps_promises or focus_id != 0 or self.is_user_sensitive
+        is_shared = bool(snapshot.reservations) or focus_id != 0 or self.is_user_sensitive
         self.is_quiet = policy.is_backfilling and self.gate.is_open and not (policy.is_explaining or is_shared)
 
     def run(self) -> Plan:
@@ -137,11 +139,14 @@ class Pass:
                 is_tail = True
                 if self.policy.is_shortest_first:
                     entries[index:] = sorted(entries[index:], key=_limit_of)
-            if is_tail and self.is_quiet:
+            if is_tail and self.is_quiet and not self.policy.keeps_promises:
                 index += self._start_of_tail(entries[index:])
                 if index == len(entries):
                     return
             job, partition = entries[index]
+            if self.is_quiet and job.id in self.slots and self._stands(job):
+                index += 1
+                continue
             if job.id not in self.started_ids:
                 self._consider(job, partition)
             index += 1
@@ -149,12 +154,12 @@ class Pass:
     def _start_of_tail(self, entries: list[Entry]) -> int:
         """Start what fits of the plain jobs at the beginning; return how many entries are done with."""
         tail = Tail(self.scene, self.policy, entries)
-        count = len(tail.shapes)
+        count = len(tail)
         self.tested += count
         started: set[int] = set()
         first = 0
         while (index := tail.find_start(first)) is not None and len(self.starts) < self.policy.starts_max:
-            shape = tail.shapes[index]
+            shape = find_shape(self.scene, *entries[index], self.policy)
             parts = find_now(shape, self.working, self.timeline)
             assert parts is not None, "a job that fits has a place"
             self._start(entries[index][0], shape, parts, None)
@@ -195,7 +200,7 @@ class Pass:
         """Start or plan the job one way; return what stops it, None if nothing does."""
         shape = self._shape_of(job, partition, view)
         if job.id in self.slots and job.id not in self.planned and self._keeps(job, shape):
-            return shape.blockers or (self._priority_blocker(shape),)
+            return self._tell_waiting(job, shape)
         blockers = shape.blockers
         limited = self.gate.find_blockers(job, shape)
         if limited:
@@ -209,14 +214,30 @@ class Pass:
             self._plan(job, shape)
         return blockers
 
+    def _stands(self, job: Job) -> bool:
+        """Does a plain job's promise stand as it is?  Otherwise it may be taken back: the job is to be looked at."""
+        slot, shape = self.slots[job.id]
+        if slot.at <= self.snapshot.now_at or not (shape.is_plain and is_plain_job(job)):
+            return False
+        if self.snapshot.is_freed:
+            position = slot.parts[0].position
+            if self.timeline.take_out_if_earlier(job.id, shape.ask, position, slot.at):
+                del self.slots[job.id]
+                shape.begin()
+                return False
+        self.planned[job.id] = self.snapshot.promised[job.id]
+        self.blockers[job.id] = (_PRIORITY,)
+        return True
+
     def _keeps(self, job: Job, shape: Shape) -> bool:
         """Does an earlier promise stand as it is?  Otherwise it is taken back: the job is to be looked at again."""
         slot, promised_shape = self.slots[job.id]
         if promised_shape is not shape:
             return False
         if slot.at > self.snapshot.now_at and not self.snapshot.is_freed:
-            self._note_planned(job, slot, shape)
+            self.planned[job.id] = self.snapshot.promised[job.id]
             return True
+        self.earlier[job.id] = slot
         release(job.id, *self.slots.pop(job.id), self.timeline)
         # What kept its twins from starting, or later, may have been this promise.
         shape.begin()
@@ -391,13 +412,17 @@ class Pass:
             shape.blockers = (closed,)
             self._plan_waiting(job, shape)
             return shape.blockers
+        self._plan_waiting(job, shape)
+        return self._tell_waiting(job, shape)
+
+    def _tell_waiting(self, job: Job, shape: Shape) -> Blockers:
+        """Return the blockers of a job that only waits for resources, and settle those of its twins."""
         name = _queue_name(shape)
         is_head = name not in self.heads
-        is_near = self.looked_ahead < self.policy.backfill_jobs_max
+        is_near = self.looked_ahead <= self.policy.backfill_jobs_max
         if is_head:
             self.heads[name] = job.id
         resources = (self._resources_blocker(shape),) if is_head or is_near else ()
-        self._plan_waiting(job, shape)
         shape.blockers = (self._priority_blocker(shape), *resources)
         return resources if is_head else shape.blockers
 
@@ -437,6 +462,10 @@ class Pass:
             return
         latest_at, looks_max = (NEVER, NEVER) if is_focus else (self.latest_at, policy.backfill_node_looks_max)
         slot = find_slot(shape, self.working, self.timeline, latest_at, looks_max)
+        earlier = self.earlier.get(job.id)
+        if slot is None or (earlier is not None and slot.at >= earlier.at > self.snapshot.now_at):
+            # It is no better off anywhere else: it stays where it was promised.
+            slot = earlier
         if slot is None:
             shape.may_plan = False
             return

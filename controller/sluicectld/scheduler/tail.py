@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from sluice.model.job import Job
+from sluice.model.partition import Partition
 
 from .memory import Scene, find_shape
-from .shapes import Shape
 from .snapshot import Policy
 from .standing import Entry
 
@@ -28,19 +28,33 @@ class Tail:
 
     def __init__(self, scene: Scene, policy: Policy, entries: Sequence[Entry]) -> None:
         self._tracks = scene.timeline.tracks
-        self.shapes: list[Shape] = []
         self._asks: list[Any] = []
+        if scene.asks_seen != scene.working.usable_version:
+            scene.asks_seen = scene.working.usable_version
+            scene.asks.clear()
+        known_asks = scene.asks
         for job, partition in entries:
-            if not is_plain_job(job):
+            known = known_asks.get(job.id)
+            if known is None or known[0] is not job or known[1] is not partition:
+                ask = _make_ask(scene, policy, job, partition)
+                known = known_asks[job.id] = (job, partition, ask)
+            if known[2] is None:
                 break
-            shape = find_shape(scene, job, partition, policy)
-            if not shape.is_plain or shape.partition_blocker is not None:
-                break
-            self.shapes.append(shape)
-            self._asks.append(shape.ask)
+            self._asks.append(known[2])
+
+    def __len__(self) -> int:
+        return len(self._asks)
 
     def find_start(self, first: int) -> int | None:
         """Return the index of the first job, *first* or later, that fits now; None when there is none."""
         asks = self._asks[first:] if first else self._asks
         index = first + self._tracks.first_ask(asks)
         return index if index < len(self._asks) else None
+
+
+def _make_ask(scene: Scene, policy: Policy, job: Job, partition: Partition) -> Any:
+    """Return whether the job fits now as a question for the tracks; None where that is not all that counts."""
+    if not is_plain_job(job):
+        return None
+    shape = find_shape(scene, job, partition, policy)
+    return shape.ask if shape.is_plain and shape.partition_blocker is None else None

@@ -167,11 +167,22 @@ class Timeline:
         """Undo reserve()."""
         self._change(takes, max(from_at, self.now_at), until_at, Move.UNDO, False)
         for position, _ in takes:
-            plans = self.plans[position]
-            del plans[job_id]
-            if not plans:
-                del self.plans[position]
-            self._exact.pop(position, None)
+            self._forget_plan(job_id, position)
+
+    def take_out_if_earlier(self, job_id: int, ask: Any, position: int, at: float) -> bool:
+        """Undo reserve() of a job on one node if it fits earlier than it is planned; return whether it does."""
+        take = self.plans[position][job_id][0]
+        if not self.tracks.moves_earlier(ask, position, at, self._row_of(take)):
+            return False
+        self._forget_plan(job_id, position)
+        return True
+
+    def _forget_plan(self, job_id: int, position: int) -> None:
+        plans = self.plans[position]
+        del plans[job_id]
+        if not plans:
+            del self.plans[position]
+        self._exact.pop(position, None)
 
     # --- questions
 

@@ -91,6 +91,9 @@ class AnyTracks(Protocol):
     ) -> tuple[float, int] | None:
         """Return when, at or after *from_at*, and at which candidate so many tasks fit for so long first."""
 
+    def moves_earlier(self, ask: Any, position: int, at: float, row: Any) -> bool:
+        """Would the ask, planned at a node for a moment to come, fit earlier?  The plan stays only if it would not."""
+
     def sweep(
         self, task_rows: TaskRows, candidates: Any, tasks: int, nodes: int, duration_s: float, from_at: float
     ) -> Iterator[float]:
@@ -244,6 +247,15 @@ class Tracks:
             elif begin_at is None:
                 begin_at = max(times[step], from_at)
         return NEVER if begin_at is None else begin_at
+
+    def moves_earlier(self, ask: Any, position: int, at: float, row: Row) -> bool:
+        rows, candidates, tasks, duration_s = ask
+        self._change(position, at, at + duration_s, row, Move.UNDO, False)
+        found = self.earliest(rows, candidates, tasks, duration_s, self.now_at)
+        if found is not None and found[0] < at:
+            return True
+        self._change(position, at, at + duration_s, row, Move.TAKE, False)
+        return False
 
     def sweep(
         self, task_rows: TaskRows, candidates: Sequence[int], tasks: int, nodes: int, duration_s: float, from_at: float

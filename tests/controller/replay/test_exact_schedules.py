@@ -7,25 +7,21 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from sluicectld.replay.drive import replay
 from sluicectld.replay.machine import pool_machine
 from sluicectld.replay.policies import policy_named
 from sluicectld.replay.report import render_starts
 from sluicectld.replay.trace import TraceJob, read_trace
+from sluicectld.scheduler.decide import decide
+from sluicectld.scheduler.plan import Plan
+from sluicectld.scheduler.snapshot import Policy, Snapshot
 from tests.controller.replay import reference_schedules as reference
 from tests.controller.replay.reference_schedules import Work
 from tests.traces import make
 
-#: decide() does not yet read what these policies differ in.
-_not_yet = pytest.mark.xfail(reason="decide() does not read planned_max and keeps_promises yet", run=False)
-POLICIES = [
-    "fcfs",
-    pytest.param("easy", marks=_not_yet),
-    pytest.param("easy-sjbf", marks=_not_yet),
-    pytest.param("hybrid", marks=_not_yet),
-    pytest.param("conservative", marks=_not_yet),
-]
+POLICIES = ["fcfs", "easy", "easy-sjbf", "hybrid", "conservative"]
 
 #: Name in the folder of traces -> its file and the machine's processors.
 _ARCHIVED = {
@@ -84,12 +80,32 @@ jobs_of_a_pool = st.lists(
 _DELAYING = [Work(0, 9, 3, 10), Work(1, 5, 4, 5), Work(2, 20, 1, 20), Work(3, 5, 1, 5), Work(3, 2, 1, 2)]
 
 
-@settings(max_examples=60, deadline=None)
-@given(jobs_of_a_pool)
-@example(_DELAYING)
-def test_fcfs_starts_in_order_and_no_other(jobs: list[Work]) -> None:
-    """The starts are those of the definition, on any small workload."""
-    assert replayed(_as_trace(jobs), 4, "fcfs") == _lines(reference.replay(jobs, 4, reference.fcfs))
+@pytest.mark.parametrize("name", POLICIES)
+@settings(max_examples=40, deadline=None)
+@given(jobs=jobs_of_a_pool)
+@example(jobs=_DELAYING)
+def test_the_starts_are_those_of_the_definition(name: str, jobs: list[Work]) -> None:
+    """On any small workload, hybrid with two planned starts."""
+    starts = make.reference_starts(jobs, 4, reservations=2)[name]
+
+    assert replayed(_as_trace(jobs), 4, name, reservations=2) == _lines(starts)
+
+
+@pytest.mark.parametrize("name", POLICIES)
+@settings(max_examples=20, deadline=None)
+@given(jobs=jobs_of_a_pool)
+@example(jobs=_DELAYING)
+def test_neither_memory_nor_explanations_change_a_start(name: str, jobs: list[Work]) -> None:
+    """Passes that know nothing of each other, and tell every reason, decide the same."""
+    machine = pool_machine(4)
+    policy = policy_named(name, machine.policy, 2)
+
+    def forgetful(snapshot: Snapshot, asked: Policy) -> Plan:
+        return decide(snapshot, replace(asked, is_explaining=True))
+
+    assert render_starts(replay(_as_trace(jobs), machine, policy, decide=forgetful)) == render_starts(
+        replay(_as_trace(jobs), machine, policy)
+    )
 
 
 @settings(max_examples=200, deadline=None)

@@ -39,6 +39,7 @@ int32_t tracks_first(Tracks *t, const TaskRows *asked, const int32_t *candidates
 int32_t tracks_first_ask(Tracks *t, const Ask *const *asks, int32_t count);
 double tracks_earliest(Tracks *t, const TaskRows *asked, const int32_t *candidates, int32_t count, int32_t tasks,
                        double duration, double from);
+double tracks_earlier(Tracks *t, const Ask *ask, int32_t position, double at, const int64_t *take);
 void tracks_sweep(Tracks *t, const TaskRows *asked, const int32_t *candidates, int32_t count, double duration,
                   double from);
 double tracks_next(Tracks *t, const TaskRows *asked, int64_t tasks, int64_t nodes, double duration, double from);

@@ -371,6 +371,17 @@ double tracks_earliest(Tracks *t, const TaskRows *asked, const int32_t *candidat
     return best;
 }
 
+/* Take a job's plan at a node out and find its earliest fit, now or later.  Only when that is earlier than the plan,
+ * the plan stays out; returns when the job fits, or when it is planned. */
+double tracks_earlier(Tracks *t, const Ask *ask, int32_t position, double at, const int64_t *take)
+{
+    tracks_change(t, position, at, at + ask->duration, take, 1, 0);
+    double best = tracks_earliest(t, ask->rows, ask->candidates, ask->count, ask->tasks, ask->duration, t->now);
+    if (best < at) return best;
+    tracks_change(t, position, at, at + ask->duration, take, -1, 0);
+    return at;
+}
+
 static int by_time(const void *one, const void *other)
 {
     const Moment *a = one, *b = other;

@@ -24,6 +24,7 @@ class NativeTracks:
         self._change = lib.tracks_change
         self._first = lib.tracks_first
         self._earliest = lib.tracks_earliest
+        self._earlier = lib.tracks_earlier
         # The addresses of the results never change.
         self._positions = lib.tracks_positions(self._tracks)
         self._offers = lib.tracks_offers(self._tracks)
@@ -104,6 +105,10 @@ class NativeTracks:
         count = len(candidates)
         at: float = self._earliest(self._tracks, _native(task_rows), candidates, count, tasks, duration_s, from_at)
         return (at, self._positions[0]) if at < NEVER else None
+
+    def moves_earlier(self, ask: Any, position: int, at: float, row: Any) -> bool:
+        earliest_at: float = self._earlier(self._tracks, ask, position, at, row)
+        return earliest_at < at
 
     def sweep(
         self, task_rows: TaskRows, candidates: Any, tasks: int, nodes: int, duration_s: float, from_at: float
