@@ -11,6 +11,7 @@ import pytest
 
 from sluice import __version__
 from sluice.errors import NotFound
+from sluice.local.place import Place, Setup
 from sluice_cli.main import main
 from tests.cli.conftest import FakeController
 
@@ -79,6 +80,26 @@ def test_status_where_no_cluster_is_exits_1(sluice: Callable[..., Ran], tmp_path
     ran = sluice("status", "--dir", str(tmp_path))
 
     assert ran == Ran(1, "", f"sluice: error: no cluster is in {tmp_path}\n")
+
+
+def test_a_configuration_of_no_local_cluster_means_the_usual_folder(
+    sluice: Callable[..., Ran], conf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLURM_CONF", str(conf))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+
+    assert sluice("status") == Ran(1, "", f"sluice: error: no cluster is in {tmp_path}/sluice/local\n")
+
+
+def test_the_cluster_of_the_configuration_in_use_is_meant(
+    sluice: Callable[..., Ran], conf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Place(tmp_path)
+    place.make()
+    place.write_setup(Setup(conf_path=str(conf)))
+    monkeypatch.setenv("SLURM_CONF", str(conf))
+
+    assert sluice("status").out.startswith(f"{tmp_path}, configuration {conf}\n")
 
 
 def test_a_controller_that_is_away_is_told(sluice: Callable[..., Ran], dead_cluster: Path) -> None:
