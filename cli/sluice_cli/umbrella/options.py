@@ -21,7 +21,7 @@ dir_option = click.option(
     "folder",
     metavar="DIR",
     type=click.Path(file_okay=False),
-    help="Folder of the cluster (default: where SLUICE_CONF or SLURM_CONF lies, if that is one; else the usual folder).",
+    help="Folder of the cluster (default: that of SLUICE_CONF or SLURM_CONF, else the usual one).",
 )
 json_option = click.option("--json", "is_json", is_flag=True, help="Print JSON.")
 

@@ -240,6 +240,26 @@ def test_a_script_is_shown_to_its_owner(play: Callable[[Scene], None]) -> None:
     play(scene)
 
 
+def test_a_job_that_left_memory_is_explained_and_its_output_kept(play: Callable[[Scene], None]) -> None:
+    async def scene(controller: LiveController) -> None:
+        ann, agent = await controller.user(1000, "ann"), await controller.agent("n1")
+        job_id = (await ann.ask("SubmitJob", submission(), Submitted)).job_id
+        tail = messages.StreamTail(step_id=BATCH_STEP, node="n1", stream="stdout", path="/tmp/x", tail=b"the end")
+        await agent.ask("Report", result(await launched(agent), exit_code=3, tails=(tail,)), Done)
+        controller.forget(job_id)
+
+        explained = await ann.ask("ExplainJob", messages.ExplainJob(job_id=job_id), messages.JobView)
+        output = await ann.ask("QueryOutput", messages.QueryOutput(job_id=job_id), messages.OutputView)
+
+        assert (explained.job.state, explained.job.reason, explained.nodes) == ("FAILED", "NonZeroExitCode", "n1")
+        assert explained.job.ended_at is not None
+        assert output.tails == (tail,)
+        with pytest.raises(RequestError, match="job 99 is not known"):
+            await ann.ask("ExplainJob", messages.ExplainJob(job_id=99), messages.JobView)
+
+    play(scene)
+
+
 def test_a_batch_job_needs_a_script(play: Callable[[Scene], None]) -> None:
     async def scene(controller: LiveController) -> None:
         ann = await controller.user(1000, "ann")
