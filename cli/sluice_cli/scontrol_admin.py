@@ -7,7 +7,7 @@ import time
 
 from sluice import hostlist, jobid_spec
 from sluice.errors import RequestError, SluiceError
-from sluice_cli import client, scontrol_change, show_job, show_other, talk
+from sluice_cli import client, show_job, show_other, talk
 from sluice_cli.scontrol_session import sentence
 
 TYPE_CHECKING = False
@@ -28,9 +28,10 @@ def put_version(session: Session, words: list[str]) -> None:
 
 
 def reconfigure(session: Session, words: list[str]) -> None:
-    """Have the controller read its configuration again; its remarks go to stdout."""
+    """Have the controller read its configuration again, and say what it has to remark."""
     try:
-        scontrol_change.put_lines(session.call("Reconfigure", {}).get("lines", ()))
+        for line in session.call("Reconfigure", {}).get("lines", ()):
+            session.voice.info(line)
     except SluiceError as error:
         said, detail = sentence(error), client.detail(error)
         session.fail(f"slurm_reconfigure error: {said}" + (f": {detail}" if detail and detail != said else ""))

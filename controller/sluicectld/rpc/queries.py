@@ -98,7 +98,7 @@ def _stored_view(core: Core, job_id: int) -> JobView:
     jobs = read_jobs(core.database, job_id)
     if not jobs:
         raise NotFound(f"job {job_id} is not known", "invalid_job")
-    # An array's own id is that of its last task; where that is not stored under it, any part of it tells more than none.
+    # An array may be stored by its parts alone: one of them tells more than nothing.
     job = next((job for job in jobs if job.id == job_id), jobs[0])
     return JobView(job=job, nodes=hostlist.fold(job.nodes) if job.allocation is not None else "")
 
