@@ -9,7 +9,7 @@ import time
 import pytest
 
 from sluice.model.states import Ending
-from sluice.wire.messages import EndStep
+from sluice.wire.messages import EndStep, TaskInput, TaskSignal
 from sluice.wire.step_credential import StepGrant, mint_step_credential
 from tests.nodeagent.conftest import NODE, Cluster
 from tests.nodeagent.fake_srun import Srun
@@ -120,6 +120,31 @@ def test_signals_reach_the_tasks(cluster: Cluster) -> None:
 
     assert srun.wait_done().output() == "ready\ncaught\n"
     assert srun.exits[0].exit_code == 3
+
+
+def test_what_srun_sends_with_its_launch_reaches_the_step(cluster: Cluster) -> None:
+    """Typed and interrupted while the step was being started."""
+    fed = Srun(cluster, ["cat"], early=(TaskInput(data=b"early\n"), TaskInput(is_end=True)))
+    ended = Srun(cluster, ["sleep", "300"], step_id=1, early=(TaskSignal(signal=signal.SIGKILL),))
+
+    assert fed.wait_done().output() == "early\n"
+    assert ended.wait_done().exits[0].exit_signal == signal.SIGKILL
+
+
+def test_a_step_whose_srun_died_while_it_started_ends(cluster: Cluster) -> None:
+    srun = Srun(cluster, ["sleep", "300"], early=(TaskSignal(signal=signal.SIGTERM),))
+
+    srun.hang_up()
+
+    result = cluster.result(1, 0)
+    assert result.exit_signal == signal.SIGTERM or "srun went away" in result.reason_text
+
+
+def test_an_early_interrupt_ends_the_task_like_a_late_one(cluster: Cluster) -> None:
+    ended = Srun(cluster, ["sleep", "300"], early=(TaskSignal(signal=signal.SIGINT),)).wait_done()
+
+    assert ended.exits[0].exit_signal == signal.SIGINT
+    assert ended.output(0, 2) == ""
 
 
 def test_a_terminal_for_the_first_task(cluster: Cluster) -> None:

@@ -33,6 +33,8 @@ class StepLaunch(Record, frozen=True, kw_only=True):
     #: What the system name of the srun's host and its port are, for SLURM_SRUN_COMM_*.
     srun_address: str = ""
     srun_port: int = 0
+    #: What srun sent behind its request before this step daemon had the connection: the start of its frames.
+    srun_early: bytes = b""
     accepted_at: float = 0.0
 
     @property

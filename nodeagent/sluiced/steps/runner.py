@@ -32,7 +32,7 @@ from sluiced.steps.fork import fork
 from sluiced.steps.launch import EndOrder, SignalOrder, StepLaunch, decode_order
 from sluiced.steps.notice import write_notice
 from sluiced.steps.setup import Preparation
-from sluiced.steps.task import TaskPlan, run_task, run_task_epilogs
+from sluiced.steps.task import ENDING, TaskPlan, run_task, run_task_epilogs
 from sluiced.steps.usage import UsageMeter
 from sluiced.steps.user import User
 
@@ -89,6 +89,7 @@ class StepRunner:
 
     def start(self, preparation: Preparation) -> None:
         self._files = {file.fd for file in preparation.files.values()}
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
         for plan in preparation.plans:
             pid = fork()
             if pid == 0:
@@ -99,8 +100,11 @@ class StepRunner:
                     os.setpgid(pid, pid)
             self.ranks[pid] = plan.rank
             self._plans[plan.rank] = plan
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
         preparation.close_task_ends()
         self._notify(TaskStarted(node=self.launch.node, pids=tuple((rank, pid) for pid, rank in self.ranks.items())))
+        for message in self.link.receive_early() if self.link is not None else ():
+            self._on_message(message)
 
     def run(self) -> None:
         """Return when nothing of the step is left."""
