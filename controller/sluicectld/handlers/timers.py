@@ -8,7 +8,7 @@ from sluice.model.states import Ending, JobState
 from sluice.wire.messages import Done, SignalJob
 from sluicectld.state.commands import Tick
 from sluicectld.state.events import JobWarned
-from sluicectld.state.timers import Due
+from sluicectld.state.timers import Due, deadline_due_at
 
 from .dependents import judge_dependency
 from .endings import end_job
@@ -84,6 +84,12 @@ def _warn_signal(turn: Turn, job_id: int) -> None:
 def _deadline(turn: Turn, job_id: int) -> None:
     job = turn.cluster.jobs.get(job_id)
     if job is None or job.state is not JobState.PENDING:
+        return
+    due_at = deadline_due_at(job)
+    if due_at is None:
+        return
+    if due_at > turn.now_at:
+        turn.timers.add(due_at, Due.DEADLINE, job_id)
         return
     end_job(turn, job, JobState.DEADLINE, Ending.CANCEL, reason=Reason.DEADLINE)
 
