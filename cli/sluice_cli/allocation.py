@@ -103,7 +103,7 @@ def wait_started(
     Raises Revoked, NotAtOnce, or a SluiceError.
     """
     immediate_s = draft.spec.get("immediate_s")
-    with Inbox(ENDING) as inbox, Question("WaitJobStart", {"job_id": job_id}, voice) as question:
+    with Inbox(ENDING) as inbox, _asked_start(job_id, voice) as question:
         try:
             started = _wait(job_id, question, inbox, immediate_s, on_queued, on_started)
             if number := inbox.next():
@@ -119,6 +119,20 @@ def wait_started(
             if error.code == "revoked":
                 raise Revoked(job_id) from None
             raise
+
+
+def _asked_start(job_id: int, voice: Voice) -> Question:
+    return Question("WaitJobStart", {"job_id": job_id, "hears_messages": True}, voice, message_hearer(voice))
+
+
+def message_hearer(voice: Voice) -> Callable[[str, dict[str, Any]], None]:
+    """Return what says the messages that somebody sends to the job (scontrol notify)."""
+
+    def on_notice(name: str, body: dict[str, Any]) -> None:
+        if name == "UserMessage":
+            voice.info(body["text"])
+
+    return on_notice
 
 
 def _wait(

@@ -93,14 +93,19 @@ def write(session: Session, words: list[str]) -> None:
 
 
 def notify(session: Session, words: list[str]) -> None:
-    """Take a message for a job; there is no channel that would show it while the job runs."""
+    """Send a message to the salloc or srun of a job, or into the stderr of its batch script."""
     if len(words) < 2:
         session.fail("too few arguments for keyword:notify")
         return
     try:
-        show_job.load_rows(session, jobid_spec.parse(words[0]))
+        lines = session.call("NotifyJob", {"id": words[0], "text": " ".join(words[1:])}).get("lines", ())
     except SluiceError as error:
-        session.fail(f"slurm_notify_job error: {_of_id(error)}")
+        if detail := client.detail(error):
+            session.fail_named(detail)
+        session.fail(f"job notify failure: {_of_id(error)}")
+        return
+    for line in lines:
+        session.fail(line)
 
 
 def _of_id(error: SluiceError) -> str:

@@ -30,6 +30,7 @@ from sluice.wire.messages import (
     SignalJob,
     StepResult,
     TaskLaunch,
+    TellStep,
 )
 from sluiced.effects import (
     Effect,
@@ -48,7 +49,7 @@ from sluiced.effects import (
     TellResult,
 )
 from sluiced.spool import JobKey, StepKey
-from sluiced.steps.launch import EndOrder, SignalOrder
+from sluiced.steps.launch import EndOrder, SignalOrder, TalkOrder
 
 #: Attempts whose end is remembered, against orders that come late or twice.
 _FINISHED_MAX = 10_000
@@ -119,6 +120,9 @@ class StepEngine:
         for step_end in orders.step_ends:
             if self._is_valid(step_end):
                 effects += self._on_end_step(step_end)
+        for talk in orders.talks:
+            if self._is_valid(talk):
+                effects += self._on_talk(talk)
         return effects
 
     def on_acknowledged(self, item: StepResult | NodeClean) -> list[Effect]:
@@ -348,9 +352,15 @@ class StepEngine:
                 effects.append(SendOrder(StepKey(*here.key, number), signal))
         return effects
 
+    def _on_talk(self, order: TellStep) -> list[Effect]:
+        here = self.jobs.get(JobKey(order.job_id, order.attempt))
+        if here is None or order.step_id not in here.running_steps:
+            return []
+        return [SendOrder(StepKey(*here.key, order.step_id), TalkOrder(text=order.text))]
+
     # Helpers.
 
-    def _is_valid(self, order: LaunchJob | EndJob | SignalJob | EndStep) -> bool:
+    def _is_valid(self, order: LaunchJob | EndJob | SignalJob | EndStep | TellStep) -> bool:
         return order.node == self.node and order.epoch >= self._epoch
 
     def _is_known(self, here: JobHere, key: StepKey) -> bool:

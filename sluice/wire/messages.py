@@ -88,9 +88,13 @@ class TestedJob(Message, frozen=True, kw_only=True):
 
 
 class WaitJobStart(Message, frozen=True, kw_only=True):
-    """Answered when the job has its allocation; refused (code "revoked") when it ended before."""
+    """Answered when the job has its allocation; refused (code "revoked") when it ended before.
+
+    hears_messages: the caller is the job's salloc or srun; NOTICEs UserMessage may come before the answer.
+    """
 
     job_id: int
+    hears_messages: bool = False
 
 
 class StartedJob(Message, frozen=True, kw_only=True):
@@ -101,9 +105,10 @@ class StartedJob(Message, frozen=True, kw_only=True):
 
 
 class WaitJobEnd(Message, frozen=True, kw_only=True):
-    """Answered when the job (all tasks of an array) has ended."""
+    """Answered when the job (all tasks of an array) has ended.  hears_messages: as in WaitJobStart."""
 
     job_id: int
+    hears_messages: bool = False
 
 
 class EndedJob(Message, frozen=True, kw_only=True):
@@ -163,6 +168,20 @@ class ChangeJobs(Message, frozen=True, kw_only=True):
     names: tuple[str, ...] = ()
     is_incomplete: bool = False
     is_special_exit: bool = False
+
+
+class NotifyJob(Message, frozen=True, kw_only=True):
+    """scontrol notify: a line for whoever looks at the job; id: a job id expression."""
+
+    id: str
+    text: str
+
+
+class UserMessage(Message, frozen=True, kw_only=True):
+    """A NOTICE to a waiting salloc or srun: what somebody has to say about its job."""
+
+    job_id: int
+    text: str
 
 
 class UpdateJobs(Message, frozen=True, kw_only=True):
@@ -632,6 +651,17 @@ class EndStep(Message, frozen=True, kw_only=True):
     ending: Ending = Ending.CANCEL
 
 
+class TellStep(Message, frozen=True, kw_only=True):
+    """A line for the user: into the batch step's stderr, or to the srun of another step.  May be lost, not repeated."""
+
+    node: str
+    epoch: int
+    job_id: int
+    attempt: int
+    step_id: int
+    text: str
+
+
 class Orders(Message, frozen=True, kw_only=True):
     """A batch of orders on one connection, in order."""
 
@@ -639,6 +669,7 @@ class Orders(Message, frozen=True, kw_only=True):
     ends: tuple[EndJob, ...] = ()
     signals: tuple[SignalJob, ...] = ()
     step_ends: tuple[EndStep, ...] = ()
+    talks: tuple[TellStep, ...] = ()
     config: AgentConfig | None = None
 
 
@@ -754,6 +785,7 @@ CONTROLLER_REQUESTS: dict[str, tuple[type[Message], type[Message]]] = {
         (FinishAllocation, Done),
         (KillJobs, KilledJobs),
         (ChangeJobs, Done),
+        (NotifyJob, Done),
         (UpdateJobs, Done),
         (UpdateNodes, Done),
         (UpdatePartition, Done),

@@ -81,6 +81,22 @@ def test_no_shell_leaves_the_allocation(granted, capfd):
     assert not granted.bodies("FinishAllocation")
 
 
+def test_messages_to_the_job_are_told_while_it_waits_and_runs(granted, capfd):
+    message = {"notices": [("UserMessage", {"job_id": 51, "text": "fan broken"})]}
+    granted.answers["WaitJobStart"] = lambda body: {**message, "job": make_job()}
+    granted.silent = set()
+    granted.answers["WaitJobEnd"] = lambda body: {**message, "state": "COMPLETED"}
+
+    assert main(["sleep", "0.3"]) == 0
+
+    assert capfd.readouterr().err.split("\n")[:3] == [
+        "salloc: fan broken",
+        "salloc: Granted job allocation 51",
+        "salloc: fan broken",
+    ]
+    assert [body["hears_messages"] for name, body in granted.requests if name.startswith("Wait")] == [True, True]
+
+
 def test_quiet(granted, capfd):
     assert main(["-Q", "true"]) == 0
     assert capfd.readouterr() == ("", "")

@@ -8,8 +8,9 @@ import time
 
 import pytest
 
+from sluice.model.base import BATCH_STEP
 from sluice.model.states import Ending
-from sluice.wire.messages import EndStep, TaskInput, TaskSignal
+from sluice.wire.messages import EndStep, TaskInput, TaskSignal, TellStep
 from sluice.wire.step_credential import StepGrant, mint_step_credential
 from tests.nodeagent.conftest import NODE, Cluster
 from tests.nodeagent.fake_srun import Srun
@@ -184,6 +185,18 @@ def test_a_step_whose_srun_is_gone_is_ended(cluster: Cluster) -> None:
     srun.hang_up()
 
     assert cluster.result(1, 0).exit_signal == signal.SIGTERM
+
+
+def test_a_message_is_told_by_srun_and_in_the_batch_scripts_errors(cluster: Cluster) -> None:
+    job_id = cluster.submit("while ! test -e go; do sleep 0.05; done")
+    srun = Srun(cluster, ["sleep", "300"]).wait_started()
+
+    for step_id, text in ((BATCH_STEP, "hello batch"), (0, "hello step")):
+        order = TellStep(node=NODE, epoch=1, job_id=job_id, attempt=0, step_id=step_id, text=text)
+        cluster.controller.order(talks=(order,))
+
+    srun.wait(lambda: srun.talk == ["srun: hello step"])
+    wait_until(lambda: cluster.read() == "slurmstepd-n1: error: hello batch\n")
 
 
 def test_a_cancelled_step_is_told(cluster: Cluster) -> None:

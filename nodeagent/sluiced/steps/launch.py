@@ -64,7 +64,13 @@ class SignalOrder(Record, frozen=True, kw_only=True, tag="signal"):
     full: bool = False
 
 
-ControlOrder = EndOrder | SignalOrder
+class TalkOrder(Record, frozen=True, kw_only=True, tag="talk"):
+    """Tell the user a line that somebody sent."""
+
+    text: str
+
+
+ControlOrder = EndOrder | SignalOrder | TalkOrder
 
 _decoder = msgspec.msgpack.Decoder(ControlOrder)
 

@@ -126,6 +126,7 @@ def test_nobody_submits_as_another(play: Callable[[Scene], None]) -> None:
         ("ChangeJobs", messages.ChangeJobs(action="hold", ids=("1",))),
         ("ChangeJobs", messages.ChangeJobs(action="requeue", ids=("1",))),
         ("ChangeJobs", messages.ChangeJobs(action="suspend", ids=("1",))),
+        ("NotifyJob", messages.NotifyJob(id="1", text="hi")),
         ("UpdateJobs", messages.UpdateJobs(ids=("1",), changes=(("Comment", "x"),))),
         ("CreateStep", messages.CreateStep(token="t", job_id=1, spec=StepSpec(name="s"))),
         ("FinishStep", messages.FinishStep(job_id=1, step_id=0)),
@@ -317,6 +318,24 @@ def test_waiting_for_a_start_ends_when_the_job_is_cancelled(play: Callable[[Scen
         with pytest.raises(RequestError) as refusal:
             await waiting
         assert refusal.value.code == "revoked"
+
+    play(scene)
+
+
+def test_a_message_reaches_the_waiting_owner_alone(play: Callable[[Scene], None]) -> None:
+    async def scene(controller: LiveController) -> None:
+        ann, bob = await controller.user(1000, "ann"), await controller.user(1001, "bob")
+        job_id = (await ann.ask("SubmitJob", submission(is_batch=False, is_held=True), Submitted)).job_id
+        waits = messages.WaitJobStart(job_id=job_id, hears_messages=True)
+        asked = [asyncio.create_task(peer.ask("WaitJobStart", waits, messages.StartedJob)) for peer in (ann, bob)]
+        await wait_until(lambda: len(controller.core.waiting) == 2)
+
+        await ann.ask("NotifyJob", messages.NotifyJob(id=str(job_id), text="fan"), Done)
+
+        assert [name for name, _ in ann.notices] == ["UserMessage"]
+        assert bob.notices == []
+        for each in asked:
+            each.cancel()
 
     play(scene)
 
