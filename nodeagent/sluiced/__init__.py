@@ -2,6 +2,7 @@
 
 engine.py decides, agent.py does; step daemons own the processes and outlive both.
 
+entry       the installed program
 __main__, daemon  the process: options, log, signals, event loop
 options           the command line and the few settings read here
 agent             the shell: events to the engine, its effects to the world
