@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from sluice.config.settings import Settings
+from sluice.model.states import StepState
 from sluice.wire import messages
 from sluicectld.handlers import (
     change,
@@ -100,6 +101,9 @@ class Engine:
             self.timers.add_deadline(job)
         if job.dependency.terms and not job.is_ended:
             self.timers.add(0.0, Due.DEPENDENCY, job_id)
+        for step in self.cluster.steps.get(job_id, {}).values():
+            if step.step_id >= 0 and step.state is StepState.RUNNING:
+                self.timers.add(step.started_at + steps.LAUNCH_WAIT_S, Due.STEP_LAUNCH, job_id)
 
 
 _HANDLERS: dict[type, Callable[[Turn, Any], Any]] = {

@@ -87,7 +87,7 @@ class Agent:
         self._sweep_wanted = asyncio.Event()
         self._unenforced = unenforced()
         key = read_key_file(options.key_file)
-        self._handler = AgentServer(key, self._node, self._on_tasks)
+        self._handler = AgentServer(key, self._node, self._on_tasks, self._on_srun)
         self._server = Server(self._handler, audience=self._handler.audience)
         self._authenticator = AgentAuthenticator(key, self._node)
         self._link = ControllerLink(
@@ -239,6 +239,12 @@ class Agent:
         self._last_ticket += 1
         self._tickets[self._last_ticket] = (connection, responder)
         self._perform(self._engine.on_tasks_wanted(request, self._last_ticket))
+
+    def _on_srun(self, key: StepKey, is_here: bool) -> None:
+        if is_here:
+            self._engine.on_srun_came(key)
+        else:
+            self._perform(self._engine.on_srun_gone(key))
 
     def _on_step_ended(self, key: StepKey, result: StepResult, is_own: bool) -> None:
         logger.info(

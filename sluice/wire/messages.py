@@ -640,7 +640,10 @@ class SignalJob(Message, frozen=True, kw_only=True):
 
 
 class EndStep(Message, frozen=True, kw_only=True):
-    """End one step: TERM, then KILL."""
+    """End one step: TERM, then KILL.
+
+    only_unlaunched: if its srun has not launched it on that node and is not connected to do so.
+    """
 
     node: str
     epoch: int
@@ -649,6 +652,7 @@ class EndStep(Message, frozen=True, kw_only=True):
     step_id: int
     kill_wait_s: float
     ending: Ending = Ending.CANCEL
+    only_unlaunched: bool = False
 
 
 class TellStep(Message, frozen=True, kw_only=True):

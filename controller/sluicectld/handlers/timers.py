@@ -12,6 +12,7 @@ from sluicectld.state.timers import Due, deadline_due_at
 
 from .dependents import judge_dependency
 from .endings import end_job
+from .steps import give_up_unlaunched
 from .turn import Turn
 
 
@@ -137,4 +138,5 @@ _RULES: dict[Due, Callable[[Turn, int], None]] = {
     Due.FORGET: _forget,
     Due.PASS: _pass,
     Due.DEPENDENCY: judge_dependency,
+    Due.STEP_LAUNCH: give_up_unlaunched,
 }

@@ -18,6 +18,8 @@ class Due(IntEnum):
     FORGET = 4
     PASS = 5
     DEPENDENCY = 6
+    STEP_LAUNCH = 7
+    IMMEDIATE = 8
 
 
 class Timers:
