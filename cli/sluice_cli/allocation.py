@@ -1,7 +1,8 @@
 """An interactive allocation, as salloc and srun ask for it: submitted, waited for, given back.
 
-The request lives as long as the command: a signal while it waits, or a deadline (--immediate), takes it back.  In
-between, signals raise Interrupted (inbox.Raising), and given_back() sees to it that nothing is left.
+The request lives as long as the command: a signal while it waits takes it back, as the controller does once the time
+of --immediate is over.  In between, signals raise Interrupted (inbox.Raising), and given_back() sees to it that nothing
+is left.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Revoked(Exception):
 
 
 class NotAtOnce(Exception):
-    """--immediate: the time is over and the job has been taken back."""
+    """--immediate: the time is over and the controller has taken the job back."""
 
     def __init__(self, job_id: int, is_at_once: bool) -> None:
         super().__init__(f"job {job_id}")
@@ -112,10 +113,9 @@ def wait_started(
         except Interrupted as interrupt:
             finish(job_id, voice)
             raise Revoked(job_id, interrupt.number) from None
-        except TimedOut:
-            finish(job_id, voice)
-            raise NotAtOnce(job_id, is_at_once=immediate_s == 1) from None
         except RequestError as error:
+            if error.code == "immediate":
+                raise NotAtOnce(job_id, is_at_once=immediate_s == 1) from None
             if error.code == "revoked":
                 raise Revoked(job_id) from None
             raise
@@ -148,7 +148,7 @@ def _wait(
     except TimedOut:
         if immediate_s is None or immediate_s > 1:
             on_queued(job_id)
-    started = question.wait(inbox, immediate_s)
+    started = question.wait(inbox)
     if immediate_s is None or immediate_s > 1:
         on_started(job_id)
     return started

@@ -99,6 +99,7 @@ class Engine:
             self.timers.add(job.begin_at, Due.PASS)
         if job.started_at is None:
             self.timers.add_deadline(job)
+            self.timers.add_immediate(job)
         if job.dependency.terms and not job.is_ended:
             self.timers.add(0.0, Due.DEPENDENCY, job_id)
         for step in self.cluster.steps.get(job_id, {}).values():

@@ -88,7 +88,7 @@ class TestedJob(Message, frozen=True, kw_only=True):
 
 
 class WaitJobStart(Message, frozen=True, kw_only=True):
-    """Answered when the job has its allocation; refused (code "revoked") when it ended before.
+    """Answered when the job has its allocation; refused (code "revoked", "immediate") when it ended before.
 
     hears_messages: the caller is the job's salloc or srun; NOTICEs UserMessage may come before the answer.
     """

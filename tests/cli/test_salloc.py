@@ -143,14 +143,14 @@ def test_somebody_else_cancels_the_request(granted, capfd):
 def test_immediate_gives_up(granted, monkeypatch, capfd):
     monkeypatch.setattr(allocation, "_AT_ONCE_S", 0.0)
     monkeypatch.setenv("SLURM_EXIT_IMMEDIATE", "78")
-    granted.silent.add("WaitJobStart")
+    granted.answers["WaitJobStart"] = refuse(RequestError("not started within 1 s (--immediate)", "immediate"))
 
     assert main(["-I1", "true"]) == 78
     assert capfd.readouterr().err == (
         "salloc: error: Unable to allocate resources: Requested nodes are busy\n"
         "salloc: Job allocation 51 has been revoked.\n"
     )
-    assert finished(granted) == (0, 0)
+    assert not granted.bodies("FinishAllocation"), "the controller has taken it back"
 
 
 def test_the_end_of_the_job_is_told_and_the_command_waited_for(granted, capfd):

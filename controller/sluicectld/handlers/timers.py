@@ -95,6 +95,15 @@ def _deadline(turn: Turn, job_id: int) -> None:
     end_job(turn, job, JobState.DEADLINE, Ending.CANCEL, reason=Reason.DEADLINE)
 
 
+def _immediate(turn: Turn, job_id: int) -> None:
+    """--immediate: take back what has not started in time.  That no user did it tells the command that waits."""
+    job = turn.cluster.jobs.get(job_id)
+    if job is None or job.state is not JobState.PENDING or job.spec.immediate_s is None:
+        return
+    text = f"not started within {job.spec.immediate_s} s (--immediate)"
+    end_job(turn, job, JobState.CANCELLED, Ending.CANCEL, reason_text=text)
+
+
 def _forget(turn: Turn, job_id: int) -> None:
     """Drop an ended job from memory, unless somebody waits for it; an array goes as a whole, after its last task.
 
@@ -138,5 +147,6 @@ _RULES: dict[Due, Callable[[Turn, int], None]] = {
     Due.FORGET: _forget,
     Due.PASS: _pass,
     Due.DEPENDENCY: judge_dependency,
+    Due.IMMEDIATE: _immediate,
     Due.STEP_LAUNCH: give_up_unlaunched,
 }

@@ -220,7 +220,10 @@ def _hears(call: Call, job: Job, is_wanted: bool) -> bool:
 
 def _answer_started(call: Call, job: Job | None) -> None:
     if job is None or job.allocation is None:
-        call.responder.error("revoked", "the job ended before it started")
+        if job is not None and job.spec.immediate_s is not None and job.cancelled_by is None:
+            call.responder.error("immediate", job.reason_text)
+        else:
+            call.responder.error("revoked", "the job ended before it started")
         return
     call.responder.reply(started(call, job))
 

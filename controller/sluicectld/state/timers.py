@@ -46,6 +46,11 @@ class Timers:
         if due_at is not None:
             self.add(due_at, Due.DEADLINE, job.id)
 
+    def add_immediate(self, job: Job) -> None:
+        """Look again when a job must have started that somebody waits for."""
+        if job.spec.immediate_s is not None:
+            self.add(job.submitted_at + job.spec.immediate_s, Due.IMMEDIATE, job.id)
+
     def next_at(self) -> float | None:
         """Return the earliest time, None if nothing is due ever."""
         return self._heap[0][0] if self._heap else None

@@ -322,6 +322,24 @@ def test_waiting_for_a_start_ends_when_the_job_is_cancelled(play: Callable[[Scen
     play(scene)
 
 
+@pytest.mark.parametrize("is_cancelled", [False, True], ids=["in time", "cancelled"])
+def test_who_waits_at_most_so_long_is_told_why_not(play: Callable[[Scene], None], is_cancelled: bool) -> None:
+    async def scene(controller: LiveController) -> None:
+        ann = await controller.user(1000, "ann")
+        job_id = (await ann.ask("SubmitJob", submission(is_batch=False, immediate_s=1), Submitted)).job_id
+        waits = messages.WaitJobStart(job_id=job_id)
+        asked = asyncio.create_task(ann.ask("WaitJobStart", waits, messages.StartedJob))
+        if is_cancelled:
+            await ann.ask("KillJobs", messages.KillJobs(ids=(str(job_id),)), messages.KilledJobs)
+
+        with pytest.raises(RequestError) as refusal:
+            await asked
+
+        assert refusal.value.code == ("revoked" if is_cancelled else "immediate")
+
+    play(scene)
+
+
 def test_a_message_reaches_the_waiting_owner_alone(play: Callable[[Scene], None]) -> None:
     async def scene(controller: LiveController) -> None:
         ann, bob = await controller.user(1000, "ann"), await controller.user(1001, "bob")
