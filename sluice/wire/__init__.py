@@ -5,7 +5,7 @@ docs/wire.md is the specification.  framing, faults and light are light modules;
 framing      the layout of a frame, its kinds and limits; bytes in, whole frames out
 faults       error codes and the exceptions that they become on the other side
 light        the commands' synchronous client
-messages     the requests and replies by name
+messages     the requests and replies by name; defined in bodies/, by who talks to whom
 envelope     frames to and from msgspec records
 limits       every bound and deadline of a connection, in one record
 quiet        log lines that cannot flood

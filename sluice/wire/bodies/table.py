@@ -1,0 +1,88 @@
+"""What the controller accepts: every request by name, with the type of its reply."""
+
+from .base import Done, Message
+from .jobs import (
+    ChangeJobs,
+    EndedJob,
+    FinishAllocation,
+    KilledJobs,
+    KillJobs,
+    NotifyJob,
+    StartedJob,
+    SubmitJob,
+    SubmitJobs,
+    Submitted,
+    SubmittedJobs,
+    TestedJob,
+    TestJob,
+    UpdateJobs,
+    UpdateNodes,
+    UpdatePartition,
+    WaitJobEnd,
+    WaitJobStart,
+)
+from .questions import (
+    AccountingRows,
+    ConfigView,
+    ExplainJob,
+    JobView,
+    JobViews,
+    NodeViews,
+    OutputView,
+    PartitionViews,
+    Ping,
+    Pong,
+    QueryAccounting,
+    QueryConfig,
+    QueryJobs,
+    QueryNodes,
+    QueryOutput,
+    QueryPartitions,
+    QueryScript,
+    QueryStatistics,
+    QuerySteps,
+    Reconfigure,
+    ScriptText,
+    Shutdown,
+    Statistics,
+    StepViews,
+)
+from .reports import Register, Registered, Report
+from .steps import CreateStep, FinishStep, LocateJob, StepCreated
+
+#: name -> (request type, reply type) of what the controller accepts from commands and agents.
+CONTROLLER_REQUESTS: dict[str, tuple[type[Message], type[Message]]] = {
+    request.__name__: (request, reply)
+    for request, reply in (
+        (SubmitJob, Submitted),
+        (SubmitJobs, SubmittedJobs),
+        (TestJob, TestedJob),
+        (WaitJobStart, StartedJob),
+        (WaitJobEnd, EndedJob),
+        (FinishAllocation, Done),
+        (KillJobs, KilledJobs),
+        (ChangeJobs, Done),
+        (NotifyJob, Done),
+        (UpdateJobs, Done),
+        (UpdateNodes, Done),
+        (UpdatePartition, Done),
+        (QueryJobs, JobViews),
+        (QuerySteps, StepViews),
+        (QueryNodes, NodeViews),
+        (QueryPartitions, PartitionViews),
+        (QueryConfig, ConfigView),
+        (QueryAccounting, AccountingRows),
+        (QueryScript, ScriptText),
+        (QueryOutput, OutputView),
+        (ExplainJob, JobView),
+        (Ping, Pong),
+        (Reconfigure, Done),
+        (Shutdown, Done),
+        (QueryStatistics, Statistics),
+        (CreateStep, StepCreated),
+        (FinishStep, Done),
+        (LocateJob, StartedJob),
+        (Register, Registered),
+        (Report, Done),
+    )
+}
