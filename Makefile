@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/.installed
 PACKAGES := sluice controller/sluicectld nodeagent/sluiced plugins/sluice_plugins cli/sluice_cli \
 	migrations/sluice_migrations
 NATIVE := $(wildcard controller/sluicectld/scheduler/native/*.c)
-BENCHES := throughput_emulated array queue startup idle
+BENCHES := throughput_emulated array queue startup idle priority topology offer
 export VENV
 
 .PHONY: venv demo test test-quick lint bench clean

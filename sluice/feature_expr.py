@@ -7,7 +7,7 @@
 An expression is a tree of tuples: ("name", n), ("and", x, y, ...), ("or", x, y, ...), ("count", x, n) and
 ("match", x) for brackets.  Plain ones speak of one node: & and |.  The others speak of the whole
 allocation: a*4 wants four nodes with a, [a*2&b*1] counts of each, [a|b] all nodes alike.  evaluate() answers
-for one node in both cases; the counts and the likeness are the placement's to satisfy.
+for one node in both cases; ways() and counts() tell what is to hold for all nodes together.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sluice.errors import InvalidRequest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Container, Sequence
     from typing import Any
 
     # A tree is a tuple whose members are trees, names and counts; the type system has no short word for it.
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 DEPTH_MAX = 32
 #: Characters of one expression.
 LENGTH_MAX = 4096
+#: Ways of one expression.
+WAYS_MAX = 64
 _COUNT_DIGITS_MAX = 7
 _SPECIAL = "&|()[]*,"
 _CLOSING = {"(": ")", "[": "]"}
@@ -60,6 +62,52 @@ def evaluate(tree: Tree, features: Container[str]) -> bool:
     if kind == "match" and tree[1][0] == "and" and not is_plain(tree[1]):
         return any(evaluate(part, features) for part in tree[1][1:])
     return evaluate(tree[1], features)
+
+
+def ways(tree: Tree) -> list[Tree]:
+    """Return the expressions of which one must suit all nodes of an allocation: the parts of [a|b], else *tree* alone.
+
+    Of a great many ways only the first WAYS_MAX are told.
+    """
+    kind = tree[0]
+    if kind == "name":
+        return [tree]
+    if kind == "count":
+        return [("count", way, tree[2]) for way in ways(tree[1])]
+    if kind == "match":
+        inner = tree[1]
+        if inner[0] == "or":
+            return [way for part in inner[1:] for way in ways(part)][:WAYS_MAX]
+        return [tree] if inner[0] == "and" and not is_plain(inner) else ways(inner)
+    choices: list[Tree] = [(kind,)]
+    for part in tree[1:]:
+        choices = [(*choice, way) for choice in choices for way in ways(part)][:WAYS_MAX]
+    return choices
+
+
+def counts(tree: Tree) -> list[tuple[Tree, int]]:
+    """Return (expression, how many nodes at least must suit it) for all that *tree* counts.
+
+    Of [a*2&b] b counts as one.
+    """
+    kind = tree[0]
+    if kind == "count":
+        return [(tree[1], tree[2])]
+    if kind == "match" and tree[1][0] == "and" and not is_plain(tree[1]):
+        return [found for part in tree[1][1:] for found in counts(part) or [(part, 1)]]
+    if kind == "match":
+        return counts(tree[1])
+    return [found for part in tree[1:] for found in counts(part)] if kind == "and" else []
+
+
+def suits_nodes(tree: Tree, nodes: Sequence[Container[str]]) -> bool:
+    """Tell whether nodes with these features may be one allocation: the meaning of *tree*, for one set of nodes."""
+    for way in ways(tree):
+        if all(evaluate(way, features) for features in nodes) and all(
+            sum(evaluate(part, features) for features in nodes) >= count for part, count in counts(way)
+        ):
+            return True
+    return False
 
 
 def is_plain(tree: Tree) -> bool:

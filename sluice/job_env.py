@@ -68,9 +68,12 @@ _FROM_SUBMITTER = frozenset(("SLURM_SUBMIT_DIR", "SLURM_SUBMIT_HOST", "SLURM_PRI
 
 
 class Site:
-    """What of the cluster shows in an environment.  controller: "host:port"."""
+    """What of the cluster shows in an environment.  controller: "host:port".
 
-    __slots__ = ("cluster", "conf_path", "controller", "devices_are_isolated", "tmp_dir")
+    topology_addresses: node -> (way to it from the top of the network, what the parts are).
+    """
+
+    __slots__ = ("cluster", "conf_path", "controller", "devices_are_isolated", "tmp_dir", "topology_addresses")
 
     def __init__(
         self,
@@ -79,12 +82,14 @@ class Site:
         controller: str = "",
         tmp_dir: str = "/tmp",
         devices_are_isolated: bool = False,
+        topology_addresses: dict[str, tuple[str, str]] | None = None,
     ) -> None:
         self.cluster = cluster
         self.conf_path = conf_path
         self.controller = controller
         self.tmp_dir = tmp_dir
         self.devices_are_isolated = devices_are_isolated
+        self.topology_addresses = topology_addresses or {}
 
 
 def read_environment(entries: Iterable[bytes]) -> dict[str, str]:
@@ -166,7 +171,7 @@ def job_variables(job: Job, site: Site) -> dict[str, str]:
         "SLURM_JOB_ACCOUNT": spec.account,
         "SLURM_JOB_QOS": spec.qos,
         "SLURM_JOB_GROUP": spec.group,
-        "SLURM_JOB_RESERVATION": spec.reservation,
+        "SLURM_JOB_RESERVATION": job.reservation or spec.reservation,
         "SLURM_JOB_LICENSES": spec.licenses,
         "SLURM_JOB_DEPENDENCY": _dependency_text(job),
         "SLURM_CONF": site.conf_path,
@@ -264,10 +269,11 @@ def _time_variables(job: Job) -> dict[str, str]:
 
 
 def _node_variables(job: Job, node: str, site: Site) -> dict[str, str]:
+    address, pattern = site.topology_addresses.get(node, (node, "node"))
     variables = {
         "SLURMD_NODENAME": node,
-        "SLURM_TOPOLOGY_ADDR": node,
-        "SLURM_TOPOLOGY_ADDR_PATTERN": "node",
+        "SLURM_TOPOLOGY_ADDR": address,
+        "SLURM_TOPOLOGY_ADDR_PATTERN": pattern,
     }
     grant = job.allocation.grant_on(node) if job.allocation else None
     if grant is not None:

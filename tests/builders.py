@@ -20,8 +20,8 @@ from sluice.model.node import Node
 from sluice.model.partition import Partition
 from sluice.model.request import GresRequest, JobSpec
 from sluice.model.states import NodeState
-from sluicectld.scheduler.levels import find_whole_units
-from sluicectld.scheduler.snapshot import GresFree, NodeFree, RunningJob, Snapshot
+from sluicectld.scheduler.layout import compute_idle, find_whole_units
+from sluicectld.scheduler.snapshot import NodeFree, RunningJob, Snapshot
 
 #: Priority of the first pending job; each later one has one less.
 FIRST_PRIORITY = 1_000_000
@@ -60,7 +60,7 @@ class Cluster:
         else:
             values = {"sockets": 1, "cores_per_socket": fields.get("cpus", 1), "state": NodeState.UP} | fields
             node = Node(name=name, index=len(self.free_by_name), **values)
-        self.free_by_name[name] = _idle(node)
+        self.free_by_name[name] = compute_idle(node)
         return self
 
     def partition(self, name: str, nodes: tuple[str, ...] = (), **fields: Any) -> Self:
@@ -199,14 +199,3 @@ def make_spec(nodes: int = 1, partitions: tuple[str, ...] = ("batch",), **fields
     return JobSpec(
         **({"name": "job", "uid": 1000, "gid": 1000, "user": "ann"} | values), partitions=partitions, given=given
     )
-
-
-def _idle(node: Node) -> NodeFree:
-    gres = []
-    first_by_name: dict[str, int] = {}
-    for item in node.gres:
-        first = first_by_name.get(item.name, 0)
-        first_by_name[item.name] = first + item.count
-        mask = ((1 << item.count) - 1) << first
-        gres.append(GresFree(item.name, item.type, mask, mask))
-    return NodeFree(node, (1 << node.cpus) - 1, node.memory_mib, tuple(gres))

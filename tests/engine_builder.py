@@ -256,11 +256,20 @@ class World:
         for node in old.nodes.values():
             fresh.load_node(node)
         fresh.partitions = dict(old.partitions)
+        fresh.reservations = dict(old.reservations)
         for job in sorted(old.jobs.values(), key=lambda job: job.id):
             fresh.load_job(job)
         fresh.steps = {job_id: dict(steps) for job_id, steps in old.steps.items()}
         fresh.tokens = dict(old.tokens)
-        for field in ("next_job_id", "next_spec_id", "next_sequence", "epoch", "config_version", "config_digest"):
+        for field in (
+            "next_job_id",
+            "next_spec_id",
+            "next_sequence",
+            "next_reservation_id",
+            "epoch",
+            "config_version",
+            "config_digest",
+        ):
             setattr(fresh, field, getattr(old, field))
         self.cluster = fresh
         self.engine = Engine(fresh, self.settings, self.engine.policy)
@@ -277,6 +286,7 @@ class World:
         assert rebuilt.steps == written
         assert rebuilt.nodes == self.cluster.nodes
         assert rebuilt.partitions == self.cluster.partitions
+        assert rebuilt.reservations == self.cluster.reservations
 
 
 def dependency_of(text: str) -> Dependency:

@@ -24,6 +24,7 @@ ARROWS: dict[str, tuple[str, frozenset[str]]] = {
 
 #: Room -> what nothing in it may import: the pure rooms know neither time, chance, disk nor network.
 PURE_ROOMS = {
+    "controller/sluicectld/fairshare": frozenset({"asyncio", "time", "random", "logging", "sqlalchemy"}),
     "controller/sluicectld/scheduler": frozenset({"asyncio", "time", "random", "logging", "sqlalchemy"}),
     "controller/sluicectld/state": frozenset({"asyncio", "time", "random", "logging", "sqlalchemy"}),
 }

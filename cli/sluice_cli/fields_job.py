@@ -160,7 +160,7 @@ _QUEUE_FIELDS = (
     Field("Comment", "k", "COMMENT", _spec("comment")),
     Field("admin_comment AdminComment", "", "ADMIN_COMMENT", _spec("admin_comment")),
     Field("system_comment SystemComment", "", "SYSTEM_COMMENT", constant(NULL)),
-    Field("Reservation", "v", "RESERVATION", _spec("reservation")),
+    Field("Reservation", "v", "RESERVATION", lambda row: job_text.reservation(row) or NULL),
     Field("WCKey", "w", "WCKEY", _spec("wckey")),
     Field("RestartCnt", "", "RESTART_COUNT", lambda row: str(row.job.get("attempt", 0))),
     Field("Requeue", "", "REQUEUE", lambda row: "0" if row.spec.get("can_requeue") is False else "1"),
@@ -214,7 +214,7 @@ _SIZE_FIELDS = (
     Field("SchedNodes", "Y", "SCHEDNODES", lambda row: row.view.get("planned_nodes") or NULL),
     Field("BatchHost", "B", "EXEC_HOST", _batch_host),
     Field("Licenses", "W", "LICENSES", _spec("licenses")),
-    Field("LicensesAlloc", "", "LICENSES_ALLOC", lambda row: (row.grants and row.spec.get("licenses")) or NULL),
+    Field("LicensesAlloc", "", "LICENSES_ALLOC", lambda row: row.licenses or NULL),
     Field("OverSubscribe Shared", "h", "OVER_SUBSCRIBE", lambda row: job_text.over_subscribe(row.spec)),
     Field("Exclusive", "", "EXCLUSIVE", lambda row: (row.spec.get("exclusive") or "no").upper()),
     Field("Contiguous", "O", "CONTIGUOUS", _flag("is_contiguous")),
@@ -230,7 +230,7 @@ _SIZE_FIELDS = (
     Field("BoardsPerNode", "", "BOARDS_PER_NODE", constant("0")),
     Field("SPerBoard", "", "SOCKETS_PER_BOARD", constant("0")),
     Field("ReqSwitch", "", "REQ_SWITCH", _switches),
-    Field("SegmentSize", "", "SEGMENT_SIZE", _option("segment", "N/A")),
+    Field("SegmentSize", "", "SEGMENT_SIZE", lambda row: str(row.spec.get("segment") or "N/A")),
 )
 
 _FILE_FIELDS = (

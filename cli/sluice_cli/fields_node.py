@@ -235,7 +235,7 @@ _NODE_FIELDS = (
     Field("Comment", "", "COMMENT", _node("comment"), None, NODE),
     Field("Extra", "", "EXTRA", _node("extra"), None, NODE),
     Field("AllocMem", "", "ALLOCMEM", _of_node(lambda view: str(view.get("allocated_memory_mib", 0))), None, NODE),
-    Field("Reservation", "i", "RESERVATION", constant(""), None, NODE),
+    Field("Reservation", "i", "RESERVATION", _of_node(lambda view: view.get("reservation", "")), None, NODE),
     Field("Cluster", "V", "CLUSTER", constant("N/A")),
 )
 

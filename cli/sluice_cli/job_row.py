@@ -120,6 +120,12 @@ class JobRow:
         allocation = self.job.get("allocation")
         return allocation["grants"] if allocation else []
 
+    @property
+    def licenses(self) -> str:
+        """The licenses that the job has, as name:count,..., empty before it starts."""
+        granted = (self.job.get("allocation") or {}).get("licenses", ())
+        return ",".join([f"{name}:{count}" for name, count in granted])
+
 
 def shown_state(row: JobRow) -> str:
     """Return the long word of the state, with the facts beside the base state that take its place."""
@@ -129,6 +135,8 @@ def shown_state(row: JobRow) -> str:
     if job.get("completing_nodes"):
         return "COMPLETING"
     if row.state == "PENDING":
+        if job.get("reason") == "ReservationDeleted":
+            return "RESV_DEL_HOLD"
         return "SPECIAL_EXIT" if job.get("is_special_exit") else "PENDING"
     return "REQUEUED" if job.get("is_requeued") else row.state
 

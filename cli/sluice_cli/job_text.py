@@ -77,6 +77,11 @@ def dependency(row: JobRow) -> str:
     return dependency_spec.format_dependencies(triples, left.get("is_any", False), [state] * len(triples))
 
 
+def reservation(row: JobRow) -> str:
+    """Return the reservation that the job runs in, or those that it asks for."""
+    return str(row.job.get("reservation") or row.spec.get("reservation") or "")
+
+
 def command(row: JobRow) -> str:
     """Return the script or program with its arguments; (null) for a script that is no file."""
     spec = row.spec

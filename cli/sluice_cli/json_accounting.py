@@ -60,7 +60,7 @@ def job_object(lines: list[AccountLine]) -> Map:
         "comment": {"administrator": spec.get("admin_comment", ""), "job": spec.get("comment", ""), "system": ""},
         "constraints": spec.get("features", ""),
         "licenses": spec.get("licenses", ""),
-        "reservation": {"name": spec.get("reservation", "")},
+        "reservation": {"name": job.get("reservation") or spec.get("reservation", "")},
         "submit_line": spec.get("submit_line", ""),
         "working_directory": spec.get("work_dir", ""),
         "stdout": job_text.stdout_path(row),

@@ -42,7 +42,7 @@ def _identity(row: JobRow) -> Map:
         "admin_comment": spec.get("admin_comment", ""),
         "cluster": row.context.cluster,
         "partition": job_row.partitions(row),
-        "reservation": spec.get("reservation", ""),
+        "reservation": job_text.reservation(row),
         "priority": number(job.get("priority", 0)),
         "nice": spec.get("nice", 0),
         "hold": bool(job.get("hold")),

@@ -252,7 +252,16 @@ def account_id(draft: Draft, option: JobOption, value: str | None) -> None:
 
 
 def switches(draft: Draft, option: JobOption, value: str | None) -> None:
-    positive(option, (value or "").partition("@")[0])
+    from sluice import duration
+    from sluice.errors import InvalidRequest
+
+    count, at, wait = (value or "").partition("@")
+    positive(option, count)
+    if at:
+        try:
+            duration.parse(wait)
+        except InvalidRequest:
+            raise invalid(option) from None
     draft.spec["switches"] = value or ""
 
 

@@ -60,7 +60,7 @@ _QUEUE_ROWS = (
     Row("requeue", "", NONE, "b", v.flag, "can_requeue", "REQUEUE", help="if set, permit the job to be requeued"),
     Row("reservation", "", REQUIRED, "bar", v.text, "reservation", "RESERVATION", "SLURM_RESERVATION", "names", "allocate resources from named reservation"),
     Row("resources", "", REQUIRED, "bar", v.other, "", "", "", "spec", "cluster-wide resources"),
-    Row("segment", "", REQUIRED, "bar", v.other_count, "", "SEGMENT_SIZE", "SLURM_SEGMENT_SIZE", "n", "segment size for block topologies"),
+    Row("segment", "", REQUIRED, "bar", v.count, "segment", "SEGMENT_SIZE", "SLURM_SEGMENT_SIZE", "n", "segment size for block topologies"),
     Row("spread-segments", "", NONE, "bar", v.other, help="segments on different blocks"),
     Row("consolidate-segments", "", NONE, "bar", v.other, help="segments on as few blocks as can be"),
     Row("signal", "", REQUIRED, "bar", t.warn_signal, "", "SIGNAL", "SLURM_SIGNAL", "[R|B]:num[@time]", "send signal when time limit within time seconds"),

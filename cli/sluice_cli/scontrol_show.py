@@ -63,7 +63,7 @@ def show(session: Session, words: list[str]) -> None:
         return
     module, function = _SHOWS[entity].split(".")
     print_it: Show = getattr(__import__(f"sluice_cli.{module}", fromlist=[function]), function)
-    print_it(session, arguments[0] if arguments else "")
+    print_it(session, " ".join(arguments) if entity in _FILTERED else arguments[0] if arguments else "")
 
 
 def _show_hosts(session: Session, entity: str, arguments: list[str], typed: str) -> None:
@@ -99,9 +99,9 @@ _SHOWS = {
     "licenses": "show_other.show_licenses",
     "nodes": "show_node.show_nodes",
     "partitions": "show_node.show_partitions",
-    "reservations": "show_other.show_reservations",
+    "reservations": "show_reservation.show_reservations",
     "slurmd": "show_other.show_unavailable",
     "steps": "show_step.show_steps",
-    "topoconf": "show_other.show_topology",
-    "topology": "show_other.show_topology",
+    "topoconf": "show_topology.show_topology",
+    "topology": "show_topology.show_topology",
 }

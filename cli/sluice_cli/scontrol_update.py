@@ -9,6 +9,7 @@ import time
 
 from sluice import duration, size, timepoint
 from sluice.errors import InvalidRequest, RequestError, SluiceError
+from sluice_cli import scontrol_reservation
 from sluice_cli.scontrol_change import put_lines, split_ids
 from sluice_cli.scontrol_session import sentence
 
@@ -79,6 +80,9 @@ def update(session: Session, words: list[str]) -> None:
     if not words:
         session.fail("too few arguments for update keyword")
         return
+    if _is_of_reservation(words):
+        scontrol_reservation.update(session, words)
+        return
     try:
         pairs = _read_pairs(words)
         entity = _entity_of(pairs)
@@ -88,8 +92,6 @@ def update(session: Session, words: list[str]) -> None:
             _update_nodes(session, pairs)
         elif entity == "partition":
             _update_partition(session, pairs)
-        elif entity == "reservation":
-            raise _Refused("Error updating the reservation: Requested reservation is invalid")
         elif entity == "step":
             raise _Refused("slurm_update error: Requested operation is presently disabled")
         else:
@@ -121,7 +123,7 @@ def create(session: Session, words: list[str]) -> None:
             "slurm_create_partition error",
         )
     elif kind == "reservation":
-        session.fail("Error creating the reservation: Requested operation is presently disabled")
+        scontrol_reservation.create(session, words)
     elif kind == "node":
         session.fail("Error creating the node: Requested operation is presently disabled")
     else:
@@ -141,9 +143,16 @@ def delete(session: Session, words: list[str]) -> None:
         _request(session, "UpdatePartition", {"name": name, "action": "delete"}, text)
     elif kind == "reservation":
         name = _value(pairs, "reservationname")
-        session.fail(f"delete_reservation reservationname={name}: Requested reservation is invalid")
+        scontrol_reservation.delete(session, name)
     else:
         session.fail(f"invalid entity:{words[0]} for keyword:delete")
+
+
+def _is_of_reservation(words: list[str]) -> bool:
+    """Is a reservation changed?  A job's ReservationName is one of the job's keys."""
+    keys = [word.partition("=")[0].lower() for word in words]
+    is_named = any(map(scontrol_reservation.is_name_key, keys))
+    return is_named and not any(key.startswith("job") for key in keys)
 
 
 def _read_kind(words: list[str]) -> tuple[str, Pairs]:
@@ -153,6 +162,8 @@ def _read_kind(words: list[str]) -> tuple[str, Pairs]:
     for place, word in enumerate(words):
         key, equals, value = word.partition("=")
         entity = next((each for each in ("partition", "reservation", "node") if key.lower().startswith(each)), "")
+        if not entity and scontrol_reservation.is_name_key(key.lower()):
+            entity = "reservation"
         if entity and not kind:
             kind = entity
             if equals:

@@ -222,13 +222,13 @@ def _request_lines(row: JobRow) -> list[str]:
     else:
         memory = f"MinMemoryNode={job_size.memory_text(spec)}"
     licenses = spec.get("licenses") or NULL
-    allocated = f" LicensesAlloc={licenses}" if row.grants and spec.get("licenses") else ""
+    allocated = f" LicensesAlloc={row.licenses}" if row.licenses else ""
     lines = [
         f"MinCPUsNode={job_size.least_cpus_per_node(spec)} {memory} MinTmpDiskNode={spec.get('tmp_disk_mib', 0)}",
         f"Features={spec.get('features') or NULL} DelayBoot=00:00:00",
     ]
-    if spec.get("reservation"):
-        lines.append(f"Reservation={spec['reservation']}")
+    if reservation := job_text.reservation(row):
+        lines.append(f"Reservation={reservation}")
     lines.append(
         f"OverSubscribe={job_text.over_subscribe(spec)} Contiguous={int(bool(spec.get('is_contiguous')))} "
         f"Licenses={licenses}{allocated} Network={other.get('network') or NULL}"
@@ -252,11 +252,18 @@ def _file_lines(row: JobRow, is_oneliner: bool) -> list[str]:
         lines.append(f"StdIn={job_text.stdin_path(row)}")
         lines.append(f"StdOut={job_text.stdout_path(row)}")
     if spec.get("switches"):
-        count, _, wait = spec["switches"].partition("@")
-        lines.append(f"Switches={count}@{wait or '00:00:00'}")
+        lines.append(f"Switches={_switches(spec['switches'])}")
     if spec.get("kill_on_invalid_dependency"):
         lines.append("KillOInInvalidDependent=Yes")
     return lines
+
+
+def _switches(text: str) -> str:
+    count, _, wait = text.partition("@")
+    try:
+        return f"{count}@{duration.format_long((duration.parse(wait) if wait else 0) or 0)}"
+    except InvalidRequest:
+        return text
 
 
 def _gres_lines(row: JobRow) -> list[str]:

@@ -117,6 +117,8 @@ def _end_lines(view: Map, context: Context) -> list[str]:
         lines.append(f"Comment={node['comment']}")
     if node.get("extra"):
         lines.append(f"Extra={node['extra']}")
+    if view.get("reservation"):
+        lines.append(f"ReservationName={view['reservation']}")
     return lines
 
 
@@ -185,7 +187,8 @@ def partition_lines(partition: Map, members: list[Map]) -> list[str]:
         f"GraceTime={partition.get('grace_s', 0)} Hidden={_yes(partition, 'is_hidden')}",
         f"MaxNodes={_or_unlimited(partition, 'max_nodes')} MaxTime={_limit(partition.get('max_limit_s'), 'UNLIMITED')} "
         f"MinNodes={partition.get('min_nodes', 0)} LLN={_yes(partition, 'least_loaded')} "
-        f"MaxCPUsPerNode={_or_unlimited(partition, 'max_cpus_per_node')} MaxCPUsPerSocket=UNLIMITED",
+        f"MaxCPUsPerNode={_or_unlimited(partition, 'max_cpus_per_node')} "
+        f"MaxCPUsPerSocket={_or_unlimited(partition, 'max_cpus_per_socket')}",
         f"Nodes={hostlist.fold(partition.get('nodes', ())) or NULL}",
         f"PriorityJobFactor={partition.get('priority_job_factor', 1)} PriorityTier={partition.get('priority_tier', 1)} "
         f"RootOnly={_yes(partition, 'root_only')} ReqResv={_yes(partition, 'requires_reservation')} "

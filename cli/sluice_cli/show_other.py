@@ -1,4 +1,4 @@
-"""scontrol show: configuration, licenses, reservations, daemons and the entities that this cluster has none of."""
+"""scontrol show: configuration, licenses, daemons and the entities that this cluster has none of."""
 
 from __future__ import annotations
 
@@ -65,6 +65,7 @@ def show_licenses(session: Session, name: str) -> None:
     try:
         settings = dict(session.call("QueryConfig", {}).get("settings", ()))
         used = _licenses_in_use(session)
+        reserved = _licenses_reserved(session)
     except SluiceError as error:
         session.fail(f"slurm_load_licenses error: {sentence(error)}")
         return
@@ -80,7 +81,7 @@ def show_licenses(session: Session, name: str) -> None:
                 "Used": used.get(each, 0),
                 "Free": total - used.get(each, 0),
                 "Remote": False,
-                "Reserved": 0,
+                "Reserved": reserved.get(each, 0),
             }
             for each, total in found.items()
         ]
@@ -92,16 +93,31 @@ def show_licenses(session: Session, name: str) -> None:
     separator = " " if session.is_oneliner else "\n    "
     for each, total in found.items():
         taken = used.get(each, 0)
-        talk.put(f"LicenseName={each}{separator}Total={total} Used={taken} Free={total - taken} Reserved=0 Remote=no\n")
+        talk.put(
+            f"LicenseName={each}{separator}Total={total} Used={taken} Free={total - taken} "
+            f"Reserved={reserved.get(each, 0)} Remote=no\n"
+        )
 
 
 def _licenses_in_use(session: Session) -> dict[str, int]:
     used: dict[str, int] = {}
     for part in session.stream("QueryJobs", {"filter": {"states": ["RUNNING", "SUSPENDED"]}}):
         for view in part.get("jobs", ()):
-            for name, count in _license_counts(view["job"]["spec"].get("licenses", "")).items():
+            for name, count in (view["job"].get("allocation") or {}).get("licenses", ()):
                 used[name] = used.get(name, 0) + count
     return used
+
+
+def _licenses_reserved(session: Session) -> dict[str, int]:
+    """Return the counts that reservations in force keep."""
+    reply = session.call("QueryReservations", {})
+    now_at = reply.get("now_at", 0.0)
+    reserved: dict[str, int] = {}
+    for each in reply.get("reservations", ()):
+        if each["start_at"] <= now_at < each["end_at"]:
+            for name, count in each.get("licenses", ()):
+                reserved[name] = reserved.get(name, 0) + count
+    return reserved
 
 
 def _license_counts(text: str) -> dict[str, int]:
@@ -112,18 +128,6 @@ def _license_counts(text: str) -> dict[str, int]:
         if name and name != "(null)":
             counts[name] = int(count) if count.isdecimal() else 1
     return counts
-
-
-def show_reservations(session: Session, name: str) -> None:
-    """Print the reservations: there are none."""
-    if session.structured:
-        from sluice_cli import json_out
-
-        json_out.put(session.structured, "reservations", [])
-        return
-    if name:
-        session.exit_status = 1
-    talk.put(f"Reservation {name} not found\n" if name else "No reservations in the system\n")
 
 
 def show_daemons(session: Session, text: str) -> None:
@@ -163,12 +167,6 @@ def _hosts_of(node: Map) -> set[str]:
     """Return the short names of a node's host: as configured, and as its agent says."""
     inventory = node.get("inventory") or {}
     return {each.partition(".")[0] for each in (node.get("hostname") or node["name"], inventory.get("hostname", ""))}
-
-
-def show_topology(session: Session, text: str) -> None:
-    """Say that no topology is configured, which is no error."""
-    if not session.voice.is_quiet:
-        session.voice.error("No topology information available")
 
 
 def show_assoc_mgr(session: Session, text: str) -> None:

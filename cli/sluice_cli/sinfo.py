@@ -153,8 +153,7 @@ def _default_format(values: Values) -> str:
 def _list(voice: Voice, values: Values) -> int:
     """Print the partitions and nodes once; return the exit status.  Raises SluiceError."""
     if "reservation" in values:
-        talk.put("No reservations in the system\n")
-        return 0
+        return _list_reservations(values)
     with light.connect(client.find_endpoints()) as connection:
         partitions = connection.call("QueryPartitions", {}).get("partitions", [])
         nodes = connection.call("QueryNodes", {})
@@ -170,6 +169,21 @@ def _list(voice: Voice, values: Values) -> int:
     rows = sinfo_groups.group_nodes(shown, views, layout.fields, values, context)
     sinfo_groups.sort_groups(rows, values)
     _put_rows(values, layout, rows)
+    return 0
+
+
+def _list_reservations(values: Values) -> int:
+    from sluice_cli import json_out, show_reservation
+
+    reply = client.call("QueryReservations", {})
+    found, context = reply.get("reservations", []), Context(reply.get("now_at", 0.0))
+    if listing.is_structured(values):
+        objects = [show_reservation.reservation_object(each, context.now_at) for each in found]
+        return json_out.put(values, "reservations", objects)
+    if found:
+        talk.put(show_reservation.table(found, context, "noheader" not in values))
+    else:
+        talk.put(show_reservation.NONE_TEXT)
     return 0
 
 

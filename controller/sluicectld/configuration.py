@@ -2,24 +2,38 @@
 
 import time
 
-from sluice.config.records import NO_LIMIT_S, ClusterConfig, NodeConfig, PartitionConfig
+from sluice.config.records import NO_LIMIT_S, ClusterConfig, GresLine, NodeConfig, PartitionConfig
 from sluice.config.settings import Settings
+from sluice.errors import PluginError
 from sluice.model.node import Node
 from sluice.model.partition import Partition
+from sluice.model.priority import PrioritySetup
 from sluice.model.request import GresRequest
 from sluice.model.states import NodeState
 from sluice.wire.messages import AgentConfig
+from sluice_plugins.registry import build_networks, prepare_priority
 from sluicectld.scheduler.snapshot import Policy
+from sluicectld.scheduler.totals import compute_totals
+from sluicectld.zone import find_local_zone
+
+from .gres_places import compute_places
 
 _STATES = {"UNKNOWN": NodeState.UNKNOWN, "DOWN": NodeState.DOWN, "FUTURE": NodeState.FUTURE}
 
 
 def nodes_of(config: ClusterConfig) -> tuple[Node, ...]:
     """Return the configured nodes, in order."""
-    return tuple(_node(index, node) for index, node in enumerate(config.nodes))
+    everywhere = [line for line in config.gres if not line.node_names]
+    by_name: dict[str, list[GresLine]] = {}
+    for line in config.gres:
+        for name in line.node_names:
+            by_name.setdefault(name, []).append(line)
+    return tuple(
+        _node(index, node, [*everywhere, *by_name.get(node.name, ())]) for index, node in enumerate(config.nodes)
+    )
 
 
-def _node(index: int, node: NodeConfig) -> Node:
+def _node(index: int, node: NodeConfig, lines: list[GresLine]) -> Node:
     return Node(
         name=node.name,
         hostname=node.hostname,
@@ -41,6 +55,10 @@ def _node(index: int, node: NodeConfig) -> Node:
         is_failing=node.state == "FAIL",
         is_responding=False,
         reason=node.reason,
+        core_spec_count=node.core_spec_count,
+        cpu_spec_list=node.cpu_spec_list,
+        mem_spec_limit_mib=node.mem_spec_limit_mib,
+        gres_places=compute_places(node.gres, lines),
     )
 
 
@@ -61,6 +79,7 @@ def _partition(index: int, partition: PartitionConfig) -> Partition:
         max_nodes=partition.max_nodes,
         min_nodes=partition.min_nodes,
         max_cpus_per_node=partition.max_cpus_per_node,
+        max_cpus_per_socket=partition.max_cpus_per_socket,
         priority_tier=partition.priority_tier,
         priority_job_factor=partition.priority_job_factor,
         oversubscribe=partition.oversubscribe,
@@ -86,15 +105,19 @@ def _partition(index: int, partition: PartitionConfig) -> Partition:
         over_limit_s=None if partition.over_limit_s in (None, NO_LIMIT_S) else partition.over_limit_s,
         billing_weights=partition.billing_weights_text,
         index=index,
+        topology=partition.topology,
+        default_memory_per_gpu_mib=partition.default_memory_per_gpu_mib,
+        default_cpus_per_gpu=partition.cpus_per_gpu,
     )
 
 
 def policy_of(config: ClusterConfig) -> Policy:
-    """Return what the scheduler decides by."""
+    """Return what the scheduler decides by.  Raises PluginError when there is no such priority plugin or factor."""
     settings = config.settings
     parameters = settings.scheduler_parameters
     words = {word.upper() for word in settings.select_type_parameters}
     unit = "node" if settings.select_type == "select/linear" else _select_unit(words)
+    priority = priority_setup_of(settings)
     return Policy(
         is_backfilling=settings.scheduler_type == "sched/backfill",
         backfill_jobs_max=_count(parameters, "bf_max_job_test", 500),
@@ -107,10 +130,26 @@ def policy_of(config: ClusterConfig) -> Policy:
         default_memory_per_cpu_mib=settings.default_memory_per_cpu_mib,
         default_cpus_per_gpu=settings.cpus_per_gpu or 0,
         enforce_partition_limits=settings.enforce_partition_limits,
-        priority_weights=_priority_weights(settings),
-        max_age_s=float(settings.priority_max_age_s),
         utc_offset_s=time.localtime().tm_gmtoff,
-        partition_factor_max=max((partition.priority_job_factor for partition in config.partitions), default=1),
+        priority=priority,
+        priority_rule=prepare_priority(priority),
+        totals=compute_totals(nodes_of(config), partitions_of(config), settings.licenses),
+        networks=build_networks(config.topologies, [node.name for node in config.nodes]),
+        switch_wait_max_s=_seconds(parameters, "max_switch_wait", 300.0),
+        default_memory_per_gpu_mib=settings.default_memory_per_gpu_mib,
+        is_one_task_per_core="CR_ONE_TASK_PER_CORE" in words,
+        is_block_by_default="CR_CORE_DEFAULT_DIST_BLOCK" in words,
+        packs_tasks="CR_PACK_NODES" in words,
+        puts_serial_last="pack_serial_at_end" in parameters,
+        prefers_busy_nodes="bf_busy_nodes" in parameters,
+        allows_core_spec=settings.allow_spec_resources_usage,
+        accounting_enforced=frozenset(settings.accounting_storage_enforce),
+        is_billing_max="MAX_TRES" in settings.priority_flags,
+        stops_at_limits="assoc_limit_stop" in parameters,
+        max_memory_per_cpu_mib=settings.max_memory_per_cpu_mib,
+        max_memory_per_node_mib=settings.max_memory_per_node_mib,
+        time_zone=find_local_zone(),
+        reservation_overrun_s=settings.reservation_overrun_s,
     )
 
 
@@ -126,17 +165,42 @@ def _count(parameters: dict[str, str], name: str, default: int) -> int:
     return int(text) if text.isdecimal() and int(text) > 0 else default
 
 
-def _priority_weights(settings: Settings) -> dict[str, int]:
-    if settings.priority_type == "priority/basic":
-        return {}
+def _seconds(parameters: dict[str, str], name: str, default: float) -> float:
+    text = parameters.get(name, "")
+    return float(text) if text.isdecimal() else default
+
+
+def priority_setup_of(settings: Settings) -> PrioritySetup:
+    """Return how priorities and fair-share are computed.  Raises PluginError for a weight that is no number."""
     weights = {
         "age": settings.priority_weight_age,
+        "assoc": settings.priority_weight_assoc,
         "fairshare": settings.priority_weight_fair_share,
         "jobsize": settings.priority_weight_job_size,
         "partition": settings.priority_weight_partition,
         "qos": settings.priority_weight_qos,
     }
-    return {name: weight for name, weight in weights.items() if weight}
+    weights |= {name: _factor_weight(name, text) for name, text in settings.priority_parameters.items()}
+    return PrioritySetup(
+        type=settings.priority_type.removeprefix("priority/"),
+        weights={name: weight for name, weight in weights.items() if weight},
+        tres_weights={name: weight for name, weight in settings.priority_weight_tres.items() if weight},
+        flags=frozenset(settings.priority_flags),
+        is_small_favored=settings.priority_favor_small,
+        max_age_s=float(settings.priority_max_age_s),
+        site_factor=settings.priority_site_factor_plugin.removeprefix("site_factor/"),
+        site_parameters=settings.priority_site_factor_parameters,
+        half_life_s=float(settings.priority_decay_half_life_s),
+        usage_reset_period=settings.priority_usage_reset_period,
+        calculation_period_s=float(settings.priority_calc_period_s),
+        dampening=float(settings.fair_share_dampening_factor),
+    )
+
+
+def _factor_weight(name: str, text: str) -> int:
+    if not text.isdecimal():
+        raise PluginError(f"PriorityParameters: {name}={text}: a factor's weight is a whole number")
+    return int(text)
 
 
 def agent_config_of(config: ClusterConfig, version: int) -> AgentConfig:

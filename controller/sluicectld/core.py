@@ -7,10 +7,11 @@ read     answer from the database, in a worker thread
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from msgspec.structs import replace
 from sqlalchemy import Engine as Database
 
 from sluice.clock import WallClock
@@ -187,6 +188,15 @@ class Core:
         self.after_commit(
             responder, lambda: self.read(work, responder.reply, lambda error: answer_error(responder, error))
         )
+
+    def agent_config_for(self, nodes: Iterable[str]) -> AgentConfig:
+        """Return what the agent of these nodes runs with."""
+        network = self.engine.policy.networks.get("")
+        if network is None:
+            return self.agent_config
+        known = network.position_by_name
+        addresses = {node: network.map.address(known[node]) for node in nodes if node in known}
+        return replace(self.agent_config, topology_addresses=addresses)
 
     # --- texts
 

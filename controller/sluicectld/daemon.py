@@ -166,7 +166,9 @@ class Daemon:
         """
         core = self._core
         cluster = core.engine.cluster
+        # What plugins may refuse comes before anything is changed.
         filters = SubmitFilters(config.settings.job_submit_plugins)
+        policy = policy_of(config)
         lines: tuple[str, ...] = ()
         is_known = config.digest == cluster.config_digest
         if is_asked or not is_known or list(cluster.nodes) != [node.name for node in config.nodes]:
@@ -176,7 +178,7 @@ class Daemon:
         self._config = core.config = config
         core.engine.settings = config.settings
         core.submit_filters = filters
-        core.engine.policy = policy_of(config)
+        core.engine.policy = policy
         core.agent_config = agent_config_of(config, cluster.config_version)
         return lines
 
@@ -197,7 +199,7 @@ class Daemon:
             lines = self._apply(config, is_asked=True)
         except PluginError as error:
             raise InvalidRequest(f"the configuration is refused, the last one stays in force: {error}") from None
-        self._core.agents.broadcast_config(self._core.agent_config)
+        self._core.agents.broadcast_config(self._core.agent_config_for)
         self._core.passes.kick()
         logger.info("configuration version %d in force digest=%s", self._version, config.digest[:12])
         for line in lines:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from sluice.config.settings import Settings
 from sluice.model.states import StepState
@@ -21,6 +22,8 @@ from sluicectld.handlers import (
     partitions,
     plan,
     reports,
+    reservation_times,
+    reservations,
     steps,
     submit,
     timers,
@@ -28,7 +31,6 @@ from sluicectld.handlers import (
 )
 from sluicectld.handlers.turn import Turn
 from sluicectld.permissions import SYSTEM, Caller
-from sluicectld.scheduler.needs import parse_licenses
 from sluicectld.scheduler.snapshot import Policy, Snapshot
 from sluicectld.state import commands, events
 from sluicectld.state.cluster import Cluster
@@ -56,11 +58,14 @@ class Engine:
         self.is_pass_due = False
         for job in cluster.jobs.values():
             self._restore_timers(job.id)
+        for reservation in cluster.reservations.values():
+            self.timers.add(0.0, Due.RESERVATION, reservation.id)
 
     def handle(self, command: object, caller: Caller, now_at: float) -> Outcome:
         """Return what the command led to.  Raises RequestError when it is refused; nothing has changed then."""
         turn = Turn(self.cluster, self.settings, self.policy, self.timers, caller, now_at)
         reply = _HANDLERS[type(command)](turn, command)
+        reservation_times.keep_up(turn)
         self.is_pass_due = self.is_pass_due or turn.is_pass_due
         return Outcome(reply, turn.events, turn.effects)
 
@@ -75,14 +80,19 @@ class Engine:
 
     def view(self, now_at: float) -> Snapshot:
         """Return the same for a question beside the passes."""
-        return self.cluster.snapshot(now_at, self._licenses_free())
+        snapshot = self.cluster.snapshot(now_at, self._licenses_free())
+        if "CALCULATE_RUNNING" not in self.policy.priority.flags:
+            return snapshot
+        jobs = self.cluster.jobs
+        return replace(snapshot, renumbered=tuple(jobs[job_id] for job_id in self.cluster.running))
 
     def _licenses_free(self) -> dict[str, int]:
         """Return what no running job has of the cluster's licenses."""
         free = dict(self.settings.licenses)
         if free:
             for job_id in self.cluster.running:
-                for name, count in parse_licenses(self.cluster.jobs[job_id].spec.licenses):
+                allocation = self.cluster.jobs[job_id].allocation
+                for name, count in allocation.licenses if allocation else ():
                     free[name] = free.get(name, 0) - count
         return free
 
@@ -114,6 +124,7 @@ _HANDLERS: dict[type, Callable[[Turn, Any], Any]] = {
     commands.ApplyPlan: plan.handle_plan,
     commands.TellJobs: notify.handle_tell,
     commands.ReviseJobs: update_job.handle_revise_jobs,
+    commands.ReviseReservation: reservations.handle_revise_reservation,
     commands.BeginEpoch: configure.handle_begin_epoch,
     commands.Tick: timers.handle_tick,
     messages.ChangeJobs: change.handle_change,

@@ -28,6 +28,7 @@ def load_cluster(settings: Settings, now_at: float) -> Cluster:
         cluster.load_node(node)
     for partition in sorted(loaded.partitions.values(), key=lambda partition: partition.index):
         cluster.partitions[partition.name] = partition
+    cluster.reservations = loaded.reservations
     for job in sorted(loaded.jobs.values(), key=lambda job: job.id):
         cluster.load_job(job)
     _load_awaited(settings.database_url, cluster)
@@ -37,6 +38,7 @@ def load_cluster(settings: Settings, now_at: float) -> Cluster:
     cluster.next_sequence = loaded.next_sequence
     cluster.next_spec_id = max(cluster.next_spec_id, loaded.next_spec_id)
     cluster.next_job_id = max(settings.first_job_id, loaded.next_job_id, int(loaded.meta.get("next_job_id", "1")))
+    cluster.next_reservation_id = int(loaded.meta.get("next_reservation_id", "1"))
     cluster.epoch = int(loaded.meta.get("epoch", "0"))
     cluster.cluster_id = loaded.meta.get("cluster_id", "")
     cluster.config_version = int(loaded.meta.get("config_version", "0"))

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from msgspec.structs import replace
+
 from sluicectld.engine import Engine
 from sluicectld.scheduler.decide import decide
 from sluicectld.scheduler.plan import Plan
@@ -58,6 +60,8 @@ class Passes:
         self._is_running = False
         self._is_scheduled = False
         self._is_closed = False
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at: float | None = None
 
     def kick(self) -> None:
         """Run a pass soon if one is due: after this turn of the loop, so that what came together is seen together."""
@@ -67,6 +71,8 @@ class Passes:
 
     def close(self) -> None:
         self._is_closed = True
+        if self._alarm is not None:
+            self._alarm.cancel()
         self._executor.shutdown(wait=True, cancel_futures=True)
 
     def _start(self) -> None:
@@ -74,7 +80,7 @@ class Passes:
         if self._is_closed or not self.engine.is_pass_due:
             return
         self._is_running = True
-        snapshot = self.engine.snapshot(self._now())
+        snapshot = replace(self.engine.snapshot(self._now()), priorities=self.plan.priorities)
         future = self._executor.submit(self._run, snapshot)
         future.add_done_callback(lambda done: self._loop.call_soon_threadsafe(self._done, done, snapshot))
 
@@ -93,6 +99,7 @@ class Passes:
             self._loop.call_later(1.0, self._rest_over)
             return
         self.statistics.note(self.plan, took_s, self._now())
+        self._set_alarm(self.plan.look_again_at)
         if self.plan.starts:
             try:
                 self.statistics.stale += self._apply(self.plan)
@@ -100,6 +107,21 @@ class Passes:
                 logger.exception("plan failed version=%d starts=%d", snapshot.version, len(self.plan.starts))
                 took_s = 1.0
         self._loop.call_later(took_s * (1 / _SHARE - 1), self._rest_over)
+
+    def _set_alarm(self, at: float | None) -> None:
+        """Have a pass at the time even if nothing happens until then."""
+        if at == self._alarm_at:
+            return
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm, self._alarm_at = None, at
+        if at is not None:
+            self._alarm = self._loop.call_later(max(0.0, at - self._now()), self._on_alarm)
+
+    def _on_alarm(self) -> None:
+        self._alarm = self._alarm_at = None
+        self.engine.is_pass_due = True
+        self.kick()
 
     def _rest_over(self) -> None:
         self._is_running = False

@@ -45,6 +45,7 @@ class Verb(StrEnum):
     FINISH_ALLOCATION = "finish an allocation"
     UPDATE_NODE = "update a node"
     UPDATE_PARTITION = "update a partition"
+    UPDATE_RESERVATION = "update a reservation"
     RECONFIGURE = "reconfigure"
     SHUTDOWN = "shut the controller down"
     REGISTER = "register nodes"
@@ -75,6 +76,7 @@ ALLOWED: dict[Verb, frozenset[Role]] = {
     Verb.FINISH_ALLOCATION: _OWN,
     Verb.UPDATE_NODE: _RUN,
     Verb.UPDATE_PARTITION: _RULE,
+    Verb.UPDATE_RESERVATION: _RUN,
     Verb.RECONFIGURE: _RULE,
     Verb.SHUTDOWN: _RULE,
     Verb.REGISTER: frozenset({Role.AGENT}),

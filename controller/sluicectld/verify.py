@@ -11,6 +11,7 @@ from sluice.errors import SluiceError
 from sluice.model.job import Job
 from sluice.model.node import Node
 from sluice.model.partition import Partition
+from sluice.model.reservation import Reservation
 from sluice.model.step import Step
 from sluicectld.state import events
 from sluicectld.state.apply import apply
@@ -41,6 +42,7 @@ class Rebuilt:
     steps: dict[StepKey, Step]
     nodes: dict[str, Node]
     partitions: dict[str, Partition]
+    reservations: dict[str, Reservation]
 
 
 def rebuild(stored: Iterable[StoredEvent]) -> Rebuilt:
@@ -50,7 +52,7 @@ def rebuild(stored: Iterable[StoredEvent]) -> Rebuilt:
     for row in stored:
         apply(cluster, events.decode(row.payload))
         steps |= cluster.take_batch().steps
-    return Rebuilt(cluster.jobs, steps, cluster.nodes, cluster.partitions)
+    return Rebuilt(cluster.jobs, steps, cluster.nodes, cluster.partitions, cluster.reservations)
 
 
 def _compare(path: str) -> list[str]:

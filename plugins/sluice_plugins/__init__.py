@@ -6,4 +6,6 @@ interfaces   what a plugin of each kind must offer
 registry     from the names in the configuration to plugins
 testing      the contract that every plugin of a kind must keep, as functions for a plugin's own tests
 submit/      JobSubmitPlugins: changes or refuses a submission before the controller checks it
+priority/    PriorityType plugins, and the factors that multifactor weighs
+topology/    TopologyPlugin: which nodes are near each other
 """

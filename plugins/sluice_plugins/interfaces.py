@@ -4,12 +4,16 @@ A plugin is a class without arguments, registered as an entry point of the group
 configuration uses.  Hooks are called in the daemon's event loop: they must not block.
 """
 
-from typing import Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
+from sluice.model.job import Job
 from sluice.model.partition import Partition
+from sluice.model.priority import Asked, Candidates, JobPriority, PriorityContext, PrioritySetup, Standing
 from sluice.model.request import JobSpec
+from sluice.model.topology import Topology
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,3 +34,111 @@ class SubmitFilter(Protocol):
 
         Raises RequestError to refuse it; its text goes to the user as it is.
         """
+
+
+@runtime_checkable
+class StandingFactor(Protocol):
+    """Kind "priority_factor": a number of who asks and where the job waits.  Pure.
+
+    A factor in [0, 1] is weighted by its PriorityWeight, or by NAME=WEIGHT in PriorityParameters; the one that
+    PrioritySiteFactorPlugin=site_factor/NAME names is added as it is.  All that have a standing share the number.
+    """
+
+    def compute_of_standing(self, standing: Standing, context: PriorityContext) -> float: ...
+
+
+@runtime_checkable
+class SizeFactor(Protocol):
+    """The same of how much is asked, and for how long."""
+
+    def compute_of_asked(self, asked: Asked, context: PriorityContext) -> float: ...
+
+
+@runtime_checkable
+class JobFactor(Protocol):
+    """The same of the job itself, such as its age: asked for many jobs at once, in any order."""
+
+    def compute_of_jobs(self, jobs: Sequence[Job], context: PriorityContext) -> list[float]:
+        """Return the numbers of *jobs*, in their order."""
+
+
+PriorityFactor = StandingFactor | SizeFactor | JobFactor
+
+
+class PriorityRule(Protocol):
+    """How the configured priority plugin numbers jobs.  Pure: the scheduler asks it in the middle of a pass."""
+
+    @property
+    def is_lasting(self) -> bool:
+        """Does a job keep the number of its submission?  Then passes need not ask again."""
+
+    def compute(self, candidates: Candidates, context: PriorityContext) -> list[float]:
+        """Return a number for each candidate, in their order; the largest goes first.
+
+        Nice values, priorities set by hand and the least possible priority are the scheduler's to heed.
+        """
+
+    def explain(self, candidates: Candidates, context: PriorityContext) -> list[JobPriority]:
+        """Return the same taken apart."""
+
+
+class PriorityPlugin(Protocol):
+    """Kind "priority": PriorityType=priority/NAME."""
+
+    def prepare(self, setup: PrioritySetup, factors: Mapping[str, PriorityFactor]) -> PriorityRule:
+        """Return the rule for one configuration.  factors: those that have a weight, "site", and the site's own."""
+
+
+class TopologyRequest(msgspec.Struct, frozen=True):
+    """What of a request the choice of nodes may depend on.
+
+    tasks: never fewer than nodes_min.  required: positions that must be among the nodes.
+    """
+
+    tasks: int
+    nodes_min: int = 1
+    #: 0: no maximum.
+    nodes_max: int = 0
+    required: frozenset[int] = frozenset()
+    #: Leaf switches (blocks, groups) at most; 0: any number.
+    switches_max: int = 0
+    #: Nodes of each segment, which must lie in one block; 0: no segments.
+    segment: int = 0
+
+
+class UnitView(msgspec.Struct, frozen=True):
+    """One unit as `scontrol show topology` prints it: keys and values in order, and the nodes in it or below it."""
+
+    name: str
+    fields: tuple[tuple[str, str], ...]
+    nodes: tuple[str, ...]
+
+
+class TopologyMap(Protocol):
+    """Where the nodes of one configuration are.  A node's position is its place in the order that build() was given."""
+
+    #: False: every arrangement is the candidates as they are, so that nobody needs to ask.
+    is_arranging: bool
+
+    def arrange(
+        self, positions: Sequence[int], offers: Sequence[int], request: TopologyRequest
+    ) -> Iterator[Sequence[int]]:
+        """Yield lists of nodes to try, best first: the first one that holds the request is taken, in its order.
+
+        positions: nodes with something to offer, first choice first; offers: tasks that each can hold.  Numbers of
+        tasks and nodes, features and shared resources stay the caller's rules: a list may hold more nodes than are
+        needed, and one that is too small costs time only.  Yields nothing when no list would be right.
+        """
+
+    def address(self, position: int) -> tuple[str, str]:
+        """Return the way to the node from the top, and the kinds of its parts: "top.leaf1.n3", "switch.switch.node"."""
+
+    def views(self) -> Sequence[UnitView]:
+        """Return every unit, in the order to print."""
+
+
+class TopologyPlugin(Protocol):
+    """Kind "topology": which nodes are near each other.  Pure, and independent of the order of units and sets."""
+
+    def build(self, topology: Topology, nodes: Sequence[str]) -> TopologyMap:
+        """Return the map of the nodes; called once for each configuration."""

@@ -1,11 +1,22 @@
 """From the names in the configuration to plugins, by entry points."""
 
+from collections.abc import Iterable, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from sluice.errors import PluginError, RequestError
+from sluice.model.priority import PrioritySetup
 from sluice.model.request import JobSpec
-from sluice_plugins.interfaces import Submission, SubmitFilter
+from sluice.model.topology import Topology
+from sluice_plugins.interfaces import (
+    PriorityFactor,
+    PriorityPlugin,
+    PriorityRule,
+    Submission,
+    SubmitFilter,
+    TopologyMap,
+    TopologyPlugin,
+)
 
 
 def find(kind: str, name: str) -> Any:
@@ -52,3 +63,36 @@ class SubmitFilters:
             if not isinstance(spec, JobSpec):
                 raise RequestError(f"submit plugin {name!r} gave back {type(spec).__name__}, not a JobSpec")
         return spec
+
+
+def prepare_priority(setup: PrioritySetup) -> PriorityRule:
+    """Return the rule of the configured PriorityType, with every factor that has a weight.  Raises PluginError."""
+    plugin: PriorityPlugin = find("priority", setup.type)
+    wanted = dict.fromkeys((*setup.weights, "site", setup.site_factor))
+    factors: dict[str, PriorityFactor] = {name: find("priority_factor", name) for name in wanted if name}
+    return plugin.prepare(setup, factors)
+
+
+class Network:
+    """One topology with its plugin's map of the nodes, whose positions are those in *nodes*."""
+
+    def __init__(self, topology: Topology, nodes: Sequence[str]) -> None:
+        """Raises PluginError."""
+        plugin: TopologyPlugin = find("topology", topology.plugin)
+        self.topology = topology
+        self.nodes = list(nodes)
+        self.position_by_name = {name: position for position, name in enumerate(self.nodes)}
+        try:
+            self.map: TopologyMap = plugin.build(topology, self.nodes)
+        except Exception as error:
+            raise PluginError(f"topology plugin {topology.plugin!r} failed on {topology.name!r}: {error}") from error
+
+
+def build_networks(topologies: Iterable[Topology], nodes: Sequence[str]) -> dict[str, Network]:
+    """Return the topologies by name, the default one by "" as well; none for a flat network.  Raises PluginError."""
+    networks: dict[str, Network] = {}
+    for topology in topologies:
+        network = networks[topology.name] = Network(topology, nodes)
+        if topology.is_default:
+            networks[""] = network
+    return networks

@@ -48,6 +48,7 @@ class ConfigDiff(msgspec.Struct, frozen=True):
     partitions_removed: tuple[str, ...] = ()
     partitions_changed: tuple[ObjectChange, ...] = ()
     are_gres_changed: bool = False
+    are_topologies_changed: bool = False
 
     @property
     def is_empty(self) -> bool:
@@ -69,6 +70,7 @@ def diff(old: ClusterConfig, new: ClusterConfig) -> ConfigDiff:
         partitions_removed=_missing_in(new_partitions, old_partitions),
         partitions_changed=_diff_objects(old_partitions, new_partitions),
         are_gres_changed=old.gres != new.gres,
+        are_topologies_changed=old.topologies != new.topologies,
     )
 
 

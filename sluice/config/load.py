@@ -1,8 +1,8 @@
 """A configuration file, and all that lies beside it, to one ClusterConfig.
 
 Everything wrong is collected before anything is refused: load() raises ConfigErrors with every error,
-inspect() returns them.  Read: the file and what it includes, partitions.d/*.conf in name order, gres.conf
-and cgroup.conf beside it.
+inspect() returns them.  Read: the file and what it includes, partitions.d/*.conf in name order, gres.conf,
+cgroup.conf, and topology.yaml or topology.conf beside it.
 
 Invariant: a ClusterConfig that load() returns has a controller, at least one node, no two nodes or partitions
 of one name, and partitions that name only nodes it has.
@@ -20,6 +20,7 @@ from sluice.config.build_files import build_cgroup, build_gres
 from sluice.config.build_nodes import NodeBuilder, build_node_set
 from sluice.config.build_partitions import NodeResolver, PartitionBuilder
 from sluice.config.build_settings import SettingsBuilder
+from sluice.config.build_topology import check_partitions, read_topologies
 from sluice.config.grammar import Document, Line, read_document
 from sluice.config.lines import LineReader
 from sluice.config.problems import ConfigWarning, Problems
@@ -76,6 +77,9 @@ def _read(path: Path, problems: Problems) -> ClusterConfig:
         problems.error(str(path), 1, "NodeName", "missing; a cluster needs at least one node")
     _check_gres_types(lines["nodename"], nodes, settings.gres_types, problems)
     beside = [_read_beside(path, name, problems) for name in ("gres.conf", "cgroup.conf")]
+    topologies, topology_document = read_topologies(path, settings, nodes, resolver, problems)
+    beside.append(topology_document)
+    check_partitions(lines["partitionname"], tuple(partitions.partitions_by_name.values()), topologies, problems)
     gres = build_gres(beside[0].lines, problems)
     cgroup, raw_cgroup = build_cgroup(beside[1].lines, problems)
     return ClusterConfig(
@@ -90,6 +94,7 @@ def _read(path: Path, problems: Problems) -> ClusterConfig:
         gres=gres,
         cgroup=cgroup,
         raw_cgroup=raw_cgroup,
+        topologies=topologies,
         warnings=tuple(problems.warnings),
     )
 

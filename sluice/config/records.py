@@ -12,6 +12,7 @@ import msgspec
 
 from sluice.config.problems import ConfigWarning
 from sluice.config.settings import Settings
+from sluice.model.topology import Topology
 
 #: A time without end where None already means something else: a hundred years.
 NO_LIMIT_S: Final = 100 * 365 * 86400
@@ -107,6 +108,8 @@ class PartitionConfig(msgspec.Struct, frozen=True, kw_only=True):
     #: The same as written, for display.
     billing_weights_text: str = ""
     cpu_bind: str = "none"
+    #: A topology's name; "": the default one.
+    topology: str = ""
 
 
 class GresLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -167,6 +170,8 @@ class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True):
     cgroup: CgroupSettings = CgroupSettings()
     raw_cgroup: dict[str, str] = {}
     warnings: tuple[ConfigWarning, ...] = ()
+    #: Empty: the network is flat.
+    topologies: tuple[Topology, ...] = ()
 
     def node(self, name: str) -> NodeConfig | None:
         """Return the node called *name*; for one look-up, not for a loop."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from sluice.config.key import Table
 from sluice.config.schema_cluster import CLUSTER
 from sluice.config.schema_objects import CGROUP, DOWN_NODES, FRONTEND, GRES_LINE, NODE, NODE_SET, PARTITION
+from sluice.config.schema_topology import TOPOLOGY_TABLES
 
 #: First key of a line, in lower case -> its table.
 TABLE_BY_FIRST_KEY: dict[str, Table] = {
@@ -19,6 +20,7 @@ TABLES_BY_FILE: dict[str, tuple[Table, ...]] = {
     "sluice.conf": (CLUSTER, NODE, DOWN_NODES, NODE_SET, FRONTEND, PARTITION),
     "gres.conf": (GRES_LINE,),
     "cgroup.conf": (CGROUP,),
+    "topology.conf": tuple(TOPOLOGY_TABLES.values()),
 }
 
 __all__ = [

@@ -173,7 +173,7 @@ PARTITION = Table(
     Key("ResumeTimeout", TEXT),
     Key("SuspendTime", TEXT),
     Key("SuspendTimeout", TEXT),
-    Key("Topology", TEXT),
+    Key("Topology", TEXT, "", "topology"),
 )
 
 GRES_LINE = Table(

@@ -98,6 +98,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     preempt_type: str = "preempt/none"
     preempt_exempt_s: int = 0
     prep_plugins: tuple[str, ...] = ("script",)
+    #: Weights of the site's own factors, by their plugins' names.
+    priority_parameters: dict[str, str] = {}
     priority_site_factor_parameters: str = ""
     priority_site_factor_plugin: str = ""
     #: 0: usage does not decay.

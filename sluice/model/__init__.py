@@ -11,4 +11,11 @@ job          a request and its life
 step         one parallel launch inside an allocation
 node         a machine: configured, registered, and its state
 partition    a named set of nodes with limits
+priority     what priority factors read, and what came of it for a job
+limits       what associations and QOS limit
+limit_words  the words for limits that keep a job waiting
+association  the place of an account or a user in the tree of shares and limits
+qos          a named bundle of limits, priority and rights
+usage        what the holders of limits use
+reservation  nodes, cores or licenses kept for some users over an interval
 """

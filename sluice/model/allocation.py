@@ -31,10 +31,14 @@ class Allocation(Record, frozen=True, kw_only=True):
     """Resources granted to a job: its nodes in the order of ranks.
 
     tasks_per_node: how a batch script's SLURM_TASKS_PER_NODE counts, one number a node.
+    licenses: (name, count) of the whole job.
     """
 
     grants: tuple[NodeGrant, ...]
     tasks_per_node: tuple[int, ...] = ()
+    #: Other jobs of the partition may come onto the same CPUs (OverSubscribe).
+    is_sharing: bool = False
+    licenses: tuple[tuple[str, int], ...] = ()
 
     @property
     def nodes(self) -> tuple[str, ...]:

@@ -70,6 +70,8 @@ class Job(Record, frozen=True, kw_only=True):
     is_special_exit: bool = False
     next_step_id: int = 0
     failed_node: str = ""
+    #: The reservation that it runs or ran in; of a pending job spec.reservation tells which it asks for.
+    reservation: str = ""
 
     @property
     def is_ended(self) -> bool:

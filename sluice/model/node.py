@@ -28,6 +28,19 @@ class Inventory(Record, frozen=True, kw_only=True):
     unenforced: str = ""
 
 
+class GresPlace(Record, frozen=True, kw_only=True):
+    """Units of one resource that stand together, as gres.conf tells of them.
+
+    cores: the core numbers near them as a kernel list, "" for all of the node.  is_counted: units are a number only.
+    """
+
+    name: str
+    type: str = ""
+    count: int = 1
+    cores: str = ""
+    is_counted: bool = False
+
+
 class Node(Record, frozen=True, kw_only=True):
     """A node as configured, as registered, and its state."""
 
@@ -59,6 +72,12 @@ class Node(Record, frozen=True, kw_only=True):
     idle_since_at: float = 0.0
     comment: str = ""
     extra: str = ""
+    #: Cores, CPU numbers or MiB that are kept for the system and given to no job.
+    core_spec_count: int = 0
+    cpu_spec_list: str = ""
+    mem_spec_limit_mib: int = 0
+    #: Where the units of gres stand, in the order of their numbers; empty: nothing is known of it.
+    gres_places: tuple[GresPlace, ...] = ()
 
     @property
     def is_usable(self) -> bool:

@@ -48,3 +48,10 @@ class Partition(Record, frozen=True, kw_only=True):
     over_limit_s: int | None = None
     billing_weights: str = ""
     index: int = 0
+    #: The topology by which its jobs are placed; "": the cluster's default.
+    topology: str = ""
+    #: None: the cluster's.
+    default_memory_per_gpu_mib: int | None = None
+    default_cpus_per_gpu: int | None = None
+    #: None: unlimited.
+    max_cpus_per_socket: int | None = None

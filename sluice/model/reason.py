@@ -7,10 +7,16 @@ scheduler gives every blocker of a job, the first being the one that listings sh
 from enum import StrEnum
 
 from .base import Record
+from .limit_words import all_limit_words, member_name
 
 
 class Reason(StrEnum):
-    """The word that listings show."""
+    """The word that listings show.
+
+    The words for limits follow patterns and come from limit_words.py: Reason(limit_word("AssocGrpTRES", "cpu")).
+    """
+
+    _ignore_ = "members word"
 
     NONE = "None"
     PRIORITY = "Priority"
@@ -45,6 +51,29 @@ class Reason(StrEnum):
     OUTPUT_NOT_WRITABLE = "OutputNotWritable"
     QOS_NOT_ALLOWED = "QOSNotAllowed"
     ACCOUNT_NOT_ALLOWED = "AccountNotAllowed"
+    INVALID_ACCOUNT = "InvalidAccount"
+    INVALID_QOS = "InvalidQOS"
+    INACTIVE_LIMIT = "InactiveLimit"
+    ACCOUNTING_POLICY = "AccountingPolicy"
+    MAX_MEM_PER_LIMIT = "MaxMemPerLimit"
+    ASSOCIATION_JOB_LIMIT = "AssociationJobLimit"
+    ASSOCIATION_RESOURCE_LIMIT = "AssociationResourceLimit"
+    ASSOCIATION_TIME_LIMIT = "AssociationTimeLimit"
+    QOS_JOB_LIMIT = "QOSJobLimit"
+    QOS_RESOURCE_LIMIT = "QOSResourceLimit"
+    QOS_TIME_LIMIT = "QOSTimeLimit"
+    QOS_USAGE_THRESHOLD = "QOSUsageThreshold"
+    RESERVATION_DELETED = "ReservationDeleted"
+    RESERVATION_INVALID = "ReservationInvalid"
+    MPI_PORTS_BUSY = "MpiPortsBusy"
+    SCHED_DEFER = "SchedDefer"
+    BURST_BUFFER_RESOURCES = "BurstBufferResources"
+    BURST_BUFFER_STAGE_IN = "BurstBufferStageIn"
+    MAX_POWERED_UP_NODES = "MaxPoweredUpNodes"
+
+    members = vars()
+    for word in all_limit_words():
+        members[member_name(word)] = word
 
 
 class Blocker(Record, frozen=True, kw_only=True):

@@ -147,6 +147,8 @@ class JobSpec(Record, frozen=True, kw_only=True):
     kill_on_bad_exit: bool | None = None
     #: Options that are accepted, kept and shown, by long name.
     other: tuple[tuple[str, str], ...] = ()
+    #: Nodes of each segment, which lie in one block of the topology; 0: no segments.
+    segment: int = 0
 
 
 class StepSpec(Record, frozen=True, kw_only=True):

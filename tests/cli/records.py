@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from sluice import hostlist
+from sluice import hostlist, license_spec
 from sluice.model.allocation import Allocation, GresGrant, NodeGrant
 from sluice.model.job import Job, PendingArray
 from sluice.model.node import Inventory, Node
@@ -87,7 +87,7 @@ def started(job_id: int, grants: tuple[NodeGrant, ...], state: str = "RUNNING", 
                 "submitted_at": at("17:28:14"),
                 "eligible_at": at("17:28:14"),
                 "started_at": at("17:28:24"),
-                "allocation": Allocation(grants=grants),
+                "allocation": Allocation(grants=grants, licenses=license_spec.parse(asked.licenses)[0]),
             }
             | job_fields
         )

@@ -156,6 +156,7 @@ CASES = [
     (["--cpus-per-gpu=x"], number("x", "--cpus-per-gpu"), 1),
     (["--core-spec=-1"], number("-1", "--core-spec"), 1),
     (["--switches=x"], number("x", "--switches"), 1),
+    (["--switches=1@soon"], spec("switches"), 255),
     (["-B", "x"], error('Invalid numeric value "x" for first arg of -B.'), 1),
     (["-B", "1:x"], error('Invalid numeric value "x" for second arg of -B.'), 1),
     (["-N", "3-1"], error("Maximum node count 1 is less than minimum node count 3"), 255),

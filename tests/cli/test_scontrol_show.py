@@ -308,20 +308,43 @@ def test_licenses(controller, capfd):
     controller.replies["QueryConfig"] = {"settings": [["Licenses", "lic:4,mat:2"]]}
     holder = started(6, (grant("n1", 1),), licenses="lic:1")
     controller.replies["QueryJobs"] = {"jobs": [holder]}
+    kept = {"name": "r1", "start_at": 10.0, "end_at": 30.0, "licenses": [["mat", 2]]}
+    controller.replies["QueryReservations"] = {"reservations": [kept], "now_at": 20.0}
 
     assert run(capfd, "-o", "show", "lic")[1] == (
         "LicenseName=lic Total=4 Used=1 Free=3 Reserved=0 Remote=no\n"
-        "LicenseName=mat Total=2 Used=0 Free=2 Reserved=0 Remote=no\n"
+        "LicenseName=mat Total=2 Used=0 Free=2 Reserved=2 Remote=no\n"
     )
 
 
 def test_what_there_is_none_of(controller, capfd):
     controller.replies["QuerySteps"] = {}
 
-    assert run(capfd, "show", "res") == (0, "No reservations in the system\n", "")
-    assert run(capfd, "show", "reservation", "r1") == (1, "Reservation r1 not found\n", "")
     assert run(capfd, "show", "step") == (0, "No job steps in the system\n", "")
+    controller.replies["QueryTopology"] = {"is_flat": True}
     assert run(capfd, "show", "topology") == (0, "", "scontrol: error: No topology information available\n")
+
+
+def test_units_of_the_topology_are_a_line_each(controller, capfd):
+    fields = [["SwitchName", "s1"], ["Level", "0"], ["LinkSpeed", "1"], ["Nodes", "n[1-4]"]]
+    controller.replies["QueryTopology"] = {"units": [{"name": "s1", "fields": fields}]}
+
+    assert run(capfd, "show", "topology") == (0, "SwitchName=s1 Level=0 LinkSpeed=1 Nodes=n[1-4]\n", "")
+    assert run(capfd, "-o", "show", "topo", "fabric", "unit=s1", "node=n2")[0] == 0
+    assert [body for name, body in controller.requests if name == "QueryTopology"] == [
+        {},
+        {"name": "fabric", "unit": "s1", "node": "n2"},
+    ]
+
+
+def test_a_name_that_the_topology_does_not_have_is_said_and_no_error(controller, capfd):
+    controller.replies["QueryTopology"] = {"units": []}
+
+    assert run(capfd, "show", "topology", "nope") == (
+        0,
+        "",
+        "scontrol: error: Topology information contains no switch or node named nope\n",
+    )
 
 
 HOSTLISTS = [
@@ -355,6 +378,7 @@ def test_json(controller, capfd):
     controller.replies["QueryNodes"] = {"nodes": [node("n1", "down", ("NOT_RESPONDING", "DRAIN"))]}
     controller.replies["QueryPartitions"] = {"partitions": [plain(Partition(name="batch", nodes=("n1",)))]}
     controller.replies["QueryConfig"] = {"settings": [["Licenses", "lic:4"]]}
+    controller.replies["QueryReservations"] = {}
 
     assert json.loads(run(capfd, "show", "job", "5", "--json")[1])["jobs"][0]["job_id"] == 5
     assert json.loads(run(capfd, "show", "node", "--json")[1])["nodes"][0]["state"] == [
@@ -364,7 +388,6 @@ def test_json(controller, capfd):
     ]
     assert json.loads(run(capfd, "show", "part", "--json")[1])["partitions"][0]["cpus"] == {"total": 8}
     assert json.loads(run(capfd, "show", "lic", "--json")[1])["licenses"][0]["LicenseName"] == "lic"
-    assert json.loads(run(capfd, "show", "res", "--json")[1])["reservations"] == []
 
 
 def test_a_controller_that_is_away(controller, capfd):

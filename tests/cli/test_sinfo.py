@@ -88,9 +88,8 @@ def test_nodes_at_length(controller, capfd):
     )
 
 
-def test_no_reasons_and_no_reservations(controller, capfd):
+def test_no_reasons(controller, capfd):
     assert run(capfd, "-R")[1] == "REASON               USER      TIMESTAMP           NODELIST\n"
-    assert run(capfd, "-T") == (0, "No reservations in the system\n", "")
 
 
 def test_reasons(controller, capfd):

@@ -24,6 +24,7 @@ _EXPECTED = {
     Verb.CREATE_STEP: "owner",
     Verb.FINISH_ALLOCATION: "owner operator root",
     Verb.UPDATE_NODE: "operator root",
+    Verb.UPDATE_RESERVATION: "operator root",
     Verb.UPDATE_PARTITION: "root",
     Verb.RECONFIGURE: "root",
     Verb.SHUTDOWN: "root",

@@ -170,3 +170,13 @@ def test_an_allocation_has_no_task_variables() -> None:
 
 def test_bytes_that_are_no_text_survive() -> None:
     assert job_env.read_environment((b"A=\xff", b"B=x=y"))["A"].encode("utf-8", "surrogateescape") == b"\xff"
+
+
+def test_a_node_knows_its_way_from_the_top_of_the_network() -> None:
+    """As recorded from Slurm 22.05 on a tree of three levels."""
+    site = job_env.Site("anchor", topology_addresses={"n2": ("top..s3.n2", "switch.switch.switch.node")})
+
+    environment = job_env.batch_environment(_job(1), "n2", site, {})
+
+    assert environment["SLURM_TOPOLOGY_ADDR"] == "top..s3.n2"
+    assert environment["SLURM_TOPOLOGY_ADDR_PATTERN"] == "switch.switch.switch.node"

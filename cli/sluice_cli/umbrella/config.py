@@ -81,6 +81,8 @@ def diff_lines(changes: ConfigDiff) -> list[str]:
         lines += [line for each in changed for line in _object(noun, each)]
     if changes.are_gres_changed:
         lines.append("gres.conf: changed")
+    if changes.are_topologies_changed:
+        lines.append("topology: changed")
     return lines
 
 

@@ -6,17 +6,20 @@ now is accepted, with a warning where the user would not guess it.
 
 from msgspec.structs import replace
 
-from sluice import array_spec
+from sluice import array_spec, license_spec
 from sluice.config.settings import Settings
 from sluice.errors import InvalidRequest, NotPermitted, RequestError
 from sluice.model.partition import Partition
+from sluice.model.reason import Reason
 from sluice.model.request import JobSpec
 from sluicectld.permissions import Caller, Verb
 from sluicectld.scheduler import feasible
-from sluicectld.scheduler.needs import parse_licenses, shape_of
+from sluicectld.scheduler.limits.partition import find_list_blocker
+from sluicectld.scheduler.needs import has_gpus, shape_of
 from sluicectld.state.cluster import Cluster
 
 from .numbers import check_numbers
+from .reservation_admission import check_reservation_is_named, check_reservations
 from .turn import Turn
 
 #: Durations are kept at minute resolution, rounded up.
@@ -33,6 +36,7 @@ def admit(turn: Turn, spec: JobSpec, groups: tuple[str, ...]) -> tuple[JobSpec, 
     partitions = _partitions(turn.cluster, spec)
     spec = replace(spec, partitions=tuple(partition.name for partition in partitions))
     spec = _fill(turn.settings, partitions[0], spec)
+    check_reservations(turn.cluster, spec, groups)
     _check_times(turn, spec)
     _check_privileged(turn.caller, spec)
     spec = _without_privileges(turn.caller, spec)
@@ -76,14 +80,14 @@ def _check_array(ranges: array_spec.Ranges) -> None:
 
 
 def check_resources(settings: Settings, spec: JobSpec) -> None:
-    """Raise InvalidRequest for licenses and reservations that do not exist."""
+    """Raise InvalidRequest for licenses that do not exist."""
     known = settings.licenses
-    for name, count in parse_licenses(spec.licenses):
-        if count > known.get(name, 0):
-            have = f"{known[name]} of them exist" if name in known else f"known are {', '.join(known) or 'none'}"
-            raise InvalidRequest(f"{count} licenses {name!r} requested, {have} (Licenses)", "invalid_licenses")
-    if spec.reservation:
-        raise InvalidRequest(f"no reservation is called {spec.reservation!r}", "reservation")
+    terms, is_any = license_spec.parse(spec.licenses)
+    missing = [(name, count) for name, count in terms if count > known.get(name, 0)]
+    if missing and (not is_any or len(missing) == len(terms)):
+        name, count = missing[0]
+        have = f"{known[name]} of them exist" if name in known else f"known are {', '.join(known) or 'none'}"
+        raise InvalidRequest(f"{count} licenses {name!r} requested, {have} (Licenses)", "invalid_licenses")
 
 
 def _partitions(cluster: Cluster, spec: JobSpec) -> list[Partition]:
@@ -110,10 +114,16 @@ def _fill(settings: Settings, partition: Partition, spec: JobSpec) -> JobSpec:
         changes["is_unlimited"] = limit_s is None
     elif spec.limit_s is not None:
         changes["limit_s"] = -(-spec.limit_s // _MINUTE_S) * _MINUTE_S
+    if spec.core_spec and settings.allow_spec_resources_usage and spec.exclusive != "node":
+        # Cores that stay with the system are kept by having the whole node.
+        changes["exclusive"] = "node"
     if spec.memory_per_node_mib is None and spec.memory_per_cpu_mib is None and spec.memory_per_gpu_mib is None:
+        per_gpu = _first(partition.default_memory_per_gpu_mib, settings.default_memory_per_gpu_mib)
         per_cpu = _first(partition.default_memory_per_cpu_mib, settings.default_memory_per_cpu_mib)
         per_node = _first(partition.default_memory_per_node_mib, settings.default_memory_per_node_mib)
-        if per_cpu:
+        if per_gpu and has_gpus(spec):
+            changes["memory_per_gpu_mib"] = per_gpu
+        elif per_cpu:
             changes["memory_per_cpu_mib"] = per_cpu
         elif per_node:
             changes["memory_per_node_mib"] = per_node
@@ -160,6 +170,7 @@ def _check_partitions(turn: Turn, partitions: list[Partition], spec: JobSpec, gr
     for partition in partitions:
         try:
             check_access(turn.caller, partition, spec, groups)
+            check_reservation_is_named(turn.cluster, partition, spec)
             warnings += _check_fit(turn, partition, spec)
             accepted += 1
         except RequestError as error:
@@ -183,12 +194,10 @@ def check_access(caller: Caller, partition: Partition, spec: JobSpec, groups: tu
     if partition.allow_groups and not set(partition.allow_groups) & {*groups, spec.group}:
         allowed = ",".join(partition.allow_groups)
         raise NotPermitted(f"{where} is for the groups {allowed}, user {spec.user!r} is in none of them")
-    if partition.allow_accounts and spec.account not in partition.allow_accounts:
-        raise InvalidRequest(
-            f"{where} is for the accounts {','.join(partition.allow_accounts)}, not {spec.account!r}", "invalid_account"
-        )
-    if spec.account and spec.account in partition.deny_accounts:
-        raise InvalidRequest(f"{where} is closed to the account {spec.account!r}", "invalid_account")
+    left_out = find_list_blocker(partition, spec.account, spec.qos)
+    if left_out is not None:
+        is_account = left_out.reason is Reason.ACCOUNT_NOT_ALLOWED
+        raise InvalidRequest(left_out.text, "invalid_account" if is_account else "invalid_qos")
 
 
 def _check_fit(turn: Turn, partition: Partition, spec: JobSpec) -> list[str]:

@@ -20,7 +20,7 @@ TIME_MAX_AT = 253402300799.0
 _COUNTS = (
     *("min_nodes", "max_nodes", "ntasks", "cpus_per_task", "ntasks_per_node", "ntasks_per_core", "ntasks_per_socket"),
     *("min_cpus_per_node", "cpus_per_gpu", "sockets_per_node", "cores_per_socket", "threads_per_core", "core_spec"),
-    *("priority", "array_throttle", "uid", "gid", "submit_sid"),
+    *("priority", "array_throttle", "uid", "gid", "submit_sid", "segment"),
 )
 _SIZES = (
     *("memory_per_node_mib", "memory_per_cpu_mib", "memory_per_gpu_mib", "tmp_disk_mib"),

@@ -5,6 +5,7 @@ A stale one is dropped; the next pass decides about its job again.
 
 from sluice import array_spec
 from sluice.model.job import Job
+from sluicectld.scheduler.needs import count_sharers
 from sluicectld.scheduler.plan import StartJob
 from sluicectld.state import resources
 from sluicectld.state.arrays import has_pending, is_last, ready_tasks
@@ -25,12 +26,15 @@ def handle_plan(turn: Turn, command: ApplyPlan) -> int:
         if job is None or not _may_start(turn, job, start, version):
             stale += 1
             continue
-        _start(turn, job, start)
+        _start(turn, job, start, command.plan.priorities.get(job.id))
     turn.is_pass_due = turn.is_pass_due or stale > 0 or command.plan.has_more
     return stale
 
 
 def _may_start(turn: Turn, job: Job, start: StartJob, version: int) -> bool:
+    if turn.cluster.reservations_version > version:
+        # What it takes may be kept for others by now.
+        return False
     if job.id not in turn.cluster.ready or turn.cluster.revised.get(job.id, 0) > version:
         return False
     if (start.task_id is None) != (job.pending_array is None):
@@ -40,11 +44,14 @@ def _may_start(turn: Turn, job: Job, start: StartJob, version: int) -> bool:
     partition = turn.cluster.partitions.get(start.partition)
     if partition is None or partition.state not in ("UP", "DRAIN"):
         return False
+    sharers_max = count_sharers(job.spec, partition) if start.allocation.is_sharing else 1
     for grant in start.allocation.grants:
         free = turn.cluster.free.get(grant.node)
-        if free is None or not free.node.is_usable or free.exclusive_job or not resources.fits(free, grant):
+        if free is None or not free.node.is_usable or free.exclusive_job:
             return False
-        if job.spec.exclusive == "node" and free.job_count:
+        if not resources.fits(free, grant, start.partition, sharers_max):
+            return False
+        if job.spec.exclusive == "node" and free.job_count and not start.allocation.is_sharing:
             return False
     return True
 
@@ -55,7 +62,7 @@ def _is_task_ready(turn: Turn, job: Job, task_id: int) -> bool:
     return not job.dependency.terms or array_spec.contains(ready_tasks(job, turn.cluster), task_id)
 
 
-def _start(turn: Turn, job: Job, start: StartJob) -> None:
+def _start(turn: Turn, job: Job, start: StartJob, priority: int | None) -> None:
     new_id = job.id
     if start.task_id is not None and not is_last(job):
         new_id = turn.cluster.next_job_id
@@ -68,6 +75,8 @@ def _start(turn: Turn, job: Job, start: StartJob) -> None:
             partition=start.partition,
             limit_s=start.limit_s,
             task_id=start.task_id,
+            priority=priority,
+            reservation=start.reservation,
         )
     )
     started = turn.job(new_id)

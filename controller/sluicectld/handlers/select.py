@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
-from sluice import array_spec, jobid_spec
+from sluice import array_spec, jobid_spec, license_spec
 from sluice.model.job import Job
+from sluice.model.reason import Reason
 from sluice.model.states import JobState
 from sluice.wire.messages import JobFilter
 from sluicectld.state.arrays import has_pending, is_last
@@ -104,12 +105,10 @@ def _tests(wanted: JobFilter) -> list[Callable[[Job], bool]]:
         tests.append(lambda job: not nodes.isdisjoint(job.nodes))
     if wanted.reservations:
         reservations = frozenset(wanted.reservations)
-        tests.append(lambda job: job.spec.reservation in reservations)
+        tests.append(lambda job: not reservations.isdisjoint((job.reservation, *job.spec.reservation.split(","))))
     if wanted.licenses:
         licenses = frozenset(wanted.licenses)
-        tests.append(
-            lambda job: not licenses.isdisjoint(word.partition(":")[0] for word in job.spec.licenses.split(","))
-        )
+        tests.append(lambda job: not licenses.isdisjoint(license_spec.names(job.spec.licenses)))
     return tests
 
 
@@ -126,4 +125,6 @@ def state_words(job: Job) -> set[str]:
         words.add("REQUEUED")
     if job.state is JobState.PENDING and job.is_special_exit:
         words.add("SPECIAL_EXIT")
+    if job.state is JobState.PENDING and job.reason is Reason.RESERVATION_DELETED:
+        words.add("RESV_DEL_HOLD")
     return words

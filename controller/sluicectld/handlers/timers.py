@@ -12,6 +12,7 @@ from sluicectld.state.timers import Due, deadline_due_at
 
 from .dependents import judge_dependency
 from .endings import end_job
+from .reservation_times import judge_reservation
 from .steps import give_up_unlaunched
 from .turn import Turn
 
@@ -147,6 +148,7 @@ _RULES: dict[Due, Callable[[Turn, int], None]] = {
     Due.FORGET: _forget,
     Due.PASS: _pass,
     Due.DEPENDENCY: judge_dependency,
+    Due.RESERVATION: judge_reservation,
     Due.IMMEDIATE: _immediate,
     Due.STEP_LAUNCH: give_up_unlaunched,
 }

@@ -81,7 +81,9 @@ def current_priority(turn: Turn, job: Job) -> int:
     if job.hold is not Hold.NONE:
         return 0
     partition = turn.cluster.partitions.get(job.partition) or Partition(name=job.partition)
-    return priority.compute_priority(job, partition, turn.now_at, turn.policy)
+    cluster = turn.cluster
+    context = priority.compute_context(turn.policy, cluster.priority_tables, cluster.partitions.values(), turn.now_at)
+    return priority.compute_priority(job, partition, turn.policy, context)
 
 
 Reply = Message | None

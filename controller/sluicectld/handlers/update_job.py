@@ -24,6 +24,7 @@ from .admission import check_access, check_counts, check_resources, find_verdict
 from .change import for_each, new_hold
 from .dependents import check_circle, give_up, judge_dependency
 from .numbers import read_count
+from .reservation_admission import check_reservations
 from .select import named_jobs
 from .submit import resolve_dependency
 from .turn import Turn, current_priority
@@ -71,6 +72,8 @@ def _check(turn: Turn, command: ReviseJobs, job: Job) -> None:
     if revised.spec != job.spec:
         check_counts(turn.settings, revised.spec)
         check_resources(turn.settings, revised.spec)
+        if revised.spec.reservation != job.spec.reservation:
+            check_reservations(turn.cluster, revised.spec, command.groups)
     if job.state is JobState.PENDING and (revised.spec != job.spec):
         _check_names(turn, job, revised, command.groups)
 
@@ -269,6 +272,13 @@ def _dependency(turn: Turn, job: Job, value: str) -> Job:
     return replace(revised, eligible_at=_eligible_at(turn, revised))
 
 
+def _reservation(turn: Turn, job: Job, value: str) -> Job:
+    """A running job that is moved counts for the other reservation, or for none, from now on."""
+    spec = replace(job.spec, reservation=value)
+    first = value.partition(",")[0]
+    return replace(job, spec=spec, reservation=job.reservation if job.allocation is None else first)
+
+
 def _throttle(turn: Turn, job: Job, value: str) -> Job:
     """Of a plain job, and of a task that has started, there is nothing to throttle (22.05 takes it in silence)."""
     throttle = read_count(value)
@@ -316,7 +326,8 @@ KEYS: dict[str, Key] = {
     "stderr": Key(_spec("std_err", str)),
     "stdin": Key(_spec("std_in", str)),
     "workdir": Key(_spec("work_dir", str)),
-    "reservationname": Key(_spec("reservation", str)),
+    "reservationname": Key(_reservation, pending_only=False),
+    "reservation": Key(_reservation, pending_only=False),
     "licenses": Key(_spec("licenses", str)),
     "contiguous": Key(_spec("is_contiguous", _yes), operators_only=True),
     "oversubscribe": Key(_spec("can_oversubscribe", _yes), operators_only=True),

@@ -92,9 +92,10 @@ class Agents:
         for connection in list(self._nodes):
             connection.close("the controller starts over from its tables")
 
-    def broadcast_config(self, config: AgentConfig) -> None:
-        for connection in self._nodes:
-            connection.notify("Orders", Orders(config=config))
+    def broadcast_config(self, config_for: Callable[[Iterable[str]], AgentConfig]) -> None:
+        """Send every agent the configuration; config_for: as the agent of these nodes gets it."""
+        for connection, nodes in self._nodes.items():
+            connection.notify("Orders", Orders(config=config_for(nodes)))
 
     def send(self, effect: Order, epoch: int) -> None:
         """Put one order on its way."""

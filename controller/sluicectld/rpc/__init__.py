@@ -6,6 +6,7 @@ callers    users and administrators by uid; groups
 jobs       submit, test, wait, kill, change, update
 steps      create, finish, locate
 queries    jobs, steps, nodes, partitions, configuration, statistics
+topology   switches, blocks and tori of the network
 views      records as the listings get them
 accounting sacct, scripts, output tails
 statistics counters by name

@@ -22,7 +22,7 @@ def answer_register(call: Call, request: Register) -> None:
     def reply(stale: tuple[tuple[str, int, int], ...]) -> Registered:
         cluster = core.engine.cluster
         return Registered(
-            epoch=cluster.epoch, config=core.agent_config, stale_jobs=stale, cluster_id=cluster.cluster_id
+            epoch=cluster.epoch, config=core.agent_config_for(names), stale_jobs=stale, cluster_id=cluster.cluster_id
         )
 
     core.run(request, call.caller, call.responder, reply)

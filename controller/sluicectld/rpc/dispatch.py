@@ -12,7 +12,7 @@ from sluice.wire.faults import UNKNOWN_REQUEST
 from sluice.wire.handler import Handler
 from sluice.wire.responder import Responder
 from sluicectld.core import Core
-from sluicectld.rpc import accounting, admin, agents, jobs, queries, steps
+from sluicectld.rpc import accounting, admin, agents, jobs, queries, reservations, steps, topology
 from sluicectld.rpc.call import Call
 from sluicectld.rpc.callers import Callers
 
@@ -34,6 +34,7 @@ ANSWERS: dict[str, Answer] = {
     "UpdateJobs": jobs.answer_update,
     "UpdateNodes": jobs.answer_command,
     "UpdatePartition": jobs.answer_command,
+    "UpdateReservation": reservations.answer_update,
     "CreateStep": steps.answer_create,
     "FinishStep": jobs.answer_command,
     "LocateJob": steps.answer_locate,
@@ -41,7 +42,9 @@ ANSWERS: dict[str, Answer] = {
     "QuerySteps": queries.answer_steps,
     "QueryNodes": queries.answer_nodes,
     "QueryPartitions": queries.answer_partitions,
+    "QueryReservations": reservations.answer_query,
     "QueryConfig": queries.answer_config,
+    "QueryTopology": topology.answer_topology,
     "QueryStatistics": queries.answer_statistics,
     "ExplainJob": queries.answer_explain,
     "QueryAccounting": accounting.answer_accounting,

@@ -35,6 +35,7 @@ from sluicectld.store.read import read_jobs
 
 from . import views
 from .call import Call
+from .reservations import by_node
 from .statistics import counters
 
 logger = logging.getLogger(__name__)
@@ -76,7 +77,8 @@ def _piece(core: Core, jobs: Iterator[Job]) -> JobViews:
     now_at = core.clock.now()
     plan = core.passes.plan
     core.job_views.prune(core.engine.cluster)
-    encoded = tuple(core.job_views.view(job, plan, now_at) for job in islice(jobs, _PIECE))
+    revised = core.engine.cluster.revised
+    encoded = tuple(core.job_views.view(job, plan, now_at, revised) for job in islice(jobs, _PIECE))
     return JobViews(jobs=encoded, now_at=now_at)
 
 
@@ -89,7 +91,8 @@ def answer_explain(call: Call, request: ExplainJob) -> None:
         if job is None:
             core.read_answer(call.responder, lambda: _stored_view(core, request.job_id))
         else:
-            call.responder.reply(views.job_view(job, core.passes.plan, core.clock.now()))
+            revised = core.engine.cluster.revised
+            call.responder.reply(views.job_view(job, core.passes.plan, core.clock.now(), revised))
 
     core.after_commit(call.responder, answer)
 
@@ -147,15 +150,22 @@ def answer_nodes(call: Call, request: QueryNodes) -> None:
         for partition in cluster.partitions.values():
             for name in partition.nodes:
                 partitions[name].append(partition.name)
+        now_at = core.clock.now()
+        reserved = by_node(tuple(cluster.reservations.values()), now_at)
         planned = {name for start in core.passes.plan.planned.values() for name in start.nodes}
         return NodeViews(
             nodes=tuple(
                 views.node_view(
-                    cluster, cluster.nodes[name], tuple(partitions[name]), planned, core.agents.loads.get(name)
+                    cluster,
+                    cluster.nodes[name],
+                    tuple(partitions[name]),
+                    planned,
+                    core.agents.loads.get(name),
+                    reserved.get(name),
                 )
                 for name in names
             ),
-            now_at=core.clock.now(),
+            now_at=now_at,
         )
 
     core.ask(call.responder, answer)

@@ -4,13 +4,16 @@ A job's encoded view is kept until the job or what is said of it changes: ten th
 """
 
 import time
+from collections.abc import Mapping
 
 import msgspec
+from msgspec.structs import replace
 
 from sluice import cpuset, hostlist
 from sluice.model.job import Job
 from sluice.model.node import Node
 from sluice.model.reason import Blocker, Reason
+from sluice.model.reservation import Reservation
 from sluice.model.states import Hold, JobState
 from sluice.wire.messages import JobView, NodeView
 from sluicectld.scheduler.explain import held_blockers
@@ -27,17 +30,24 @@ class JobViewCache:
     """Encoded JobViews by job id."""
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[Job, object, object, msgspec.Raw]] = {}
+        self._known: dict[int, tuple[Job, object, object, int, msgspec.Raw]] = {}
 
-    def view(self, job: Job, plan: Plan, now_at: float) -> msgspec.Raw:
+    def view(self, job: Job, plan: Plan, now_at: float, revised: Mapping[int, int]) -> msgspec.Raw:
         """Return the job's encoded view."""
         blockers, planned = plan.blockers.get(job.id), plan.planned.get(job.id)
+        priority = priority_of(job, plan, revised)
         known = self._known.get(job.id)
-        if known is not None and known[0] is job and known[1] is blockers and known[2] is planned:
-            return known[3]
-        encoded = msgspec.Raw(_encode(job_view(job, plan, now_at)))
+        if (
+            known is not None
+            and known[0] is job
+            and known[1] is blockers
+            and known[2] is planned
+            and known[3] == priority
+        ):
+            return known[4]
+        encoded = msgspec.Raw(_encode(job_view(job, plan, now_at, revised)))
         if job.begin_at is None:
-            self._known[job.id] = (job, blockers, planned, encoded)
+            self._known[job.id] = (job, blockers, planned, priority, encoded)
         return encoded
 
     def prune(self, cluster: Cluster) -> None:
@@ -46,16 +56,27 @@ class JobViewCache:
             self._known = {job_id: entry for job_id, entry in self._known.items() if job_id in cluster.jobs}
 
 
-def job_view(job: Job, plan: Plan, now_at: float) -> JobView:
-    """Return a job with its blockers and planned start."""
+def job_view(job: Job, plan: Plan, now_at: float, revised: Mapping[int, int]) -> JobView:
+    """Return a job with its blockers, its planned start and its priority as the last pass found them."""
     planned = plan.planned.get(job.id)
+    priority = priority_of(job, plan, revised)
     return JobView(
-        job=job,
+        job=job if job.priority == priority else replace(job, priority=priority),
         blockers=blockers_of(job, plan, now_at),
         planned_start_at=planned.at if planned is not None else _begin_at(job),
         planned_nodes=_planned_nodes(planned),
         nodes=hostlist.fold(job.nodes) if job.allocation is not None else "",
     )
+
+
+def priority_of(job: Job, plan: Plan, revised: Mapping[int, int]) -> int:
+    """Return the priority that the plan found, or the job's own where it found none or is older than the job.
+
+    revised: by job id, the version since which a user's change is in force.
+    """
+    if job.priority == 0 or job.is_ended or revised.get(job.id, 0) > plan.version:
+        return job.priority
+    return plan.priorities.get(job.id, job.priority)
 
 
 def blockers_of(job: Job, plan: Plan, now_at: float) -> tuple[Blocker, ...]:
@@ -78,7 +99,12 @@ def _planned_nodes(planned: PlannedStart | None) -> str:
 
 
 def node_view(
-    cluster: Cluster, node: Node, partitions: tuple[str, ...], planned: set[str], load: tuple[float, int] | None
+    cluster: Cluster,
+    node: Node,
+    partitions: tuple[str, ...],
+    planned: set[str],
+    load: tuple[float, int] | None,
+    reservation: Reservation | None = None,
 ) -> NodeView:
     """Return a node with what its jobs have of it."""
     free = cluster.free[node.name]
@@ -92,6 +118,8 @@ def node_view(
     job_ids = cluster.job_ids_by_node.get(node.name, ())
     if any(cluster.jobs[job_id].completing_nodes for job_id in job_ids):
         flags.append("COMPLETING")
+    if reservation is not None:
+        flags += ["MAINTENANCE", "RESERVED"] if reservation.has("MAINT") else ["RESERVED"]
     if node.name in planned and free.job_count == 0:
         flags.append("PLANNED")
     return NodeView(
@@ -105,14 +133,18 @@ def node_view(
         cpu_load=load[0] if load is not None else None,
         free_memory_mib=load[1] if load is not None else None,
         reason_user=user_name(node.reason_uid) if node.reason else "",
+        reservation=reservation.name if reservation is not None else "",
     )
 
 
 def _gres_used(free: NodeFree) -> str:
     parts = []
     for item in free.gres:
-        used = item.total & ~item.free
         kind = f":{item.type}" if item.type else ""
+        if item.is_counted:
+            parts.append(f"{item.name}{kind}:{item.total - item.free}")
+            continue
+        used = item.total & ~item.free
         units = cpuset.format(used) or "N/A"
         parts.append(f"{item.name}{kind}:{used.bit_count()}(IDX:{units})")
     return ",".join(parts)

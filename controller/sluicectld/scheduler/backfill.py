@@ -8,11 +8,16 @@ Invariant: a planned start never moves later because of a job below it.
 Source: Mu'alem & Feitelson 2001, section 2 (conservative variant).
 """
 
+import heapq
+from collections.abc import Iterable
+
 import msgspec
 
+from .recurrence import Window
 from .search import Part, find_at
 from .shapes import Shape
 from .timeline import Timeline
+from .tracks import NEVER
 from .working import WorkingCopy
 
 
@@ -31,13 +36,12 @@ def find_slot(
     looks_max: gives up when the pass has looked at more nodes than that.
     """
     from_at = max(timeline.now_at, shape.planned_at)
-    if shape.is_first_fit and shape.needs.is_single_node and not shape.is_level_dependent:
+    if shape.access is not None and shape.access.window is not None:
+        from_at, latest_at = _within(shape, shape.access.window, from_at, latest_at)
+    is_open = shape.access is None
+    if is_open and shape.is_first_fit and shape.needs.is_single_node and not shape.is_level_dependent:
         return _find_on_one_node(shape, working, timeline, from_at, latest_at)
-    needs = shape.needs
-    moments = timeline.tracks.sweep(
-        shape.offers, shape.positions, needs.tasks, needs.nodes_min, shape.duration_s, from_at
-    )
-    for at in moments:
+    for at in _moments(shape, timeline, from_at):
         if at > latest_at or timeline.tracks.looks > looks_max:
             return None
         parts = find_at(shape, working, timeline, at)
@@ -46,11 +50,30 @@ def find_slot(
     return None
 
 
+def _moments(shape: Shape, timeline: Timeline, from_at: float) -> Iterable[float]:
+    """Return the moments, ascending, at which a job of the shape may fit: never one too few."""
+    needs, positions = shape.needs, timeline.make_positions(shape.candidates)
+    moments = timeline.tracks.sweep(shape.task_rows, positions, needs.tasks, needs.nodes_min, shape.duration_s, from_at)
+    # Where something is closed, its end frees nodes as the end of a job does.
+    ends = sorted({closure.until_at for closure in shape.view.closures if from_at <= closure.until_at < NEVER})
+    return heapq.merge(moments, ends) if ends else moments
+
+
+def _within(shape: Shape, window: Window, from_at: float, latest_at: float) -> tuple[float, float]:
+    """Return the earliest and the latest start inside the job's reservation."""
+    from_at = max(from_at, window.from_at)
+    overrun_s = shape.view.overrun_s
+    if overrun_s is not None:
+        latest_at = min(latest_at, window.until_at + overrun_s - shape.duration_s)
+    return from_at, latest_at
+
+
 def _find_on_one_node(
     shape: Shape, working: WorkingCopy, timeline: Timeline, from_at: float, latest_at: float
 ) -> Slot | None:
     tasks = shape.needs.tasks
-    found = timeline.tracks.earliest(shape.offers, shape.positions, tasks, shape.duration_s, from_at)
+    positions = timeline.make_positions(shape.candidates)
+    found = timeline.tracks.earliest(shape.task_rows, positions, tasks, shape.duration_s, from_at)
     if found is None or found[0] > latest_at:
         return None
     at, position = found
@@ -63,6 +86,7 @@ def reserve(job_id: int, slot: Slot, shape: Shape, timeline: Timeline) -> None:
     timeline.reserve(job_id, takes, slot.at, slot.at + shape.duration_s)
 
 
-def release(job_id: int, slot: Slot, timeline: Timeline) -> None:
+def release(job_id: int, slot: Slot, shape: Shape, timeline: Timeline) -> None:
     """Undo reserve()."""
-    timeline.release(job_id, [part.position for part in slot.parts])
+    takes = [(part.position, part.take) for part in slot.parts]
+    timeline.release(job_id, takes, slot.at, slot.at + shape.duration_s)

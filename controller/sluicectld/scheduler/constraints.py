@@ -13,6 +13,7 @@ import msgspec
 from sluice import feature_expr
 from sluice.errors import InvalidRequest
 
+from .cover import find_cover
 from .place import OfferOf
 
 Tree = tuple[Any, ...]
@@ -37,20 +38,13 @@ def parse_constraint(text: str) -> Tree:
 
 def compute_groups(tree: Tree) -> tuple[Group, ...]:
     """Return the counts that the expression asks for."""
-    if not tree or feature_expr.is_plain(tree):
-        return ()
-    if tree[0] == "count":
-        return (Group(tree[1], tree[2]),)
-    if tree[0] == "match":
-        return compute_groups(tree[1])
-    return tuple(group for part in tree[1:] if tree[0] == "and" for group in compute_groups(part))
+    return tuple(Group(part, count) for part, count in feature_expr.counts(tree)) if tree else ()
 
 
 def compute_alternatives(tree: Tree) -> tuple[Tree, ...]:
-    """Return the trees of which one must suit all nodes: the parts of [a|b], nothing for other expressions."""
-    if tree and tree[0] == "match" and tree[1][0] == "or":
-        return tuple(tree[1][1:])
-    return ()
+    """Return the trees of which one must suit all nodes; nothing for expressions with a single way."""
+    ways = feature_expr.ways(tree) if tree else []
+    return tuple(ways) if len(ways) > 1 else ()
 
 
 def force_groups(
@@ -59,15 +53,26 @@ def force_groups(
     candidates: Sequence[int],
     offer_of: OfferOf,
     required: frozenset[int],
+    nodes_max: int = 0,
 ) -> frozenset[int] | None:
-    """Return the nodes that fill every count, first ones first, with those required anyway; None when too few suit."""
+    """Return the nodes that fill every count, first ones first, with those required anyway; None when too few suit.
+
+    A node counts for everything that it suits.  nodes_max: 0 for any number.
+    """
     forced = set(required)
     for group in groups:
-        # A node that was chosen for one count serves the next one too.
         missing = group.count - sum(1 for each in forced if suits(group.tree, each))
         suiting = (each for each in candidates if each not in forced and suits(group.tree, each) and offer_of(each))
         chosen = list(itertools.islice(suiting, max(missing, 0)))
         if len(chosen) < missing:
             return None
         forced.update(chosen)
+    if nodes_max and len(forced) > nodes_max:
+        suited = [
+            (each, tuple(suits(group.tree, each) for group in groups))
+            for each in candidates
+            if each in required or offer_of(each)
+        ]
+        cover = find_cover([group.count for group in groups], suited, required)
+        return frozenset(cover) if cover is not None and len(cover) <= nodes_max else None
     return frozenset(forced)

@@ -18,14 +18,21 @@ from sluice.model.reason import Blocker, Reason
 
 from . import explain
 from .backfill import Slot, find_slot, release, reserve
-from .levels import Take
-from .limits import find_license_blocker, find_orphan_blocker
-from .memory import Memory, Scene, find_shape
+from .levels import Kind, Take
+from .limits.gate import Gate
+from .limits.licenses import LicensePool
+from .limits.partition import find_orphan_blocker
+from .memory import Memory, Scene, find_shape, make_shape
+from .needs import compute_shape_key
 from .plan import Plan, PlannedStart, StartJob
-from .queue import Entry, rank_queue
+from .queue import rank
+from .reservation_texts import begin_blocker, find_closed_blocker, outgrown_blocker
+from .reservations import OPEN, Book, View, find_window
 from .search import Part, find_idle, find_now
-from .shapes import Shape, is_user_sensitive
+from .shapes import Access, Shape, is_user_sensitive
 from .snapshot import Policy, RunningJob, Snapshot
+from .standing import Entry
+from .switches import relax
 from .tracks import NEVER
 
 DEFAULT_POLICY = Policy()
@@ -60,7 +67,11 @@ class Pass:
         self.working = scene.working
         self.timeline = scene.timeline
         self.latest_at = snapshot.now_at + policy.backfill_window_s
-        self.licenses_free = dict(snapshot.licenses_free)
+        self.licenses = LicensePool(snapshot.licenses_free)
+        self.gate = Gate(snapshot, policy)
+        self.book = Book(snapshot, policy.backfill_window_s, policy.reservation_overrun_s)
+        #: Shapes of jobs that reservations restrict.
+        self.restricted: dict[object, Shape] = {}
         self.starts: list[StartJob] = []
         #: What each start takes, and until when, to be undone.
         self.taken: list[tuple[list[tuple[int, Take]], float]] = []
@@ -68,6 +79,8 @@ class Pass:
         self.blockers: dict[int, Blockers] = {}
         #: The first job of each partition that did not fit.
         self.heads: dict[str, int] = {}
+        #: Partitions where a job waits for a limit and all below it with it.
+        self.stopped: set[str] = set()
         #: Those that started of the jobs that ask for several partitions.
         self.started_ids: set[int] = set()
         #: What is kept for each planned job.
@@ -79,13 +92,16 @@ class Pass:
         self.looked_ahead = 0
         self.planned_count = 0
         self.has_more = False
+        #: The first moment at which a job looks different although nothing happened.
+        self.look_again_at: float | None = None
         self.tested = 0
         self.running_by_end: list[RunningJob] | None = None
         self.is_user_sensitive = is_user_sensitive(self.working, snapshot.pending, snapshot.partitions)
 
     def run(self) -> Plan:
-        entries, orphans = rank_queue(self.snapshot, self.policy)
-        for job in orphans:
+        queue = rank(self.snapshot, self.policy)
+        entries = queue.entries
+        for job in queue.orphans:
             self.blockers[job.id] = (find_orphan_blocker(job),)
         for place_number, (job, partition) in enumerate(self._in_order(entries)):
             if len(self.starts) >= self.policy.starts_max:
@@ -101,6 +117,8 @@ class Pass:
             self.has_more,
             self.tested,
             len(self.scene.shapes),
+            queue.priorities,
+            self.look_again_at,
         )
 
     def _in_order(self, entries: list[Entry]) -> Iterator[Entry]:
@@ -119,28 +137,81 @@ class Pass:
         """Take what this pass added out of the scene."""
         for takes, end_at in self.taken:
             self.timeline.undo_start(takes, end_at)
-        for job_id, (slot, _) in self.slots.items():
-            release(job_id, slot, self.timeline)
+        for job_id, (slot, shape) in self.slots.items():
+            release(job_id, slot, shape, self.timeline)
 
     def _consider(self, job: Job, partition: Partition) -> None:
         self.tested += 1
-        uid = job.spec.uid if self.is_user_sensitive else None
-        shape = find_shape(self.scene, job, partition, self.policy, uid)
-        blockers = shape.blockers
-        if blockers is None:
-            blockers = self._try_start(job, shape)
-            if blockers is None:
-                self.blockers.pop(job.id, None)
+        partition = self.gate.relax(job, partition)
+        blockers: Blockers = ()
+        for view in self.book.views_of(job):
+            found = self._consider_view(job, partition, view)
+            if found is None:
+                self._forget_waiting(job)
                 return
-        elif shape.may_plan or (job.id == self.focus_id and shape.is_waiting):
-            self._plan(job, shape)
+            # Of magnetic reservations nobody knows who did not ask for them: they are no reason to wait.
+            blockers = blockers + found if job.spec.reservation else found
         if len(job.spec.partitions) > 1:
             blockers = self.blockers.get(job.id, ()) + blockers
         self.blockers[job.id] = blockers
 
+    def _consider_view(self, job: Job, partition: Partition, view: View) -> Blockers | None:
+        """Start or plan the job one way; return what stops it, None if nothing does."""
+        shape = self._shape_of(job, partition, view)
+        blockers = shape.blockers
+        limited = self.gate.find_blockers(job, shape)
+        if limited:
+            self._note_stop(job, shape)
+            # What bars the shape for good is more telling than a limit, that others are ahead of it is not.
+            is_barred = blockers is not None and not shape.is_waiting
+            return (*(blockers or ()), *limited) if is_barred else (*limited, *(blockers or ()))
+        if blockers is None:
+            return self._try_start(job, shape)
+        if self._may_plan(shape) or (job.id == self.focus_id and shape.is_waiting):
+            self._plan(job, shape)
+        return blockers
+
+    def _forget_waiting(self, job: Job) -> None:
+        """Take back what was found while the job waited in another of its partitions: all of it has started."""
+        self.blockers.pop(job.id, None)
+        self.started_ids.add(job.id)
+        self._forget_slot(job)
+
+    def _shape_of(self, job: Job, partition: Partition, view: View) -> Shape:
+        if job.spec.switches:
+            job = self._relaxed(job)
+        uid = job.spec.uid if self.is_user_sensitive else None
+        if view is OPEN:
+            return find_shape(self.scene, job, partition, self.policy, uid)
+        key = view.key, compute_shape_key(job, partition.name, -1 if uid is None else uid), id(partition)
+        shape = self.restricted.get(key)
+        if shape is None:
+            shape = self.restricted[key] = self._restricted_shape(job, partition, uid, view)
+        return shape
+
+    def _restricted_shape(self, job: Job, partition: Partition, uid: int | None, view: View) -> Shape:
+        """Return a shape that sees the cluster as the view does; it lasts for this pass."""
+        now_at = self.snapshot.now_at
+        window = None if view.windows is None else find_window(view, now_at, job.limit_s)
+        shape = make_shape(self.scene, job, partition, self.policy, uid, Access(view, self.book, window))
+        if view.blocker is not None:
+            shape.blockers = (view.blocker,)
+        elif shape.blockers is None and view.windows is not None and (window is None or window.from_at > now_at):
+            shape.is_waiting = shape.may_plan = window is not None and self.policy.is_backfilling
+            shape.blockers = (begin_blocker(view, window, now_at, self.policy.utc_offset_s),)
+        return shape
+
+    def _relaxed(self, job: Job) -> Job:
+        wait_max_s = self.policy.switch_wait_max_s if self.working.arrangers else 0.0
+        job, until_at = relax(job, self.snapshot.now_at, wait_max_s)
+        if until_at is not None:
+            self.look_again_at = until_at if self.look_again_at is None else min(self.look_again_at, until_at)
+        return job
+
     def _try_start(self, job: Job, shape: Shape) -> Blockers | None:
         """Start the job, or as many tasks of the array as may start; return what stops it, None if nothing does."""
-        if not self.policy.is_backfilling and shape.partition.name in self.heads:
+        name = _queue_name(shape)
+        if name in self.stopped or (not self.policy.is_backfilling and name in self.heads):
             return (self._priority_blocker(shape),)
         for task_id in itertools.islice(_tasks(job), self.tasks_started[job.id], None):
             blockers = self._find_task_blocker(job, task_id, shape)
@@ -149,20 +220,48 @@ class Pass:
             parts = find_now(shape, self.working, self.timeline)
             if parts is None:
                 return self._block(job, shape)
+            limited = self.gate.find_placed_blockers(job, shape, self._takes(parts), self.licenses.choose(shape.needs))
+            if limited:
+                self._note_stop(job, shape)
+                return limited
             self._start(job, shape, parts, task_id)
         return None
 
     def _find_task_blocker(self, job: Job, task_id: int | None, shape: Shape) -> Blockers | None:
-        license_blocker = find_license_blocker(shape.needs, self.licenses_free) if shape.needs.licenses else None
+        license_blocker = self._find_license_blocker(shape)
         if license_blocker is not None:
             shape.blockers = (license_blocker,)
             return shape.blockers
+        limited = self.gate.find_blockers(job, shape)
+        if limited:
+            return limited
         if task_id is None:
             return self._find_throttle_blocker(job) if job.array_task_id is not None else None
         if len(self.starts) >= self.policy.starts_max:
             self.has_more = True
             return (self._next_pass_blocker(),)
         return self._find_throttle_blocker(job)
+
+    def _takes(self, parts: list[Part]) -> list[tuple[Kind, Take]]:
+        kinds = self.working.kinds
+        return [(kinds[part.position], part.take) for part in parts]
+
+    def _find_license_blocker(self, shape: Shape) -> Blocker | None:
+        licenses = self.licenses
+        if shape.view.license_closures:
+            now_at = self.snapshot.now_at
+            until_at = now_at + shape.duration_s
+            licenses = LicensePool(self.book.licenses_left(shape.view, licenses.free, now_at, until_at))
+        return licenses.find_blocker(shape.needs)
+
+    def _note_stop(self, job: Job, shape: Shape) -> None:
+        """Remember a job that a limit keeps from starting, where that stops its queue."""
+        if self.policy.stops_at_limits:
+            self.stopped.add(_queue_name(shape))
+            self.heads.setdefault(_queue_name(shape), job.id)
+
+    def _may_plan(self, shape: Shape) -> bool:
+        return shape.may_plan and _queue_name(shape) not in self.stopped
 
     def _find_throttle_blocker(self, job: Job) -> Blockers | None:
         # A task that was requeued or changed alone counts with its array.
@@ -177,17 +276,35 @@ class Pass:
 
     def _start(self, job: Job, shape: Shape, parts: list[Part], task_id: int | None) -> None:
         needs = shape.needs
+        parts = shape.batch_host_first(parts)
+        licenses = self.licenses.take(needs)
+        self.gate.add_start(job, shape, self._takes(parts), licenses)
         grants = tuple([self.working.grant(part.position, part.take) for part in parts])
-        allocation = Allocation(grants=grants, tasks_per_node=_tasks_per_node(shape, parts))
-        self.starts.append(
-            StartJob(job.id, allocation, shape.partition.name, shape.limit_s, task_id, needs.is_exclusive)
+        allocation = Allocation(
+            grants=grants,
+            tasks_per_node=_tasks_per_node(shape, parts),
+            is_sharing=needs.sharers_max > 1,
+            licenses=licenses,
         )
+        self.starts.append(
+            StartJob(
+                job.id,
+                allocation,
+                shape.partition.name,
+                shape.limit_s,
+                task_id,
+                needs.is_exclusive,
+                shape.view.reservation,
+            )
+        )
+        if shape.view.reservation:
+            held = ((grant.node, grant.cpu_count) for grant in grants)
+            self.book.note_start(shape.view.reservation, held, licenses)
         takes = [(part.position, part.take) for part in parts]
         end_at = self.snapshot.now_at + shape.duration_s
         self.timeline.start(takes, end_at)
         self.taken.append((takes, end_at))
-        for name, count in needs.licenses:
-            self.licenses_free[name] -= count
+        self._count_cpus(shape, self.snapshot.now_at, parts)
         if shape.uid is not None:
             for part in parts:
                 self.working.note_user(part.position, shape.uid, needs.is_user_exclusive)
@@ -195,15 +312,21 @@ class Pass:
             self.array_starts[job.array_job_id or job.id] += 1
         if task_id is not None:
             self.tasks_started[job.id] += 1
-        elif len(job.spec.partitions) > 1:
-            self.started_ids.add(job.id)
-            self._forget_slot(job)
+
+    def _count_cpus(self, shape: Shape, from_at: float, parts: list[Part]) -> None:
+        for part in parts if shape.is_capped else ():
+            use = (from_at, from_at + shape.duration_s, part.take.cpus)
+            self.working.partition_cpus.add(shape.partition.name, part.position, use)
 
     def _forget_slot(self, job: Job) -> None:
         """Give the planned start back of a job that started in another of its partitions."""
         planned = self.slots.pop(job.id, None)
         if planned is not None:
-            release(job.id, planned[0], self.timeline)
+            slot, shape = planned
+            release(job.id, slot, shape, self.timeline)
+            for part in slot.parts if shape.is_capped else ():
+                use = (slot.at, slot.at + shape.duration_s, part.take.cpus)
+                self.working.partition_cpus.remove(shape.partition.name, part.position, use)
             del self.planned[job.id]
             self.has_more = True
 
@@ -212,29 +335,42 @@ class Pass:
         if find_idle(shape, self.working, shape.candidates) is None:
             shape.blockers = (self._unavailable_blocker(shape),)
             return shape.blockers
-        name = shape.partition.name
+        closed = find_closed_blocker(shape, self.working, self.timeline, self.policy.utc_offset_s)
+        if closed is not None:
+            shape.blockers = (closed,)
+            self._plan_waiting(job, shape)
+            return shape.blockers
+        name = _queue_name(shape)
         is_head = name not in self.heads
         is_near = self.looked_ahead < self.policy.backfill_jobs_max
         if is_head:
             self.heads[name] = job.id
         resources = (self._resources_blocker(shape),) if is_head or is_near else ()
-        if self.policy.is_backfilling:
-            shape.is_waiting = True
-            shape.may_plan = is_near
-            self._plan(job, shape)
+        self._plan_waiting(job, shape)
         shape.blockers = (self._priority_blocker(shape), *resources)
         return resources if is_head else shape.blockers
+
+    def _plan_waiting(self, job: Job, shape: Shape) -> None:
+        """Plan the first job of a shape that waits for resources; its twins may be planned after it."""
+        if self.policy.is_backfilling:
+            shape.is_waiting = True
+            shape.may_plan = self.looked_ahead < self.policy.backfill_jobs_max
+            self._plan(job, shape)
 
     def _unavailable_blocker(self, shape: Shape) -> Blocker:
         required_down = any(not self.working.nodes[each].node.is_usable for each in shape.required)
         if not required_down and find_idle(shape, self.working, shape.configured_candidates()) is not None:
             return explain.down_blocker(shape, self.working)
+        if shape.view.positions is not None and not required_down:
+            return outgrown_blocker(shape, self.working)
         return explain.unavailable_blocker(shape, self.working)
 
     def _plan(self, job: Job, shape: Shape) -> None:
         """Give the job a planned start, unless the bounds are reached or nothing is free within the window."""
         policy = self.policy
         is_focus = job.id == self.focus_id
+        if not is_focus and not self.gate.may_reserve(job, shape):
+            return
         is_far = self.looked_ahead >= policy.backfill_jobs_max or self.planned_count >= policy.planned_max
         if is_far or self.timeline.tracks.looks >= policy.backfill_node_looks_max:
             shape.may_plan = False
@@ -247,8 +383,9 @@ class Pass:
             shape.may_plan = False
             return
         reserve(job.id, slot, shape, self.timeline)
+        self._count_cpus(shape, slot.at, slot.parts)
         names = tuple(self.working.names[part.position] for part in slot.parts)
-        cpu_count = sum(part.take.cpus for part in slot.parts)
+        cpu_count = sum(part.take.charged or part.take.cpus for part in slot.parts)
         self.planned[job.id] = PlannedStart(slot.at, names, shape.partition.name, cpu_count)
         self.slots[job.id] = (slot, shape)
         self.planned_count += 1
@@ -267,7 +404,9 @@ class Pass:
 
     def _priority_blocker(self, shape: Shape) -> Blocker:
         name = shape.partition.name
-        return Blocker(reason=Reason.PRIORITY, text=f"behind job {self.heads[name]} in partition {name}")
+        inside = f" and reservation {shape.view.reservation!r}" if shape.view.reservation else ""
+        head_id = self.heads[_queue_name(shape)]
+        return Blocker(reason=Reason.PRIORITY, text=f"behind job {head_id} in partition {name}{inside}")
 
     def _next_pass_blocker(self) -> Blocker:
         return Blocker(reason=Reason.NONE, text=f"this pass has started {len(self.starts)} jobs, its most")
@@ -282,6 +421,11 @@ class Pass:
                 self._consider(job, partition)
             else:
                 self.blockers.setdefault(job.id, blockers)
+
+
+def _queue_name(shape: Shape) -> str:
+    """Return what names the queue that the shape's jobs stand in: those of a reservation have one of their own."""
+    return f"{shape.partition.name}@{shape.view.reservation}" if shape.view.reservation else shape.partition.name
 
 
 def _limit_of(entry: Entry) -> float:

@@ -15,10 +15,11 @@ from sluice.model.reason import Blocker, Reason
 from sluice.model.request import DependencyTerm
 from sluice.model.states import Hold
 
+from .demand import cpus_for
 from .needs import Needs
-from .offer import cpus_for
 from .shapes import Shape
 from .snapshot import RunningJob
+from .switches import describe_topology
 from .working import WorkingCopy
 
 #: Terms of a dependency that a text names; the rest is counted.
@@ -36,6 +37,8 @@ def held_blockers(
     found = []
     if job.hold is Hold.ADMIN:
         found.append(Blocker(reason=Reason.JOB_HELD_ADMIN, text=job.reason_text or "held by an administrator"))
+    elif job.hold is Hold.USER and job.reason is Reason.RESERVATION_DELETED:
+        found.append(Blocker(reason=Reason.RESERVATION_DELETED, text=job.reason_text))
     elif job.hold is Hold.USER:
         found.append(Blocker(reason=Reason.JOB_HELD_USER, text=job.reason_text or "held by its user"))
     if job.dependency.terms:
@@ -60,17 +63,17 @@ def compute_funnel(shape: Shape, working: WorkingCopy, has_plans: bool = False) 
     has_plans: planned starts above it may keep nodes from it that are free.
     """
     needs, name = shape.needs, shape.partition.name
-    members = {each: count for each, count in working.count_levels().items() if name in each[0].kind.partitions}
+    members = {each: count for each, count in working.count_kinds().items() if name in each[0].partitions}
     total = sum(members.values())
     usable = sum(count for (_, is_usable), count in members.items() if is_usable)
-    suiting = {level: count for (level, is_usable), count in members.items() if is_usable and shape.suits(level.kind)}
-    free = sum(count for level, count in suiting.items() if shape.offer(level))
-    tasks = sum(count * shape.offer(level) for level, count in suiting.items())
+    suiting = sum(count for (kind, is_usable), count in members.items() if is_usable and shape.suits(kind))
+    offers = shape.offers_now()
+    free, tasks = len(offers), sum(offers)
     steps = [f"{count_of(total, 'node')} in partition {name}"]
     if usable < total:
         steps.append(f"{usable} up")
-    if sum(suiting.values()) < usable:
-        steps.append(f"{sum(suiting.values())} as asked{_describe_kind(needs)}")
+    if suiting < usable:
+        steps.append(f"{suiting} as asked{_describe_kind(needs)}")
     steps.append(f"{free} with {describe_share(needs, shape)} free")
     return f"{' -> '.join(steps)}; needs {_describe_size(needs)}{_room(needs, free, tasks, has_plans)}"
 
@@ -147,7 +150,7 @@ def _describe_size(needs: Needs) -> str:
     words = [count_of(needs.nodes_min, "node")] if needs.nodes_min > 1 else []
     if needs.tasks > needs.nodes_min and not needs.is_single_node:
         words.append(count_of(needs.tasks, "task"))
-    return " and ".join(words) or "1"
+    return ", ".join([" and ".join(words) or "1", *describe_topology(needs)])
 
 
 def _room(needs: Needs, free: int, tasks: int, has_plans: bool) -> str:

@@ -19,10 +19,12 @@ from sluice.model.request import GresRequest, JobSpec
 
 from . import explain
 from .constraints import parse_constraint
+from .layout import compute_idle
+from .limits.partition import find_memory_excess
 from .needs import Needs, compute_needs
 from .search import find_idle
 from .shapes import Shape
-from .snapshot import GresFree, NodeFree, Policy, Snapshot
+from .snapshot import Policy, Snapshot
 from .working import WorkingCopy
 
 #: Nodes that are tried first: most requests fit on a few, and all nodes of a partition are many.
@@ -69,7 +71,8 @@ def check_request(
 
     nodes: the partition's, in configuration order.  known_names: of all nodes of the cluster.
     """
-    needs = compute_needs(spec, partition, policy)
+    # Switches are waited for and then done without: they never make a request impossible.
+    needs = replace(compute_needs(spec, partition, policy), switches_max=0)
     request = _Request(spec, needs, nodes, partition, policy, known_names)
     for check in _FIRST_CHECKS:
         verdict = check(request)
@@ -126,6 +129,14 @@ def _check_gres(request: _Request) -> Verdict | None:
     return None
 
 
+def _check_memory_limit(request: _Request) -> Verdict | None:
+    wanted, most = find_memory_excess(request.needs)
+    if not wanted:
+        return None
+    details = f"{wanted} MiB on one node requested, {request.where} allows at most {most} MiB (MaxMemPerNode)"
+    return _limit_verdict(request, "memory", details)
+
+
 def _check_limit(request: _Request) -> Verdict | None:
     spec, longest_s = request.spec, request.partition.max_limit_s
     if longest_s is None or (spec.limit_s is None and not spec.is_unlimited):
@@ -151,6 +162,17 @@ def _check_node_count(request: _Request) -> Verdict | None:
             request, "partition_config", f"{wanted} nodes requested, {request.where} has {len(request.nodes)}"
         )
     return None
+
+
+def _check_segments(request: _Request) -> Verdict | None:
+    segment, wanted = request.needs.segment, request.spec.min_nodes
+    network = request.policy.networks.get(request.partition.topology)
+    if not segment or network is None or not network.map.is_arranging or wanted == 1 or wanted % segment == 0:
+        return None
+    fitting = wanted - wanted % segment
+    near = f"-N {fitting} or -N {fitting + segment}" if fitting else f"-N {segment}"
+    details = f"{wanted} nodes requested in segments of {segment}, which leaves {wanted % segment}; {near} would fit"
+    return _refuse("node_count", details=details)
 
 
 def _check_cpu_count(request: _Request) -> Verdict | None:
@@ -225,8 +247,8 @@ def _check_together(request: _Request) -> Verdict:
 
 
 _Check = Callable[[_Request], Verdict | None]
-_FIRST_CHECKS: tuple[_Check, ...] = (_check_names, _check_features, _check_gres)
-_LIMIT_CHECKS: tuple[_Check, ...] = (_check_node_count, _check_cpu_count, _check_limit)
+_FIRST_CHECKS: tuple[_Check, ...] = (_check_names, _check_features, _check_gres, _check_segments)
+_LIMIT_CHECKS: tuple[_Check, ...] = (_check_node_count, _check_cpu_count, _check_limit, _check_memory_limit)
 _NODE_CHECKS: tuple[_Check, ...] = (
     _check_node_cpus,
     _check_memory,
@@ -254,18 +276,6 @@ def _idle_copy(request: _Request, nodes: Sequence[Node]) -> WorkingCopy:
     partition = replace(request.partition, nodes=tuple([node.name for node in nodes]))
     snapshot = Snapshot(0, 0.0, tuple(map(compute_idle, nodes)), {partition.name: partition}, ())
     return WorkingCopy(snapshot, request.policy)
-
-
-def compute_idle(node: Node) -> NodeFree:
-    """Return the node with nothing taken, its units numbered through the types of a name."""
-    gres = []
-    first_by_name: dict[str, int] = {}
-    for item in node.gres:
-        first = first_by_name.get(item.name, 0)
-        first_by_name[item.name] = first + item.count
-        mask = ((1 << item.count) - 1) << first
-        gres.append(GresFree(item.name, item.type, mask, mask))
-    return NodeFree(node, (1 << node.cpus) - 1, node.memory_mib, tuple(gres))
 
 
 def _limit_verdict(request: _Request, code: str, details: str) -> Verdict:

@@ -15,7 +15,8 @@ from sluice.model.partition import Partition
 from sluice.model.request import JobSpec
 
 from .needs import ShapeKey, compute_needs, compute_shape_key
-from .shapes import Shape
+from .reservations import limit_within
+from .shapes import Access, Shape
 from .snapshot import Policy, Snapshot
 from .timeline import Timeline
 from .working import WorkingCopy
@@ -32,7 +33,7 @@ class Scene(msgspec.Struct):
     working: WorkingCopy
     timeline: Timeline
     pass_number: int = 0
-    shapes: dict[ShapeKey, Shape] = {}
+    shapes: dict[tuple[ShapeKey, int], Shape] = {}
     #: (spec, limit, shape) by job and partition.
     shape_by_job: dict[tuple[int, str], tuple[JobSpec, int | None, Shape]] = {}
     #: Slots of promises that stay in the timeline between passes, with their shapes, and the plan that made them.
@@ -66,7 +67,7 @@ class Memory:
             (policy is self._policy or policy == self._policy)
             and (snapshot.partitions is self._partitions or snapshot.partitions == self._partitions)
             and len(snapshot.nodes) == len(working.nodes)
-            and len(working.table.by_number) <= _LEVELS_MAX
+            and working.table.count <= _LEVELS_MAX
             and len(scene.shapes) <= _SHAPES_MAX
         )
 
@@ -82,22 +83,37 @@ def make_scene(snapshot: Snapshot, policy: Policy) -> Scene:
 def find_shape(scene: Scene, job: Job, partition: Partition, policy: Policy, uid: int | None = None) -> Shape:
     """Return the shape of a job in a partition, made or begun anew for this pass if need be."""
     known = scene.shape_by_job.get((job.id, partition.name))
-    if known is not None and known[0] is job.spec and known[1] == job.limit_s and known[2].uid == uid:
+    if known is not None and known[0] is job.spec and known[1] == job.limit_s and known[2].is_for(partition, uid):
         shape = known[2]
     else:
-        key = compute_shape_key(job, partition.name, -1 if uid is None else uid)
+        # The partition is another object when a QOS overrides its bounds.
+        key = compute_shape_key(job, partition.name, -1 if uid is None else uid), id(partition)
         found = scene.shapes.get(key)
-        if found is None:
-            needs = compute_needs(job.spec, partition, policy)
-            is_least_loaded = policy.is_least_loaded or partition.least_loaded
-            found = Shape(needs, partition, job.limit_s, scene.working, scene.timeline, uid, is_least_loaded)
-            scene.shapes[key] = found
+        if found is None or found.partition is not partition:
+            found = scene.shapes[key] = make_shape(scene, job, partition, policy, uid)
         shape = found
         scene.shape_by_job[job.id, partition.name] = (job.spec, job.limit_s, shape)
     if shape.pass_number != scene.pass_number:
         shape.pass_number = scene.pass_number
         shape.begin()
     return shape
+
+
+def make_shape(
+    scene: Scene,
+    job: Job,
+    partition: Partition,
+    policy: Policy,
+    uid: int | None = None,
+    access: Access | None = None,
+) -> Shape:
+    """Return a new shape.  access: what reservations leave to it."""
+    limit_s = job.limit_s
+    if access is not None and access.window is not None:
+        limit_s = limit_within(access.view, access.window, scene.timeline.now_at, limit_s)
+    needs = compute_needs(job.spec, partition, policy)
+    is_least_loaded = policy.is_least_loaded or partition.least_loaded
+    return Shape(needs, partition, limit_s, scene.working, scene.timeline, uid, is_least_loaded, access)
 
 
 def _update(scene: Scene, snapshot: Snapshot) -> bool:

@@ -12,6 +12,7 @@ Invariant: the first set in placement order that holds the request is chosen; al
 from collections.abc import Callable, Sequence
 
 from .needs import Needs
+from .spreading import deal_evenly, spread_out
 
 #: Tasks that the node at a position can hold; 0: it is of no use.
 OfferOf = Callable[[int], int]
@@ -23,6 +24,8 @@ def place(candidates: Sequence[int], offer_of: OfferOf, needs: Needs, required: 
     """Return the nodes and their tasks, or None when the candidates can't hold the request."""
     if needs.is_contiguous:
         return _place_contiguous(sorted(candidates), offer_of, needs, required)
+    if needs.is_spread:
+        return spread_out(candidates, offer_of, needs, required)
     if required:
         if not required.issubset(candidates) or not all(offer_of(position) for position in required):
             return None
@@ -56,6 +59,8 @@ def order_around(candidates: Sequence[int], required: frozenset[int]) -> list[in
 def distribute(chosen: Sequence[tuple[int, int]], needs: Needs) -> Placement:
     """Return the tasks per node: each node is filled in turn, one task kept back for every node after it."""
     left = max(needs.tasks, len(chosen))
+    if needs.is_even and not needs.is_overcommitted:
+        return deal_evenly(chosen, left)
     placement = []
     for place_number, (position, offer) in enumerate(chosen):
         nodes_left = len(chosen) - place_number

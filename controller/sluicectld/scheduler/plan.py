@@ -16,6 +16,8 @@ class StartJob(msgspec.Struct, frozen=True):
     task_id: int | None = None
     #: Takes every CPU of its nodes.
     is_exclusive: bool = False
+    #: The reservation that it starts in.
+    reservation: str = ""
 
 
 class PlannedStart(msgspec.Struct, frozen=True):
@@ -39,3 +41,7 @@ class Plan(msgspec.Struct, frozen=True):
     #: Jobs looked at, shapes tried, for statistics.
     tested_jobs: int = 0
     tested_shapes: int = 0
+    #: Of the pending jobs, by job id; empty where jobs keep the priority of their submission.
+    priorities: dict[int, int] = {}
+    #: A pass is due then even if nothing happens; None: at no known time.
+    look_again_at: float | None = None

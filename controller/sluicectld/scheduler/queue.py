@@ -1,53 +1,89 @@
 """Which jobs are considered, in which order: partition tier, then priority, then the order of submission.
 
-A job that asks for several partitions stands in the queue once for each.  Whether it fits is not asked here.
+A job that asks for several partitions stands in the queue once for each, with its priority there.  Whether it fits is
+not asked here.
 """
 
 import operator
 from collections.abc import Sequence
 
+import msgspec
+
 from sluice.model.job import Job
 from sluice.model.partition import Partition
 
-from .priority import compute_priority
+from .priority import compute_context, compute_priorities, is_lasting
 from .snapshot import Policy, Snapshot
+from .standing import Entry
 
 _ID = operator.attrgetter("id")
 _PRIORITY = operator.attrgetter("priority")
-#: A job in one of its partitions.
-Entry = tuple[Job, Partition]
 
 
-def rank_queue(snapshot: Snapshot, policy: Policy) -> tuple[list[Entry], list[Job]]:
-    """Return every job in each of its partitions, first to be considered first, and the jobs without a partition."""
-    partitions = snapshot.partitions
-    entries: list[Entry] = []
-    orphans: list[Job] = []
-    for job in rank_jobs(snapshot, policy):
-        count = len(entries)
-        for name in job.spec.partitions or (job.partition,):
-            partition = partitions.get(name)
-            if partition is not None:
-                entries.append((job, partition))
-        if len(entries) == count:
-            orphans.append(job)
-    if len({partition.priority_tier for partition in partitions.values()}) > 1:
-        entries.sort(key=lambda entry: -entry[1].priority_tier)
-    return entries, orphans
+class Queue(msgspec.Struct, frozen=True):
+    """entries: every job in each of its partitions, first to be considered first.  orphans: jobs without a partition.
+
+    priorities: by job id, those of the first partition that a job asks for or of the one that it runs in; empty where
+    jobs keep the one they have.
+    """
+
+    entries: list[Entry]
+    orphans: list[Job]
+    priorities: dict[int, int] = {}
+
+
+def rank(snapshot: Snapshot, policy: Policy) -> Queue:
+    """Return the queue."""
+    jobs = sorted(snapshot.pending, key=_ID)
+    if is_lasting(policy):
+        # Each sort keeps the order of equal jobs and is linear on what is sorted already, as it mostly is.
+        jobs.sort(key=_PRIORITY, reverse=True)
+        entries, orphans = _enter(jobs, snapshot.partitions)
+        return Queue(_by_tier(entries, snapshot.partitions), orphans)
+    entries, orphans = _enter(jobs, snapshot.partitions)
+    policy.memo.make_room(len(entries))
+    numbers = _number(entries, snapshot, policy)
+    order = sorted(range(len(entries)), key=numbers.__getitem__, reverse=True)
+    # Of several entries of a job the first one counts: it comes last here.
+    ids = [job.id for job, _ in entries]
+    priorities = dict(zip(reversed(ids), reversed(numbers), strict=True))
+    if snapshot.renumbered:
+        priorities |= _number_started(snapshot, policy)
+    return Queue(_by_tier([entries[place] for place in order], snapshot.partitions), orphans, priorities)
 
 
 def rank_jobs(snapshot: Snapshot, policy: Policy) -> Sequence[Job]:
-    """Return the jobs by priority; equal ones by the order of submission."""
-    jobs = sorted(snapshot.pending, key=_ID)
-    if any(policy.priority_weights.values()):
-        total = len(snapshot.nodes)
-        ranked = [(-_priority_now(job, snapshot, policy, total), place, job) for place, job in enumerate(jobs)]
-        return [job for _, _, job in sorted(ranked)]
-    # Each sort keeps the order of equal jobs and is linear on what is sorted already, as it mostly is.
-    jobs.sort(key=_PRIORITY, reverse=True)
-    return jobs
+    """Return each job once, in the order of the queue."""
+    queue = rank(snapshot, policy)
+    return [*{job.id: job for job, _ in reversed(queue.entries)}.values()][::-1] + queue.orphans
 
 
-def _priority_now(job: Job, snapshot: Snapshot, policy: Policy, total_nodes: int) -> int:
-    partition = snapshot.partitions.get(job.spec.partitions[0] if job.spec.partitions else job.partition)
-    return job.priority if partition is None else compute_priority(job, partition, snapshot.now_at, policy, total_nodes)
+def _number(entries: Sequence[Entry], snapshot: Snapshot, policy: Policy) -> list[int]:
+    context = compute_context(policy, snapshot.priority_tables, snapshot.partitions.values(), snapshot.now_at)
+    return compute_priorities(entries, policy, context, snapshot.priorities)
+
+
+def _number_started(snapshot: Snapshot, policy: Policy) -> dict[int, int]:
+    partitions = snapshot.partitions
+    entries = [(job, partitions[job.partition]) for job in snapshot.renumbered if job.partition in partitions]
+    numbers = _number(entries, snapshot, policy)
+    return {job.id: number for (job, _), number in zip(entries, numbers, strict=True)}
+
+
+def _enter(jobs: Sequence[Job], partitions: dict[str, Partition]) -> tuple[list[Entry], list[Job]]:
+    entries: list[Entry] = []
+    orphans: list[Job] = []
+    for job in jobs:
+        asked = job.spec.partitions or (job.partition,)
+        found = [(job, partitions[name]) for name in asked if name in partitions]
+        if found:
+            entries += found
+        else:
+            orphans.append(job)
+    return entries, orphans
+
+
+def _by_tier(entries: list[Entry], partitions: dict[str, Partition]) -> list[Entry]:
+    if len({partition.priority_tier for partition in partitions.values()}) > 1:
+        entries.sort(key=lambda entry: -entry[1].priority_tier)
+    return entries

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from .constraints import force_groups
+from .arrange import candidate_lists
+from .constraints import Group, force_groups
 from .levels import Level, Take
 from .place import OfferOf, Placement, is_ranged, place
 from .shapes import Shape
@@ -35,47 +36,60 @@ class Part(msgspec.Struct, frozen=True):
 def find_now(shape: Shape, working: WorkingCopy, timeline: Timeline) -> list[Part] | None:
     """Return where a job of the shape starts now without delaying any planned start, or None."""
     until_at = timeline.now_at + shape.duration_s
-    tracks, positions = timeline.tracks, shape.positions
+    tracks = timeline.tracks
+    candidates, positions = shape.candidates_during(timeline.now_at, until_at)
 
     def level_of(position: int) -> Level:
-        return timeline.floor_now(position, until_at) if shape.is_level_dependent else working.idle_level(position)
+        if not shape.is_level_dependent:
+            return working.idle_level(position)
+        return shape.cut(timeline.floor_now(position, until_at), position, timeline.now_at, until_at)
 
-    if shape.is_first_fit and not shape.is_level_dependent and not shape.is_least_loaded:
+    if shape.is_first_fit and not shape.is_level_dependent and not shape.orderings:
         tasks = shape.needs.tasks
-        shape.cursor = tracks.first_now(shape.offers, positions, shape.cursor, until_at, tasks)
-        if shape.cursor < len(shape.candidates):
-            return _parts(shape, [(shape.candidates[shape.cursor], tasks)], level_of)
+        shape.cursor = tracks.first_now(shape.task_rows, positions, shape.cursor, until_at, tasks)
+        if shape.cursor < len(candidates):
+            return _parts(shape, [(candidates[shape.cursor], tasks)], level_of)
         if shape.needs.is_single_node:
             return None
     return _find(
-        shape, level_of, lambda tasks, nodes: tracks.collect_now(shape.offers, positions, 0, until_at, tasks, nodes)
+        shape,
+        shape.orderings,
+        level_of,
+        lambda tasks, nodes: tracks.collect_now(shape.task_rows, positions, until_at, tasks, nodes),
     )
 
 
 def find_at(shape: Shape, working: WorkingCopy, timeline: Timeline, at: float) -> list[Part] | None:
     """Return where a job of the shape could start at the time and stay for its limit."""
     until_at = at + shape.duration_s
-    tracks, positions = timeline.tracks, shape.positions
+    tracks = timeline.tracks
+    _, positions = shape.candidates_during(at, until_at)
 
     def level_of(position: int) -> Level:
-        return timeline.floor(position, at, until_at) if shape.is_level_dependent else working.idle_level(position)
+        if not shape.is_level_dependent:
+            return working.idle_level(position)
+        return shape.cut(timeline.floor(position, at, until_at), position, at, until_at)
 
     return _find(
         shape,
+        shape.planning_orderings,
         level_of,
-        lambda tasks, nodes: tracks.collect_at(shape.offers, positions, at, until_at, tasks, nodes),
+        lambda tasks, nodes: tracks.collect_at(shape.task_rows, positions, at, until_at, tasks, nodes),
     )
 
 
 def find_idle(shape: Shape, working: WorkingCopy, candidates: Sequence[int]) -> list[Part] | None:
     """Return where it would fit if all the candidates were idle."""
-    level_of = working.idle_level
+
+    def level_of(position: int) -> Level:
+        return shape.cut_idle(working.idle_level(position))
+
     return _find_among(shape, candidates, level_of, lambda position: shape.offer(level_of(position)))
 
 
-def _find(shape: Shape, level_of: LevelOf, collect: Collect) -> list[Part] | None:
+def _find(shape: Shape, orderings: tuple[str, ...], level_of: LevelOf, collect: Collect) -> list[Part] | None:
     """Search among the first candidates that could be enough, then among all of them."""
-    tasks, nodes = (0, 0) if _needs_all(shape) else (shape.needs.tasks, _wanted_nodes(shape))
+    tasks, nodes = (0, 0) if orderings or _needs_all(shape) else (shape.needs.tasks, _wanted_nodes(shape))
     for enough in ((tasks, nodes), (0, 0))[nodes == 0 :]:
         positions, offers = collect(*enough)
         if shape.is_level_dependent:
@@ -83,7 +97,7 @@ def _find(shape: Shape, level_of: LevelOf, collect: Collect) -> list[Part] | Non
         elif sum(offers) < shape.needs.tasks or len(offers) < shape.needs.nodes_min:
             return None
         offer_by_position = dict(zip(positions, offers, strict=True))
-        parts = _find_among(shape, shape.rank(positions), level_of, offer_by_position.__getitem__)
+        parts = _find_among(shape, shape.rank(positions, orderings), level_of, offer_by_position.__getitem__)
         if parts is not None:
             return parts
     return None
@@ -97,8 +111,9 @@ def _needs_all(shape: Shape) -> bool:
         or shape.groups
         or shape.alternatives
         or shape.is_level_dependent
-        or shape.is_least_loaded
+        or shape.arranger is not None
         or needs.is_contiguous
+        or needs.is_spread
         or needs.gres_per_job
     )
 
@@ -112,18 +127,22 @@ def _find_among(shape: Shape, candidates: Sequence[int], level_of: LevelOf, offe
     """Return the parts that the candidates give, or None when they can't hold the request."""
     for tree in shape.alternatives or ((),):
         alike = [each for each in candidates if shape.has_features(tree, each)] if tree else candidates
-        parts = _find_alike(shape, alike, level_of, offer_of)
-        if parts is not None:
-            return parts
+        groups = shape.groups_of(tree)
+        for near in candidate_lists(shape.arranger, alike, offer_of, shape.needs, shape.required):
+            parts = _find_alike(shape, groups, near, level_of, offer_of)
+            if parts is not None:
+                return parts
     return None
 
 
-def _find_alike(shape: Shape, candidates: Sequence[int], level_of: LevelOf, offer_of: OfferOf) -> list[Part] | None:
+def _find_alike(
+    shape: Shape, groups: tuple[Group, ...], candidates: Sequence[int], level_of: LevelOf, offer_of: OfferOf
+) -> list[Part] | None:
     required = shape.required
     if required and not required.issubset(candidates):
         return None
-    if shape.groups:
-        forced = force_groups(shape.groups, shape.has_features, candidates, offer_of, required)
+    if groups:
+        forced = force_groups(groups, shape.has_features, candidates, offer_of, required, shape.needs.nodes_max)
         if forced is None:
             return None
         required = forced

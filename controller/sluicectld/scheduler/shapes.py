@@ -7,22 +7,61 @@ begin().  The order of the search is place.py's, the arithmetic offer.py's.
 Invariant: a node that a cursor or a filter has passed by is of no use to the shape for the rest of the pass.
 """
 
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from sluice import feature_expr
 from sluice.model.job import Job
 from sluice.model.partition import Partition
 from sluice.model.reason import Blocker
 
-from .constraints import Tree, compute_alternatives, compute_groups, parse_constraint
+from .constraints import Group, Tree, compute_alternatives, compute_groups, parse_constraint
+from .demand import Share
 from .levels import Kind, Level, Take
-from .limits import find_partition_blocker
+from .limits.partition import find_partition_blocker
 from .needs import Needs
-from .offer import Share, can_hold_kind, compute_share, compute_take, count_tasks
+from .offer import can_hold_kind, compute_share, compute_take, count_tasks
+from .orderings import order_by, order_candidates
 from .place import is_ranged
+from .recurrence import Window
+from .reservations import OPEN, Book, View
+from .task_rows import TaskRows, compute_task_rows
 from .timeline import Timeline
-from .tracks import UNKNOWN, LevelMap
 from .working import WorkingCopy
+
+
+class Access:
+    """What reservations leave to the jobs of one shape in one pass."""
+
+    def __init__(self, view: View, book: Book, window: Window | None = None) -> None:
+        self.view = view
+        self.book = book
+        #: When the jobs may run, if that is bounded.
+        self.window = window
+        self._whole = [closure for closure in view.closures if not closure.cpus]
+        #: A part of a node may be left.
+        self.is_cutting = bool(view.caps) or len(self._whole) < len(view.closures)
+        self._open: dict[tuple[int, ...], tuple[list[int], list[int]]] = {}
+
+    def only_open(self, candidates: list[int], from_at: float, until_at: float) -> list[int]:
+        """Return those that are not closed as a whole in the interval; the same list for the same closures."""
+        met = tuple(place for place, closure in enumerate(self._whole) if closure.meets(from_at, until_at))
+        if not met:
+            return candidates
+        known = self._open.get(met)
+        if known is None or known[0] is not candidates:
+            closed = frozenset[int]().union(*(self._whole[place].positions for place in met))
+            known = self._open[met] = (candidates, [each for each in candidates if each not in closed])
+        return known[1]
+
+
+class Placed(Protocol):
+    """What stands on a node."""
+
+    @property
+    def position(self) -> int: ...
+
+
+_Placed = TypeVar("_Placed", bound=Placed)
 
 
 class Shape:
@@ -37,6 +76,7 @@ class Shape:
         timeline: Timeline | None = None,
         uid: int | None = None,
         is_least_loaded: bool = False,
+        access: "Access | None" = None,
     ) -> None:
         self.needs = needs
         self.partition = partition
@@ -44,29 +84,39 @@ class Shape:
         self.duration_s = float("inf") if limit_s is None else float(limit_s)
         #: None: it does not matter in this pass whose jobs share a node.
         self.uid = uid
-        #: The nodes with most CPUs free come first.
-        self.is_least_loaded = is_least_loaded
         self.features = parse_constraint(needs.features)
-        self.groups = compute_groups(self.features)
+        self.batch_groups = tuple(Group(tree, 1) for tree in (parse_constraint(needs.batch_features),) if tree)
+        self.groups = self.batch_groups + compute_groups(self.features)
         self.alternatives = compute_alternatives(self.features)
         self.required = working.positions_of(needs.required_nodes)
+        #: What reservations leave to its jobs; None: all.
+        self.access = access
+        #: Orders that change as jobs start: of nodes that start jobs, and of those that jobs are planned on.
+        self.orderings = ("least_loaded",) if is_least_loaded else ()
+        self.planning_orderings = ("in_use_first",) if working.policy.prefers_busy_nodes else ()
         #: The first node that holds all tasks settles it.
         self.is_first_fit = _is_first_fit(needs) and not (self.required or self.groups or self.alternatives)
-        #: What it takes from a node depends on what is free there: units of any type, or a share of the job's units.
-        self.is_level_dependent = bool(needs.gres_per_job) or any(
-            not item.type for item in (*needs.gres_per_node, *needs.gres_per_task)
-        )
+        self.arranger = working.arrangers.get(partition.topology)
         self._working = working
         self._timeline = timeline
         self._candidates: list[int] | None = None
-        self._positions: Any = None
         self._seen: tuple[int, int] = (-1, -1)
         #: The pass that it was begun for.
         self.pass_number = 0
-        #: Tasks that fit, by the level's number.
-        self.offers = LevelMap(timeline.tracks.make_table if timeline else _make_table, self._count_tasks)
+        self._offers: dict[Level, int] = {}
+        self._task_rows: TaskRows | None = None
         self._takes: dict[tuple[Level, int, Share], Take] = {}
         self._suits: dict[Kind, bool] = {}
+        #: All jobs of the partition together may have some CPUs of a node only.
+        self.is_capped = working.partition_cpus.is_capped(partition.name) and not needs.is_exclusive
+        #: What it takes from a node depends on what is free there: units of any type, or a share of the job's units;
+        #: or a node offers less than is free.
+        self.is_level_dependent = (
+            self.is_capped
+            or (access is not None and access.is_cutting)
+            or bool(needs.gres_per_job)
+            or any(kind.is_exact or self._has_choice(kind) for kind in working.table.kinds if self.suits(kind))
+        )
         #: What in the partition itself stands against it.
         self.partition_blocker = find_partition_blocker(needs, limit_s, partition)
         self.begin()
@@ -84,10 +134,14 @@ class Shape:
         self.planned_count = 0
         #: No job of this shape can start before this: the last planned start.
         self.planned_at = 0.0
-        if self.uid is not None:
+        if self.uid is not None or self.arranger is not None:
             self._candidates = None
         if self.partition_blocker is not None:
             self.blockers = (self.partition_blocker,)
+
+    def is_for(self, partition: Partition, uid: int | None) -> bool:
+        """Is it the shape of jobs in just this partition, of this user if that matters?"""
+        return self.partition is partition and self.uid == uid
 
     @property
     def candidates(self) -> list[int]:
@@ -97,17 +151,20 @@ class Shape:
         if self._candidates is None or self._seen != seen:
             self._seen = seen
             self._candidates = self._find_candidates()
-            self._positions = None
         return self._candidates
 
-    @property
-    def positions(self) -> Any:
-        """The candidates in the form that tracks take."""
+    def candidates_during(self, from_at: float, until_at: float) -> tuple[list[int], Any]:
+        """Return the candidates that no reservation closes in the interval, also in the form that tracks take."""
+        assert self._timeline is not None, "a shape without a timeline"
         candidates = self.candidates
-        if self._positions is None:
-            assert self._timeline is not None, "a shape without a timeline"
-            self._positions = self._timeline.make_positions(candidates)
-        return self._positions
+        if self.access is not None:
+            candidates = self.access.only_open(candidates, from_at, until_at)
+        return candidates, self._timeline.make_positions(candidates)
+
+    @property
+    def view(self) -> View:
+        """How the cluster looks to its jobs with respect to reservations."""
+        return OPEN if self.access is None else self.access.view
 
     def _find_candidates(self) -> list[int]:
         working = self._working
@@ -120,16 +177,35 @@ class Shape:
     def configured_candidates(self) -> list[int]:
         """Return the candidates as if every node were usable; not to be changed."""
         working = self._working
-        found = working.positions_of_kinds(frozenset(filter(self.suits, working.table.kinds)))
+        kinds = frozenset(filter(self.suits, working.table.kinds))
+        if self.arranger is None or self.needs.nodes_min > 1:
+            found = working.positions_of_kinds(kinds)
+        else:
+            # Jobs on one node keep together where near nodes matter.
+            found = [each for each in working.packed(self.arranger) if working.kinds[each] in kinds]
         excluded = working.positions_of(self.needs.excluded_nodes)
-        return [each for each in found if each not in excluded] if excluded else found
+        found = [each for each in found if each not in excluded] if excluded else found
+        inside = self.view.positions
+        found = found if inside is None else [each for each in found if each in inside]
+        return order_candidates(found, self.needs, working)
 
-    def rank(self, positions: list[int]) -> list[int]:
-        """Return the positions, which are in placement order, in the order in which they are tried."""
-        if not self.is_least_loaded:
-            return positions
-        levels = self._working.levels
-        return sorted(positions, key=lambda position: (-levels[position].cpus, position))
+    def groups_of(self, alternative: Tree) -> tuple[Group, ...]:
+        """Return the counts of nodes to fill when all nodes suit the alternative; () for no choice of them."""
+        return self.batch_groups + compute_groups(alternative) if alternative else self.groups
+
+    def rank(self, positions: list[int], orderings: tuple[str, ...]) -> list[int]:
+        """Return the positions, which are in the order of the candidates, in the order in which they are tried."""
+        for name in orderings:
+            positions = order_by(name, positions, self.needs, self._working)
+        return positions
+
+    def batch_host_first(self, parts: list[_Placed]) -> list[_Placed]:
+        """Return the parts with the first node in front that suits --batch; its script runs on the first of all."""
+        if not self.batch_groups:
+            return parts
+        tree = self.batch_groups[0].tree
+        first = next(part for part in parts if self.has_features(tree, part.position))
+        return [first, *(part for part in parts if part is not first)]
 
     def has_features(self, tree: Tree, position: int) -> bool:
         """Does the node suit a part of the feature expression?"""
@@ -153,10 +229,43 @@ class Shape:
 
     def offer(self, level: Level) -> int:
         """Return how many tasks fit at the level."""
-        return self.offers[level.number]
+        known = self._offers.get(level)
+        if known is None:
+            known = self._offers[level] = count_tasks(level, self.needs)
+        return known
 
-    def _count_tasks(self, number: int) -> int:
-        return count_tasks(self._working.table.by_number[number], self.needs)
+    def offers_now(self) -> list[int]:
+        """Return how many tasks each candidate holds that holds any, planned starts left out of account."""
+        if self._timeline is None or self.is_level_dependent:
+            levels = self._working.levels
+            return [offer for position in self.candidates if (offer := self.offer(levels[position]))]
+        tracks, now_at = self._timeline.tracks, self._timeline.now_at
+        return tracks.collect_now(self.task_rows, self.candidates_during(now_at, now_at)[1], now_at, 0, 0)[1]
+
+    def cut(self, level: Level, position: int, from_at: float, until_at: float) -> Level:
+        """Return the level with no more CPUs than the partition and reservations leave of the node all the time."""
+        if self.is_capped:
+            level = self._working.partition_cpus.cut(level, self.partition.name, position, from_at, until_at)
+        if self.access is None or not self.access.is_cutting:
+            return level
+        cpus = self.access.book.room(self.access.view, position, level.cpus, from_at, until_at)
+        return self._working.table.with_cpus(level, cpus)
+
+    def cut_idle(self, level: Level) -> Level:
+        """Return the same if nobody used the node."""
+        return self._working.partition_cpus.cut_idle(level, self.partition.name) if self.is_capped else level
+
+    @property
+    def task_rows(self) -> TaskRows:
+        """What its tasks take, by kind of node."""
+        if self._task_rows is None:
+            self._task_rows = compute_task_rows(self.needs, self._working.table, self.suits, self._has_choice)
+        return self._task_rows
+
+    def _has_choice(self, kind: Kind) -> bool:
+        """Are there units of several types that would do?"""
+        untyped = {item.name for item in (*self.needs.gres_per_node, *self.needs.gres_per_task) if not item.type}
+        return any(sum(name == each for name, _, _ in kind.gres) > 1 for each in untyped)
 
     def take(self, level: Level, tasks: int, share: Share = ()) -> Take:
         """Return what a job of this shape takes at the level."""
@@ -179,8 +288,5 @@ def is_user_sensitive(working: WorkingCopy, jobs: tuple[Job, ...], partitions: d
 
 
 def _is_first_fit(needs: Needs) -> bool:
-    return needs.nodes_min == 1 and not needs.is_contiguous and not needs.gres_per_job and not is_ranged(needs)
-
-
-def _make_table(size: int) -> list[int]:
-    return [UNKNOWN] * size
+    is_odd = needs.is_contiguous or needs.is_spread or needs.gres_per_job or is_ranged(needs)
+    return needs.nodes_min == 1 and not is_odd

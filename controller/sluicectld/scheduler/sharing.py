@@ -6,8 +6,8 @@ after it.  Source: observed of Slurm 22.05: -G3 on nodes of two gives 2,1.
 
 from collections.abc import Callable, Sequence
 
+from .demand import Share
 from .needs import Needs
-from .offer import Share
 from .place import OfferOf, distribute, order_around
 
 ShareOf = Callable[[int], Share]

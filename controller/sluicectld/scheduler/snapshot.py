@@ -6,20 +6,45 @@ The state keeps these records up to date as it applies events and hands out shal
 import msgspec
 
 from sluice.model.allocation import Allocation
+from sluice.model.association import Association, AssociationKey
 from sluice.model.job import Job
 from sluice.model.node import Node
 from sluice.model.partition import Partition
+from sluice.model.priority import PrioritySetup, PriorityTables
+from sluice.model.qos import Qos
+from sluice.model.reservation import Reservation
+from sluice.model.usage import Holder, Usage
+from sluice_plugins.interfaces import PriorityRule
+from sluice_plugins.registry import Network
 
+from .memo import StandingMemo
 from .plan import PlannedStart
+from .totals import Totals
 
 
 class GresFree(msgspec.Struct, frozen=True):
-    """One kind of unit on a node: total and free unit numbers as masks; an uncounted device has bit n for unit n."""
+    """One kind of unit on a node: total and free unit numbers as masks, bit n for unit n.
+
+    is_counted: the units have no identity; total and free are then how many there are.
+    """
 
     name: str
     type: str
     total: int
     free: int
+    is_counted: bool = False
+
+    @property
+    def total_count(self) -> int:
+        return self.total if self.is_counted else self.total.bit_count()
+
+    @property
+    def free_count(self) -> int:
+        return self.free if self.is_counted else self.free.bit_count()
+
+
+#: CPUs that jobs of a partition share, by partition: masks of those with exactly one, two, ... jobs.
+Shared = tuple[tuple[str, tuple[int, ...]], ...]
 
 
 class NodeFree(msgspec.Struct, frozen=True):
@@ -38,6 +63,7 @@ class NodeFree(msgspec.Struct, frozen=True):
     uids: tuple[int, ...] = ()
     #: The only user whose jobs may come (exclusive=user), None: any.
     exclusive_uid: int | None = None
+    shared: Shared = ()
 
 
 class RunningJob(msgspec.Struct, frozen=True):
@@ -49,6 +75,9 @@ class RunningJob(msgspec.Struct, frozen=True):
     expected_end_at: float | None
     uid: int = 0
     partition: str = ""
+    #: The reservation that it runs in, and the licenses that it holds.
+    reservation: str = ""
+    licenses: tuple[tuple[str, int], ...] = ()
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -69,6 +98,17 @@ class Snapshot(msgspec.Struct, frozen=True):
     licenses_free: dict[str, int] = {}
     promised: dict[int, PlannedStart] = {}
     is_freed: bool = True
+    #: What accounting knows that counts for priorities.
+    priority_tables: PriorityTables = PriorityTables()
+    #: Jobs that run or are suspended, when their priorities go on changing (PriorityFlags=CALCULATE_RUNNING).
+    renumbered: tuple[Job, ...] = ()
+    #: By job id, as the pass before this one found them.
+    priorities: dict[int, int] = {}
+    #: Accounts and users with their limits, QOS with theirs, and what each holder of limits uses now.
+    associations: dict[AssociationKey, Association] = {}
+    qos: dict[str, Qos] = {}
+    usage: dict[Holder, Usage] = {}
+    reservations: tuple[Reservation, ...] = ()
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -94,10 +134,6 @@ class Policy(msgspec.Struct, frozen=True):
     default_memory_per_cpu_mib: int | None = None
     default_cpus_per_gpu: int = 0
     enforce_partition_limits: str = "NO"
-    priority_weights: dict[str, int] = {}
-    max_age_s: float = 7 * 86400.0
-    #: The largest PriorityJobFactor of all partitions: the partition factor is relative to it.
-    partition_factor_max: int = 1
     #: Seconds east of UTC for the clock times in blockers' texts.
     utc_offset_s: int = 0
     #: Jobs that get a planned start which no lower job may delay; the others only fill gaps.  1: EASY.
@@ -108,3 +144,40 @@ class Policy(msgspec.Struct, frozen=True):
     keeps_promises: bool = False
     #: Plan with predicted run times where there are some, within the promises made from limits.
     is_predicting: bool = False
+    priority: PrioritySetup = PrioritySetup()
+    #: The priority plugin at work; None: the order of arrival.
+    priority_rule: PriorityRule | None = None
+    #: What the cluster has, for factors that are parts of it.
+    totals: Totals = Totals()
+    memo: StandingMemo = msgspec.field(default_factory=StandingMemo)
+    #: Topologies by the name that a partition gives; empty: every node is as near as any other.
+    networks: dict[str, Network] = {}
+    #: A job waits this long at most for the switches that it asks for (max_switch_wait).
+    switch_wait_max_s: float = 300.0
+    #: MiB a GPU unless asked otherwise.
+    default_memory_per_gpu_mib: int | None = None
+    #: CR_ONE_TASK_PER_CORE, unless --ntasks-per-core says otherwise.
+    is_one_task_per_core: bool = False
+    #: CR_CORE_DEFAULT_DIST_BLOCK: few sockets rather than all in turn, unless -m says otherwise.
+    is_block_by_default: bool = False
+    #: CR_Pack_Nodes: tasks on whole nodes fill one after the other rather than evenly.
+    packs_tasks: bool = False
+    #: pack_serial_at_end: jobs of one CPU come to the last nodes.
+    puts_serial_last: bool = False
+    #: bf_busy_nodes: planned starts prefer nodes that are in use.
+    prefers_busy_nodes: bool = False
+    #: AllowSpecResourcesUsage: --core-spec replaces what the node withholds.
+    allows_core_spec: bool = False
+    #: Words of AccountingStorageEnforce; limits of associations and QOS count with "limits".
+    accounting_enforced: frozenset[str] = frozenset()
+    #: Billing is the greatest of a node's weighted TRES instead of their sum (PriorityFlags=MAX_TRES).
+    is_billing_max: bool = False
+    #: A job that a limit keeps from starting keeps lower ones of its partition waiting (assoc_limit_stop).
+    stops_at_limits: bool = False
+    #: Of the cluster, for partitions that say nothing of their own.
+    max_memory_per_cpu_mib: int | None = None
+    max_memory_per_node_mib: int | None = None
+    #: Zone of the clock times at which repeating reservations come: "Europe/Berlin", "UTC+01:00".
+    time_zone: str = "UTC"
+    #: How long jobs may go on after their reservation (ResvOverRun); None: any time.
+    reservation_overrun_s: float | None = 0.0

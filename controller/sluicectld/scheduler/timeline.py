@@ -8,19 +8,23 @@ Invariant: no level is ever below zero: a planned job takes only what is free at
 Source: Mu'alem & Feitelson 2001, section 2.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+import bisect
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from sluice import cpuset
 from sluice.model.allocation import NodeGrant
 
-from .levels import Kind, Level, Take
+from .levels import Kind, Level, Take, row_of, take_row
+from .masks import TakenMasks
 from .native.library import lib
 from .native.tracks import NativeTracks
 from .snapshot import RunningJob
-from .tracks import NEVER, AnyTracks, LevelMap, Tracks
+from .tracks import NEVER, AnyTracks, Move, Tracks
 from .working import WorkingCopy
 
-Move = Callable[[Level, Take], Level]
+#: What a planned job takes, from when until when.
+Plan = tuple[Take, float, float]
 #: What a job takes from the node at a position.
 Takes = Sequence[tuple[int, Take]]
 
@@ -28,26 +32,29 @@ Takes = Sequence[tuple[int, Take]]
 _LISTS_MAX = 1000
 
 
-def make_tracks(nodes: int) -> AnyTracks:
+def make_tracks(nodes: int, width: int) -> AnyTracks:
     """Return the compiled tracks where there are some."""
-    return Tracks(nodes) if lib is None else NativeTracks(nodes)
+    return Tracks(nodes, width) if lib is None else NativeTracks(nodes, width)
 
 
 class Timeline:
-    """Levels over [now, forever) for each node position."""
+    """What is free over [now, forever) for each node position."""
 
     def __init__(self, working: WorkingCopy, tracks: AnyTracks | None = None) -> None:
         self.now_at = 0.0
-        self.tracks = tracks or make_tracks(len(working.nodes))
         self._working = working
         self._table = working.table
+        self._width = working.table.width
+        self.tracks = tracks or make_tracks(len(working.nodes), self._width)
         self._running: dict[int, tuple[RunningJob, Takes]] = {}
         self._job_ids_at: list[set[int]] = [set() for _ in working.nodes]
-        self._takes: dict[Take, LevelMap] = {}
-        self._releases: dict[Take, LevelMap] = {}
-        self._returns: dict[Take, LevelMap] = {}
+        self._rows: dict[tuple[int, int, tuple[int, ...]], Any] = {}
         #: What planned jobs take later on: (take, from, until) by job id, for each position where there are some.
-        self.plans: dict[int, dict[int, tuple[Take, float, float]]] = {}
+        self.plans: dict[int, dict[int, Plan]] = {}
+        #: What jobs started in this pass take, and until when, for exact positions.
+        self._started: dict[int, list[tuple[Take, float]]] = {}
+        #: Steps of exact positions that were asked for since something changed there.
+        self._exact: dict[int, tuple[list[float], list[Level]]] = {}
         self._positions: dict[int, tuple[list[int], Any]] = {}
         self._is_new = True
 
@@ -55,18 +62,18 @@ class Timeline:
         """Bring it to a snapshot; changed: the positions whose working copy is another than before."""
         self.tracks.begin(now_at)
         self.now_at = now_at
+        self._exact.clear()
         stale = set(range(len(self._working.nodes))) if self._is_new else set()
         self._is_new = False
         self._update_jobs(running, stale)
-        levels, actual = self._working.levels, self.tracks.actual
-        stale.update(position for position in changed if actual(position) != levels[position].number)
-        for position in stale:
-            self._make_track(position)
+        levels, width = self._working.levels, self._width
+        stale.update(each for each in changed if self.tracks.actual(each) != row_of(levels[each], width))
+        self._make_tracks(sorted(stale))
 
     def _update_jobs(self, running: Sequence[RunningJob], stale: set[int]) -> None:
         known = self._running
         began = [job for job in running if (entry := known.get(job.job_id)) is None or entry[0] is not job]
-        gone = [job for job in began if job.job_id in known]
+        gone = [known[job.job_id][0] for job in began if job.job_id in known]
         if len(known) + len(began) - len(gone) > len(running):
             ids = {job.job_id for job in running}
             gone += [entry[0] for job_id, entry in known.items() if job_id not in ids]
@@ -78,75 +85,88 @@ class Timeline:
     def _begin(self, job: RunningJob, stale: set[int]) -> None:
         takes = self._read_takes(job)
         self._running[job.job_id] = (job, takes)
-        end_at = NEVER if job.expected_end_at is None else job.expected_end_at
-        for position, take in takes:
+        end_at = _end_of(job)
+        for position, _ in takes:
             self._job_ids_at[position].add(job.job_id)
             if end_at <= self.now_at:
                 stale.add(position)
-            if position not in stale:
-                self.tracks.hold(position, end_at, self._takes_of(take))
+        self._change([each for each in takes if each[0] not in stale], self.now_at, end_at, Move.TAKE, True)
 
     def _end(self, job: RunningJob, stale: set[int]) -> None:
         _, takes = self._running.pop(job.job_id)
-        end_at = NEVER if job.expected_end_at is None else job.expected_end_at
-        for position, take in takes:
+        for position, _ in takes:
             self._job_ids_at[position].discard(job.job_id)
-            if position not in stale:
-                self.tracks.hold(position, end_at, self._returns_of(take))
+        fresh = [each for each in takes if each[0] not in stale]
+        self._change(fresh, self.now_at, _end_of(job), Move.RETURN, True)
+
+    def _change(self, takes: Takes, from_at: float, until_at: float, move: Move, is_held: bool) -> None:
+        """Change the tracks; neighbours that give the same are one call."""
+        index = 0
+        while index < len(takes):
+            take = takes[index][1]
+            positions = [takes[index][0]]
+            index += 1
+            while index < len(takes) and takes[index][1] is take:
+                positions.append(takes[index][0])
+                index += 1
+            self.tracks.change(positions, from_at, until_at, self._row_of(take), move, is_held)
 
     def _read_takes(self, job: RunningJob) -> Takes:
-        position_by_name, levels = self._working.position_by_name, self._working.levels
+        position_by_name, kinds = self._working.position_by_name, self._working.kinds
         return [
-            (position, read_take(levels[position].kind, grant))
+            (position, read_take(kinds[position], grant))
             for grant in job.allocation.grants
             if (position := position_by_name.get(grant.node)) is not None
         ]
 
-    def _make_track(self, position: int) -> None:
-        level = self._working.levels[position]
-        returns = []
-        for job_id in self._job_ids_at[position]:
+    def _make_tracks(self, positions: Sequence[int]) -> None:
+        """Make the tracks of these nodes anew."""
+        working, width = self._working, self._width
+        for position in positions:
+            full, actual = working.full_row(position), row_of(working.levels[position], width)
+            self.tracks.set(position, working.kinds[position].number, full, actual)
+        made = set(positions)
+        for job_id in sorted(set[int]().union(*(self._job_ids_at[position] for position in positions))):
             job, takes = self._running[job_id]
             if job.expected_end_at is not None:
-                end_at = max(job.expected_end_at, self.now_at)
-                returns += [(end_at, job_id, take) for each, take in takes if each == position]
-        times, levels = [self.now_at], [level.number]
-        for end_at, _, take in sorted(returns, key=lambda item: item[:2]):
-            level = self._table.give_back(level, take)
-            if end_at > times[-1]:
-                times.append(end_at)
-                levels.append(level.number)
-            else:
-                levels[-1] = level.number
-        self.tracks.set(position, self._working.levels[position].number, times, levels)
-        for take, from_at, until_at in self.plans.get(position, {}).values():
-            self.tracks.plan(position, max(from_at, self.now_at), until_at, self._takes_of(take))
+                takes = [each for each in takes if each[0] in made]
+                self._change(takes, max(job.expected_end_at, self.now_at), NEVER, Move.RETURN, False)
+        for position in made.intersection(self.plans):
+            for take, from_at, until_at in self.plans[position].values():
+                self._change([(position, take)], max(from_at, self.now_at), until_at, Move.TAKE, False)
 
     # --- what a pass adds and takes out again
 
     def start(self, takes: Takes, end_at: float) -> None:
         """Add a job that starts now."""
+        self._change(takes, self.now_at, end_at, Move.TAKE, True)
         for position, take in takes:
-            self.tracks.hold(position, end_at, self._takes_of(take))
+            if take.masks is not None:
+                self._started.setdefault(position, []).append((take, end_at))
+                self._exact.pop(position, None)
 
     def undo_start(self, takes: Takes, end_at: float) -> None:
+        self._change(takes, self.now_at, end_at, Move.UNDO, True)
         for position, take in takes:
-            self.tracks.hold(position, end_at, self._releases_of(take))
+            if take.masks is not None:
+                self._started[position].remove((take, end_at))
 
     def reserve(self, job_id: int, takes: Takes, from_at: float, until_at: float) -> None:
         """Take resources out for a planned job during [from_at, until_at)."""
+        self._change(takes, from_at, until_at, Move.TAKE, False)
         for position, take in takes:
-            self.tracks.plan(position, from_at, until_at, self._takes_of(take))
             self.plans.setdefault(position, {})[job_id] = (take, from_at, until_at)
+            self._exact.pop(position, None)
 
-    def release(self, job_id: int, positions: Iterable[int]) -> None:
+    def release(self, job_id: int, takes: Takes, from_at: float, until_at: float) -> None:
         """Undo reserve()."""
-        for position in positions:
+        self._change(takes, max(from_at, self.now_at), until_at, Move.UNDO, False)
+        for position, _ in takes:
             plans = self.plans[position]
-            take, from_at, until_at = plans.pop(job_id)
+            del plans[job_id]
             if not plans:
                 del self.plans[position]
-            self.tracks.plan(position, max(from_at, self.now_at), until_at, self._releases_of(take))
+            self._exact.pop(position, None)
 
     # --- questions
 
@@ -161,17 +181,48 @@ class Timeline:
 
     def steps(self, position: int) -> tuple[list[float], list[Level]]:
         """Return the times, ascending from now, and the level that is expected from each of them on."""
-        times, numbers = self.tracks.steps(position)
-        return times, [self._table.by_number[number] for number in numbers]
+        if self._working.kinds[position].is_exact:
+            return self._exact_steps(position)
+        times, rows = self.tracks.steps(position)
+        kind = self._working.kinds[position]
+        return times, [self._table.level_of_row(kind, row) for row in rows]
+
+    def _exact_steps(self, position: int) -> tuple[list[float], list[Level]]:
+        """Return the same with the numbers of CPUs and units, which the tracks do not have."""
+        known = self._exact.get(position)
+        if known is not None:
+            return known
+        ends = [(end_at, take) for take, end_at in self._started.get(position, ())]
+        for job_id in self._job_ids_at[position]:
+            job, takes = self._running[job_id]
+            ends += [(max(_end_of(job), self.now_at), take) for each, take in takes if each == position]
+        plans = self.plans.get(position, {}).values()
+        bounds = {at for _, from_at, until_at in plans for at in (max(from_at, self.now_at), until_at)}
+        times = sorted({self.now_at, *bounds, *(at for at, _ in ends)} - {NEVER})
+        levels = [self._exact_level(position, at, ends, plans) for at in times]
+        self._exact[position] = times, levels
+        return times, levels
+
+    def _exact_level(
+        self, position: int, at: float, ends: Iterable[tuple[float, Take]], plans: Iterable[Plan]
+    ) -> Level:
+        level = self._working.levels[position]
+        for _, take in sorted((end for end in ends if end[0] <= at), key=_first):
+            level = self._table.give_back(level, take)
+        for take, from_at, until_at in plans:
+            if from_at <= at < until_at:
+                level = self._table.take(level, take)
+        return level
 
     def floor(self, position: int, from_at: float, until_at: float) -> Level:
         """Return the level that is free during all of [from_at, until_at): the least of each resource."""
         times, levels = self.steps(position)
-        begun = [level for at, level in zip(times, levels, strict=True) if at <= from_at]
-        level = begun[-1]
-        for at, other in zip(times, levels, strict=True):
-            if from_at < at < until_at:
-                level = self._table.lower(level, other)
+        first = bisect.bisect_right(times, from_at) - 1
+        level = levels[first]
+        for at, other in zip(times[first + 1 :], levels[first + 1 :], strict=True):
+            if at >= until_at:
+                break
+            level = self._table.lower(level, other)
         return level
 
     def floor_now(self, position: int, until_at: float) -> Level:
@@ -181,31 +232,38 @@ class Timeline:
             return level
         return self._table.lower(level, self.floor(position, self.now_at, until_at))
 
-    # --- tables
+    def _row_of(self, take: Take) -> Any:
+        # The numbers of CPUs make no difference here, and nearly every job has others.
+        key = (take.cpus, take.memory_mib, take.gres)
+        row = self._rows.get(key)
+        if row is None:
+            row = self._rows[key] = self.tracks.make_row(take_row(take, self._width))
+        return row
 
-    def _takes_of(self, take: Take) -> LevelMap:
-        return self._table_of(self._takes, take, self._table.take)
 
-    def _releases_of(self, take: Take) -> LevelMap:
-        return self._table_of(self._releases, take, self._table.put_back)
+def _first(pair: tuple[float, Take]) -> float:
+    return pair[0]
 
-    def _returns_of(self, take: Take) -> LevelMap:
-        return self._table_of(self._returns, take, self._table.give_back)
 
-    def _table_of(self, tables: dict[Take, LevelMap], take: Take, move: Move) -> LevelMap:
-        found = tables.get(take)
-        if found is None:
-            by_number = self._table.by_number
-            found = tables[take] = LevelMap(self.tracks.make_table, lambda number: move(by_number[number], take).number)
-        return found
+def _end_of(job: RunningJob) -> float:
+    return NEVER if job.expected_end_at is None else job.expected_end_at
 
 
 def read_take(kind: Kind, grant: NodeGrant) -> Take:
-    """Return the counts of a grant, in whole units."""
-    cpus = -(-grant.cpu_count // kind.unit) * kind.unit
+    """Return the counts of a grant, in whole units; its numbers on exact kinds."""
+    cpus = grant.cpu_count
+    if kind.charge_unit != kind.unit:
+        # Fewer are charged than it keeps.
+        cpus = cpuset.parse(grant.cpus).bit_count()
+    cpus = -(-cpus // kind.unit) * kind.unit
     counts = [0] * len(kind.gres)
+    units = [0] * len(kind.gres)
     for granted in grant.gres:
         for place_number, (name, kind_of_unit, _) in enumerate(kind.gres):
             if (name, kind_of_unit) == (granted.name, granted.type):
                 counts[place_number] += granted.count
-    return Take(cpus, grant.memory_mib, tuple(counts))
+                units[place_number] |= granted.count if kind.is_counted[place_number] else cpuset.parse(granted.units)
+    masks = None
+    if kind.is_exact:
+        masks = TakenMasks(cpuset.parse(grant.cpus) & kind.layout.cpus, tuple(units))
+    return Take(cpus, grant.memory_mib, tuple(counts), masks)

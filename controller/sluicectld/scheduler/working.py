@@ -14,8 +14,14 @@ from typing import TypeVar
 
 from sluice import cpuset
 from sluice.model.allocation import GresGrant, NodeGrant
+from sluice.model.request import JobSpec
 
-from .levels import Kind, Level, LevelTable, Take, count_whole_units, find_whole_units
+from .arrange import Arranger, bind_networks
+from .layout import find_whole_units
+from .levels import Exactness, Kind, Level, LevelTable, Take, count_whole_units, row_of
+from .limits.node_cpus import PartitionCpus
+from .masks import FreeMasks
+from .pick_cpus import spread
 from .snapshot import NodeFree, Policy, Snapshot
 
 _Value = TypeVar("_Value")
@@ -27,7 +33,9 @@ class WorkingCopy:
     """Nodes by position in the snapshot; a position is a node's name everywhere in a pass."""
 
     def __init__(self, snapshot: Snapshot, policy: Policy) -> None:
-        self.table = LevelTable(policy)
+        self.policy = policy
+        self.exactness = find_exactness(snapshot)
+        self.table = LevelTable(policy, self.exactness)
         self.nodes: Sequence[NodeFree] = snapshot.nodes
         self.names = [free.node.name for free in snapshot.nodes]
         self.position_by_name = {name: position for position, name in enumerate(self.names)}
@@ -53,21 +61,32 @@ class WorkingCopy:
             for position, free in enumerate(snapshot.nodes)
             if free.exclusive_uid is not None
         }
+        self.partition_cpus = PartitionCpus(self.table, snapshot.partitions)
+        self.partition_cpus.count(snapshot.running, self.position_by_name)
         self._touched: set[int] = set()
-        self._level_counts: Counter[tuple[Level, bool]] | None = None
-        self._picked_cpus: dict[tuple[int, int, int], tuple[int, str]] = {}
+        self._kind_counts: Counter[tuple[Kind, bool]] = Counter()
+        self._kinds_seen = -1
+        #: By the name of the topology that a partition gives; empty without a topology.
+        self.arrangers = bind_networks(policy.networks, self.names)
+        self._picked_cpus: dict[tuple[int, int, Kind, bool], tuple[int, str]] = {}
         self._positions_by_kinds: dict[frozenset[Kind], list[int]] = {}
         self._usable: dict[int, tuple[list[int], list[int]]] = {}
         self._usable_seen = -1
+        self._full_rows: dict[Kind, tuple[int, ...]] = {}
 
     def update(self, snapshot: Snapshot) -> list[int] | None:
         """Bring it to a snapshot with the same nodes; return the positions that changed.
 
-        None: a node became another kind of machine; everything has to be made anew.
+        None: a node became another kind of machine, or is to be seen otherwise; everything has to be made anew.
         """
+        if find_exactness(snapshot) != self.exactness:
+            return None
         changed = self._find_changed(snapshot.nodes)
+        self.partition_cpus.count(snapshot.running, self.position_by_name)
         self.nodes = snapshot.nodes
         self._touched.clear()
+        for arranger in self.arrangers.values():
+            arranger.begin()
         for position in changed:
             free = snapshot.nodes[position]
             is_same = free.node.name == self.names[position] and free.node.weight == self._weights[position]
@@ -84,14 +103,12 @@ class WorkingCopy:
         return sorted(self._touched.union(changed)) if self._touched else changed
 
     def _update_node(self, position: int, free: NodeFree) -> None:
-        before = self.levels[position], self.is_usable[position]
         self.levels[position] = self._read_level(free, self.kinds[position])
         self.cpu_masks[position] = free.free_cpus
         self.gres_masks[position] = tuple([item.free for item in free.gres])
         if free.node.is_usable != self.is_usable[position]:
             self.is_usable[position] = not self.is_usable[position]
             self.usable_version += 1
-        self._count_change(before, (self.levels[position], self.is_usable[position]))
         _set_or_drop(self.uids_by_position, position, free.uids or None)
         _set_or_drop(self.owner_by_position, position, free.exclusive_uid)
 
@@ -107,6 +124,21 @@ class WorkingCopy:
             found = [position for position in self.placement_order if all_kinds[position] in kinds]
             self._positions_by_kinds[kinds] = found
         return found
+
+    def full_row(self, position: int) -> tuple[int, ...]:
+        """Return what the node has in all, as the tracks keep it."""
+        kind = self.kinds[position]
+        row = self._full_rows.get(kind)
+        if row is None:
+            row = self._full_rows[kind] = row_of(self.table.idle(kind), self.table.width)
+        return row
+
+    def packed(self, arranger: Arranger) -> list[int]:
+        """Return the order in which jobs on one node fill the nodes, where near nodes matter."""
+        levels = self.levels
+        return arranger.packed(
+            self.placement_order, lambda position: levels[position].cpus > 0, self._weights.__getitem__
+        )
 
     def idle_level(self, position: int) -> Level:
         """Return the level of the node if nobody used it."""
@@ -131,24 +163,30 @@ class WorkingCopy:
             return True
         return is_user_exclusive and any(other != uid for other in self.uids_by_position.get(position, ()))
 
-    def count_levels(self) -> Counter[tuple[Level, bool]]:
-        """Return how many nodes are at each level, usable ones and others apart."""
-        if self._level_counts is None:
-            self._level_counts = Counter(zip(self.levels, self.is_usable, strict=True))
-        return self._level_counts
+    def count_kinds(self) -> Counter[tuple[Kind, bool]]:
+        """Return how many nodes there are of each kind, usable ones and others apart."""
+        if self._kinds_seen != self.usable_version:
+            self._kinds_seen = self.usable_version
+            self._kind_counts = Counter(zip(self.kinds, self.is_usable, strict=True))
+        return self._kind_counts
 
     def grant(self, position: int, take: Take) -> NodeGrant:
-        """Take the resources out and return them with their numbers, lowest first."""
+        """Take the resources out and return them with their numbers: what the take says, else the lowest."""
         level = self.levels[position]
-        is_usable = self.is_usable[position]
         self._touched.add(position)
-        mask, cpus = self._pick_cpus(self.cpu_masks[position], take.cpus, level.kind.unit)
-        self.cpu_masks[position] ^= mask
-        after = self.levels[position] = self.table.take(level, take)
-        self._count_change((level, is_usable), (after, is_usable))
+        if take.masks is None:
+            mask, cpus = self._pick_cpus(self.cpu_masks[position], take, level.kind)
+        else:
+            mask, cpus = take.masks.cpus, cpuset.format(take.masks.cpus)
+        self.cpu_masks[position] &= ~mask
+        self.levels[position] = self.table.take(level, take)
         gres = self._take_units(position, take) if any(take.gres) else ()
         return NodeGrant(
-            node=self.names[position], cpus=cpus, cpu_count=take.cpus, memory_mib=take.memory_mib, gres=gres
+            node=self.names[position],
+            cpus=cpus,
+            cpu_count=take.charged or take.cpus,
+            memory_mib=take.memory_mib,
+            gres=gres,
         )
 
     def note_user(self, position: int, uid: int, is_user_exclusive: bool) -> None:
@@ -158,42 +196,44 @@ class WorkingCopy:
         if is_user_exclusive:
             self.owner_by_position[position] = uid
 
-    def _count_change(self, before: tuple[Level, bool], after: tuple[Level, bool]) -> None:
-        counts = self._level_counts
-        if counts is not None and before != after:
-            counts[after] += 1
-            if counts[before] == 1:
-                del counts[before]
-            else:
-                counts[before] -= 1
-
     def _read_level(self, free: NodeFree, kind: Kind) -> Level:
+        if kind.is_exact:
+            nothing = FreeMasks(0, (0,) * len(free.gres))
+            masks = FreeMasks(free.free_cpus, tuple([item.free for item in free.gres]), free.shared)
+            memory_mib = 0 if free.exclusive_job else free.free_memory_mib
+            return self.table.exact(kind, memory_mib, free.job_count, nothing if free.exclusive_job else masks)
         if free.exclusive_job:
             return self.table.level(kind, 0, 0, (0,) * len(kind.gres), free.job_count or 1)
         cpus = count_whole_units(free.free_cpus, kind.unit)
-        gres = tuple([item.free.bit_count() for item in free.gres])
+        gres = tuple([item.free_count for item in free.gres])
         return self.table.level(kind, cpus, free.free_memory_mib, gres, free.job_count)
 
-    def _pick_cpus(self, mask: int, count: int, unit: int) -> tuple[int, str]:
-        key = (mask, count, unit)
+    def _pick_cpus(self, mask: int, take: Take, kind: Kind) -> tuple[int, str]:
+        key = (mask, take.cpus, kind, take.is_block)
         picked = self._picked_cpus.get(key)
         if picked is None:
-            whole = find_whole_units(mask, unit)
-            taken = whole if count >= whole.bit_count() else cpuset.lowest(whole, count)
+            whole = find_whole_units(mask, kind.unit)
+            taken = spread(whole, -(-take.cpus // kind.unit), kind.layout.sockets, kind.unit, take.is_block)
             if len(self._picked_cpus) >= _PICKS_MAX:
                 self._picked_cpus.clear()
             picked = self._picked_cpus[key] = (taken, cpuset.format(taken))
         return picked
 
     def _take_units(self, position: int, take: Take) -> tuple[GresGrant, ...]:
+        kind = self.levels[position].kind
         masks = list(self.gres_masks[position])
         grants = []
-        for place_number, count in enumerate(take.gres):
-            if count:
-                name, kind, _ = self.levels[position].kind.gres[place_number]
-                units = cpuset.lowest(masks[place_number], count)
-                masks[place_number] ^= units
-                grants.append(GresGrant(name=name, type=kind, units=cpuset.format(units), count=count))
+        for place, count in enumerate(take.gres):
+            if not count:
+                continue
+            name, unit_type, _ = kind.gres[place]
+            if kind.is_counted[place]:
+                masks[place] -= count
+                grants.append(GresGrant(name=name, type=unit_type, count=count))
+                continue
+            units = take.masks.units[place] if take.masks else cpuset.lowest(masks[place], count)
+            masks[place] &= ~units
+            grants.append(GresGrant(name=name, type=unit_type, units=cpuset.format(units), count=count))
         self.gres_masks[position] = tuple(masks)
         return tuple(grants)
 
@@ -217,3 +257,20 @@ def _set_or_drop(mapping: dict[int, _Value], position: int, value: _Value | None
         mapping.pop(position, None)
     else:
         mapping[position] = value
+
+
+def find_exactness(snapshot: Snapshot) -> Exactness:
+    """Return what in the snapshot asks for levels with numbers."""
+    # CPUs that are shared now stay so whatever the configuration says by now.
+    sharing = {name for free in snapshot.nodes if free.shared for name, _ in free.shared}
+    for partition in snapshot.partitions.values():
+        word = partition.oversubscribe.partition(":")[0]
+        # YES shares nothing until a job asks for it.
+        if word == "FORCE" or (word == "YES" and any(job.spec.can_oversubscribe for job in snapshot.pending)):
+            sharing.add(partition.name)
+    by_socket = any(_speaks_of_sockets(job.spec) for job in snapshot.pending)
+    return Exactness(frozenset(sharing), by_socket)
+
+
+def _speaks_of_sockets(spec: JobSpec) -> bool:
+    return bool(spec.ntasks_per_socket or spec.gres_per_socket) or spec.hint == "memory_bound"

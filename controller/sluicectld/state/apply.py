@@ -83,7 +83,9 @@ def _job_started(cluster: Cluster, event: events.JobStarted) -> None:
         started_at=event.at,
         allocation=event.allocation,
         partition=event.partition,
+        reservation=event.reservation,
         limit_s=event.limit_s,
+        priority=job.priority if event.priority is None else event.priority,
         reason=Reason.NONE,
         reason_text="",
         begin_at=None,
@@ -211,6 +213,7 @@ def _job_requeued(cluster: Cluster, event: events.JobRequeued) -> None:
             cancelled_by=None,
             is_requeued=False,
             failed_node="",
+            reservation="",
             suspended_s=0.0,
             warned_at=None,
             next_step_id=0,
@@ -280,6 +283,17 @@ def _partition_deleted(cluster: Cluster, event: events.PartitionDeleted) -> None
     cluster.remove_partition(event.name)
 
 
+def _reservation_changed(cluster: Cluster, event: events.ReservationChanged) -> None:
+    cluster.put_reservation(event.reservation)
+    if event.reservation.id >= cluster.next_reservation_id:
+        cluster.next_reservation_id = event.reservation.id + 1
+        cluster.batch.meta["next_reservation_id"] = str(event.reservation.id + 1)
+
+
+def _reservation_deleted(cluster: Cluster, event: events.ReservationDeleted) -> None:
+    cluster.remove_reservation(event.name)
+
+
 _APPLIERS: dict[type, Callable[[Cluster, Any], None]] = {
     events.EpochBegan: _epoch_began,
     events.ConfigurationApplied: _configuration_applied,
@@ -299,4 +313,6 @@ _APPLIERS: dict[type, Callable[[Cluster, Any], None]] = {
     events.NodeChanged: _node_changed,
     events.PartitionChanged: _partition_changed,
     events.PartitionDeleted: _partition_deleted,
+    events.ReservationChanged: _reservation_changed,
+    events.ReservationDeleted: _reservation_deleted,
 }

@@ -16,8 +16,11 @@ from sluice.model.allocation import NodeGrant
 from sluice.model.job import Job
 from sluice.model.node import Node
 from sluice.model.partition import Partition
+from sluice.model.priority import PriorityTables
+from sluice.model.reservation import Reservation
 from sluice.model.states import Hold, JobState, NodeState
 from sluice.model.step import Step
+from sluicectld.scheduler.layout import compute_idle, layout_of
 from sluicectld.scheduler.snapshot import NodeFree, RunningJob, Snapshot
 from sluicectld.store.batch import Batch
 
@@ -35,11 +38,14 @@ class Cluster:
         self.steps: dict[int, dict[int, Step]] = {}
         self.nodes: dict[str, Node] = {}
         self.partitions: dict[str, Partition] = {}
+        #: In the order in which they were made.
+        self.reservations: dict[str, Reservation] = {}
         self.tokens: dict[str, int] = {}
         #: Of those steps, by job: token of the request -> step id.
         self.step_tokens: dict[int, dict[str, int]] = {}
         self.next_job_id = 1
         self.next_spec_id = 1
+        self.next_reservation_id = 1
         self.next_sequence = 1
         self.epoch = 0
         #: Names this journal; another database of the same cluster name has another.
@@ -48,11 +54,16 @@ class Cluster:
         self.config_digest = ""
         #: Counts every change; a plan made for an older version is re-checked decision by decision.
         self.version = 0
+        #: The version since which the reservations are as they are: an older plan knows them not.
+        self.reservations_version = 0
         #: What the store has to write of the changes since the last take_batch().
         self.batch = Batch()
 
         #: What admission found out about requests; forgotten when the size of a node or a partition changes.
         self.verdicts: dict[tuple[object, ...], object] = {}
+
+        #: What accounting knows that counts for priorities.
+        self.priority_tables = PriorityTables()
 
         # Indexes, all derived from the tables above.
         self.free: dict[str, NodeFree] = {}
@@ -159,6 +170,17 @@ class Cluster:
         self.batch.partitions.pop(name, None)
         self.batch.removed_partitions.add(name)
 
+    def put_reservation(self, reservation: Reservation) -> None:
+        self.reservations[reservation.name] = reservation
+        self.reservations_version = self.version + 1
+        self.batch.reservations[reservation.name] = reservation
+
+    def remove_reservation(self, name: str) -> None:
+        del self.reservations[name]
+        self.reservations_version = self.version + 1
+        self.batch.reservations.pop(name, None)
+        self.batch.removed_reservations.add(name)
+
     def take_batch(self) -> Batch:
         """Return what is to be written, and begin anew."""
         batch, self.batch = self.batch, Batch()
@@ -258,7 +280,7 @@ class Cluster:
         self.free[node.name] = self._count_free(node)
 
     def _count_free(self, node: Node, without: int = 0) -> NodeFree:
-        free = resources.whole(node)
+        free = compute_idle(node)
         for job_id in self.job_ids_by_node.setdefault(node.name, set()) - {without}:
             job = self.jobs[job_id]
             for grant in resources.held_grants(job):
@@ -286,6 +308,8 @@ class Cluster:
             tuple(self.running.values()),
             dict(self.running_tasks),
             licenses_free,
+            priority_tables=self.priority_tables,
+            reservations=tuple(self.reservations.values()),
         )
 
     def outcome(self, job_id: int, task_id: int | None = None) -> Outcome | None:
@@ -366,7 +390,10 @@ def _running_view(job: Job) -> RunningJob:
     assert job.allocation is not None
     assert job.started_at is not None
     end_at = None if job.limit_s is None else job.started_at + job.suspended_s + job.limit_s
-    return RunningJob(job.id, job.spec.name, job.allocation, end_at, job.spec.uid, job.partition)
+    licenses = job.allocation.licenses if job.reservation else ()
+    return RunningJob(
+        job.id, job.spec.name, job.allocation, end_at, job.spec.uid, job.partition, job.reservation, licenses
+    )
 
 
 def _is_same_machine(one: Node, other: Node) -> bool:
@@ -380,4 +407,4 @@ def _is_same_machine(one: Node, other: Node) -> bool:
 
 
 def _same_resources(one: Node, other: Node) -> bool:
-    return (one.cpus, one.memory_mib, one.gres) == (other.cpus, other.memory_mib, other.gres)
+    return layout_of(one) is layout_of(other)

@@ -4,7 +4,7 @@ import msgspec
 
 from sluice.model.node import Node
 from sluice.model.partition import Partition
-from sluice.wire.messages import NotifyJob, SubmitJob, UpdateJobs
+from sluice.wire.messages import NotifyJob, SubmitJob, UpdateJobs, UpdateReservation
 from sluicectld.scheduler.plan import Plan
 from sluicectld.state.dependencies import Outcome
 
@@ -51,6 +51,14 @@ class TellJobs(msgspec.Struct, frozen=True):
 
     request: NotifyJob
     hearers: frozenset[int] = frozenset()
+
+
+class ReviseReservation(msgspec.Struct, frozen=True):
+    """A change of a reservation with what only the shell knows: the users of the groups named, the caller's groups."""
+
+    request: UpdateReservation
+    members: dict[str, tuple[str, ...]] = {}
+    groups: tuple[str, ...] = ()
 
 
 class ApplyPlan(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ from sluice.model.job import Job
 from sluice.model.node import Node
 from sluice.model.partition import Partition
 from sluice.model.reason import Reason
+from sluice.model.reservation import Reservation
 from sluice.model.states import Ending, JobState
 from sluice.model.step import Step
 
@@ -55,7 +56,10 @@ class JobRevised(Event, frozen=True, kw_only=True, tag=True):
 
 
 class JobStarted(Event, frozen=True, kw_only=True, tag=True):
-    """A job got its allocation.  task_id: it is this task of the array job_id and lives on as new_id."""
+    """A job got its allocation.  task_id: it is this task of the array job_id and lives on as new_id.
+
+    priority: of the pass that chose it; None: the one that it had.
+    """
 
     job_id: int
     new_id: int
@@ -63,6 +67,8 @@ class JobStarted(Event, frozen=True, kw_only=True, tag=True):
     partition: str
     limit_s: int | None
     task_id: int | None = None
+    priority: int | None = None
+    reservation: str = ""
 
 
 class JobEnded(Event, frozen=True, kw_only=True, tag=True):
@@ -156,6 +162,21 @@ class PartitionDeleted(Event, frozen=True, kw_only=True, tag=True):
     name: str
 
 
+class ReservationChanged(Event, frozen=True, kw_only=True, tag=True):
+    """A reservation was made or changed: what says how ("create", "update", "begin", "repeat", "nodes", ...)."""
+
+    reservation: Reservation
+    what: str
+
+
+class ReservationDeleted(Event, frozen=True, kw_only=True, tag=True):
+    """A reservation is no more: what says why ("delete", "end", "purge")."""
+
+    reservation_id: int
+    name: str
+    what: str
+
+
 AnyEvent = (
     EpochBegan
     | ConfigurationApplied
@@ -175,6 +196,8 @@ AnyEvent = (
     | NodeChanged
     | PartitionChanged
     | PartitionDeleted
+    | ReservationChanged
+    | ReservationDeleted
 )
 
 _encoder = msgspec.json.Encoder()

@@ -6,6 +6,7 @@ For tests, simulations and `sluice verify`: it looks at everything, so it costs 
 from sluice import cpuset
 from sluice.model.allocation import NodeGrant
 from sluice.model.states import ENDED_STATES, Hold, JobState, StepState
+from sluicectld.scheduler.layout import compute_idle
 
 from . import resources
 from .cluster import Cluster
@@ -33,16 +34,29 @@ def _validate_nodes(cluster: Cluster) -> None:
     for name, found in holders.items():
         known = cluster.job_ids_by_node.get(name, set())
         assert known == {job_id for job_id, _ in found}, f"node {name}: jobs {found}, its index has {known}"
-        expected = resources.whole(cluster.nodes[name])
-        taken = 0
+        expected = compute_idle(cluster.nodes[name])
+        taken = alone = 0
         for job_id, grant in sorted(found, key=lambda entry: entry[0]):
             cpus = cpuset.parse(grant.cpus)
-            assert not taken & cpus, f"node {name}: job {job_id} holds CPUs that another has: {grant.cpus}"
+            allocation = cluster.jobs[job_id].allocation
+            is_sharing = allocation is not None and allocation.is_sharing
+            others = alone if is_sharing else taken
+            assert not others & cpus, f"node {name}: job {job_id} holds CPUs that another has: {grant.cpus}"
             taken |= cpus
+            alone |= 0 if is_sharing else cpus
             expected = resources.take(expected, grant, cluster.jobs[job_id])
         free = cluster.free[name]
         assert sorted(free.uids) == sorted(expected.uids), f"node {name}: users {free.uids}, expected {expected.uids}"
-        for field in ("node", "free_cpus", "free_memory_mib", "gres", "job_count", "exclusive_job", "exclusive_uid"):
+        for field in (
+            "node",
+            "free_cpus",
+            "free_memory_mib",
+            "gres",
+            "job_count",
+            "exclusive_job",
+            "exclusive_uid",
+            "shared",
+        ):
             have, wanted = getattr(free, field), getattr(expected, field)
             assert have == wanted, f"node {name}: {field} is {have}, the jobs there leave {wanted}"
 

@@ -8,9 +8,10 @@ from msgspec.structs import replace
 from sluice import cpuset
 from sluice.model.allocation import GresGrant, NodeGrant
 from sluice.model.job import Job
-from sluice.model.node import Node
 from sluice.model.states import JobState
-from sluicectld.scheduler.snapshot import GresFree, NodeFree
+from sluicectld.scheduler import masks
+from sluicectld.scheduler.layout import layout_of
+from sluicectld.scheduler.snapshot import GresFree, NodeFree, Shared
 
 _HOLDING_STATES = frozenset({JobState.RUNNING, JobState.SUSPENDED})
 
@@ -26,19 +27,6 @@ def held_grants(job: Job) -> tuple[NodeGrant, ...]:
     return tuple(grant for grant in job.allocation.grants if grant.node in job.completing_nodes)
 
 
-def whole(node: Node) -> NodeFree:
-    """Return the node with nothing taken."""
-    gres = []
-    first_by_name: dict[str, int] = {}
-    for item in node.gres:
-        # Units are numbered through all the types of a name: gpu 0-1 a100, gpu 2-3 h100.
-        first = first_by_name.get(item.name, 0)
-        mask = ((1 << item.count) - 1) << first
-        first_by_name[item.name] = first + item.count
-        gres.append(GresFree(item.name, item.type, mask, mask))
-    return NodeFree(node, (1 << node.cpus) - 1, node.memory_mib, tuple(gres))
-
-
 def take(free: NodeFree, grant: NodeGrant, job: Job) -> NodeFree:
     """Return what is left after the job took its grant."""
     return NodeFree(
@@ -47,9 +35,10 @@ def take(free: NodeFree, grant: NodeGrant, job: Job) -> NodeFree:
         free.free_memory_mib - grant.memory_mib,
         _without(free.gres, grant.gres) if grant.gres else free.gres,
         free.job_count + 1,
-        job.id if job.spec.exclusive == "node" else free.exclusive_job,
+        job.id if job.spec.exclusive == "node" and not _is_sharing(job) else free.exclusive_job,
         (*free.uids, job.spec.uid),
         job.spec.uid if job.spec.exclusive == "user" else free.exclusive_uid,
+        _with_sharer(free, grant, job),
     )
 
 
@@ -61,48 +50,100 @@ def give_back(free: NodeFree, grant: NodeGrant, job: Job) -> NodeFree:
     """
     uids = list(free.uids)
     uids.remove(job.spec.uid)
-    everything = (1 << free.node.cpus) - 1
+    cpus = cpuset.parse(grant.cpus) & layout_of(free.node).cpus
+    shared = free.shared
+    if shared:
+        cpus, shared = masks.remove_sharer(shared, cpus)
     return NodeFree(
         free.node,
-        (free.free_cpus | cpuset.parse(grant.cpus)) & everything,
+        free.free_cpus | cpus,
         free.free_memory_mib + grant.memory_mib,
         _with(free.gres, grant.gres) if grant.gres else free.gres,
         free.job_count - 1,
         0 if free.exclusive_job == job.id else free.exclusive_job,
         tuple(uids),
         free.exclusive_uid,
+        shared,
     )
 
 
-def fits(free: NodeFree, grant: NodeGrant) -> bool:
-    """Is every CPU, all memory and every unit of the grant free now?"""
+def fits(free: NodeFree, grant: NodeGrant, partition: str = "", sharers_max: int = 1) -> bool:
+    """Is every CPU, all memory and every unit of the grant free now?
+
+    sharers_max: the CPUs may have jobs of the partition that share them, fewer than so many.
+    """
     cpus = cpuset.parse(grant.cpus)
-    if free.free_cpus & cpus != cpus or free.free_memory_mib < grant.memory_mib:
+    available = 0
+    for depth in masks.shareable(masks.FreeMasks(free.free_cpus, (), free.shared), partition, sharers_max):
+        available |= depth
+    if available & cpus != cpus or free.free_memory_mib < grant.memory_mib:
         return False
-    return all(_units_fit(free.gres, wanted) for wanted in grant.gres)
+    if not grant.gres:
+        return True
+    usable = layout_of(free.node).usable(tuple([item.free for item in free.gres]))
+    return all(_units_fit(free.gres, usable, wanted) for wanted in grant.gres)
 
 
-def _units_fit(gres: tuple[GresFree, ...], wanted: GresGrant) -> bool:
-    units = cpuset.parse(wanted.units)
+def _units_fit(gres: tuple[GresFree, ...], usable: tuple[int, ...], wanted: GresGrant) -> bool:
     have = 0
-    for item in gres:
-        if item.name == wanted.name:
-            have |= item.free
-    return have & units == units
+    for item, free in zip(gres, usable, strict=True):
+        if item.name != wanted.name:
+            continue
+        if item.is_counted:
+            if item.type == wanted.type:
+                return free >= wanted.count
+        else:
+            have |= free
+    units = cpuset.parse(wanted.units)
+    return units.bit_count() == wanted.count and have & units == units
+
+
+def _with_sharer(free: NodeFree, grant: NodeGrant, job: Job) -> Shared:
+    if not _is_sharing(job):
+        return free.shared
+    return masks.add_sharer(free.shared, job.partition, cpuset.parse(grant.cpus))
 
 
 def _without(gres: tuple[GresFree, ...], grants: tuple[GresGrant, ...]) -> tuple[GresFree, ...]:
-    masks = _masks(grants)
-    return tuple(replace(item, free=item.free & ~masks.get(item.name, 0)) for item in gres)
+    held = _masks(grants)
+    return tuple(
+        [
+            replace(item, free=item.free - _count(item, grants) if item.is_counted else item.free & ~held[item.name])
+            if item.name in held
+            else item
+            for item in gres
+        ]
+    )
 
 
 def _with(gres: tuple[GresFree, ...], grants: tuple[GresGrant, ...]) -> tuple[GresFree, ...]:
-    masks = _masks(grants)
-    return tuple(replace(item, free=item.free | (masks.get(item.name, 0) & item.total)) for item in gres)
+    held = _masks(grants)
+    return tuple(
+        [
+            replace(
+                item,
+                free=min(item.free + _count(item, grants), item.total)
+                if item.is_counted
+                else item.free | (held[item.name] & item.total),
+            )
+            if item.name in held
+            else item
+            for item in gres
+        ]
+    )
+
+
+def _count(item: GresFree, grants: tuple[GresGrant, ...]) -> int:
+    return sum([grant.count for grant in grants if (grant.name, grant.type) == (item.name, item.type)])
 
 
 def _masks(grants: tuple[GresGrant, ...]) -> dict[str, int]:
-    masks: dict[str, int] = {}
+    """Return the units of each resource, over all its types."""
+    held: dict[str, int] = {}
     for grant in grants:
-        masks[grant.name] = masks.get(grant.name, 0) | cpuset.parse(grant.units)
-    return masks
+        held[grant.name] = held.get(grant.name, 0) | cpuset.parse(grant.units)
+    return held
+
+
+def _is_sharing(job: Job) -> bool:
+    return job.allocation is not None and job.allocation.is_sharing

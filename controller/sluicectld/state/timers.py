@@ -10,7 +10,7 @@ from sluice.model.job import Job
 
 
 class Due(IntEnum):
-    """What may be due; the key is a job id, or an index into nothing for the pass."""
+    """What may be due; the key is a job's or a reservation's id, or nothing for the pass."""
 
     TIME_LIMIT = 1
     WARN_SIGNAL = 2
@@ -18,8 +18,9 @@ class Due(IntEnum):
     FORGET = 4
     PASS = 5
     DEPENDENCY = 6
-    STEP_LAUNCH = 7
+    RESERVATION = 7
     IMMEDIATE = 8
+    STEP_LAUNCH = 9
 
 
 class Timers:

@@ -13,6 +13,7 @@ from sluice.model.job import Job
 from sluice.model.node import Node
 from sluice.model.partition import Partition
 from sluice.model.request import JobSpec
+from sluice.model.reservation import Reservation
 from sluice.model.step import Step
 from sluice.wire.messages import StreamTail
 
@@ -55,6 +56,8 @@ class Batch:
     removed_nodes: set[str] = field(default_factory=set)
     partitions: dict[str, Partition] = field(default_factory=dict)
     removed_partitions: set[str] = field(default_factory=set)
+    reservations: dict[str, Reservation] = field(default_factory=dict)
+    removed_reservations: set[str] = field(default_factory=set)
     #: token -> job id; stored with the job's time of submission.
     tokens: dict[str, int] = field(default_factory=dict)
     scripts: dict[str, bytes] = field(default_factory=dict)
@@ -73,6 +76,7 @@ class Batch:
         # A name that comes back must not stay among the removed ones, nor the other way round.
         _merge_named(self.nodes, self.removed_nodes, later.nodes, later.removed_nodes)
         _merge_named(self.partitions, self.removed_partitions, later.partitions, later.removed_partitions)
+        _merge_named(self.reservations, self.removed_reservations, later.reservations, later.removed_reservations)
         self.events += later.events
         self.jobs.update(later.jobs)
         self.specs.update(later.specs)

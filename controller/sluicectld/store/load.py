@@ -10,6 +10,7 @@ from sluice.model.job import Job
 from sluice.model.node import Node
 from sluice.model.partition import Partition
 from sluice.model.request import JobSpec
+from sluice.model.reservation import Reservation
 from sluice.model.step import Step
 
 from . import records, tables
@@ -30,6 +31,8 @@ class Loaded:
     #: Nodes and partitions in the order of the configuration.
     nodes: dict[str, Node] = field(default_factory=dict)
     partitions: dict[str, Partition] = field(default_factory=dict)
+    #: Reservations in the order in which they were made.
+    reservations: dict[str, Reservation] = field(default_factory=dict)
     #: Job ids by the tokens of the last days' submissions.
     tokens: dict[str, int] = field(default_factory=dict)
     meta: dict[str, str] = field(default_factory=dict)
@@ -66,6 +69,8 @@ def _load(connection: Connection, ended_after_at: float, tokens_after_at: float)
     loaded.nodes = {node.name: node for node in sorted(nodes, key=attrgetter("index", "name"))}
     partitions = map(records.decode_partition, connection.scalars(select(tables.partition_.c.record)))
     loaded.partitions = {partition.name: partition for partition in sorted(partitions, key=attrgetter("index", "name"))}
+    reservations = map(records.decode_reservation, connection.scalars(select(tables.reservation.c.record)))
+    loaded.reservations = {each.name: each for each in sorted(reservations, key=attrgetter("id"))}
     token = tables.submission_token.c
     for name, job_id in connection.execute(select(token.token, token.job_id).where(token.at >= tokens_after_at)):
         loaded.tokens[name] = job_id

@@ -13,6 +13,7 @@ from sluice.model.job import Job
 from sluice.model.node import Node
 from sluice.model.partition import Partition
 from sluice.model.request import JobSpec
+from sluice.model.reservation import Reservation
 from sluice.model.step import Step
 
 _life_fields = [field for field in msgspec.structs.fields(Job) if field.name != "spec"]
@@ -33,9 +34,10 @@ _spec_decoder = msgspec.json.Decoder(JobSpec)
 _step_decoder = msgspec.json.Decoder(Step)
 _node_decoder = msgspec.json.Decoder(Node)
 _partition_decoder = msgspec.json.Decoder(Partition)
+_reservation_decoder = msgspec.json.Decoder(Reservation)
 
 
-def encode(record: JobSpec | Step | Node | Partition) -> str:
+def encode(record: JobSpec | Step | Node | Partition | Reservation) -> str:
     """Return the record as JSON."""
     return _encoder.encode(record).decode()
 
@@ -64,3 +66,7 @@ def decode_node(text: str) -> Node:
 
 def decode_partition(text: str) -> Partition:
     return _partition_decoder.decode(text)
+
+
+def decode_reservation(text: str) -> Reservation:
+    return _reservation_decoder.decode(text)

@@ -11,6 +11,7 @@ from sluice.hostlist import fold
 from sluice.model.job import Job
 from sluice.model.node import Node
 from sluice.model.partition import Partition
+from sluice.model.reservation import Reservation
 from sluice.model.states import ACTIVE_STATES
 from sluice.model.step import Step
 from sluice.wire.messages import StreamTail
@@ -107,6 +108,28 @@ def node_row(node: Node) -> Row:
 
 def partition_row(partition: Partition) -> Row:
     return (partition.name, records.encode(partition))
+
+
+def reservation_row(reservation: Reservation) -> Row:
+    return (
+        reservation.name,
+        reservation.id,
+        reservation.start_at,
+        reservation.end_at,
+        ",".join(reservation.flags),
+        fold(reservation.nodes) if reservation.nodes else "",
+        len(reservation.nodes),
+        reservation.core_count,
+        _plain(reservation.partition),
+        _names(reservation.users, reservation.is_users_denied),
+        _names(reservation.accounts, reservation.is_accounts_denied),
+        _plain(",".join(f"{name}:{count}" for name, count in reservation.licenses)),
+        records.encode(reservation),
+    )
+
+
+def _names(names: tuple[str, ...], is_denied: bool) -> str:
+    return _plain(",".join(f"-{name}" if is_denied else name for name in names))
 
 
 def tail_row(entry: tuple[int, int, StreamTail]) -> Row:

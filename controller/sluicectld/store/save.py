@@ -26,6 +26,10 @@ def save(connection: Connection, batch: Batch) -> int:
         count += upsert(connection, tables.stream_tail, _latest(map(rows.tail_row, batch.tails), key_length=5))
     if batch.nodes or batch.partitions or batch.removed_nodes or batch.removed_partitions:
         count += _save_machines(connection, batch)
+    if batch.reservations or batch.removed_reservations:
+        _remove(connection, tables.reservation, batch.removed_reservations)
+        reservations = [rows.reservation_row(reservation) for reservation in batch.reservations.values()]
+        count += upsert(connection, tables.reservation, reservations)
     if batch.configs:
         count += upsert(connection, tables.config_version, _latest(batch.configs, key_length=1))
     return count + upsert(connection, tables.meta, list(batch.meta.items()))

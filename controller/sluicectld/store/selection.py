@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from sqlalchemy import ColumnElement, Table, and_, false, func, or_, true
 
-from sluice import array_spec, hostlist
+from sluice import array_spec, hostlist, license_spec
 from sluice.jobid_spec import JobIdSpec, parse_list
 from sluice.model.base import SPECIAL_STEP_NAMES
 from sluice.model.job import Job
@@ -94,7 +94,7 @@ def _names(spec: JobIdSpec, job: Job) -> bool:
 
 
 def _license_names(job: Job) -> set[str]:
-    return {part.partition(":")[0].strip() for part in job.spec.licenses.replace("|", ",").split(",")}
+    return set(license_spec.names(job.spec.licenses))
 
 
 def _is_of_users(table: Table, users: Sequence[str], uids: Sequence[int]) -> Condition:

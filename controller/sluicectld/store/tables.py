@@ -153,6 +153,25 @@ node = Table(
 
 partition_ = Table("partition_", metadata, _text_key("name"), _text("record"))
 
+#: Those that are to come or in force; what became of earlier ones, the journal has.
+reservation = Table(
+    "reservation",
+    metadata,
+    _text_key("name"),
+    _number("reservation_id"),
+    Column("start_at", Double, nullable=False),
+    Column("end_at", Double, nullable=False),
+    _text("flags"),
+    _text("node_list"),
+    _number("node_count"),
+    _number("core_count"),
+    _text("partition"),
+    _text("users"),
+    _text("accounts"),
+    _text("licenses"),
+    _text("record"),
+)
+
 #: A submission's token, so that one that is repeated returns the first job's id.  No index on `at`: it would double
 #: the cost of an insert; old tokens are forgotten at each start (tokens.py), and the table stays short enough to scan.
 submission_token = Table(

@@ -16,6 +16,7 @@ from sluice.model.job import Job
 from sluice.model.node import Node
 from sluice.model.partition import Partition
 from sluice.model.request import JobSpec
+from sluice.model.reservation import Reservation
 from sluice.model.step import Step
 
 from . import records, rows, tables
@@ -26,7 +27,7 @@ from .rights import unguarded_state
 #: More are not told; the first ones say enough.
 DIFFERENCES_MAX = 1_000
 
-Compared = Job | Step | Node | Partition
+Compared = Job | Step | Node | Partition | Reservation
 _ABSENT = object()
 
 
@@ -41,6 +42,8 @@ class Rebuilt(Protocol):
     def nodes(self) -> Mapping[str, Node]: ...
     @property
     def partitions(self) -> Mapping[str, Partition]: ...
+    @property
+    def reservations(self) -> Mapping[str, Reservation]: ...
 
 
 def verify(engine: Engine, replay: Callable[[Iterable[StoredEvent]], Rebuilt]) -> list[str]:
@@ -86,6 +89,9 @@ def _differences(connection: Connection, rebuilt: Rebuilt) -> Iterator[str]:
     table = tables.partition_
     partitions = {row.name: (records.decode_partition(row.record), row) for row in connection.execute(select(table))}
     yield from _compare("partition", table, rows.partition_row, rebuilt.partitions, partitions)
+    table = tables.reservation
+    kept = {row.name: (records.decode_reservation(row.record), row) for row in connection.execute(select(table))}
+    yield from _compare("reservation", table, rows.reservation_row, rebuilt.reservations, kept)
 
 
 class _Specs:

@@ -113,7 +113,12 @@ def prepare_step(launch: StepLaunch, user: User, relay: Relay) -> Preparation:
 def site_of(launch: StepLaunch) -> job_env.Site:
     config = launch.config
     return job_env.Site(
-        config.cluster, launch.conf_path, launch.controller, config.tmp_fs or "/tmp", config.constrain_devices
+        config.cluster,
+        launch.conf_path,
+        launch.controller,
+        config.tmp_fs or "/tmp",
+        config.constrain_devices,
+        config.topology_addresses,
     )
 
 

@@ -180,3 +180,14 @@ class UpdatePartition(Message, frozen=True, kw_only=True):
     name: str
     action: str = "update"
     changes: tuple[tuple[str, str], ...] = ()
+
+
+class UpdateReservation(Message, frozen=True, kw_only=True):
+    """action: update, create or delete.  changes: (key, value) as typed; a key may end in + or -.
+
+    A new reservation without a name gets one, which the reply's line tells.
+    """
+
+    name: str = ""
+    action: str = "update"
+    changes: tuple[tuple[str, str], ...] = ()

@@ -6,6 +6,7 @@ from sluice.model.job import Job
 from sluice.model.node import Node
 from sluice.model.partition import Partition
 from sluice.model.reason import Blocker
+from sluice.model.reservation import Reservation
 from sluice.model.step import Step
 
 from .base import Message
@@ -84,7 +85,7 @@ class NodeView(Message, frozen=True, kw_only=True):
     """A node with what is allocated on it.
 
     state: base word as listings use it ("idle", "mixed", "allocated", "down", "unknown", "future");
-    flags: upper case words ("DRAIN", "COMPLETING", "NOT_RESPONDING", "FAIL", "PLANNED", "MAINTENANCE").
+    flags: upper case words ("DRAIN", "COMPLETING", "NOT_RESPONDING", "FAIL", "PLANNED", "MAINTENANCE", "RESERVED").
     """
 
     node: Node
@@ -98,6 +99,8 @@ class NodeView(Message, frozen=True, kw_only=True):
     cpu_load: float | None = None
     free_memory_mib: int | None = None
     reason_user: str = ""
+    #: The reservation in force there.
+    reservation: str = ""
 
 
 class NodeViews(Message, frozen=True, kw_only=True):
@@ -114,6 +117,19 @@ class PartitionViews(Message, frozen=True, kw_only=True):
     now_at: float = 0.0
 
 
+class QueryReservations(Message, frozen=True, kw_only=True):
+    """name: empty for all."""
+
+    name: str = ""
+
+
+class ReservationViews(Message, frozen=True, kw_only=True):
+    """reservations: with the times that hold now."""
+
+    reservations: tuple[Reservation, ...] = ()
+    now_at: float = 0.0
+
+
 class QueryConfig(Message, frozen=True, kw_only=True):
     pass
 
@@ -122,6 +138,32 @@ class ConfigView(Message, frozen=True, kw_only=True):
     """settings: (key, value as shown)."""
 
     settings: tuple[tuple[str, str], ...] = ()
+    now_at: float = 0.0
+
+
+class QueryTopology(Message, frozen=True, kw_only=True):
+    """scontrol show topology.
+
+    name: a topology, a unit (switch, block) or a node; empty: the default topology.  unit, node: that alone.
+    """
+
+    name: str = ""
+    unit: str = ""
+    node: str = ""
+
+
+class TopologyUnitView(Message, frozen=True, kw_only=True):
+    """One unit: its keys and values in the order to print."""
+
+    name: str
+    fields: tuple[tuple[str, str], ...]
+
+
+class TopologyViews(Message, frozen=True, kw_only=True):
+    """is_flat: there is no topology to show."""
+
+    units: tuple[TopologyUnitView, ...] = ()
+    is_flat: bool = False
     now_at: float = 0.0
 
 

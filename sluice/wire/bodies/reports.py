@@ -76,6 +76,8 @@ class AgentConfig(Message, frozen=True, kw_only=True):
     constrain_swap: bool = False
     constrain_devices: bool = False
     settings: dict[str, str] = msgspec.field(default_factory=dict)
+    #: node -> (way to it from the top of the network, what the parts are), for the agent's own nodes.
+    topology_addresses: dict[str, tuple[str, str]] = msgspec.field(default_factory=dict)
 
 
 class Heartbeat(Message, frozen=True, kw_only=True):

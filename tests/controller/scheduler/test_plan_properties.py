@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from sluice import cpuset
 from sluice.model.allocation import Allocation
+from sluice.model.node import GresPlace
 from sluice.model.request import GresRequest
 from sluicectld.scheduler.decide import Pass, decide
 from sluicectld.scheduler.memory import Memory, make_scene
@@ -17,6 +18,13 @@ POLICY = Policy(backfill_window_s=1e9)
 FOREVER = float("inf")
 
 gpus = st.sampled_from([(), (GresRequest(name="gpu", count=1),), (GresRequest(name="gpu", type="b", count=1),)])
+
+#: The one GPU of type a at the first socket, those of type b at one socket each.
+NEAR_TWO_SOCKETS = (
+    GresPlace(name="gpu", type="a", count=1, cores="0"),
+    GresPlace(name="gpu", type="b", count=1, cores="0"),
+    GresPlace(name="gpu", type="b", count=1, cores="1"),
+)
 
 requests = st.fixed_dictionaries(
     {
@@ -31,6 +39,8 @@ requests = st.fixed_dictionaries(
         "exclusive": st.sampled_from(["", "", "node", "user"]),
         "uid": st.sampled_from([1000, 1001]),
         "is_contiguous": st.sampled_from([False, False, True]),
+        "ntasks_per_socket": st.sampled_from([0, 0, 0, 1]),
+        "other": st.sampled_from([(), (), (("gres-flags", "enforce-binding"),)]),
         "partitions": st.sampled_from([("batch",), ("batch",), ("half",), ("half", "batch")]),
         "tasks": st.sampled_from([(), (), ((1, 4, 1),)]),
         "throttle": st.sampled_from([0, 2]),
@@ -44,15 +54,18 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
     cluster.free_by_name.clear()
     for number in range(1, draw(st.integers(1, 5)) + 1):
         threads = draw(st.sampled_from([1, 1, 2]))
+        sockets = draw(st.sampled_from([1, 2]))
         cluster.node(
             f"n{number}",
             cpus=4,
-            cores_per_socket=4 // threads,
+            sockets=sockets,
+            cores_per_socket=4 // threads // sockets,
             threads_per_core=threads,
             memory_mib=4000,
             weight=draw(st.integers(1, 2)),
             is_drained=draw(st.integers(0, 9)) == 0,
             gres=draw(st.sampled_from([(), (GresRequest(name="gpu", type="a", count=1), *gpu_b())])),
+            gres_places=draw(st.sampled_from([(), NEAR_TWO_SOCKETS])) if sockets > 1 else (),
         )
     names = tuple(cluster.free_by_name)
     cluster.partition("batch", names).partition("half", names[: (len(names) + 1) // 2], priority_tier=2)

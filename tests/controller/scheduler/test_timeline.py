@@ -20,7 +20,7 @@ def cpus_over_time(timeline: Timeline, position: int = 0) -> list[tuple[float, i
 
 
 def cpus_now(timeline: Timeline, position: int = 0) -> int:
-    return timeline._table.by_number[timeline.tracks.actual(position)].cpus
+    return timeline.tracks.actual(position)[0]
 
 
 def test_running_jobs_return_what_they_hold():
@@ -53,7 +53,7 @@ def test_a_released_plan_leaves_no_trace():
     before = timeline.steps(0)
 
     timeline.reserve(9, [(0, Take(3, 1))], timeline.now_at + 60, timeline.now_at + 100)
-    timeline.release(9, [0])
+    timeline.release(9, [(0, Take(3, 1))], timeline.now_at + 60, timeline.now_at + 100)
 
     assert timeline.steps(0) == before
 
@@ -106,7 +106,7 @@ def test_an_update_brings_what_a_snapshot_of_that_moment_would():
     timeline = Timeline(working)
     timeline.update(first.snapshot().running, first.now_at, ())
     timeline.reserve(9, [(0, Take(2, 1))], first.now_at + 60, first.now_at + 70)
-    timeline.release(9, [0])
+    timeline.release(9, [(0, Take(2, 1))], first.now_at + 60, first.now_at + 70)
     later = Cluster(now_at=first.now_at + 20)
     later.free_by_name, later.running_jobs = dict(first.free_by_name), first.running_jobs[:2]
     later.free_by_name["n1"] = Cluster().running(cpus=1).running(cpus=1).snapshot().nodes[0]

@@ -10,6 +10,7 @@ from sluice.model.node import Inventory, Node
 from sluice.model.partition import Partition
 from sluice.model.reason import Reason
 from sluice.model.request import Dependency, DependencyTerm, GresRequest
+from sluice.model.reservation import Reservation
 from sluice.model.states import JobState, NodeState
 from sluice.wire.messages import StreamTail
 from sluicectld.store import tables
@@ -169,6 +170,28 @@ def test_a_node_that_is_removed_and_made_again_stays() -> None:
 
     assert set(batch.nodes) == {"n1"}
     assert batch.removed_nodes == {"n2"}
+
+
+def test_reservations_come_and_go_in_the_order_in_which_they_were_made(engine: Engine) -> None:
+    one, two, three = (
+        Reservation(id=number, name=name, start_at=10.0, end_at=20.0, users=("ada",), nodes=("n1", "n2"))
+        for number, name in ((1, "z"), (2, "a"), (3, "m"))
+    )
+
+    save_all(engine, Batch(reservations={"a": two, "z": one, "m": three}))
+    save_all(engine, Batch(removed_reservations={"m"}))
+
+    assert list(load_all(engine).reservations.items()) == [("z", one), ("a", two)]
+
+
+def test_a_reservation_that_is_deleted_before_it_was_written_is_not() -> None:
+    kept = Reservation(id=1, name="r1", start_at=10.0, end_at=20.0)
+    batch = Batch(reservations={"r1": kept})
+
+    batch.merge(Batch(removed_reservations={"r1"}))
+
+    assert not batch.reservations
+    assert batch.removed_reservations == {"r1"}
 
 
 def test_meta_and_the_latest_configuration_are_loaded(engine: Engine) -> None:

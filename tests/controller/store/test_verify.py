@@ -9,6 +9,7 @@ from sqlalchemy import Engine, delete, update
 from sluice.model.job import Job
 from sluice.model.node import Node
 from sluice.model.partition import Partition
+from sluice.model.reservation import Reservation
 from sluice.model.step import Step
 from sluicectld.store import tables
 from sluicectld.store.batch import Batch, StepKey, StoredEvent
@@ -23,6 +24,7 @@ class Expected:
     steps: dict[StepKey, Step] = field(default_factory=dict)
     nodes: dict[str, Node] = field(default_factory=dict)
     partitions: dict[str, Partition] = field(default_factory=dict)
+    reservations: dict[str, Reservation] = field(default_factory=dict)
     events: list[StoredEvent] = field(default_factory=list)
 
     def replay(self, events: Iterable[StoredEvent]) -> "Expected":

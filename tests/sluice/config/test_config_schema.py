@@ -19,6 +19,7 @@ EXAMPLES = {
     "sluice.conf": "sluice.conf.example",
     "gres.conf": "gres.conf.example",
     "cgroup.conf": "cgroup.conf.example",
+    "topology.conf": "topology.conf.example",
 }
 ALL_TABLES = [table for tables in TABLES_BY_FILE.values() for table in tables]
 

@@ -7,34 +7,37 @@ from cffi import FFI
 
 _DECLARATIONS = """
 typedef struct Tracks Tracks;
-Tracks *tracks_new(int32_t nodes);
+typedef struct {
+    const int32_t *count;
+    const int32_t *const *tasks;
+    const int64_t *const *rows;
+    int32_t least;
+    int32_t is_alone;
+} TaskRows;
+Tracks *tracks_new(int32_t nodes, int32_t width);
 void tracks_free(Tracks *t);
-void tracks_set(Tracks *t, int32_t position, int32_t actual, const double *at, const int32_t *level,
-                int32_t count);
-int32_t tracks_actual(const Tracks *t, int32_t position);
+void tracks_set(Tracks *t, int32_t position, int32_t kind, const int64_t *full, const int64_t *actual);
 int32_t tracks_count(const Tracks *t, int32_t position);
 const double *tracks_at(const Tracks *t, int32_t position);
-const int32_t *tracks_level(const Tracks *t, int32_t position);
+const int64_t *tracks_rows(const Tracks *t, int32_t position);
+const int64_t *tracks_actual(const Tracks *t, int32_t position);
 void tracks_begin(Tracks *t, double now);
-int32_t tracks_change(Tracks *t, int32_t position, double from, double until, int32_t is_held, int32_t *values,
-                      int32_t size);
-int32_t tracks_collect(Tracks *t, int32_t *values, int32_t size, const int32_t *candidates, int32_t count,
-                       int32_t start, double at, double until, int32_t is_now, int64_t tasks, int32_t nodes);
-int32_t tracks_first(Tracks *t, int32_t *values, int32_t size, const int32_t *candidates, int32_t count,
-                     int32_t start, double until, int32_t tasks);
-double tracks_earliest(Tracks *t, int32_t *values, int32_t size, const int32_t *candidates, int32_t count,
-                       int32_t tasks, double duration, double from);
-int32_t tracks_sweep(Tracks *t, int32_t *values, int32_t size, const int32_t *candidates, int32_t count,
-                     double duration, double from);
-double tracks_next(Tracks *t, int32_t *values, int32_t size, int64_t tasks, int64_t nodes, double duration,
-                   double from);
-int32_t tracks_found(const Tracks *t);
+void tracks_change(Tracks *t, int32_t position, double from, double until, const int64_t *take, int32_t how,
+                   int32_t is_held);
+void tracks_change_all(Tracks *t, const int32_t *positions, int32_t count, double from, double until,
+                       const int64_t *take, int32_t how, int32_t is_held);
+int32_t tracks_collect(Tracks *t, const TaskRows *asked, const int32_t *candidates, int32_t count, int32_t start,
+                       double at, double until, int32_t is_now, int64_t tasks, int32_t nodes);
+int32_t tracks_first(Tracks *t, const TaskRows *asked, const int32_t *candidates, int32_t count, int32_t start,
+                     double until, int32_t tasks);
+double tracks_earliest(Tracks *t, const TaskRows *asked, const int32_t *candidates, int32_t count, int32_t tasks,
+                       double duration, double from);
+void tracks_sweep(Tracks *t, const TaskRows *asked, const int32_t *candidates, int32_t count, double duration,
+                  double from);
+double tracks_next(Tracks *t, const TaskRows *asked, int64_t tasks, int64_t nodes, double duration, double from);
 const int32_t *tracks_positions(const Tracks *t);
 const int32_t *tracks_offers(const Tracks *t);
-int32_t tracks_missing_count(const Tracks *t);
-const int32_t *tracks_missing(const Tracks *t);
 int64_t tracks_looks(const Tracks *t);
-void tracks_reset_looks(Tracks *t);
 """
 
 ffi = FFI()

@@ -1,25 +1,22 @@
-/* Tracks: for every node, which level it is at from when on.
+/* Tracks: for every node, what is free on it from when on.
  *
- * The same rules as tracks.py, which is readable and which the tests hold this file against.  A level is a number
- * here; tables say what a level offers to a request, or which level it becomes when something is taken.  An entry of
- * a table that is not known yet is UNKNOWN: the functions collect such levels in `missing`, the caller computes them
- * and calls again.  Every function leaves the tracks as they were when something is missing.
+ * The same rules as tracks.py, which is readable and which the tests hold this file against.  What is free on a node
+ * is a row of numbers: CPUs, MiB, jobs that are there, and units of each resource.  What is asked says, for each kind of
+ * node, the rows that one, two, ... tasks take.
  */
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define UNKNOWN (-1)
-#define WANTED (-2)
-#define MISSING_MAX 1024
+#define JOBS 2
 
 typedef struct {
-    /* What is free in fact; the steps are what is expected. */
-    int32_t actual;
     int32_t count, room;
     double *at;
-    int32_t *level;
+    /* A row for each step. */
+    int64_t *free;
+    int32_t kind;
 } Track;
 
 typedef struct {
@@ -28,16 +25,26 @@ typedef struct {
 } Moment;
 
 typedef struct {
+    /* By kind: how many rows there are, 0: of no use; how many tasks take each row; and the rows, ascending. */
+    const int32_t *count;
+    const int32_t *const *tasks;
+    const int64_t *const *rows;
+    /* A node that offers fewer tasks is of no use. */
+    int32_t least;
+    /* Only nodes where nobody is. */
+    int32_t is_alone;
+} TaskRows;
+
+typedef struct {
     double now;
-    int32_t nodes;
+    int32_t nodes, width;
     Track *track;
+    /* By position: what is free in fact, and what the node has in all. */
+    int64_t *actual, *full;
     /* Where steps begin, for sweeps: sorted up to `sorted`, newer ones behind. */
     Moment *moment;
     int64_t moments, moment_room, sorted, moments_max;
     int has_moments;
-    /* Levels whose table entries the last call wanted. */
-    int32_t missing_count;
-    int32_t missing[MISSING_MAX];
     /* Results of collect and earliest. */
     int32_t *position, *offer;
     int32_t found;
@@ -51,16 +58,24 @@ typedef struct {
 
 /* ---- the tracks themselves */
 
-Tracks *tracks_new(int32_t nodes)
+static void *checked(void *memory)
 {
-    Tracks *t = calloc(1, sizeof *t);
-    if (!t) return NULL;
+    if (!memory) abort();
+    return memory;
+}
+
+Tracks *tracks_new(int32_t nodes, int32_t width)
+{
+    Tracks *t = checked(calloc(1, sizeof *t));
     size_t n = nodes ? (size_t)nodes : 1;
     t->nodes = nodes;
-    t->track = calloc(n, sizeof *t->track);
-    t->position = malloc(n * sizeof(int32_t));
-    t->offer = malloc(n * sizeof(int32_t));
-    t->swept = malloc(n * sizeof(int32_t));
+    t->width = width;
+    t->track = checked(calloc(n, sizeof *t->track));
+    t->actual = checked(calloc(n * width, sizeof(int64_t)));
+    t->full = checked(calloc(n * width, sizeof(int64_t)));
+    t->position = checked(malloc(n * sizeof(int32_t)));
+    t->offer = checked(malloc(n * sizeof(int32_t)));
+    t->swept = checked(malloc(n * sizeof(int32_t)));
     return t;
 }
 
@@ -68,9 +83,11 @@ void tracks_free(Tracks *t)
 {
     for (int32_t i = 0; i < t->nodes; i++) {
         free(t->track[i].at);
-        free(t->track[i].level);
+        free(t->track[i].free);
     }
     free(t->track);
+    free(t->actual);
+    free(t->full);
     free(t->moment);
     free(t->position);
     free(t->offer);
@@ -78,72 +95,75 @@ void tracks_free(Tracks *t)
     free(t);
 }
 
-static void make_room(Track *track, int32_t room)
+static void make_room(const Tracks *t, Track *track, int32_t room)
 {
     if (room <= track->room) return;
     int32_t new_room = track->room ? track->room * 2 : 4;
     if (new_room < room) new_room = room;
-    track->at = realloc(track->at, new_room * sizeof *track->at);
-    track->level = realloc(track->level, new_room * sizeof *track->level);
-    if (!track->at || !track->level) abort();
+    track->at = checked(realloc(track->at, new_room * sizeof *track->at));
+    track->free = checked(realloc(track->free, (size_t)new_room * t->width * sizeof *track->free));
     track->room = new_room;
 }
+
+static inline int64_t *row(const Tracks *t, const Track *track, int32_t k) { return track->free + (int64_t)k * t->width; }
 
 static void add_moment(Tracks *t, double at, int32_t position)
 {
     if (!t->has_moments) return;
     if (t->moments == t->moment_room) {
         t->moment_room = t->moment_room ? t->moment_room * 2 : 1024;
-        t->moment = realloc(t->moment, t->moment_room * sizeof *t->moment);
-        if (!t->moment) abort();
+        t->moment = checked(realloc(t->moment, t->moment_room * sizeof *t->moment));
     }
     t->moment[t->moments++] = (Moment){at, position};
 }
 
-void tracks_set(Tracks *t, int32_t position, int32_t actual, const double *at, const int32_t *level, int32_t count)
+/* A node of this kind has so much in all, and so much is free, now and for ever. */
+void tracks_set(Tracks *t, int32_t position, int32_t kind, const int64_t *full, const int64_t *actual)
 {
     Track *track = &t->track[position];
-    track->actual = actual;
-    make_room(track, count);
-    memcpy(track->at, at, count * sizeof *at);
-    memcpy(track->level, level, count * sizeof *level);
-    track->count = count;
-    for (int32_t k = 1; k < count; k++) add_moment(t, at[k], position);
+    size_t size = t->width * sizeof *full;
+    make_room(t, track, 1);
+    track->count = 1;
+    track->kind = kind;
+    track->at[0] = t->now;
+    memcpy(track->free, actual, size);
+    memcpy(t->actual + (int64_t)position * t->width, actual, size);
+    memcpy(t->full + (int64_t)position * t->width, full, size);
 }
 
-int32_t tracks_actual(const Tracks *t, int32_t position) { return t->track[position].actual; }
 int32_t tracks_count(const Tracks *t, int32_t position) { return t->track[position].count; }
 const double *tracks_at(const Tracks *t, int32_t position) { return t->track[position].at; }
-const int32_t *tracks_level(const Tracks *t, int32_t position) { return t->track[position].level; }
-
-static void drop_step(Track *track, int32_t k)
-{
-    memmove(track->at + k, track->at + k + 1, (track->count - k - 1) * sizeof *track->at);
-    memmove(track->level + k, track->level + k + 1, (track->count - k - 1) * sizeof *track->level);
-    track->count--;
-}
+const int64_t *tracks_rows(const Tracks *t, int32_t position) { return t->track[position].free; }
+const int64_t *tracks_actual(const Tracks *t, int32_t position) { return t->actual + (int64_t)position * t->width; }
 
 /* Forget equal neighbours among the steps first..last. */
-static void merge(Track *track, int32_t first, int32_t last)
+static void merge(const Tracks *t, Track *track, int32_t first, int32_t last)
 {
     if (last >= track->count) last = track->count - 1;
-    for (int32_t k = last; k > first; k--)
-        if (track->level[k] == track->level[k - 1]) drop_step(track, k);
+    for (int32_t k = last; k > first; k--) {
+        if (memcmp(row(t, track, k), row(t, track, k - 1), t->width * sizeof(int64_t))) continue;
+        int32_t behind = track->count - k - 1;
+        memmove(track->at + k, track->at + k + 1, behind * sizeof *track->at);
+        memmove(row(t, track, k), row(t, track, k + 1), (size_t)behind * t->width * sizeof(int64_t));
+        track->count--;
+    }
 }
 
 /* Let time pass: steps that lie behind are gone. */
 void tracks_begin(Tracks *t, double now)
 {
     t->now = now;
+    t->looks = 0;
     for (int32_t position = 0; position < t->nodes; position++) {
         Track *track = &t->track[position];
         if (!track->count) continue;
         int32_t passed = 0;
         while (passed + 1 < track->count && track->at[passed + 1] <= now) passed++;
         if (passed) {
-            memmove(track->at, track->at + passed, (track->count - passed) * sizeof *track->at);
-            memmove(track->level, track->level + passed, (track->count - passed) * sizeof *track->level);
-            track->count -= passed;
+            int32_t left = track->count - passed;
+            memmove(track->at, track->at + passed, left * sizeof *track->at);
+            memmove(track->free, row(t, track, passed), (size_t)left * t->width * sizeof(int64_t));
+            track->count = left;
         }
         track->at[0] = now;
     }
@@ -161,155 +181,155 @@ static int32_t step_at(const Track *track, double at)
     return low;
 }
 
+/* Make a step k at `at`, as the one before it. */
 static void cut(Tracks *t, int32_t position, int32_t k, double at)
 {
     Track *track = &t->track[position];
-    make_room(track, track->count + 1);
-    memmove(track->at + k + 1, track->at + k, (track->count - k) * sizeof *track->at);
-    memmove(track->level + k + 1, track->level + k, (track->count - k) * sizeof *track->level);
+    make_room(t, track, track->count + 1);
+    int32_t behind = track->count - k;
+    memmove(track->at + k + 1, track->at + k, behind * sizeof *track->at);
+    memmove(row(t, track, k + 1), row(t, track, k), (size_t)behind * t->width * sizeof(int64_t));
+    memcpy(row(t, track, k), row(t, track, k - 1), t->width * sizeof(int64_t));
     track->at[k] = at;
-    track->level[k] = track->level[k - 1];
     track->count++;
     add_moment(t, at, position);
 }
 
-/* ---- tables */
-
-static void want(Tracks *t, int32_t *values, int32_t size, int32_t level)
+/* One job's part goes, comes back exactly, or comes back as a job's end does: never more than there is in all, and
+ * all of it with the last job. */
+static void move(const Tracks *t, int64_t *free, const int64_t *full, const int64_t *take, int32_t how)
 {
-    if (level < size) {
-        if (values[level] == WANTED) return;
-        values[level] = WANTED;
+    if (how < 0) {
+        for (int32_t i = 0; i < t->width; i++) free[i] -= take[i];
+        free[JOBS] += 1;
+        return;
     }
-    if (t->missing_count < MISSING_MAX) t->missing[t->missing_count++] = level;
-    else if (level < size) values[level] = UNKNOWN;
+    if (how > 1 && free[JOBS] <= 1) {
+        memcpy(free, full, t->width * sizeof *free);
+        return;
+    }
+    for (int32_t i = 0; i < t->width; i++) {
+        free[i] += take[i];
+        if (how > 1 && i != JOBS && free[i] > full[i]) free[i] = full[i];
+    }
+    free[JOBS] -= 1;
 }
 
-static inline int is_known(const int32_t *values, int32_t size, int32_t level)
-{
-    return level < size && values[level] >= 0;
-}
-
-/* Move the levels of a node through `values` during [from, until); is_held: what is free in fact as well.
- * Returns the number of missing entries, 0 when done. */
-int32_t tracks_change(Tracks *t, int32_t position, double from, double until, int32_t is_held, int32_t *values,
-                      int32_t size)
+/* Move a job's part out (how -1), back exactly (1) or back at its end (2) during [from, until); is_held: in fact too. */
+void tracks_change(Tracks *t, int32_t position, double from, double until, const int64_t *take, int32_t how,
+                   int32_t is_held)
 {
     Track *track = &t->track[position];
-    t->missing_count = 0;
-    if (is_held && !is_known(values, size, track->actual)) want(t, values, size, track->actual);
+    const int64_t *full = t->full + (int64_t)position * t->width;
+    if (is_held) move(t, t->actual + (int64_t)position * t->width, full, take, how);
     int32_t first = step_at(track, from), last = first;
     while (last < track->count && track->at[last] < until) last++;
-    for (int32_t k = first; k < last; k++)
-        if (!is_known(values, size, track->level[k])) want(t, values, size, track->level[k]);
-    if (t->missing_count) return t->missing_count;
-    if (is_held) track->actual = values[track->actual];
-    if (first == last) return 0;
+    if (first == last) return;
     if (track->at[first] < from) {
         cut(t, position, ++first, from);
         last++;
     }
     if (until < INFINITY && (last == track->count || track->at[last] > until)) cut(t, position, last, until);
-    for (int32_t k = first; k < last; k++) track->level[k] = values[track->level[k]];
-    merge(track, first ? first - 1 : 0, last);
-    return 0;
+    for (int32_t k = first; k < last; k++) move(t, row(t, track, k), full, take, how);
+    merge(t, track, first ? first - 1 : 0, last);
+}
+
+/* The same at several nodes. */
+void tracks_change_all(Tracks *t, const int32_t *positions, int32_t count, double from, double until,
+                       const int64_t *take, int32_t how, int32_t is_held)
+{
+    for (int32_t i = 0; i < count; i++) tracks_change(t, positions[i], from, until, take, how, is_held);
 }
 
 /* ---- questions */
 
-/* The least that the node offers during [at, until), by its steps; -1 when an entry is missing. */
-static int32_t window_offer(Tracks *t, const Track *track, double at, double until, int32_t *values, int32_t size)
+static inline int holds(const Tracks *t, const int64_t *free, const int64_t *wanted)
 {
-    int32_t k = step_at(track, at), least = INT32_MAX;
-    do {
-        int32_t level = track->level[k];
-        if (!is_known(values, size, level)) {
-            want(t, values, size, level);
-            return -1;
-        }
-        if (values[level] < least) least = values[level];
-        k++;
-    } while (least && k < track->count && track->at[k] < until);
+    for (int32_t i = 0; i < t->width; i++)
+        if (i != JOBS && free[i] < wanted[i]) return 0;
+    return 1;
+}
+
+/* How many tasks fit where so much is free. */
+static int32_t offer_of(const Tracks *t, const TaskRows *asked, int32_t kind, const int64_t *free)
+{
+    int32_t low = 0, high = asked->count[kind] - 1;
+    if (high < 0 || (asked->is_alone && free[JOBS] > 0)) return 0;
+    const int64_t *rows = asked->rows[kind];
+    if (!holds(t, free, rows)) return 0;
+    if (high && holds(t, free, rows + (int64_t)high * t->width)) low = high;
+    for (high--; low < high;) {
+        int32_t middle = (low + high + 1) / 2;
+        if (holds(t, free, rows + (int64_t)middle * t->width)) low = middle;
+        else high = middle - 1;
+    }
+    int32_t tasks = asked->tasks[kind][low];
+    return tasks >= asked->least ? tasks : 0;
+}
+
+/* The least that the node offers during [at, until), by its steps. */
+static int32_t window_offer(const Tracks *t, const TaskRows *asked, const Track *track, double at, double until)
+{
+    int32_t k = step_at(track, at);
+    int32_t least = offer_of(t, asked, track->kind, row(t, track, k));
+    for (k++; least && k < track->count && track->at[k] < until; k++) {
+        int32_t offer = offer_of(t, asked, track->kind, row(t, track, k));
+        if (offer < least) least = offer;
+    }
     return least;
 }
 
 /* The least that the node offers from now until a moment, in fact and by its steps. */
-static int32_t offer_now(Tracks *t, const Track *track, double until, int32_t *values, int32_t size)
+static int32_t offer_now(const Tracks *t, const TaskRows *asked, int32_t position, double until)
 {
-    if (!is_known(values, size, track->actual)) {
-        want(t, values, size, track->actual);
-        return -1;
-    }
-    int32_t actual = values[track->actual];
-    if (!actual || (track->count == 1 && track->level[0] == track->actual)) return actual;
-    int32_t least = window_offer(t, track, t->now, until, values, size);
+    const Track *track = &t->track[position];
+    int32_t actual = offer_of(t, asked, track->kind, t->actual + (int64_t)position * t->width);
+    if (!actual) return 0;
+    int32_t least = window_offer(t, asked, track, t->now, until);
     return least < actual ? least : actual;
 }
 
-/* Work counts only when it is done for good, so that what is known already does not change the count. */
-static int32_t note_looks(Tracks *t, int32_t looks)
-{
-    if (!t->missing_count) t->looks += looks;
-    return t->missing_count;
-}
-
-/* Find the candidates that offer something during [at, until): `found` of them, in `position` and `offer`.
- * Stops when they hold so many tasks on so many nodes; nodes 0: never.  Returns the number of missing entries. */
-int32_t tracks_collect(Tracks *t, int32_t *values, int32_t size, const int32_t *candidates, int32_t count,
-                       int32_t start, double at, double until, int32_t is_now, int64_t tasks, int32_t nodes)
+/* Find the candidates from `start` on that offer something during [at, until), or from now on: `found` of them, in
+ * `position` and `offer`.  Stops when they hold so many tasks on so many nodes; nodes 0: never. */
+int32_t tracks_collect(Tracks *t, const TaskRows *asked, const int32_t *candidates, int32_t count, int32_t start,
+                       double at, double until, int32_t is_now, int64_t tasks, int32_t nodes)
 {
     int64_t sum = 0;
-    int32_t i;
-    t->missing_count = t->found = 0;
-    for (i = start; i < count; i++) {
-        const Track *track = &t->track[candidates[i]];
-        int32_t offer = is_now ? offer_now(t, track, until, values, size)
-                               : window_offer(t, track, at, until, values, size);
-        if (offer <= 0 || t->missing_count) continue;
-        t->position[t->found] = candidates[i];
+    t->found = 0;
+    for (int32_t i = start; i < count; i++) {
+        int32_t position = candidates[i];
+        int32_t offer = is_now ? offer_now(t, asked, position, until)
+                               : window_offer(t, asked, &t->track[position], at, until);
+        t->looks++;
+        if (!offer) continue;
+        t->position[t->found] = position;
         t->offer[t->found++] = offer;
         sum += offer;
-        if (nodes && t->found >= nodes && sum >= tasks) {
-            i++;
-            break;
-        }
+        if (nodes && t->found >= nodes && sum >= tasks) break;
     }
-    return note_looks(t, i - start);
+    return t->found;
 }
 
 /* Return the index of the first candidate from `start` on that holds so many tasks from now until a moment; `count`:
- * there is none; -1: entries are missing. */
-int32_t tracks_first(Tracks *t, int32_t *values, int32_t size, const int32_t *candidates, int32_t count,
-                     int32_t start, double until, int32_t tasks)
+ * there is none. */
+int32_t tracks_first(Tracks *t, const TaskRows *asked, const int32_t *candidates, int32_t count, int32_t start,
+                     double until, int32_t tasks)
 {
-    t->missing_count = 0;
-    for (int32_t i = start; i < count; i++) {
-        int32_t offer = offer_now(t, &t->track[candidates[i]], until, values, size);
-        if (offer >= tasks && !t->missing_count) {
-            t->looks += i + 1 - start;
-            return i;
-        }
-    }
-    return note_looks(t, count - start) ? -1 : count;
+    int32_t i = start;
+    while (i < count && offer_now(t, asked, candidates[i], until) < tasks) i++;
+    t->looks += i - start + (i < count);
+    return i;
 }
 
-static double earliest_on(Tracks *t, int32_t position, int32_t tasks, double duration, double from, double bound,
-                          int32_t *values, int32_t size)
+static double earliest_on(const Tracks *t, const TaskRows *asked, const Track *track, int32_t tasks, double duration,
+                          double from, double bound)
 {
-    const Track *track = &t->track[position];
     double begin = -1;
     for (int32_t k = step_at(track, from); k < track->count; k++) {
         if (begin >= 0 && track->at[k] >= begin + duration) return begin;
-        int32_t level = track->level[k];
-        if (!is_known(values, size, level)) {
-            want(t, values, size, level);
-            return INFINITY;
-        }
-        if (values[level] < tasks) {
+        if (offer_of(t, asked, track->kind, row(t, track, k)) < tasks) {
             begin = -1;
-            continue;
-        }
-        if (begin < 0) {
+        } else if (begin < 0) {
             begin = track->at[k] > from ? track->at[k] : from;
             if (begin >= bound) return INFINITY;
         }
@@ -318,26 +338,19 @@ static double earliest_on(Tracks *t, int32_t position, int32_t tasks, double dur
 }
 
 /* Find the candidate that holds so many tasks for so long first, at or after `from`: its position is position[0].
- * Returns the moment; INFINITY when there is none; NAN when entries are missing. */
-double tracks_earliest(Tracks *t, int32_t *values, int32_t size, const int32_t *candidates, int32_t count,
-                       int32_t tasks, double duration, double from)
+ * Returns the moment; INFINITY when there is none. */
+double tracks_earliest(Tracks *t, const TaskRows *asked, const int32_t *candidates, int32_t count, int32_t tasks,
+                       double duration, double from)
 {
     double best = INFINITY;
-    int32_t i;
-    t->missing_count = t->found = 0;
-    for (i = 0; i < count; i++) {
-        double at = earliest_on(t, candidates[i], tasks, duration, from, best, values, size);
-        if (at < best) {
-            best = at;
-            t->position[0] = candidates[i];
-            t->found = 1;
-            if (best <= from && !t->missing_count) {
-                i++;
-                break;
-            }
-        }
+    for (int32_t i = 0; i < count && best > from; i++) {
+        double at = earliest_on(t, asked, &t->track[candidates[i]], tasks, duration, from, best);
+        t->looks++;
+        if (at >= best) continue;
+        best = at;
+        t->position[0] = candidates[i];
     }
-    return note_looks(t, i) ? NAN : best;
+    return best;
 }
 
 static int by_time(const void *one, const void *other)
@@ -361,8 +374,7 @@ static void sort_moments(Tracks *t)
     int64_t fresh = t->moments - t->sorted;
     qsort(t->moment + t->sorted, fresh, sizeof *t->moment, by_time);
     if (t->sorted) {
-        Moment *copy = malloc(fresh * sizeof *copy);
-        if (!copy) abort();
+        Moment *copy = checked(malloc(fresh * sizeof *copy));
         memcpy(copy, t->moment + t->sorted, fresh * sizeof *copy);
         int64_t old = t->sorted - 1, new = fresh - 1;
         for (int64_t to = t->moments - 1; new >= 0; to--) {
@@ -385,59 +397,52 @@ static int64_t first_moment_after(const Tracks *t, double at)
     return low;
 }
 
-/* Begin to sweep over time from `from` on.  Returns the number of missing entries. */
-int32_t tracks_sweep(Tracks *t, int32_t *values, int32_t size, const int32_t *candidates, int32_t count,
-                     double duration, double from)
+/* Begin to sweep over time from `from` on. */
+void tracks_sweep(Tracks *t, const TaskRows *asked, const int32_t *candidates, int32_t count, double duration,
+                  double from)
 {
     sort_moments(t);
-    t->missing_count = 0;
     t->sum = t->useful = 0;
     memset(t->swept, 0xff, t->nodes * sizeof *t->swept);
     for (int32_t i = 0; i < count; i++) {
-        int32_t offer = window_offer(t, &t->track[candidates[i]], from, from + duration, values, size);
-        if (offer < 0) continue;
+        int32_t offer = window_offer(t, asked, &t->track[candidates[i]], from, from + duration);
         t->swept[candidates[i]] = offer;
         t->sum += offer;
         t->useful += offer > 0;
     }
+    t->looks += count;
     t->cursor = first_moment_after(t, from);
     t->is_first = 1;
-    return note_looks(t, count);
 }
 
-/* Return the next moment at which the candidates may hold so many tasks on so many nodes; INFINITY: there is
- * none; NAN: entries are missing, call again. */
-double tracks_next(Tracks *t, int32_t *values, int32_t size, int64_t tasks, int64_t nodes, double duration, double from)
+/* Return the next moment at which the candidates may hold so many tasks on so many nodes; INFINITY: there is none. */
+double tracks_next(Tracks *t, const TaskRows *asked, int64_t tasks, int64_t nodes, double duration, double from)
 {
-    t->missing_count = 0;
     if (t->is_first) {
         t->is_first = 0;
         if (t->sum >= tasks && t->useful >= nodes) return from;
     }
     while (t->cursor < t->moments) {
         double at = t->moment[t->cursor].at;
-        int64_t cursor = t->cursor, looks = 0;
-        for (; cursor < t->moments && t->moment[cursor].at == at; cursor++) {
-            int32_t position = t->moment[cursor].position, before = t->swept[position];
-            if (before < 0) continue;
-            int32_t offer = window_offer(t, &t->track[position], at, at + duration, values, size);
-            if (offer < 0) return NAN;
-            looks++;
+        int has_changed = 0;
+        for (; t->cursor < t->moments && t->moment[t->cursor].at == at; t->cursor++) {
+            int32_t position = t->moment[t->cursor].position, before = t->swept[position];
+            const Track *track = &t->track[position];
+            /* A moment may be there twice, or be left of a step that is gone. */
+            int is_again = t->cursor && !by_time(&t->moment[t->cursor - 1], &t->moment[t->cursor]);
+            if (before < 0 || is_again || track->at[step_at(track, at)] != at) continue;
+            int32_t offer = window_offer(t, asked, track, at, at + duration);
+            t->looks++;
+            has_changed = 1;
             t->swept[position] = offer;
             t->sum += offer - before;
             t->useful += (offer > 0) - (before > 0);
         }
-        t->looks += looks;
-        t->cursor = cursor;
-        if (t->sum >= tasks && t->useful >= nodes) return at;
+        if (has_changed && t->sum >= tasks && t->useful >= nodes) return at;
     }
     return INFINITY;
 }
 
-int32_t tracks_found(const Tracks *t) { return t->found; }
 const int32_t *tracks_positions(const Tracks *t) { return t->position; }
 const int32_t *tracks_offers(const Tracks *t) { return t->offer; }
-int32_t tracks_missing_count(const Tracks *t) { return t->missing_count; }
-const int32_t *tracks_missing(const Tracks *t) { return t->missing; }
 int64_t tracks_looks(const Tracks *t) { return t->looks; }
-void tracks_reset_looks(Tracks *t) { t->looks = 0; }

@@ -1,10 +1,10 @@
 """The tracks of tracks.py over the compiled functions."""
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from sluicectld.scheduler.tracks import NEVER, UNKNOWN, LevelMap
+from sluicectld.scheduler.task_rows import Row, TaskRows
+from sluicectld.scheduler.tracks import NEVER, Move
 
 from .library import ffi, lib
 
@@ -14,16 +14,16 @@ _unpack: Callable[[Any, int], Any] = ffi.unpack
 class NativeTracks:
     """The tracks of so many nodes; what each method does is said in tracks.AnyTracks."""
 
-    def __init__(self, nodes: int) -> None:
-        self._tracks = ffi.gc(lib.tracks_new(nodes), lib.tracks_free)
-        self._now_at = 0.0
+    def __init__(self, nodes: int, width: int) -> None:
+        self._tracks = ffi.gc(lib.tracks_new(nodes, width), lib.tracks_free)
+        self._width = width
+        # Looked up once: these are called most.
         self._change = lib.tracks_change
         self._first = lib.tracks_first
         self._earliest = lib.tracks_earliest
         # The addresses of the results never change.
         self._positions = lib.tracks_positions(self._tracks)
         self._offers = lib.tracks_offers(self._tracks)
-        self._missing = lib.tracks_missing(self._tracks)
 
     @property
     def looks(self) -> int:
@@ -31,108 +31,85 @@ class NativeTracks:
         return count
 
     @staticmethod
-    def make_table(size: int) -> Any:
-        return ffi.new("int32_t[]", [UNKNOWN] * size)
+    def make_row(row: Row) -> Any:
+        return ffi.new("int64_t[]", row)
 
     @staticmethod
     def make_positions(positions: Sequence[int]) -> Any:
         return ffi.new("int32_t[]", positions)
 
     def begin(self, now_at: float) -> None:
-        self._now_at = now_at
-        lib.tracks_reset_looks(self._tracks)
         lib.tracks_begin(self._tracks, now_at)
 
-    def set(self, position: int, actual: int, times: Sequence[float], levels: Sequence[int]) -> None:
-        lib.tracks_set(self._tracks, position, actual, times, levels, len(times))
+    def set(self, position: int, kind: int, full: Row, actual: Row) -> None:
+        lib.tracks_set(self._tracks, position, kind, full, actual)
 
-    def actual(self, position: int) -> int:
-        level: int = lib.tracks_actual(self._tracks, position)
-        return level
+    def actual(self, position: int) -> Row:
+        return tuple(_unpack(lib.tracks_actual(self._tracks, position), self._width))
 
-    def steps(self, position: int) -> tuple[list[float], list[int]]:
-        count = lib.tracks_count(self._tracks, position)
-        times = _unpack(lib.tracks_at(self._tracks, position), count)
-        return times, _unpack(lib.tracks_level(self._tracks, position), count)
+    def steps(self, position: int) -> tuple[list[float], list[Row]]:
+        count, width = lib.tracks_count(self._tracks, position), self._width
+        numbers = _unpack(lib.tracks_rows(self._tracks, position), count * width)
+        rows = [tuple(numbers[first : first + width]) for first in range(0, count * width, width)]
+        return _unpack(lib.tracks_at(self._tracks, position), count), rows
 
-    def hold(self, position: int, until_at: float, moves: LevelMap) -> None:
-        while self._change(self._tracks, position, self._now_at, until_at, 1, moves.values, moves.size):
-            self._fill(moves)
+    def change(
+        self, positions: Sequence[int], from_at: float, until_at: float, row: Any, move: Move, is_held: bool
+    ) -> None:
+        if len(positions) == 1:
+            self._change(self._tracks, positions[0], from_at, until_at, row, move, is_held)
+        else:
+            count = len(positions)
+            lib.tracks_change_all(self._tracks, positions, count, from_at, until_at, row, move, is_held)
 
-    def plan(self, position: int, from_at: float, until_at: float, moves: LevelMap) -> None:
-        while self._change(self._tracks, position, from_at, until_at, 0, moves.values, moves.size):
-            self._fill(moves)
+    def first_now(self, task_rows: TaskRows, candidates: Any, start: int, until_at: float, tasks: int) -> int:
+        count = len(candidates)
+        index: int = self._first(self._tracks, _native(task_rows), candidates, count, start, until_at, tasks)
+        return index
 
     def collect_now(
-        self, offers: LevelMap, candidates: Any, start: int, until_at: float, tasks: int, nodes: int
+        self, task_rows: TaskRows, candidates: Any, until_at: float, tasks: int, nodes: int
     ) -> tuple[list[int], list[int]]:
-        return self._collect(offers, candidates, start, 0.0, until_at, 1, tasks, nodes)
+        return self._collect(task_rows, candidates, 0.0, until_at, True, tasks, nodes)
 
     def collect_at(
-        self, offers: LevelMap, candidates: Any, at: float, until_at: float, tasks: int, nodes: int
+        self, task_rows: TaskRows, candidates: Any, at: float, until_at: float, tasks: int, nodes: int
     ) -> tuple[list[int], list[int]]:
-        return self._collect(offers, candidates, 0, at, until_at, 0, tasks, nodes)
+        return self._collect(task_rows, candidates, at, until_at, False, tasks, nodes)
 
     def _collect(
-        self,
-        offers: LevelMap,
-        candidates: Any,
-        start: int,
-        at: float,
-        until_at: float,
-        is_now: int,
-        tasks: int,
-        nodes: int,
+        self, task_rows: TaskRows, candidates: Any, at: float, until_at: float, is_now: bool, tasks: int, nodes: int
     ) -> tuple[list[int], list[int]]:
         count = len(candidates)
-        collect: Callable[..., int] = lib.tracks_collect
-        while collect(
-            self._tracks, offers.values, offers.size, candidates, count, start, at, until_at, is_now, tasks, nodes
-        ):
-            self._fill(offers)
-        found = lib.tracks_found(self._tracks)
+        found = lib.tracks_collect(
+            self._tracks, _native(task_rows), candidates, count, 0, at, until_at, is_now, tasks, nodes
+        )
         return _unpack(self._positions, found), _unpack(self._offers, found)
 
-    def first_now(self, offers: LevelMap, candidates: Any, start: int, until_at: float, tasks: int) -> int:
-        count = len(candidates)
-        while True:
-            index: int = self._first(
-                self._tracks, offers.values, offers.size, candidates, count, start, until_at, tasks
-            )
-            if index >= 0:
-                return index
-            self._fill(offers)
-
     def earliest(
-        self, offers: LevelMap, candidates: Any, tasks: int, duration_s: float, from_at: float
+        self, task_rows: TaskRows, candidates: Any, tasks: int, duration_s: float, from_at: float
     ) -> tuple[float, int] | None:
         count = len(candidates)
-        while True:
-            at = self._earliest(self._tracks, offers.values, offers.size, candidates, count, tasks, duration_s, from_at)
-            if at < NEVER:
-                return at, self._positions[0]
-            if not math.isnan(at):
-                return None
-            self._fill(offers)
+        at: float = self._earliest(self._tracks, _native(task_rows), candidates, count, tasks, duration_s, from_at)
+        return (at, self._positions[0]) if at < NEVER else None
 
     def sweep(
-        self, offers: LevelMap, candidates: Any, tasks: int, nodes: int, duration_s: float, from_at: float
+        self, task_rows: TaskRows, candidates: Any, tasks: int, nodes: int, duration_s: float, from_at: float
     ) -> Iterator[float]:
-        count = len(candidates)
-        while lib.tracks_sweep(self._tracks, offers.values, offers.size, candidates, count, duration_s, from_at):
-            self._fill(offers)
-        while True:
-            at = lib.tracks_next(self._tracks, offers.values, offers.size, tasks, nodes, duration_s, from_at)
-            if at < NEVER:
-                yield at
-            elif math.isnan(at):
-                self._fill(offers)
-            else:
-                return
+        native = _native(task_rows)
+        lib.tracks_sweep(self._tracks, native, candidates, len(candidates), duration_s, from_at)
+        while (at := lib.tracks_next(self._tracks, native, tasks, nodes, duration_s, from_at)) < NEVER:
+            yield at
 
-    def _fill(self, table: LevelMap) -> None:
-        missing = _unpack(self._missing, lib.tracks_missing_count(self._tracks))
-        for level in missing:
-            if level >= table.size or table.values[level] < 0:
-                table.fill(level)
-        assert missing, f"nothing is missing; {UNKNOWN} stands for it"
+
+def _native(task_rows: TaskRows) -> Any:
+    """Return the rows as the compiled functions take it, with what they point to."""
+    if task_rows.native is None:
+        tasks = [ffi.new("int32_t[]", each) for each in task_rows.tasks]
+        rows = [ffi.new("int64_t[]", [number for row in each for number in row]) for each in task_rows.rows]
+        counts = ffi.new("int32_t[]", [len(each) for each in task_rows.tasks])
+        tables = ffi.new("int32_t *[]", tasks), ffi.new("int64_t *[]", rows)
+        values = {"count": counts, "tasks": tables[0], "rows": tables[1]}
+        native = ffi.new("TaskRows *", values | {"least": task_rows.least, "is_alone": task_rows.is_alone})
+        task_rows.native = (native, tasks, rows, counts, tables)
+    return task_rows.native[0]

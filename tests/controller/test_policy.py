@@ -1,0 +1,83 @@
+"""What the scheduler decides by, from the configuration's text."""
+
+from pathlib import Path
+
+import pytest
+
+from sluice.config.load import load
+from sluice.errors import PluginError
+from sluicectld.configuration import policy_of
+from sluicectld.fairshare.factors import FairShareRules, fair_share_rules_of
+from sluicectld.scheduler.priority import is_lasting
+from sluicectld.scheduler.snapshot import Policy
+
+BASE = """ClusterName=c
+SlurmctldHost=h
+NodeName=n[1-4] CPUs=4 RealMemory=1000
+PartitionName=batch Nodes=ALL Default=YES
+PartitionName=half Nodes=n[1-2]
+Licenses=matlab:3
+"""
+
+
+def policy(tmp_path: Path, text: str = "") -> Policy:
+    path = tmp_path / "sluice.conf"
+    path.write_text(BASE + text)
+    return policy_of(load(str(path)))
+
+
+def test_every_key_of_priorities_is_read(tmp_path: Path) -> None:
+    text = """PriorityWeightAge=1
+PriorityWeightAssoc=2
+PriorityWeightFairShare=3
+PriorityWeightJobSize=4
+PriorityWeightPartition=5
+PriorityWeightQOS=6
+PriorityWeightTRES=CPU=1000,Mem=2000
+PriorityFlags=ACCRUE_ALWAYS,NO_FAIR_TREE
+PriorityFavorSmall=YES
+PriorityMaxAge=1-0
+PriorityDecayHalfLife=2-0
+PriorityUsageResetPeriod=WEEKLY
+PriorityCalcPeriod=10
+FairShareDampeningFactor=5
+PrioritySiteFactorParameters=x=1
+"""
+    setup = policy(tmp_path, text).priority
+
+    weights = {"age": 1, "assoc": 2, "fairshare": 3, "jobsize": 4, "partition": 5, "qos": 6}
+    assert (setup.type, setup.weights, setup.tres_weights) == ("multifactor", weights, {"cpu": 1000.0, "mem": 2000.0})
+    assert setup.flags == {"ACCRUE_ALWAYS", "NO_FAIR_TREE"}
+    assert (setup.is_small_favored, setup.max_age_s, setup.half_life_s) == (True, 86400.0, 172800.0)
+    assert (setup.usage_reset_period, setup.calculation_period_s, setup.site_parameters) == ("WEEKLY", 600.0, "x=1")
+    assert fair_share_rules_of(setup) == FairShareRules(is_fair_tree=False, dampening=5.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "lasting"),
+    [("", True), ("PriorityType=priority/basic\nPriorityWeightAge=9", True), ("PriorityWeightAge=9", False)],
+    ids=["no weights", "basic", "a weight"],
+)
+def test_priorities_last_where_nothing_is_weighed(tmp_path: Path, text: str, lasting: bool) -> None:
+    assert is_lasting(policy(tmp_path, text)) is lasting
+
+
+def test_the_cluster_is_counted(tmp_path: Path) -> None:
+    totals = policy(tmp_path).totals
+
+    assert (totals.nodes, totals.cpus, totals.licenses) == (4, 16, {"license/matlab": 3})
+    assert totals.tres_by_partition["half"][1]["mem"] == 2000
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("PriorityType=priority/oracle", "no priority plugin is called 'oracle'"),
+        ("PrioritySiteFactorPlugin=site_factor/owner", "no priority_factor plugin is called 'owner'"),
+        ("PriorityParameters=owner=5", "no priority_factor plugin is called 'owner'"),
+        ("PriorityParameters=age=much", "age=much: a factor's weight is a whole number"),
+    ],
+)
+def test_a_plugin_that_is_not_there_is_refused(tmp_path: Path, text: str, told: str) -> None:
+    with pytest.raises(PluginError, match=told):
+        policy(tmp_path, text)
