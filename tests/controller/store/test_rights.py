@@ -99,6 +99,13 @@ def test_a_log_that_only_its_owner_can_replay_is_told(url: str, folder: Path) ->
     assert f"user 'nobody' has no right to write in {folder} (w)" in as_nobody(url)
 
 
+class Nothing:
+    """What an empty journal comes to: no records of any kind."""
+
+    def __getattr__(self, name: str) -> dict[object, object]:
+        return {}
+
+
 def test_a_database_that_changes_meanwhile_is_not_judged(
     url: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,8 +113,7 @@ def test_a_database_that_changes_meanwhile_is_not_judged(
 
     def replay(events: object) -> object:
         os.utime(folder / "state.db", ns=(1, 1))
-        nothing: dict[object, object] = {}
-        return type("Rebuilt", (), dict.fromkeys(("jobs", "steps", "nodes", "partitions"), nothing))
+        return Nothing()
 
     with pytest.raises(StorageError, match="was changed while it was read"):
         verify(open_engine(url, is_read_only=True), replay)  # type: ignore[arg-type]
