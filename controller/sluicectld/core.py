@@ -129,8 +129,8 @@ class Core:
         job = self.engine.cluster.jobs.get(job_id)
         return job.array_job_id if job is not None else 0
 
-    def _apply_plan(self, plan: Plan) -> int:
-        outcome = self.run(ApplyPlan(plan), SYSTEM)
+    def _apply_plan(self, plan: Plan, decided_at: float) -> int:
+        outcome = self.run(ApplyPlan(plan, decided_at), SYSTEM)
         if logger.isEnabledFor(logging.INFO):
             _log_starts(outcome.events)
         stale: int = outcome.reply

@@ -47,9 +47,9 @@ class PassStatistics:
 
 
 class Passes:
-    """Runs decide() whenever the engine says that one is due.  apply: hands a plan to the engine."""
+    """Runs decide() whenever the engine says that one is due.  apply: hands a plan to the engine, with its now."""
 
-    def __init__(self, engine: Engine, now: Callable[[], float], apply: Callable[[Plan], int]) -> None:
+    def __init__(self, engine: Engine, now: Callable[[], float], apply: Callable[[Plan, float], int]) -> None:
         self.engine = engine
         self.plan = Plan(version=0)
         self.statistics = PassStatistics()
@@ -102,7 +102,7 @@ class Passes:
         self._set_alarm(self.plan.look_again_at)
         if self.plan.starts:
             try:
-                self.statistics.stale += self._apply(self.plan)
+                self.statistics.stale += self._apply(self.plan, snapshot.now_at)
             except Exception:
                 logger.exception("plan failed version=%d starts=%d", snapshot.version, len(self.plan.starts))
                 took_s = 1.0

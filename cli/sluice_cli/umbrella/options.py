@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -63,10 +64,14 @@ def _views(text: str) -> list[dict[str, Any]]:
 
 
 def run_controller_program(module: str, conf: str | None) -> None:
-    """Run a program of the controller's package and exit as it does.
+    """Run a program of the controller's package on a configuration and exit as it does."""
+    exit_as_controller_program(module, ("-f", os.path.abspath(conf or find_config())))
+
+
+def exit_as_controller_program(module: str, words: Sequence[str]) -> None:
+    """Run a program of the controller's package with these words and exit as it does.
 
     Commands never import a daemon, so that they can be installed and started without one.
     """
-    path = os.path.abspath(conf or find_config())
-    done = subprocess.run([sys.executable, "-P", "-m", module, "-f", path], check=False)
+    done = subprocess.run([sys.executable, "-P", "-m", module, *words], check=False)
     raise SystemExit(done.returncode)

@@ -38,8 +38,7 @@ def find_slot(
     from_at = max(timeline.now_at, shape.planned_at)
     if shape.access is not None and shape.access.window is not None:
         from_at, latest_at = _within(shape, shape.access.window, from_at, latest_at)
-    is_open = shape.access is None
-    if is_open and shape.is_first_fit and shape.needs.is_single_node and not shape.is_level_dependent:
+    if shape.is_plain and shape.access is None:
         return _find_on_one_node(shape, working, timeline, from_at, latest_at)
     for at in _moments(shape, timeline, from_at):
         if at > latest_at or timeline.tracks.looks > looks_max:

@@ -25,6 +25,7 @@ from .limits.partition import find_orphan_blocker
 from .memory import Memory, Scene, find_shape, make_shape
 from .needs import compute_shape_key
 from .plan import Plan, PlannedStart, StartJob
+from .promises import keep_promises, restore_promises
 from .queue import rank
 from .reservation_texts import begin_blocker, find_closed_blocker, outgrown_blocker
 from .reservations import OPEN, Book, View, find_window
@@ -33,9 +34,12 @@ from .shapes import Access, Shape, is_user_sensitive
 from .snapshot import Policy, RunningJob, Snapshot
 from .standing import Entry
 from .switches import relax
+from .tail import Tail
 from .tracks import NEVER
 
 DEFAULT_POLICY = Policy()
+#: What is told where nobody reads it.
+_RESOURCES, _PRIORITY = Blocker(reason=Reason.RESOURCES), Blocker(reason=Reason.PRIORITY)
 Blockers = tuple[Blocker, ...]
 
 
@@ -97,18 +101,18 @@ class Pass:
         self.tested = 0
         self.running_by_end: list[RunningJob] | None = None
         self.is_user_sensitive = is_user_sensitive(self.working, snapshot.pending, snapshot.partitions)
+        #: Nobody reads what is found out about the jobs that do not start, and nothing but room decides.
+        is_shared = bool(snapshot.reservations) or policy.keeps_promises or focus_id != 0 or self.is_user_sensitive
+        self.is_quiet = policy.is_backfilling and self.gate.is_open and not (policy.is_explaining or is_shared)
 
     def run(self) -> Plan:
         queue = rank(self.snapshot, self.policy)
         entries = queue.entries
         for job in queue.orphans:
             self.blockers[job.id] = (find_orphan_blocker(job),)
-        for place_number, (job, partition) in enumerate(self._in_order(entries)):
-            if len(self.starts) >= self.policy.starts_max:
-                self._leave_for_next_pass(entries[place_number:])
-                break
-            if job.id not in self.started_ids:
-                self._consider(job, partition)
+        if self.policy.keeps_promises:
+            self.slots = restore_promises(self.scene, self.snapshot, self.policy)
+        self._walk(entries)
         return Plan(
             self.snapshot.version,
             tuple(self.starts),
@@ -121,22 +125,54 @@ class Pass:
             self.look_again_at,
         )
 
-    def _in_order(self, entries: list[Entry]) -> Iterator[Entry]:
-        """Yield the entries as they are to be considered: behind the planned jobs the shortest first, if so asked."""
-        if not self.policy.is_shortest_first:
-            yield from entries
-            return
+    def _walk(self, entries: list[Entry]) -> None:
+        """Consider the entries in their order; behind the planned jobs the shortest first, if so asked."""
+        is_tail = False
         index = 0
-        while index < len(entries) and self.planned_count < self.policy.planned_max:
-            yield entries[index]
+        while index < len(entries):
+            if len(self.starts) >= self.policy.starts_max:
+                self._leave_for_next_pass(entries[index:])
+                return
+            if not is_tail and self.planned_count >= self.policy.planned_max:
+                is_tail = True
+                if self.policy.is_shortest_first:
+                    entries[index:] = sorted(entries[index:], key=_limit_of)
+            if is_tail and self.is_quiet:
+                index += self._start_of_tail(entries[index:])
+                if index == len(entries):
+                    return
+            job, partition = entries[index]
+            if job.id not in self.started_ids:
+                self._consider(job, partition)
             index += 1
-        entries[index:] = sorted(entries[index:], key=_limit_of)
-        yield from entries[index:]
+
+    def _start_of_tail(self, entries: list[Entry]) -> int:
+        """Start what fits of the plain jobs at the beginning; return how many entries are done with."""
+        tail = Tail(self.scene, self.policy, entries)
+        count = len(tail.shapes)
+        self.tested += count
+        started: set[int] = set()
+        first = 0
+        while (index := tail.find_start(first)) is not None and len(self.starts) < self.policy.starts_max:
+            shape = tail.shapes[index]
+            parts = find_now(shape, self.working, self.timeline)
+            assert parts is not None, "a job that fits has a place"
+            self._start(entries[index][0], shape, parts, None)
+            started.add(index)
+            first = index + 1
+        if index is not None:
+            count = index
+        waiting = [entries[place][0].id for place in range(count) if place not in started]
+        self.blockers.update(dict.fromkeys(waiting, (_PRIORITY,)))
+        return count
 
     def undo(self) -> None:
         """Take what this pass added out of the scene."""
         for takes, end_at in self.taken:
             self.timeline.undo_start(takes, end_at)
+        if self.policy.keeps_promises:
+            keep_promises(self.scene, self.slots, self.planned)
+            return
         for job_id, (slot, shape) in self.slots.items():
             release(job_id, slot, shape, self.timeline)
 
@@ -158,6 +194,8 @@ class Pass:
     def _consider_view(self, job: Job, partition: Partition, view: View) -> Blockers | None:
         """Start or plan the job one way; return what stops it, None if nothing does."""
         shape = self._shape_of(job, partition, view)
+        if job.id in self.slots and job.id not in self.planned and self._keeps(job, shape):
+            return shape.blockers or (self._priority_blocker(shape),)
         blockers = shape.blockers
         limited = self.gate.find_blockers(job, shape)
         if limited:
@@ -170,6 +208,19 @@ class Pass:
         if self._may_plan(shape) or (job.id == self.focus_id and shape.is_waiting):
             self._plan(job, shape)
         return blockers
+
+    def _keeps(self, job: Job, shape: Shape) -> bool:
+        """Does an earlier promise stand as it is?  Otherwise it is taken back: the job is to be looked at again."""
+        slot, promised_shape = self.slots[job.id]
+        if promised_shape is not shape:
+            return False
+        if slot.at > self.snapshot.now_at and not self.snapshot.is_freed:
+            self._note_planned(job, slot, shape)
+            return True
+        release(job.id, *self.slots.pop(job.id), self.timeline)
+        # What kept its twins from starting, or later, may have been this promise.
+        shape.begin()
+        return False
 
     def _forget_waiting(self, job: Job) -> None:
         """Take back what was found while the job waited in another of its partitions: all of it has started."""
@@ -332,7 +383,7 @@ class Pass:
 
     def _block(self, job: Job, shape: Shape) -> Blockers:
         """Settle that the shape does not fit now; return the blockers of this job, the first of its shape."""
-        if find_idle(shape, self.working, shape.candidates) is None:
+        if not self._fits_idle(shape):
             shape.blockers = (self._unavailable_blocker(shape),)
             return shape.blockers
         closed = find_closed_blocker(shape, self.working, self.timeline, self.policy.utc_offset_s)
@@ -356,6 +407,13 @@ class Pass:
             shape.is_waiting = True
             shape.may_plan = self.looked_ahead < self.policy.backfill_jobs_max
             self._plan(job, shape)
+
+    def _fits_idle(self, shape: Shape) -> bool:
+        """Would the usable nodes hold the job if nobody used them?"""
+        if shape.idle_seen != self.working.usable_version:
+            shape.idle_seen = self.working.usable_version
+            shape.fits_idle = find_idle(shape, self.working, shape.candidates) is not None
+        return shape.fits_idle
 
     def _unavailable_blocker(self, shape: Shape) -> Blocker:
         required_down = any(not self.working.nodes[each].node.is_usable for each in shape.required)
@@ -384,16 +442,26 @@ class Pass:
             return
         reserve(job.id, slot, shape, self.timeline)
         self._count_cpus(shape, slot.at, slot.parts)
-        names = tuple(self.working.names[part.position] for part in slot.parts)
-        cpu_count = sum(part.take.charged or part.take.cpus for part in slot.parts)
-        self.planned[job.id] = PlannedStart(slot.at, names, shape.partition.name, cpu_count)
         self.slots[job.id] = (slot, shape)
         self.planned_count += 1
+        self._note_planned(job, slot, shape)
         shape.planned_at = slot.at
         shape.planned_count += 1
         shape.may_plan = shape.planned_count < policy.planned_per_shape_max
 
+    def _note_planned(self, job: Job, slot: Slot, shape: Shape) -> None:
+        names = self.working.names
+        self.planned[job.id] = PlannedStart(
+            slot.at,
+            tuple([names[part.position] for part in slot.parts]),
+            shape.partition.name,
+            sum([part.take.charged or part.take.cpus for part in slot.parts]),
+            tuple([part.tasks for part in slot.parts]),
+        )
+
     def _resources_blocker(self, shape: Shape) -> Blocker:
+        if not self.policy.is_explaining:
+            return _RESOURCES
         if self.running_by_end is None:
             ending = [job for job in self.snapshot.running if job.expected_end_at is not None]
             self.running_by_end = sorted(ending, key=lambda job: (job.expected_end_at or 0.0, job.job_id))
@@ -403,6 +471,8 @@ class Pass:
         return Blocker(reason=Reason.RESOURCES, text=funnel + end)
 
     def _priority_blocker(self, shape: Shape) -> Blocker:
+        if not self.policy.is_explaining:
+            return _PRIORITY
         name = shape.partition.name
         inside = f" and reservation {shape.view.reservation!r}" if shape.view.reservation else ""
         head_id = self.heads[_queue_name(shape)]

@@ -36,9 +36,9 @@ class Scene(msgspec.Struct):
     shapes: dict[tuple[ShapeKey, int], Shape] = {}
     #: (spec, limit, shape) by job and partition.
     shape_by_job: dict[tuple[int, str], tuple[JobSpec, int | None, Shape]] = {}
-    #: Slots of promises that stay in the timeline between passes, with their shapes, and the plan that made them.
-    slots: dict[int, Any] = {}
-    planned: object = None
+    #: Promises that stay on the timeline between passes (promises.py), and the planned starts that they are.
+    promises: dict[int, Any] = {}
+    promised: object = None
 
 
 class Memory:

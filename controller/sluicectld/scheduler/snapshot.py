@@ -85,7 +85,7 @@ class Snapshot(msgspec.Struct, frozen=True):
 
     running_tasks: by array job id, for throttles.  A job with pending_array stands for all its unstarted tasks.
     promised: planned starts of an earlier pass that are to be kept, by job id (Policy.keeps_promises).
-    is_freed: resources came back earlier than those promises knew, so that jobs may move ahead.
+    is_freed: something ended since those promises were made, so that jobs may move ahead.
     """
 
     version: int
@@ -142,6 +142,8 @@ class Policy(msgspec.Struct, frozen=True):
     is_shortest_first: bool = False
     #: Planned starts outlive the pass and only ever move earlier (conservative backfill).
     keeps_promises: bool = False
+    #: Blockers have their texts; without, only their reasons.
+    is_explaining: bool = True
     #: Plan with predicted run times where there are some, within the promises made from limits.
     is_predicting: bool = False
     priority: PrioritySetup = PrioritySetup()

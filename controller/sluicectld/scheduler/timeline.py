@@ -56,6 +56,9 @@ class Timeline:
         #: Steps of exact positions that were asked for since something changed there.
         self._exact: dict[int, tuple[list[float], list[Level]]] = {}
         self._positions: dict[int, tuple[list[int], Any]] = {}
+        #: Something happened under planned starts that they could not know of.
+        self.is_disturbed = False
+        self._usable_version = 0
         self._is_new = True
 
     def update(self, running: Sequence[RunningJob], now_at: float, changed: Sequence[int]) -> None:
@@ -68,6 +71,8 @@ class Timeline:
         self._update_jobs(running, stale)
         levels, width = self._working.levels, self._width
         stale.update(each for each in changed if self.tracks.actual(each) != row_of(levels[each], width))
+        self.is_disturbed = self._usable_version != self._working.usable_version or not stale.isdisjoint(self.plans)
+        self._usable_version = self._working.usable_version
         self._make_tracks(sorted(stale))
 
     def _update_jobs(self, running: Sequence[RunningJob], stale: set[int]) -> None:

@@ -67,6 +67,12 @@ class AnyTracks(Protocol):
         The number of candidates: there is none.
         """
 
+    def make_ask(self, rows: TaskRows, candidates: Any, tasks: int, duration_s: float) -> Any:
+        """Return "so many tasks on one of these, from now on for so long" in the form that first_ask takes."""
+
+    def first_ask(self, asks: Sequence[Any]) -> int:
+        """Return the index of the first ask that is met now; the number of asks: none is."""
+
     def collect_now(
         self, task_rows: TaskRows, candidates: Any, until_at: float, tasks: int, nodes: int
     ) -> tuple[list[int], list[int]]:
@@ -161,6 +167,16 @@ class Tracks:
             if self._offer_now(task_rows, candidates[index], until_at) >= tasks:
                 return index
         return len(candidates)
+
+    @staticmethod
+    def make_ask(rows: TaskRows, candidates: Sequence[int], tasks: int, duration_s: float) -> Any:
+        return rows, candidates, tasks, duration_s
+
+    def first_ask(self, asks: Sequence[Any]) -> int:
+        for index, (rows, candidates, tasks, duration_s) in enumerate(asks):
+            if self.first_now(rows, candidates, 0, self.now_at + duration_s, tasks) < len(candidates):
+                return index
+        return len(asks)
 
     def collect_now(
         self, task_rows: TaskRows, candidates: Sequence[int], until_at: float, tasks: int, nodes: int

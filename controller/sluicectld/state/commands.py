@@ -62,9 +62,10 @@ class ReviseReservation(msgspec.Struct, frozen=True):
 
 
 class ApplyPlan(msgspec.Struct, frozen=True):
-    """A pass is done."""
+    """A pass is done.  decided_at: its snapshot's time, None when that is now."""
 
     plan: Plan
+    decided_at: float | None = None
 
 
 class AgentLost(msgspec.Struct, frozen=True):

@@ -36,6 +36,13 @@ typedef struct {
 } TaskRows;
 
 typedef struct {
+    const TaskRows *rows;
+    const int32_t *candidates;
+    int32_t count, tasks;
+    double duration;
+} Ask;
+
+typedef struct {
     double now;
     int32_t nodes, width;
     Track *track;
@@ -319,6 +326,17 @@ int32_t tracks_first(Tracks *t, const TaskRows *asked, const int32_t *candidates
     while (i < count && offer_now(t, asked, candidates[i], until) < tasks) i++;
     t->looks += i - start + (i < count);
     return i;
+}
+
+/* Return the index of the first ask that one of its candidates holds from now on; `count`: there is none. */
+int32_t tracks_first_ask(Tracks *t, const Ask *const *asks, int32_t count)
+{
+    for (int32_t i = 0; i < count; i++) {
+        const Ask *ask = asks[i];
+        if (tracks_first(t, ask->rows, ask->candidates, ask->count, 0, t->now + ask->duration, ask->tasks) < ask->count)
+            return i;
+    }
+    return count;
 }
 
 static double earliest_on(const Tracks *t, const TaskRows *asked, const Track *track, int32_t tasks, double duration,

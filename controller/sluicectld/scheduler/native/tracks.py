@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from sluicectld.scheduler.task_rows import Row, TaskRows
 from sluicectld.scheduler.tracks import NEVER, Move
@@ -17,6 +18,8 @@ class NativeTracks:
     def __init__(self, nodes: int, width: int) -> None:
         self._tracks = ffi.gc(lib.tracks_new(nodes, width), lib.tracks_free)
         self._width = width
+        # What the asks point to has to live as long as they do.
+        self._asks: WeakKeyDictionary[Any, tuple[TaskRows, Any]] = WeakKeyDictionary()
         # Looked up once: these are called most.
         self._change = lib.tracks_change
         self._first = lib.tracks_first
@@ -65,6 +68,15 @@ class NativeTracks:
     def first_now(self, task_rows: TaskRows, candidates: Any, start: int, until_at: float, tasks: int) -> int:
         count = len(candidates)
         index: int = self._first(self._tracks, _native(task_rows), candidates, count, start, until_at, tasks)
+        return index
+
+    def make_ask(self, rows: TaskRows, candidates: Any, tasks: int, duration_s: float) -> Any:
+        ask = ffi.new("Ask *", (_native(rows), candidates, len(candidates), tasks, duration_s))
+        self._asks[ask] = (rows, candidates)
+        return ask
+
+    def first_ask(self, asks: Sequence[Any]) -> int:
+        index: int = lib.tracks_first_ask(self._tracks, asks, len(asks))
         return index
 
     def collect_now(
