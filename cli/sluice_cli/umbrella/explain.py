@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pwd
 from typing import Any
 
 import click
@@ -15,7 +16,10 @@ from sluice_cli.umbrella.options import find_job, json_option, put_json
 @json_option
 @click.argument("job")
 def command(is_json: bool, job: str) -> None:
-    """Tell why JOB waits: the reasons that the scheduler found in its last pass, and its planned start."""
+    """Tell why JOB waits: the reasons that the scheduler found in its last pass, and its planned start.
+
+    Of a job that has ended, however long ago: how, when and why.
+    """
     view = client.call("ExplainJob", {"job_id": find_job(job)})
     if is_json:
         put_json(_as_json(view))
@@ -45,14 +49,26 @@ def _facts(view: dict[str, Any]) -> str:
         facts.append(f"partition {job.get('partition', '')}, priority {job.get('priority', 0)}")
     else:
         facts.append(f" on {view['nodes']}" if view.get("nodes") else "")
-        facts.append(f"started {timepoint.format_local(job.get('started_at'))}")
+        at = job.get("started_at")
+        facts.append(f"started {timepoint.format_local(at)}" if at else "never started")
     if job.get("ended_at"):
         facts.append(f"ended {timepoint.format_local(job['ended_at'])}")
         facts.append(f"exit code {job.get('exit_code', 0)}:{job.get('exit_signal', 0)}")
+    if job.get("cancelled_by") is not None:
+        facts.append(f"cancelled by {_user(job['cancelled_by'])}")
+    if job.get("failed_node"):
+        facts.append(f"node {job['failed_node']} failed")
     reason = job.get("reason", "None")
     if reason != "None" and not view.get("blockers"):
         facts.append(f"{reason}: {job['reason_text']}" if job.get("reason_text") else reason)
     return ", ".join(facts)
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
 
 
 def _name(job: dict[str, Any]) -> str:
@@ -75,4 +91,8 @@ def _as_json(view: dict[str, Any]) -> dict[str, Any]:
         "planned_nodes": view.get("planned_nodes", ""),
         "reason": job.get("reason", "None"),
         "reason_text": job.get("reason_text", ""),
+        "started_at": job.get("started_at"),
+        "ended_at": job.get("ended_at"),
+        "exit_code": job.get("exit_code", 0),
+        "exit_signal": job.get("exit_signal", 0),
     }

@@ -12,19 +12,30 @@ from typing import Any
 import click
 import msgspec
 
-from sluice.config.light import find_config
+from sluice.config.light import CONFIG_VARIABLES, find_config
 from sluice.errors import NotFound
-from sluice.local.place import Place
+from sluice.local.place import Place, folder_of_conf
 from sluice_cli import client
 
 dir_option = click.option(
-    "--dir", "folder", metavar="DIR", type=click.Path(file_okay=False), help="Folder of the cluster."
+    "--dir",
+    "folder",
+    metavar="DIR",
+    type=click.Path(file_okay=False),
+    help="Folder of the cluster (default: that of SLUICE_CONF or SLURM_CONF, else the usual one).",
 )
 json_option = click.option("--json", "is_json", is_flag=True, help="Print JSON.")
 
 
 def place_of(folder: str | None) -> Place:
-    return Place(folder)
+    """Return the place of the cluster that is meant: the named one, that of this shell, or the usual one."""
+    return Place(folder or _folder_in_use())
+
+
+def _folder_in_use() -> str | None:
+    """Return the folder of the local cluster whose configuration the environment names, None if it names none."""
+    conf = next((path for name in CONFIG_VARIABLES if (path := os.environ.get(name))), "")
+    return folder_of_conf(conf) if conf else None
 
 
 def put_json(value: Any) -> None:

@@ -116,3 +116,4 @@ def _set_timers(turn: Turn, job: Job) -> None:
     if job.begin_at is not None:
         turn.timers.add(job.begin_at, Due.PASS)
     turn.timers.add_deadline(job)
+    turn.timers.add_immediate(job)

@@ -15,6 +15,7 @@ from sluice.model.step import Step
 from sluice.wire.messages import (
     ConfigView,
     ExplainJob,
+    JobView,
     JobViews,
     NodeViews,
     PartitionViews,
@@ -30,6 +31,7 @@ from sluice.wire.messages import (
 )
 from sluicectld.core import Core
 from sluicectld.handlers.select import jobs_of_ids, select_jobs
+from sluicectld.store.read import read_jobs
 
 from . import views
 from .call import Call
@@ -81,16 +83,27 @@ def _piece(core: Core, jobs: Iterator[Job]) -> JobViews:
 
 
 def answer_explain(call: Call, request: ExplainJob) -> None:
-    """Answer with one job and every blocker that the last pass found."""
+    """Answer with one job and every blocker that the last pass found; of one that has left memory, with its end."""
     core = call.core
 
-    def answer() -> object:
+    def answer() -> None:
         job = core.engine.cluster.jobs.get(request.job_id)
         if job is None:
-            raise NotFound(f"job {request.job_id} is not known", "invalid_job")
-        return views.job_view(job, core.passes.plan, core.clock.now(), core.engine.cluster.revised)
+            core.read_answer(call.responder, lambda: _stored_view(core, request.job_id))
+        else:
+            revised = core.engine.cluster.revised
+            call.responder.reply(views.job_view(job, core.passes.plan, core.clock.now(), revised))
 
-    core.ask(call.responder, answer)
+    core.after_commit(call.responder, answer)
+
+
+def _stored_view(core: Core, job_id: int) -> JobView:
+    jobs = read_jobs(core.database, job_id)
+    if not jobs:
+        raise NotFound(f"job {job_id} is not known", "invalid_job")
+    # An array may be stored by its parts alone: one of them tells more than nothing.
+    job = next((job for job in jobs if job.id == job_id), jobs[0])
+    return JobView(job=job, nodes=hostlist.fold(job.nodes) if job.allocation is not None else "")
 
 
 def answer_steps(call: Call, request: QuerySteps) -> None:

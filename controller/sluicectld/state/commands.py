@@ -4,7 +4,7 @@ import msgspec
 
 from sluice.model.node import Node
 from sluice.model.partition import Partition
-from sluice.wire.messages import SubmitJob, UpdateJobs, UpdateReservation
+from sluice.wire.messages import NotifyJob, SubmitJob, UpdateJobs, UpdateReservation
 from sluicectld.scheduler.plan import Plan
 from sluicectld.state.dependencies import Outcome
 
@@ -44,6 +44,13 @@ class ReviseJobs(msgspec.Struct, frozen=True):
     request: UpdateJobs
     groups: tuple[str, ...] = ()
     ended: EndedOutcomes = {}
+
+
+class TellJobs(msgspec.Struct, frozen=True):
+    """A message with what only the shell knows: the jobs whose salloc or srun waits here and would hear it."""
+
+    request: NotifyJob
+    hearers: frozenset[int] = frozenset()
 
 
 class ReviseReservation(msgspec.Struct, frozen=True):
