@@ -24,6 +24,7 @@ from .limits.licenses import LicensePool
 from .limits.partition import find_orphan_blocker
 from .memory import Memory, Scene, find_shape, make_shape
 from .needs import compute_shape_key
+from .patience import compute_due_at, rank_candidates
 from .plan import Plan, PlannedStart, StartJob
 from .queue import rank
 from .reservation_texts import begin_blocker, find_closed_blocker, outgrown_blocker
@@ -123,14 +124,19 @@ class Pass:
 
     def _in_order(self, entries: list[Entry]) -> Iterator[Entry]:
         """Yield the entries as they are to be considered: behind the planned jobs the shortest first, if so asked."""
-        if not self.policy.is_shortest_first:
+        policy, snapshot = self.policy, self.snapshot
+        if not (policy.is_shortest_first or policy.is_predicting):
             yield from entries
             return
         index = 0
-        while index < len(entries) and self.planned_count < self.policy.planned_max:
+        while index < len(entries) and self.planned_count < policy.planned_max:
             yield entries[index]
             index += 1
-        entries[index:] = sorted(entries[index:], key=_limit_of)
+        if policy.is_predicting:
+            rest = rank_candidates(entries[index:], snapshot.now_at, snapshot.predicted_s, policy.patience)
+        else:
+            rest = sorted(entries[index:], key=_limit_of)
+        entries[index:] = rest
         yield from entries[index:]
 
     def undo(self) -> None:
@@ -378,7 +384,11 @@ class Pass:
         if job.id in self.planned or not (shape.may_plan or is_focus):
             return
         latest_at, looks_max = (NEVER, NEVER) if is_focus else (self.latest_at, policy.backfill_node_looks_max)
-        slot = find_slot(shape, self.working, self.timeline, latest_at, looks_max)
+        due_at = 0.0
+        if policy.is_predicting:
+            due_at = compute_due_at(job, policy.patience)
+            latest_at = max(latest_at, due_at + policy.backfill_window_s)
+        slot = find_slot(shape, self.working, self.timeline, latest_at, looks_max, due_at)
         if slot is None:
             shape.may_plan = False
             return

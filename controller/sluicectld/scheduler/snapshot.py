@@ -18,6 +18,7 @@ from sluice_plugins.interfaces import PriorityRule
 from sluice_plugins.registry import Network
 
 from .memo import StandingMemo
+from .patience import Patience
 from .plan import PlannedStart
 from .totals import Totals
 
@@ -109,6 +110,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     qos: dict[str, Qos] = {}
     usage: dict[Holder, Usage] = {}
     reservations: tuple[Reservation, ...] = ()
+    #: How long pending jobs will probably run, by job id, fixed at their submission (Policy.is_predicting).
+    predicted_s: dict[int, float] = {}
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -142,7 +145,7 @@ class Policy(msgspec.Struct, frozen=True):
     is_shortest_first: bool = False
     #: Planned starts outlive the pass and only ever move earlier (conservative backfill).
     keeps_promises: bool = False
-    #: Plan with predicted run times where there are some, within the promises made from limits.
+    #: Candidates for backfill go shortest first by prediction, and planned jobs are patient (with planned_max = 1).
     is_predicting: bool = False
     priority: PrioritySetup = PrioritySetup()
     #: The priority plugin at work; None: the order of arrival.
@@ -181,3 +184,5 @@ class Policy(msgspec.Struct, frozen=True):
     time_zone: str = "UTC"
     #: How long jobs may go on after their reservation (ResvOverRun); None: any time.
     reservation_overrun_s: float | None = 0.0
+    #: How long jobs let shorter ones pass, with predictions.
+    patience: Patience = Patience()
