@@ -386,8 +386,8 @@ class Pass:
         latest_at, looks_max = (NEVER, NEVER) if is_focus else (self.latest_at, policy.backfill_node_looks_max)
         due_at = 0.0
         if policy.is_predicting:
-            due_at = compute_due_at(job, policy.patience)
-            latest_at = max(latest_at, due_at + policy.backfill_window_s)
+            # A head job without a planned start would wait for ever: no window bounds its search.
+            due_at, latest_at = compute_due_at(job, policy.patience), NEVER
         slot = find_slot(shape, self.working, self.timeline, latest_at, looks_max, due_at)
         if slot is None:
             shape.may_plan = False

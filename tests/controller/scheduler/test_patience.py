@@ -122,3 +122,12 @@ def test_a_head_that_is_due_after_the_window_is_planned_all_the_same():
     plan = decide(cluster.snapshot(), Policy(planned_max=1, is_predicting=True, backfill_window_s=3600.0))
 
     assert plan.planned[head.id].at == cluster.now_at + 3 * DAY_S
+
+
+def test_a_head_that_fits_only_after_the_window_is_planned_all_the_same():
+    cluster = Cluster(nodes=2, cpus=1).running(nodes=1, ends_in_s=30 * DAY_S)
+    head = cluster.pending(nodes=2, limit_s=600)
+
+    plan = decide(cluster.snapshot(), Policy(planned_max=1, is_predicting=True, backfill_window_s=3600.0))
+
+    assert plan.planned[head.id].at == cluster.now_at + 30 * DAY_S
