@@ -18,12 +18,14 @@ from sluice.model.reason import Blocker, Reason
 
 from . import explain
 from .backfill import Slot, find_slot, release, reserve
+from .bounds import Bounds
 from .levels import Kind, Take
 from .limits.gate import Gate
 from .limits.licenses import LicensePool
 from .limits.partition import find_orphan_blocker
 from .memory import Memory, Scene, find_shape, make_shape
 from .needs import compute_shape_key
+from .patience import compute_due_at, rank_candidates
 from .plan import Plan, PlannedStart, StartJob
 from .promises import keep_promises, restore_promises
 from .queue import rank
@@ -96,19 +98,24 @@ class Pass:
         #: The same by the array's id, with tasks that are jobs of their own already.
         self.array_starts: Counter[int] = Counter()
         self.looked_ahead = 0
-        self.planned_count = 0
+        #: Planned jobs of each queue.
+        self.plan_counts: Counter[str] = Counter()
+        self.bounds = Bounds(policy, snapshot.now_at)
         self.has_more = False
         #: The first moment at which a job looks different although nothing happened.
         self.look_again_at: float | None = None
         self.tested = 0
+        #: As the pass numbers them, by job id; empty where jobs keep those of their submission.
+        self.priorities: dict[int, int] = {}
         self.running_by_end: list[RunningJob] | None = None
         self.is_user_sensitive = is_user_sensitive(self.working, snapshot.pending, snapshot.partitions)
         #: Nobody reads what is found out about the jobs that do not start, and nothing but room decides.
-        is_shared = bool(snapshot.reservations) or focus_id != 0 or self.is_user_sensitive
+        is_shared = bool(snapshot.reservations) or focus_id != 0 or self.is_user_sensitive or self.bounds.are_set
         self.is_quiet = policy.is_backfilling and self.gate.is_open and not (policy.is_explaining or is_shared)
 
     def run(self) -> Plan:
         queue = rank(self.snapshot, self.policy)
+        self.priorities = queue.priorities
         entries = queue.entries
         for job in queue.orphans:
             self.blockers[job.id] = (find_orphan_blocker(job),)
@@ -128,32 +135,49 @@ class Pass:
         )
 
     def _walk(self, entries: list[Entry]) -> None:
-        """Consider the entries in their order; behind the planned jobs the shortest first, if so asked."""
-        is_tail = False
+        """Consider the entries in their order, or first those that may be planned and then the rest in another one."""
+        policy = self.policy
+        if not (policy.is_shortest_first or policy.is_predicting):
+            self._walk_through(entries)
+            return
+        rest: list[Entry] = []
+        for place, entry in enumerate(entries):
+            if len(self.starts) >= policy.starts_max:
+                self._leave_for_next_pass(rest + entries[place:])
+                return
+            if self._is_full(entry[1].name):
+                rest.append(entry)
+            else:
+                self._consider(*entry)
+        if policy.is_predicting:
+            rest = rank_candidates(rest, self.snapshot.now_at, self.snapshot.predicted_s, policy.patience)
+        else:
+            rest.sort(key=_limit_of)
+        self._walk_through(rest)
+
+    def _walk_through(self, entries: list[Entry]) -> None:
         index = 0
         while index < len(entries):
             if len(self.starts) >= self.policy.starts_max:
                 self._leave_for_next_pass(entries[index:])
                 return
-            if not is_tail and self.planned_count >= self.policy.planned_max:
-                is_tail = True
-                if self.policy.is_shortest_first:
-                    entries[index:] = sorted(entries[index:], key=_limit_of)
-            if is_tail and self.is_quiet and not self.policy.keeps_promises:
-                index += self._start_of_tail(entries[index:])
-                if index == len(entries):
-                    return
             job, partition = entries[index]
-            if self.is_quiet and job.id in self.slots and self._stands(job):
-                index += 1
-                continue
-            if job.id not in self.started_ids:
+            if self.is_quiet and not self.policy.keeps_promises and self._is_full(partition.name):
+                done = self._start_of_tail(entries[index:])
+                index += done
+                if done:
+                    continue
+            if not (self.is_quiet and job.id in self.slots and self._stands(job)):
                 self._consider(job, partition)
             index += 1
 
+    def _is_full(self, queue: str) -> bool:
+        """Are as many jobs of the queue planned as may be?"""
+        return self.plan_counts[queue] >= self.policy.planned_max
+
     def _start_of_tail(self, entries: list[Entry]) -> int:
         """Start what fits of the plain jobs at the beginning; return how many entries are done with."""
-        tail = Tail(self.scene, self.policy, entries)
+        tail = Tail(self.scene, self.policy, itertools.takewhile(lambda entry: self._is_full(entry[1].name), entries))
         count = len(tail)
         self.tested += count
         started: set[int] = set()
@@ -182,6 +206,8 @@ class Pass:
             release(job_id, slot, shape, self.timeline)
 
     def _consider(self, job: Job, partition: Partition) -> None:
+        if job.id in self.started_ids:
+            return
         self.tested += 1
         partition = self.gate.relax(job, partition)
         blockers: Blockers = ()
@@ -236,6 +262,8 @@ class Pass:
             return False
         if slot.at > self.snapshot.now_at and not self.snapshot.is_freed:
             self.planned[job.id] = self.snapshot.promised[job.id]
+            # Its twins that have no promise yet do not start either, but get one.
+            shape.is_waiting = shape.may_plan = True
             return True
         self.earlier[job.id] = slot
         release(job.id, *self.slots.pop(job.id), self.timeline)
@@ -285,6 +313,10 @@ class Pass:
         name = _queue_name(shape)
         if name in self.stopped or (not self.policy.is_backfilling and name in self.heads):
             return (self._priority_blocker(shape),)
+        if self.bounds.are_set and name in self.heads:
+            bound = self.bounds.find_candidate_blocker(job, name)
+            if bound is not None:
+                return (bound,)
         for task_id in itertools.islice(_tasks(job), self.tasks_started[job.id], None):
             blockers = self._find_task_blocker(job, task_id, shape)
             if blockers is not None:
@@ -348,6 +380,8 @@ class Pass:
 
     def _start(self, job: Job, shape: Shape, parts: list[Part], task_id: int | None) -> None:
         needs = shape.needs
+        if _queue_name(shape) in self.heads:
+            self.bounds.note_start()
         parts = shape.batch_host_first(parts)
         licenses = self.licenses.take(needs)
         self.gate.add_start(job, shape, self._takes(parts), licenses)
@@ -454,14 +488,21 @@ class Pass:
         is_focus = job.id == self.focus_id
         if not is_focus and not self.gate.may_reserve(job, shape):
             return
-        is_far = self.looked_ahead >= policy.backfill_jobs_max or self.planned_count >= policy.planned_max
-        if is_far or self.timeline.tracks.looks >= policy.backfill_node_looks_max:
+        queue = _queue_name(shape)
+        is_full = self.looked_ahead >= policy.backfill_jobs_max or self._is_full(queue)
+        if is_full or self.timeline.tracks.looks >= policy.backfill_node_looks_max:
             shape.may_plan = False
         self.looked_ahead += 1
         if job.id in self.planned or not (shape.may_plan or is_focus):
             return
-        latest_at, looks_max = (NEVER, NEVER) if is_focus else (self.latest_at, policy.backfill_node_looks_max)
-        slot = find_slot(shape, self.working, self.timeline, latest_at, looks_max)
+        if not (is_focus or self.bounds.may_plan(job, queue, self.priorities.get(job.id, job.priority))):
+            return
+        # The first of a queue is found a start however far it is: without one it could wait for ever.
+        is_first = not self.plan_counts[queue] or policy.is_predicting
+        latest_at = NEVER if is_focus or is_first else self.latest_at
+        looks_max = NEVER if is_focus else policy.backfill_node_looks_max
+        due_at = compute_due_at(job, policy.patience) if policy.is_predicting else 0.0
+        slot = find_slot(shape, self.working, self.timeline, latest_at, looks_max, due_at)
         earlier = self.earlier.get(job.id)
         if slot is None or (earlier is not None and slot.at >= earlier.at > self.snapshot.now_at):
             # It is no better off anywhere else: it stays where it was promised.
@@ -472,7 +513,8 @@ class Pass:
         reserve(job.id, slot, shape, self.timeline)
         self._count_cpus(shape, slot.at, slot.parts)
         self.slots[job.id] = (slot, shape)
-        self.planned_count += 1
+        self.plan_counts[queue] += 1
+        self.bounds.note_plan(queue)
         self._note_planned(job, slot, shape)
         shape.planned_at = slot.at
         shape.planned_count += 1

@@ -5,7 +5,7 @@ starts, and those before it, which did not fit, can't fit after it.  Only jobs w
 is free on one node are asked together; at every other one the tail stops, and the walk looks at it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from sluice.model.job import Job
@@ -26,7 +26,7 @@ def is_plain_job(job: Job) -> bool:
 class Tail:
     """A run of plain jobs."""
 
-    def __init__(self, scene: Scene, policy: Policy, entries: Sequence[Entry]) -> None:
+    def __init__(self, scene: Scene, policy: Policy, entries: Iterable[Entry]) -> None:
         self._tracks = scene.timeline.tracks
         self._asks: list[Any] = []
         if scene.asks_seen != scene.working.usable_version:
