@@ -25,11 +25,12 @@ from sluice.wire.keyfile import read_key_file
 from sluice.wire.limits import Limits
 from sluice.wire.server import Server
 from sluice_plugins.registry import SubmitFilters
-from sluicectld.configuration import agent_config_of, nodes_of, partitions_of, policy_of
+from sluicectld.configuration import agent_config_of, nodes_of, partitions_of
 from sluicectld.core import Core
 from sluicectld.engine import Engine
 from sluicectld.loading import load_cluster
 from sluicectld.permissions import SYSTEM
+from sluicectld.policy import policy_of
 from sluicectld.rpc.agents import check_silence
 from sluicectld.rpc.callers import Callers
 from sluicectld.rpc.dispatch import Dispatch

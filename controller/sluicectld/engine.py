@@ -81,6 +81,8 @@ class Engine:
     def view(self, now_at: float) -> Snapshot:
         """Return the same for a question beside the passes."""
         snapshot = self.cluster.snapshot(now_at, self._licenses_free())
+        if self.policy.is_predicting:
+            snapshot = replace(snapshot, predicted_s=dict(self.cluster.run_book.predicted_s))
         if "CALCULATE_RUNNING" not in self.policy.priority.flags:
             return snapshot
         jobs = self.cluster.jobs

@@ -80,7 +80,14 @@ class Passes:
         if self._is_closed or not self.engine.is_pass_due:
             return
         self._is_running = True
-        snapshot = replace(self.engine.snapshot(self._now()), priorities=self.plan.priorities)
+        # What came back since the snapshot of the last plan, in the very change that it saw or later, it could not use.
+        is_freed = self.engine.cluster.freed_version >= self.plan.version
+        snapshot = replace(
+            self.engine.snapshot(self._now()),
+            priorities=self.plan.priorities,
+            promised=self.plan.planned if self.engine.policy.keeps_promises else {},
+            is_freed=is_freed,
+        )
         future = self._executor.submit(self._run, snapshot)
         future.add_done_callback(lambda done: self._loop.call_soon_threadsafe(self._done, done, snapshot))
 

@@ -26,11 +26,13 @@ from sluice.model.allocation import Allocation
 from sluice.model.job import Job
 from sluice.model.priority import PriorityTables
 from sluice.model.request import JobSpec
+from sluice.model.states import JobState
 from sluicectld.scheduler.decide import decide as production_decide
 from sluicectld.scheduler.memory import Memory
 from sluicectld.scheduler.plan import Plan, PlannedStart, StartJob
 from sluicectld.scheduler.priority import compute_context, compute_priority
 from sluicectld.scheduler.snapshot import Policy, RunningJob, Snapshot
+from sluicectld.state.runs import RunBook
 
 from .machine import FreeNodes, Machine, find_refusal
 from .schedule import Counts, Run, Schedule
@@ -104,6 +106,7 @@ class _Drive:
         self._array_ids: dict[int, int] = {}
         #: By the identity of a spec, which lives as long as its job: telling specs apart by content costs more.
         self._refusals: dict[int, str | None] = {}
+        self._run_book = RunBook()
 
     def run(self, on_progress: Progress) -> Schedule:
         submitted = ended = now = 0
@@ -161,7 +164,9 @@ class _Drive:
             return
         partition = self.machine.partitions.get(job.partition, self.machine.partition)
         priority = compute_priority(job, partition, self.policy, self._context)
-        self.pending[job.id] = replace(job, priority=priority)
+        job = self.pending[job.id] = replace(job, priority=priority)
+        if self.policy.is_predicting:
+            self._run_book.note(None, job)
         self.counts.pending_max = max(self.counts.pending_max, len(self.pending))
         self.has_changed = True
 
@@ -234,6 +239,7 @@ class _Drive:
             licenses_free=dict(self.licenses_free),
             promised=self.promised,
             is_freed=self.is_freed,
+            predicted_s=self._run_book.predicted_s,
         )
 
     def _start(self, start: StartJob, now: int) -> None:
@@ -261,6 +267,10 @@ class _Drive:
         self.free.give_back(self.allocations[job_id], job)
         self._count(job, -1)
         self.has_changed = True
+        if self.policy.is_predicting:
+            at, trace_job = self.started_s[job_id], self.jobs[job_id - 1]
+            ended = replace(job, state=JobState.COMPLETED, started_at=float(at), ended_at=float(at + trace_job.run_s))
+            self._run_book.note(job, ended)
 
     def _count(self, job: Job, change: int) -> None:
         """Count a job that starts (1) or ends (-1) where the cluster as a whole is limited."""

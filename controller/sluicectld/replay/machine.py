@@ -16,7 +16,8 @@ from sluice.model.node import Node
 from sluice.model.partition import Partition
 from sluice.model.request import JobSpec
 from sluice.model.states import NodeState
-from sluicectld.configuration import nodes_of, partitions_of, policy_of
+from sluicectld.configuration import nodes_of, partitions_of
+from sluicectld.policy import policy_of
 from sluicectld.scheduler.feasible import check_request
 from sluicectld.scheduler.layout import compute_idle
 from sluicectld.scheduler.snapshot import NodeFree, Policy

@@ -38,6 +38,6 @@ def policy_named(name: str, base: Policy, reservations: int) -> Policy:
         case "hybrid":
             return replace(unbounded, planned_max=reservations)
         case "predict":
-            return replace(unbounded, planned_max=1, is_shortest_first=True, is_predicting=True)
+            return replace(unbounded, planned_max=1, is_predicting=True)
         case _:
             raise AssertionError(f"no policy is called {name!r}")

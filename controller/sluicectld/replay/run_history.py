@@ -11,7 +11,7 @@ import msgspec
 from sluice import timepoint
 from sluice.config.load import load
 from sluice.config.records import ClusterConfig
-from sluicectld.configuration import policy_of
+from sluicectld.policy import policy_of
 from sluicectld.store import schema
 from sluicectld.store.database import name_of, open_engine
 from sluicectld.store.read import read_events

@@ -122,6 +122,8 @@ class Pass:
         if self.policy.keeps_promises:
             self.slots = restore_promises(self.scene, self.snapshot, self.policy)
         self._walk(entries)
+        if self.policy.keeps_promises:
+            self._note_next_promise()
         return Plan(
             self.snapshot.version,
             tuple(self.starts),
@@ -194,6 +196,11 @@ class Pass:
         waiting = [entries[place][0].id for place in range(count) if place not in started]
         self.blockers.update(dict.fromkeys(waiting, (_PRIORITY,)))
         return count
+
+    def _note_next_promise(self) -> None:
+        """Have a pass when the next promise is due, even if nothing happens until then."""
+        dues = [planned.at for planned in self.planned.values() if planned.at > self.snapshot.now_at]
+        self.look_again_at = min([*dues, *([self.look_again_at] if self.look_again_at else [])], default=None)
 
     def undo(self) -> None:
         """Take what this pass added out of the scene."""
