@@ -7,6 +7,7 @@ begin().  The order of the search is place.py's, the arithmetic offer.py's.
 Invariant: a node that a cursor or a filter has passed by is of no use to the shape for the rest of the pass.
 """
 
+import operator
 from typing import Any, Protocol, TypeVar
 
 from sluice import feature_expr
@@ -27,6 +28,8 @@ from .reservations import OPEN, Book, View
 from .task_rows import TaskRows, compute_task_rows
 from .timeline import Timeline
 from .working import WorkingCopy
+
+_exclusive = operator.attrgetter("spec.exclusive")
 
 
 class Access:
@@ -303,7 +306,7 @@ def is_user_sensitive(working: WorkingCopy, jobs: tuple[Job, ...], partitions: d
     """Does it matter in this pass whose jobs share a node?"""
     if working.owner_by_position or any(partition.exclusive_user for partition in partitions.values()):
         return True
-    return any(job.spec.exclusive == "user" for job in jobs)
+    return "user" in map(_exclusive, jobs)
 
 
 def _is_first_fit(needs: Needs) -> bool:
