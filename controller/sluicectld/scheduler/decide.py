@@ -8,6 +8,7 @@ Invariant: every eligible job is in starts (an array: with all its tasks) or in 
 """
 
 import itertools
+import operator
 from collections import Counter
 from collections.abc import Iterator
 
@@ -542,7 +543,8 @@ class Pass:
             return _RESOURCES
         if self.running_by_end is None:
             ending = [job for job in self.snapshot.running if job.expected_end_at is not None]
-            self.running_by_end = sorted(ending, key=lambda job: (job.expected_end_at or 0.0, job.job_id))
+            # Equal ones stay in the order of the snapshot.
+            self.running_by_end = sorted(ending, key=_expected_end)
         end = explain.next_end_text(shape, self.running_by_end, self.snapshot.now_at, self.policy.utc_offset_s)
         has_plans = bool(self.slots)
         funnel = explain.compute_funnel(shape, self.working, has_plans)
@@ -569,6 +571,9 @@ class Pass:
                 self._consider(job, partition)
             else:
                 self.blockers.setdefault(job.id, blockers)
+
+
+_expected_end = operator.attrgetter("expected_end_at")
 
 
 def _queue_name(shape: Shape) -> str:

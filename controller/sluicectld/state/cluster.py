@@ -23,6 +23,7 @@ from sluice.model.step import Step
 from sluicectld.scheduler.layout import compute_idle, layout_of
 from sluicectld.scheduler.snapshot import NodeFree, RunningJob, Snapshot
 from sluicectld.state.runs import RunBook
+from sluicectld.state.sharing import Sharing
 from sluicectld.store.batch import Batch
 
 from . import arrays, resources
@@ -60,6 +61,7 @@ class Cluster:
         #: The last version at which resources came back or nodes changed: promises of older plans may move ahead.
         self.freed_version = 0
         self.run_book = RunBook()
+        self.sharing = Sharing()
         #: What the store has to write of the changes since the last take_batch().
         self.batch = Batch()
 
