@@ -2,6 +2,7 @@
 
 errors        the exception tree
 error_texts   Slurm's sentence for each code of a refused request
+start         where programs begin
 clock         wall and virtual time
 hostlist, duration, timepoint, size, gres_spec, tres, nodeset, jobid_spec, array_spec, filename_pattern,
 dependency_spec, signal_spec, license_spec, feature_expr, shell_words, cpus_per_node, cpuset

@@ -20,6 +20,7 @@ TEXTS: dict[str, str] = {
     "time_limit": "Requested time limit is invalid (missing or exceeds some limit)",
     "too_many_cpus": "More processors requested than permitted",
     "memory": "Memory specification can not be satisfied",
+    "deadline_past": "Invalid time specified",
     "invalid_job": "Invalid job id specified",
     "already_done": "Job/step already completing or completed",
     "not_permitted": "Access/permission denied",

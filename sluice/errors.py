@@ -7,6 +7,7 @@ SluiceError
 │   ├── NotFound
 │   └── Infeasible        could never run here
 ├── ConfigError           file, line, key, what was expected
+├── TraceError            a workload trace: file, line, what was expected
 ├── StorageError          the database refused or is gone; nothing was acknowledged
 ├── PeerError             the other side: Unreachable, ProtocolMismatch, AuthenticationFailed
 └── PluginError           which plugin, which hook
@@ -71,6 +72,13 @@ class ConfigError(SluiceError):
         where = f"{self.file}:{self.line}: " if self.file else ""
         key = f"{self.key}: " if self.key else ""
         return f"{where}{key}{self.message}"
+
+
+class TraceError(SluiceError):
+    """A workload trace cannot be read: file, line, what was expected."""
+
+    def __init__(self, message: str, file: str, line: int = 0) -> None:
+        super().__init__(f"{file}:{line}: {message}" if line else f"{file}: {message}")
 
 
 class StorageError(SluiceError):

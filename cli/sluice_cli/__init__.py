@@ -1,5 +1,6 @@
 """The commands: thin, light, one file a command; options -> request -> call -> words on stdout and stderr.
 
+entry           where each program begins
 getopt          command lines as getopt_long reads them, from a table
 talk            data to stdout, talk to stderr; help_text makes --help and --usage
 client          the controller, asked once or patiently; its refusals in Slurm's words

@@ -1,7 +1,8 @@
 """An interactive allocation, as salloc and srun ask for it: submitted, waited for, given back.
 
-The request lives as long as the command: a signal while it waits, or a deadline (--immediate), takes it back.  In
-between, signals raise Interrupted (inbox.Raising), and given_back() sees to it that nothing is left.
+The request lives as long as the command: a signal while it waits takes it back, as the controller does once the time
+of --immediate is over.  In between, signals raise Interrupted (inbox.Raising), and given_back() sees to it that nothing
+is left.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Revoked(Exception):
 
 
 class NotAtOnce(Exception):
-    """--immediate: the time is over and the job has been taken back."""
+    """--immediate: the time is over and the controller has taken the job back."""
 
     def __init__(self, job_id: int, is_at_once: bool) -> None:
         super().__init__(f"job {job_id}")
@@ -103,7 +104,7 @@ def wait_started(
     Raises Revoked, NotAtOnce, or a SluiceError.
     """
     immediate_s = draft.spec.get("immediate_s")
-    with Inbox(ENDING) as inbox, Question("WaitJobStart", {"job_id": job_id}, voice) as question:
+    with Inbox(ENDING) as inbox, _asked_start(job_id, voice) as question:
         try:
             started = _wait(job_id, question, inbox, immediate_s, on_queued, on_started)
             if number := inbox.next():
@@ -112,13 +113,26 @@ def wait_started(
         except Interrupted as interrupt:
             finish(job_id, voice)
             raise Revoked(job_id, interrupt.number) from None
-        except TimedOut:
-            finish(job_id, voice)
-            raise NotAtOnce(job_id, is_at_once=immediate_s == 1) from None
         except RequestError as error:
+            if error.code == "immediate":
+                raise NotAtOnce(job_id, is_at_once=immediate_s == 1) from None
             if error.code == "revoked":
                 raise Revoked(job_id) from None
             raise
+
+
+def _asked_start(job_id: int, voice: Voice) -> Question:
+    return Question("WaitJobStart", {"job_id": job_id, "hears_messages": True}, voice, message_hearer(voice))
+
+
+def message_hearer(voice: Voice) -> Callable[[str, dict[str, Any]], None]:
+    """Return what says the messages that somebody sends to the job (scontrol notify)."""
+
+    def on_notice(name: str, body: dict[str, Any]) -> None:
+        if name == "UserMessage":
+            voice.info(body["text"])
+
+    return on_notice
 
 
 def _wait(
@@ -134,7 +148,7 @@ def _wait(
     except TimedOut:
         if immediate_s is None or immediate_s > 1:
             on_queued(job_id)
-    started = question.wait(inbox, immediate_s)
+    started = question.wait(inbox)
     if immediate_s is None or immediate_s > 1:
         on_started(job_id)
     return started

@@ -5,6 +5,8 @@ The maps come from the controller (sluice/model/explanation.py has their shape);
 
 from __future__ import annotations
 
+import pwd
+
 from sluice import duration, timepoint
 
 TYPE_CHECKING = False
@@ -97,7 +99,7 @@ def _outlook_of(blocker: Map, outlooks: Any) -> Map | None:
     if blocker["reason"] not in ("Resources", "BadConstraints", "ReqNodeNotAvail", "PartitionNodeLimit"):
         return None
     for outlook in outlooks:
-        if outlook.get("steps") and blocker.get("partition", "") in ("", outlook["partition"]):
+        if outlook.get("steps") and blocker in outlook.get("blockers", ()):
             found: Map = outlook
             return found
     return None
@@ -160,6 +162,8 @@ def _ended_lines(view: Map) -> list[str]:
         facts.append("never started")
     facts.append(f"ended {timepoint.format_local(job.get('ended_at'))}")
     facts.append(f"exit code {job.get('exit_code', 0)}:{job.get('exit_signal', 0)}")
+    if job.get("cancelled_by") is not None:
+        facts.append(f"cancelled by {_user(job['cancelled_by'])}")
     found = [", ".join(facts)]
     reason = job.get("reason", "None")
     if reason != "None":
@@ -167,6 +171,13 @@ def _ended_lines(view: Map) -> list[str]:
     if job.get("failed_node"):
         found.append(f"{_INDENT}node {job['failed_node']} failed under it")
     return found
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
 
 
 #: What a reason means that came without words of its own.

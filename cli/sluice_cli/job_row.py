@@ -89,17 +89,29 @@ class JobRow:
 
     def with_tasks(self, tasks: array_spec.Ranges) -> JobRow:
         """Return the row for only these tasks of a waiting array."""
-        row = JobRow(self.view, self.context)
+        row = self._copy()
         row.tasks = tasks
         if array_spec.count(tasks) == 1:
             row.index, row.tasks = tasks[0][0], None
         return row
 
+    def with_task(self, index: int) -> JobRow:
+        """Return the row for one task of a waiting array."""
+        row = self._copy()
+        row.index, row.tasks = index, None
+        return row
+
     def with_partition(self, partition: str) -> JobRow:
         """Return the row for one of the partitions that the job waits in."""
-        row = JobRow(self.view, self.context)
-        row.tasks, row.index = self.tasks, self.index
+        row = self._copy()
         row.partition = partition
+        return row
+
+    def _copy(self) -> JobRow:
+        """Return the same row; the view is not read again, since an array may have millions of rows."""
+        row = JobRow.__new__(JobRow)
+        row.view, row.context, row.job, row.spec, row.state = self.view, self.context, self.job, self.spec, self.state
+        row.index, row.tasks, row.throttle, row.partition = self.index, self.tasks, self.throttle, self.partition
         return row
 
     @property

@@ -13,21 +13,55 @@ from sluice_cli import talk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     Map = dict[str, Any]
 
+#: Objects of one write.
+_PIECE = 1_000
 DATA_PARSER = "data_parser/v0.0.42"
 
 
 def put(values: dict[str, str], name: str, objects: list[Map], more: Map | None = None) -> int:
     """Print *objects* as the list *name*; return the exit status."""
+    talk.put(_document(name, objects, more or {}))
+    return 0
+
+
+def _document(name: str, objects: list[Map], more: Map) -> str:
     # The standard library indents ten thousand jobs in seconds.
     import msgspec
 
-    document = {name: objects, **(more or {}), "meta": _meta(), "errors": [], "warnings": []}
-    talk.put(msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n")
+    document = {name: objects, **more, "meta": _meta(), "errors": [], "warnings": []}
+    text: str = msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
+    return text + "\n"
+
+
+def put_stream(values: dict[str, str], name: str, objects: Iterator[Map]) -> int:
+    """Print the same as put(), some objects at a time; the first before anything, for it may be a refusal instead."""
+    import itertools
+
+    piece = list(itertools.islice(objects, _PIECE))
+    following = list(itertools.islice(objects, _PIECE)) if len(piece) == _PIECE else []
+    if not following:
+        return put(values, name, piece)
+    talk.put(f'{{\n  "{name}": [\n{_indented(piece)}')
+    while following:
+        talk.put(f",\n{_indented(following)}")
+        following = list(itertools.islice(objects, _PIECE))
+    # What put() prints around an empty list, from its end on.
+    talk.put("\n  ]" + _document(name, [], {}).partition("[]")[2])
     return 0
+
+
+def _indented(objects: list[Map]) -> str:
+    """Return the elements of a list as they stand in the document."""
+    import msgspec
+
+    text: str = msgspec.json.format(msgspec.json.encode([objects]), indent=2).decode()
+    # Between "[\n  [\n" and "\n  ]\n]": two levels deep, as in the document.
+    return text[len("[\n  [\n") : -len("\n  ]\n]")]
 
 
 def number(value: float | None, is_infinite: bool = False) -> Map:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import importlib
 import sys
+from typing import Any
 
 import click
 
 from sluice import __version__
 from sluice.errors import RequestError, SluiceError
 from sluice_cli import client
-from sluice_cli.talk import LOST_EXIT, Voice, plain
+from sluice_cli.talk import INTERRUPTED_EXIT, LOST_EXIT, Voice, plain
 
-_SUBCOMMANDS = ("up", "down", "status", "explain", "output", "config", "verify", "migrate", "version")
+_SUBCOMMANDS = ("up", "down", "status", "explain", "output", "config", "replay", "verify", "migrate", "version")
 
 
 class Umbrella(click.Group):
@@ -30,6 +31,13 @@ class Umbrella(click.Group):
             return None
         found: click.Command = importlib.import_module(f"sluice_cli.umbrella.{cmd_name}").command
         return found
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Ctrl-C ends a subcommand in silence, as it ends every other command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            sys.exit(INTERRUPTED_EXIT)
 
 
 @click.command(cls=Umbrella, context_settings={"help_option_names": ["-h", "--help"]})

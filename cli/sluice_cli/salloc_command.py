@@ -11,6 +11,7 @@ import select
 from sluice.errors import RequestError, SluiceError
 from sluice.wire.faults import is_passing
 from sluice_cli import client, environment, inbox
+from sluice_cli.allocation import message_hearer
 from sluice_cli.waiting import Question
 
 TYPE_CHECKING = False
@@ -52,7 +53,8 @@ def run(job: dict[str, Any], draft: Draft, command: list[str], voice: Voice) -> 
     variables = {**os.environ, **_allocation_environment(job)}
     with inbox.Inbox(_WATCHED) as signals:
         pid = _fork(path, argv, variables, draft)
-        with Question("WaitJobEnd", {"job_id": job["id"]}, voice) as end:
+        body = {"job_id": job["id"], "hears_messages": True}
+        with Question("WaitJobEnd", body, voice, message_hearer(voice)) as end:
             outcome = _watch(pid, job["id"], end, signals, draft, voice)
     _take_terminal(os.getpgrp())
     return outcome

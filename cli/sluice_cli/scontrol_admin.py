@@ -7,7 +7,7 @@ import time
 
 from sluice import hostlist, jobid_spec
 from sluice.errors import RequestError, SluiceError
-from sluice_cli import client, scontrol_change, show_job, show_other, talk
+from sluice_cli import client, show_job, show_other, talk
 from sluice_cli.scontrol_session import sentence
 
 TYPE_CHECKING = False
@@ -28,9 +28,10 @@ def put_version(session: Session, words: list[str]) -> None:
 
 
 def reconfigure(session: Session, words: list[str]) -> None:
-    """Have the controller read its configuration again; its remarks go to stdout."""
+    """Have the controller read its configuration again, and say what it has to remark."""
     try:
-        scontrol_change.put_lines(session.call("Reconfigure", {}).get("lines", ()))
+        for line in session.call("Reconfigure", {}).get("lines", ()):
+            session.voice.info(line)
     except SluiceError as error:
         said, detail = sentence(error), client.detail(error)
         session.fail(f"slurm_reconfigure error: {said}" + (f": {detail}" if detail and detail != said else ""))
@@ -92,14 +93,19 @@ def write(session: Session, words: list[str]) -> None:
 
 
 def notify(session: Session, words: list[str]) -> None:
-    """Take a message for a job; there is no channel that would show it while the job runs."""
+    """Send a message to the salloc or srun of a job, or into the stderr of its batch script."""
     if len(words) < 2:
         session.fail("too few arguments for keyword:notify")
         return
     try:
-        show_job.load_rows(session, jobid_spec.parse(words[0]))
+        lines = session.call("NotifyJob", {"id": words[0], "text": " ".join(words[1:])}).get("lines", ())
     except SluiceError as error:
-        session.fail(f"slurm_notify_job error: {_of_id(error)}")
+        if detail := client.detail(error):
+            session.fail_named(detail)
+        session.fail(f"job notify failure: {_of_id(error)}")
+        return
+    for line in lines:
+        session.fail(line)
 
 
 def _of_id(error: SluiceError) -> str:

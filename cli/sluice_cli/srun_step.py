@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
-from sluice.errors import RequestError
+from sluice.errors import RequestError, SluiceError
 from sluice.wire.light import new_token
 from sluice_cli import client
 from sluice_cli.draft import REFUSED_EXIT, OptionError
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from sluice_cli.draft import Draft
     from sluice_cli.talk import Voice
 
+#: How long an interrupted request for a step asks what became of it.
+_TAKE_BACK_S = 5.0
 #: Fields that a job and a step have alike, with the options that set them.
 _SHARED = {
     "ntasks": ("ntasks",),
@@ -75,6 +78,17 @@ class NoStep(Exception):
     """The step could not be; everything has been said."""
 
 
+def _take_back(body: dict[str, Any]) -> None:
+    """Give the step up whose creation was not awaited: the token tells it, if there is one.
+
+    Where that is not possible, the controller gives it up when nobody launches it.
+    """
+    again = {**body, "spec": {**body["spec"], "is_immediate": True}}
+    with contextlib.suppress(SluiceError):
+        created = client.call("CreateStep", again, _TAKE_BACK_S)
+        client.call("FinishStep", {"job_id": body["job_id"], "step_id": created["step"]["step_id"]}, _TAKE_BACK_S)
+
+
 def create(job_id: int, spec: dict[str, Any], voice: Voice) -> dict[str, Any]:
     """Return StepCreated, waiting while other steps have the room.  Raises NoStep."""
     waits: list[str] = []
@@ -90,6 +104,8 @@ def create(job_id: int, spec: dict[str, Any], voice: Voice) -> dict[str, Any]:
         try:
             created = question.wait(inbox)
         except Interrupted as interrupt:
+            question.close()
+            _take_back(body)
             voice.info(f"Cancelled pending job step with signal {interrupt.number}")
             voice.error(f"{failed}: Job/step already completing or completed")
             raise NoStep from None

@@ -53,6 +53,10 @@ class Question:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Wait for no answer any more."""
         if self._connection is not None:
             self._connection.close()
 

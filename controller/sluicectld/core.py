@@ -19,7 +19,7 @@ from sluice.config.records import ClusterConfig
 from sluice.errors import RequestError, SluiceError, StorageError
 from sluice.model.job import Job
 from sluice.wire.faults import STORAGE
-from sluice.wire.messages import AgentConfig
+from sluice.wire.messages import AgentConfig, UserMessage
 from sluice.wire.responder import Responder
 from sluice_plugins.registry import SubmitFilters
 from sluicectld.commit import Committer
@@ -33,6 +33,7 @@ from sluicectld.scheduler.memory import Memory
 from sluicectld.scheduler.plan import Plan
 from sluicectld.state import events
 from sluicectld.state.commands import ApplyPlan, Tick
+from sluicectld.state.effects import TellWaiting
 from sluicectld.store.database import open_engine
 from sluicectld.store.read import read_environments, read_scripts
 from sluicectld.texts import TextCache
@@ -118,7 +119,10 @@ class Core:
                 refuse_storage(responder, error)
             return
         for effect in outcome.effects:
-            self.agents.send(effect, self.engine.cluster.epoch)
+            if isinstance(effect, TellWaiting):
+                self.waiting.tell(effect.job_id, UserMessage(job_id=effect.job_id, text=effect.text))
+            else:
+                self.agents.send(effect, self.engine.cluster.epoch)
         if responder is not None:
             responder.reply(reply(outcome.reply) if reply is not None else outcome.reply)
         if outcome.events:
@@ -128,8 +132,8 @@ class Core:
         job = self.engine.cluster.jobs.get(job_id)
         return job.array_job_id if job is not None else 0
 
-    def _apply_plan(self, plan: Plan) -> int:
-        outcome = self.run(ApplyPlan(plan), SYSTEM)
+    def _apply_plan(self, plan: Plan, decided_at: float) -> int:
+        outcome = self.run(ApplyPlan(plan, decided_at), SYSTEM)
         if logger.isEnabledFor(logging.INFO):
             _log_starts(outcome.events)
         stale: int = outcome.reply

@@ -25,11 +25,12 @@ from sluice.wire.keyfile import read_key_file
 from sluice.wire.limits import Limits
 from sluice.wire.server import Server
 from sluice_plugins.registry import SubmitFilters
-from sluicectld.configuration import agent_config_of, nodes_of, partitions_of, policy_of
+from sluicectld.configuration import agent_config_of, nodes_of, partitions_of
 from sluicectld.core import Core
 from sluicectld.engine import Engine
 from sluicectld.loading import load_cluster
 from sluicectld.permissions import SYSTEM
+from sluicectld.policy import policy_of
 from sluicectld.rpc.agents import check_silence
 from sluicectld.rpc.callers import Callers
 from sluicectld.rpc.dispatch import Dispatch
@@ -158,23 +159,29 @@ class Daemon:
 
     # --- configuration
 
-    def _apply(self, config: ClusterConfig) -> None:
-        """Make *config* the one in force.  Raises RequestError when the state does not allow it."""
+    def _apply(self, config: ClusterConfig, *, is_asked: bool = False) -> tuple[str, ...]:
+        """Make *config* the one in force; return what had to be put right.
+
+        is_asked: what scontrol has changed since is undone; a restart alone keeps it.
+        Raises RequestError when the state does not allow it.
+        """
         core = self._core
         cluster = core.engine.cluster
         # What plugins may refuse comes before anything is changed.
         filters = SubmitFilters(config.settings.job_submit_plugins)
         policy = policy_of(config)
-        if config.digest != cluster.config_digest or list(cluster.nodes) != [node.name for node in config.nodes]:
-            command = ApplyConfiguration(
-                cluster.config_version + 1, config.digest, nodes_of(config), partitions_of(config)
-            )
-            core.run(command, SYSTEM)
+        lines: tuple[str, ...] = ()
+        is_known = config.digest == cluster.config_digest
+        if is_asked or not is_known or list(cluster.nodes) != [node.name for node in config.nodes]:
+            version = cluster.config_version + (not is_known)
+            command = ApplyConfiguration(version, config.digest, nodes_of(config), partitions_of(config))
+            lines = core.run(command, SYSTEM).reply.lines
         self._config = core.config = config
         core.engine.settings = config.settings
         core.submit_filters = filters
         core.engine.policy = policy
         core.agent_config = agent_config_of(config, cluster.config_version)
+        return lines
 
     def _reconfigure(self) -> tuple[str, ...]:
         """Read the files again and apply them.  Raises InvalidRequest, and the last good version stays in force."""
@@ -190,13 +197,15 @@ class Daemon:
         if fixed:
             raise InvalidRequest(f"{', '.join(fixed)} can be changed at a restart only; nothing was changed")
         try:
-            self._apply(config)
+            lines = self._apply(config, is_asked=True)
         except PluginError as error:
             raise InvalidRequest(f"the configuration is refused, the last one stays in force: {error}") from None
         self._core.agents.broadcast_config(self._core.agent_config_for)
         self._core.passes.kick()
         logger.info("configuration version %d in force digest=%s", self._version, config.digest[:12])
-        return tuple(str(warning) for warning in config.warnings)
+        for line in lines:
+            logger.info("configuration: %s", line)
+        return (*map(str, config.warnings), *lines)
 
     @property
     def _version(self) -> int:

@@ -11,12 +11,14 @@ import msgspec
 from msgspec.structs import replace
 
 from sluice.config.settings import Settings
+from sluice.model.states import StepState
 from sluice.wire import messages
 from sluicectld.handlers import (
     change,
     configure,
     kill,
     nodes,
+    notify,
     partitions,
     plan,
     reports,
@@ -79,6 +81,8 @@ class Engine:
     def view(self, now_at: float) -> Snapshot:
         """Return the same for a question beside the passes."""
         snapshot = self.cluster.snapshot(now_at, self._licenses_free())
+        if self.policy.is_predicting:
+            snapshot = replace(snapshot, predicted_s=dict(self.cluster.run_book.predicted_s))
         if "CALCULATE_RUNNING" not in self.policy.priority.flags:
             return snapshot
         jobs = self.cluster.jobs
@@ -107,8 +111,12 @@ class Engine:
             self.timers.add(job.begin_at, Due.PASS)
         if job.started_at is None:
             self.timers.add_deadline(job)
+            self.timers.add_immediate(job)
         if job.dependency.terms and not job.is_ended:
             self.timers.add(0.0, Due.DEPENDENCY, job_id)
+        for step in self.cluster.steps.get(job_id, {}).values():
+            if step.step_id >= 0 and step.state is StepState.RUNNING:
+                self.timers.add(step.started_at + steps.LAUNCH_WAIT_S, Due.STEP_LAUNCH, job_id)
 
 
 _HANDLERS: dict[type, Callable[[Turn, Any], Any]] = {
@@ -116,6 +124,7 @@ _HANDLERS: dict[type, Callable[[Turn, Any], Any]] = {
     commands.AgentLost: nodes.handle_agent_lost,
     commands.ApplyConfiguration: configure.handle_configuration,
     commands.ApplyPlan: plan.handle_plan,
+    commands.TellJobs: notify.handle_tell,
     commands.ReviseJobs: update_job.handle_revise_jobs,
     commands.ReviseReservation: reservations.handle_revise_reservation,
     commands.BeginEpoch: configure.handle_begin_epoch,

@@ -49,9 +49,9 @@ class PassStatistics:
 
 
 class Passes:
-    """Runs decide() whenever the engine says that one is due.  apply: hands a plan to the engine."""
+    """Runs decide() whenever the engine says that one is due.  apply: hands a plan to the engine, with its now."""
 
-    def __init__(self, engine: Engine, now: Callable[[], float], apply: Callable[[Plan], int]) -> None:
+    def __init__(self, engine: Engine, now: Callable[[], float], apply: Callable[[Plan, float], int]) -> None:
         self.engine = engine
         self.plan = Plan(version=0)
         self.statistics = PassStatistics()
@@ -95,7 +95,10 @@ class Passes:
 
     def _with_last(self, snapshot: Snapshot) -> Snapshot:
         """Return the snapshot with what the last pass hands on to the next one."""
-        return replace(snapshot, priorities=self.plan.priorities)
+        # What came back since the snapshot of the last plan, in the very change that it saw or later, it could not use.
+        is_freed = self.engine.cluster.freed_version >= self.plan.version
+        promised = self.plan.planned if self.engine.policy.keeps_promises else {}
+        return replace(snapshot, priorities=self.plan.priorities, promised=promised, is_freed=is_freed)
 
     def _run(self, snapshot: Snapshot) -> tuple[Plan, float]:
         began_s = time.perf_counter()
@@ -116,7 +119,7 @@ class Passes:
         self.forecasts.note(self.plan, self._now())
         if self.plan.starts:
             try:
-                self.statistics.stale += self._apply(self.plan)
+                self.statistics.stale += self._apply(self.plan, snapshot.now_at)
             except Exception:
                 logger.exception("plan failed version=%d starts=%d", snapshot.version, len(self.plan.starts))
                 took_s = 1.0

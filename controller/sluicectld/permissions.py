@@ -34,6 +34,7 @@ class Verb(StrEnum):
     READ_SCRIPT = "read a job's script or output"
     CANCEL = "cancel"
     SIGNAL = "signal"
+    NOTIFY = "send a message to a job"
     HOLD = "hold"
     RELEASE_ADMIN_HOLD = "release a job that an administrator holds"
     REQUEUE = "requeue"
@@ -64,6 +65,7 @@ ALLOWED: dict[Verb, frozenset[Role]] = {
     Verb.READ_SCRIPT: _OWN,
     Verb.CANCEL: _OWN,
     Verb.SIGNAL: _OWN,
+    Verb.NOTIFY: _OWN,
     Verb.HOLD: _OWN,
     Verb.RELEASE_ADMIN_HOLD: _RUN,
     Verb.REQUEUE: _OWN,

@@ -2,7 +2,9 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
+from sluice.wire.messages import UserMessage
 from sluice.wire.responder import Responder
 from sluicectld.state import events
 
@@ -10,23 +12,45 @@ from sluicectld.state import events
 Attempt = Callable[[], bool]
 
 
+class _Waiter(NamedTuple):
+    """is_hearer: it is told what somebody has to say about the job."""
+
+    responder: Responder
+    attempt: Attempt
+    is_hearer: bool
+
+
 class Waiting:
     """job id -> attempts to make again when something happens to that job."""
 
     def __init__(self) -> None:
-        self._attempts: dict[int, list[tuple[Responder, Attempt]]] = defaultdict(list)
+        self._waiters: dict[int, list[_Waiter]] = defaultdict(list)
 
     def __len__(self) -> int:
-        return sum(len(attempts) for attempts in self._attempts.values())
+        return sum(map(len, self._waiters.values()))
 
-    def add(self, job_id: int, responder: Responder, attempt: Attempt) -> None:
+    def add(self, job_id: int, responder: Responder, attempt: Attempt, *, is_hearer: bool = False) -> None:
         """Answer now if *attempt* can, else whenever the job changes."""
         if not attempt():
-            self._attempts[job_id].append((responder, attempt))
+            self._waiters[job_id].append(_Waiter(responder, attempt, is_hearer))
+
+    def hearers(self) -> frozenset[int]:
+        """Return the jobs of which somebody here would hear a message."""
+        return frozenset(
+            job_id
+            for job_id, waiters in self._waiters.items()
+            if any(waiter.is_hearer and waiter.responder.connection.is_open for waiter in waiters)
+        )
+
+    def tell(self, job_id: int, message: UserMessage) -> None:
+        """Send the message to all who hear of the job."""
+        for waiter in self._waiters.get(job_id, ()):
+            if waiter.is_hearer:
+                waiter.responder.connection.notify("UserMessage", message)
 
     def on_events(self, committed: Iterable[events.AnyEvent], array_of: Callable[[int], int]) -> None:
         """Try again what waits for the jobs that these events are about.  array_of: a task's array, 0 if none."""
-        if not self._attempts:
+        if not self._waiters:
             return
         touched: set[int] = set()
         for event in committed:
@@ -37,29 +61,27 @@ class Waiting:
             base_id = getattr(event, "job_id", None)
             if base_id is not None:
                 touched.add(base_id)
-        for job_id in touched & self._attempts.keys():
+        for job_id in touched & self._waiters.keys():
             self._try(job_id)
 
     def drop_closed(self) -> None:
         """Forget those whose connection is gone."""
-        for job_id, attempts in list(self._attempts.items()):
-            left = [(responder, attempt) for responder, attempt in attempts if responder.connection.is_open]
+        for job_id, waiters in list(self._waiters.items()):
+            left = [waiter for waiter in waiters if waiter.responder.connection.is_open]
             if left:
-                self._attempts[job_id] = left
+                self._waiters[job_id] = left
             else:
-                del self._attempts[job_id]
+                del self._waiters[job_id]
 
     def fail_all(self, fail: Callable[[Responder], None]) -> None:
         """Answer everybody with an error."""
-        attempts, self._attempts = self._attempts, defaultdict(list)
-        for waiting in attempts.values():
-            for responder, _ in waiting:
-                fail(responder)
+        everybody, self._waiters = self._waiters, defaultdict(list)
+        for waiters in everybody.values():
+            for waiter in waiters:
+                fail(waiter.responder)
 
     def _try(self, job_id: int) -> None:
-        attempts = self._attempts.pop(job_id)
-        left = [
-            (responder, attempt) for responder, attempt in attempts if responder.connection.is_open and not attempt()
-        ]
+        waiters = self._waiters.pop(job_id)
+        left = [waiter for waiter in waiters if waiter.responder.connection.is_open and not waiter.attempt()]
         if left:
-            self._attempts[job_id] = left + self._attempts.get(job_id, [])
+            self._waiters[job_id] = left + self._waiters.get(job_id, [])

@@ -2,9 +2,11 @@
 
 engine.py decides, agent.py does; step daemons own the processes and outlive both.
 
+entry       the installed program
 __main__, daemon  the process: options, log, signals, event loop
 options           the command line and the few settings read here
 agent             the shell: events to the engine, its effects to the world
+sruns             which sruns are connected for a step, and which steps end with them
 engine, effects   the state machine of jobs and steps on the node, and what it wants done
 link, outbox      the controller: connection, registration, heartbeats, reports until acknowledged
 server            srun's launches and credentials

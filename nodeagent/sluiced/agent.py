@@ -87,7 +87,7 @@ class Agent:
         self._sweep_wanted = asyncio.Event()
         self._unenforced = unenforced()
         key = read_key_file(options.key_file)
-        self._handler = AgentServer(key, self._node, self._on_tasks)
+        self._handler = AgentServer(key, self._node, self._on_tasks, self._on_srun)
         self._server = Server(self._handler, audience=self._handler.audience)
         self._authenticator = AgentAuthenticator(key, self._node)
         self._link = ControllerLink(
@@ -240,6 +240,12 @@ class Agent:
         self._tickets[self._last_ticket] = (connection, responder)
         self._perform(self._engine.on_tasks_wanted(request, self._last_ticket))
 
+    def _on_srun(self, key: StepKey, is_here: bool) -> None:
+        if is_here:
+            self._engine.on_srun_came(key)
+        else:
+            self._perform(self._engine.on_srun_gone(key))
+
     def _on_step_ended(self, key: StepKey, result: StepResult, is_own: bool) -> None:
         logger.info(
             "step %s.%s: ended code=%s signal=%s reason=%s",
@@ -313,17 +319,22 @@ class Agent:
 
     def _start_tasks(self, key: StepKey, request: TaskLaunch, ticket: int) -> None:
         connection, responder = self._tickets.pop(ticket)
+        early = connection.take_unread()
         try:
             handed_over = connection.detach()
-        except (PeerError, InvalidRequest) as error:
-            if connection.is_open:
-                connection.resume()
-                responder.error(error)
+        except PeerError as error:
+            # Nobody waits for the step any more: an interrupted srun, not a fault.
+            logger.info("step %s.%s: its srun went away before it started: %s", key.job_id, key.step_id, error)
+            self._processes.fail(key, f"srun went away before the step started: {error}", self._clock.now())
+            return
+        except InvalidRequest as error:
+            connection.resume()
+            responder.error(error)
             self._fail_start(key, f"srun's connection: {error}")
             return
         launch = self._launch_record(request.job, key)
         address, port = peer_address(handed_over)
-        launch = msgspec.structs.replace(launch, tasks=request, srun_address=address, srun_port=port)
+        launch = msgspec.structs.replace(launch, tasks=request, srun_address=address, srun_port=port, srun_early=early)
         try:
             self._spool.make_job(key.job)
             self._spool.write_job(request.job)

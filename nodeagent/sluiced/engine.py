@@ -30,6 +30,7 @@ from sluice.wire.messages import (
     SignalJob,
     StepResult,
     TaskLaunch,
+    TellStep,
 )
 from sluiced.effects import (
     Effect,
@@ -48,7 +49,8 @@ from sluiced.effects import (
     TellResult,
 )
 from sluiced.spool import JobKey, StepKey
-from sluiced.steps.launch import EndOrder, SignalOrder
+from sluiced.sruns import Sruns
+from sluiced.steps.launch import EndOrder, SignalOrder, TalkOrder
 
 #: Attempts whose end is remembered, against orders that come late or twice.
 _FINISHED_MAX = 10_000
@@ -91,6 +93,7 @@ class StepEngine:
         self._epoch = 0
         self.jobs: dict[JobKey, JobHere] = {}
         self._finished: OrderedDict[tuple[int, ...], None] = OrderedDict()
+        self._sruns = Sruns()
 
     # Of the controller.
 
@@ -119,6 +122,9 @@ class StepEngine:
         for step_end in orders.step_ends:
             if self._is_valid(step_end):
                 effects += self._on_end_step(step_end)
+        for talk in orders.talks:
+            if self._is_valid(talk):
+                effects += self._on_talk(talk)
         return effects
 
     def on_acknowledged(self, item: StepResult | NodeClean) -> list[Effect]:
@@ -147,6 +153,13 @@ class StepEngine:
 
     # Of srun.
 
+    def on_srun_came(self, key: StepKey) -> None:
+        """A connection for that step, which may launch it."""
+        self._sruns.came(key)
+
+    def on_srun_gone(self, key: StepKey) -> list[Effect]:
+        return self._end_unlaunched(key) if self._sruns.went(key) else []
+
     def on_tasks_wanted(self, request: TaskLaunch, ticket: int) -> list[Effect]:
         """An srun whose credential is good wants its step started."""
         key = StepKey(request.job.id, request.job.attempt, request.step.step_id)
@@ -162,7 +175,9 @@ class StepEngine:
         if key.job in self._finished or (here is not None and here.phase not in (Phase.PROLOG, Phase.RUNNING)):
             raise RequestError(f"job {key.job_id} has ended on node {self.node}", "ended")
         if key in self._finished or (here is not None and self._is_known(here, key)):
-            raise RequestError(f"step {key.job_id}.{key.step_id} was launched on node {self.node} already", "launched")
+            raise RequestError(
+                f"step {key.job_id}.{key.step_id} was launched, or given up, on node {self.node} already", "launched"
+            )
         if request.job.attempt != request.step.attempt or request.step.job_id != request.job.id:
             raise RequestError(f"step {key.job_id}.{key.step_id} is not of that job", "invalid_request")
         if all(part.node != self.node for part in request.step.nodes):
@@ -325,11 +340,17 @@ class StepEngine:
     def _on_end_step(self, order: EndStep) -> list[Effect]:
         key = StepKey(order.job_id, order.attempt, order.step_id)
         here = self.jobs.get(key.job)
+        if order.only_unlaunched:
+            return self._end_unlaunched(key) if self._sruns.doom(key) else []
         if here is not None and key.step_id in here.running_steps:
             return [SendOrder(key, EndOrder(ending=order.ending, kill_wait_s=order.kill_wait_s, names_step=True))]
+        return self._end_unlaunched(key)
+
+    def _end_unlaunched(self, key: StepKey) -> list[Effect]:
+        """A step that was never launched here now never will be: the controller need not wait for it."""
+        here = self.jobs.get(key.job)
         if here is not None and self._is_known(here, key):
             return []
-        # Never launched here, and now never will be: the controller need not wait for it.
         self._remember(key)
         return [TellResult(StepResult(node=self.node, **key._asdict(), exit_signal=15))]
 
@@ -348,9 +369,15 @@ class StepEngine:
                 effects.append(SendOrder(StepKey(*here.key, number), signal))
         return effects
 
+    def _on_talk(self, order: TellStep) -> list[Effect]:
+        here = self.jobs.get(JobKey(order.job_id, order.attempt))
+        if here is None or order.step_id not in here.running_steps:
+            return []
+        return [SendOrder(StepKey(*here.key, order.step_id), TalkOrder(text=order.text))]
+
     # Helpers.
 
-    def _is_valid(self, order: LaunchJob | EndJob | SignalJob | EndStep) -> bool:
+    def _is_valid(self, order: LaunchJob | EndJob | SignalJob | EndStep | TellStep) -> bool:
         return order.node == self.node and order.epoch >= self._epoch
 
     def _is_known(self, here: JobHere, key: StepKey) -> bool:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable
 
 from sluice.clock import WallClock
-from sluice.errors import AuthenticationFailed, InvalidRequest, NotPermitted
+from sluice.errors import AuthenticationFailed, InvalidRequest, NotPermitted, PeerError
 from sluice.wire.connection import Connection
 from sluice.wire.credentials import LIFETIME_S, Claims, SharedKeyAuthenticator, mint, new_nonce
 from sluice.wire.envelope import Envelope, decode_body
@@ -21,11 +21,14 @@ from sluice.wire.identity import Identity
 from sluice.wire.messages import Credential, MintCredential, TaskLaunch
 from sluice.wire.responder import Responder
 from sluice.wire.step_credential import STEP_AUDIENCE, StepGrant, check_step_credential
+from sluiced.spool import StepKey
 
 logger = logging.getLogger(__name__)
 
 #: Takes a launch whose credential is good, on a held connection, with the handle that refuses it.
 OnTasks = Callable[[TaskLaunch, Connection, Responder], None]
+#: An srun of that step has connected, or (False) is gone.
+OnSrun = Callable[[StepKey, bool], None]
 
 
 class AgentAuthenticator:
@@ -43,17 +46,27 @@ class AgentAuthenticator:
             return self._users.check(credential, audience)
         if self._node not in grant.nodes:
             raise AuthenticationFailed(f"credential is for a step without part on node {self._node!r}")
-        return Identity(uid=grant.uid, gid=grant.gid, user=grant.user)
+        step = {"job_id": grant.job_id, "attempt": grant.attempt, "step_id": grant.step_id}
+        return Identity(uid=grant.uid, gid=grant.gid, user=grant.user, grants=step)
 
 
 class AgentServer(Handler):
     """The requests of one node's agent."""
 
-    def __init__(self, key: bytes, node: str, on_tasks: OnTasks) -> None:
+    def __init__(self, key: bytes, node: str, on_tasks: OnTasks, on_srun: OnSrun) -> None:
         self._key = key
+        self._on_srun = on_srun
         self._node = node
         self._on_tasks = on_tasks
         self.audience = node_audience(node)
+
+    def on_connected(self, connection: Connection) -> None:
+        if key := _step_of(connection):
+            self._on_srun(key, True)
+
+    def on_closed(self, connection: Connection, reason: PeerError) -> None:
+        if key := _step_of(connection):
+            self._on_srun(key, False)
 
     def on_request(self, connection: Connection, envelope: Envelope, responder: Responder) -> None:
         if envelope.name == "TaskLaunch":
@@ -84,6 +97,12 @@ class AgentServer(Handler):
             uid=caller.uid, gid=caller.gid, user=caller.user, host=os.uname().nodename, audience=request.audience
         )
         return Credential(credential=mint(self._key, claims, WallClock().now(), LIFETIME_S, new_nonce()))
+
+
+def _step_of(connection: Connection) -> StepKey | None:
+    """Return the step that the connection's credential is for."""
+    grants = connection.identity.grants if connection.identity is not None else {}
+    return StepKey(**grants) if grants else None
 
 
 def _check_grant(grant: StepGrant, request: TaskLaunch, node: str) -> None:

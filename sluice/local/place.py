@@ -29,6 +29,9 @@ from sluice.local.shape import Shape
 #: The longest path that bind() takes, less the longest name of a socket here ("/sluiced-n100000.sock").
 _SOCKET_FOLDER_SIZE_MAX = 107 - 24
 
+#: Exported by up where the configuration in use lies elsewhere than the cluster.
+FOLDER_VARIABLE = "SLUICE_DIR"
+
 
 class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """What the folder was set up as.
@@ -115,6 +118,22 @@ class Place:
             file.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self.folder.rmdir()
+
+
+def folder_of_conf(conf: str) -> str | None:
+    """Return the folder of the local cluster whose configuration is *conf*; None: it is not that of one."""
+    for folder in (os.path.dirname(os.path.abspath(conf)), os.environ.get(FOLDER_VARIABLE), default_folder()):
+        setup = _setup_of(Place(folder)) if folder else None
+        if setup is not None and os.path.realpath(setup.conf_path) == os.path.realpath(conf):
+            return folder
+    return None
+
+
+def _setup_of(place: Place) -> Setup | None:
+    try:
+        return place.read_setup()
+    except ConfigError:
+        return None
 
 
 def default_folder() -> str:

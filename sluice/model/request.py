@@ -126,6 +126,7 @@ class JobSpec(Record, frozen=True, kw_only=True):
     #: ranges (first, last, step) of an array, empty for a plain job.
     array: tuple[tuple[int, int, int], ...] = ()
     array_throttle: int = 0
+    #: The controller takes the job back when it has not started within so long (--immediate).
     immediate_s: int | None = None
 
     #: Input and output.

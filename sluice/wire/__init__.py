@@ -1,11 +1,14 @@
 """How the parts of a cluster talk: bounded msgpack frames over sockets, and who is at the other end.
 
-docs/wire.md is the specification.  framing, faults and light are light modules; the rest is the daemons'.
+docs/wire.md is the specification.  framing, faults, light and light_connection are light modules; the rest is
+the daemons'.
 
 framing      the layout of a frame, its kinds and limits; bytes in, whole frames out
 faults       error codes and the exceptions that they become on the other side
-light        the commands' synchronous client
-messages     the requests and replies by name
+light        how commands reach a daemon, and how often they try
+light_connection
+             the commands' synchronous connection
+messages     the requests and replies by name; defined in bodies/, by who talks to whom
 envelope     frames to and from msgspec records
 limits       every bound and deadline of a connection, in one record
 quiet        log lines that cannot flood

@@ -189,12 +189,16 @@ class Connection(asyncio.Protocol):
             self.transport.resume_reading()
             self._loop.call_soon(self._read_frames)
 
+    def take_unread(self) -> bytes:
+        """Return, and forget, what has been read of the peer and not been given: it goes with a detach()."""
+        return self._splitter.take_rest()
+
     def detach(self) -> socket.socket:
         """Take the socket out of this loop, blocking, to be owned by another process.
 
         For on_request, about the frame that made it so: the new owner answers it.  A later detach
         needs a hold() in on_request.  Raises InvalidRequest when the peer has sent more than that
-        frame, or has not read all that it was sent.
+        frame, which take_unread() did not take, or has not read all that it was sent.
         """
         if not self.is_open:
             raise self._closed.result()

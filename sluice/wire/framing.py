@@ -78,6 +78,13 @@ class FrameSplitter:
         """Return the count of bytes that were fed and not yet given as frames."""
         return len(self._partial) + len(self._data) - self._offset
 
+    def take_rest(self) -> bytes:
+        """Return, and forget, what was fed and not yet given as frames."""
+        rest = bytes(self._partial) + self._data[self._offset :]
+        self._partial.clear()
+        self._data, self._view, self._offset = b"", memoryview(b""), 0
+        return rest
+
     def feed(self, data: bytes) -> None:
         if self._offset < len(self._data):
             data = self._data[self._offset :] + data

@@ -81,6 +81,22 @@ def test_no_shell_leaves_the_allocation(granted, capfd):
     assert not granted.bodies("FinishAllocation")
 
 
+def test_messages_to_the_job_are_told_while_it_waits_and_runs(granted, capfd):
+    message = {"notices": [("UserMessage", {"job_id": 51, "text": "fan broken"})]}
+    granted.answers["WaitJobStart"] = lambda body: {**message, "job": make_job()}
+    granted.silent = set()
+    granted.answers["WaitJobEnd"] = lambda body: {**message, "state": "COMPLETED"}
+
+    assert main(["sleep", "0.3"]) == 0
+
+    assert capfd.readouterr().err.split("\n")[:3] == [
+        "salloc: fan broken",
+        "salloc: Granted job allocation 51",
+        "salloc: fan broken",
+    ]
+    assert [body["hears_messages"] for name, body in granted.requests if name.startswith("Wait")] == [True, True]
+
+
 def test_quiet(granted, capfd):
     assert main(["-Q", "true"]) == 0
     assert capfd.readouterr() == ("", "")
@@ -127,14 +143,14 @@ def test_somebody_else_cancels_the_request(granted, capfd):
 def test_immediate_gives_up(granted, monkeypatch, capfd):
     monkeypatch.setattr(allocation, "_AT_ONCE_S", 0.0)
     monkeypatch.setenv("SLURM_EXIT_IMMEDIATE", "78")
-    granted.silent.add("WaitJobStart")
+    granted.answers["WaitJobStart"] = refuse(RequestError("not started within 1 s (--immediate)", "immediate"))
 
     assert main(["-I1", "true"]) == 78
     assert capfd.readouterr().err == (
         "salloc: error: Unable to allocate resources: Requested nodes are busy\n"
         "salloc: Job allocation 51 has been revoked.\n"
     )
-    assert finished(granted) == (0, 0)
+    assert not granted.bodies("FinishAllocation"), "the controller has taken it back"
 
 
 def test_the_end_of_the_job_is_told_and_the_command_waited_for(granted, capfd):

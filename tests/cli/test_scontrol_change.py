@@ -39,6 +39,25 @@ def test_each_job_is_a_request_of_its_own(controller, capfd):
     ]
 
 
+def test_a_message_is_sent_with_all_its_words(controller, capfd):
+    controller.replies["NotifyJob"] = {}
+
+    assert run(capfd, "notify", "16", "the", "fan") == (0, "", "")
+    assert requests(controller, "NotifyJob") == [{"id": "16", "text": "the fan"}]
+    assert run(capfd, "notify", "16") == (1, "", "too few arguments for keyword:notify\n")
+
+
+def test_a_message_that_nobody_hears_is_refused(controller, capfd):
+    controller.replies["NotifyJob"] = RequestError("job 7 is PENDING and nobody waits for it", "disabled")
+
+    assert run(capfd, "notify", "7", "hi") == (
+        1,
+        "",
+        "scontrol: error: job 7 is PENDING and nobody waits for it\n"
+        "job notify failure: Requested operation is presently disabled\n",
+    )
+
+
 def test_requeue_options(controller, capfd):
     assert run(capfd, "requeuehold", "State=SpecialExit", "432") == (0, "", "")
     assert run(capfd, "requeue", "Incomplete", "432") == (0, "", "")

@@ -11,7 +11,7 @@ from sluice.errors import NotFound, Unreachable
 from sluice.model.reason import Reason
 from sluice.model.states import Hold
 from sluice.model.step import StepNode
-from sluice_cli import squeue
+from sluice_cli import json_out, squeue, squeue_jobs, talk
 from tests.cli import fake_controller
 from tests.cli.records import array, at, grant, pending, started, step
 
@@ -340,3 +340,67 @@ def test_one_line_for_each_partition_of_a_job(controller, capfd):
 
     assert run(capfd, "-ho", "%i %P")[1] == "3 batch,short\n"
     assert run(capfd, "-hPo", "%i %P")[1] == "3 batch\n3 short\n"
+
+
+class Enough(Exception):
+    """The test has seen what it wanted."""
+
+
+def test_tasks_of_a_huge_array_are_printed_as_they_are_made(controller, monkeypatch):
+    """The first of a thousand million lines is there at once."""
+    written = []
+
+    def put(text):
+        written.append(text)
+        raise Enough
+
+    controller.replies["QueryJobs"] = {"jobs": [array(4, ((0, 999_999_999, 1),), 2, name="arr")], "now_at": 0.0}
+    monkeypatch.setattr(talk, "put", put)
+
+    with pytest.raises(Enough):
+        squeue.main(["-r", "-o", "%i"])
+
+    assert written[0].split()[:3] == ["JOBID", "4_0", "4_1"]
+    assert len(written[0].split()) == squeue_jobs._PIECE
+
+
+def test_an_order_by_task_mixes_started_and_waiting_ones(controller, capfd):
+    started_task = started(5, (grant("n1", 1),), name="arr", job_array_job_id=4, job_array_task_id=2)
+    controller.replies["QueryJobs"] = {"jobs": [started_task, array(4, ((1, 3, 2),), 0, name="arr")], "now_at": 0.0}
+
+    _, ascending, _ = run(capfd, "-h", "-r", "-o", "%i", "-S", "i")
+    _, descending, _ = run(capfd, "-h", "-r", "-o", "%i", "-S", "-i")
+
+    assert ascending.split() == ["4_1", "4_2", "4_3"]
+    assert descending.split() == ["4_3", "4_2", "4_1"]
+
+
+@pytest.mark.parametrize("piece", [1, 2, 3, 7, 8])
+def test_json_is_the_same_in_one_piece_and_in_several(controller, capfd, monkeypatch, piece):
+    whole = run(capfd, "--json")
+    monkeypatch.setattr(json_out, "_PIECE", piece)
+
+    assert run(capfd, "--json") == whole
+    assert len(json.loads(whole[1])["jobs"]) == 7
+
+
+def test_json_of_no_jobs(controller, capfd):
+    controller.replies["QueryJobs"] = {"now_at": 0.0}
+
+    assert json.loads(run(capfd, "--json")[1])["jobs"] == []
+
+
+def test_json_objects_are_made_as_they_are_printed(monkeypatch):
+    made, written, waiting = [], [], []
+
+    def put(text):
+        waiting.append(len(made) - sum(written))
+        written.append(text.count('"job"'))
+
+    monkeypatch.setattr(talk, "put", put)
+
+    json_out.put_stream({}, "jobs", ({"job": made.append(number)} for number in range(10_000)))
+
+    assert made == list(range(10_000))
+    assert max(written) <= json_out._PIECE
+    assert max(waiting) <= 2 * json_out._PIECE

@@ -289,6 +289,25 @@ def test_a_reader_that_goes_away_is_sigpipe_for_the_tasks(nodes):
     assert [each.signal for each in nodes[0].heard() if isinstance(each, messages.TaskSignal)] == [13]
 
 
+def test_a_step_whose_creation_is_interrupted_is_given_up(nodes, controller, monkeypatch, capfd):
+    """Its answer may be on the way: it is asked for by the same token, at once or not at all, and released."""
+
+    def interrupt(name):
+        controller.silent.discard(name)
+        os.kill(os.getpid(), 2)
+
+    controller.silent = {"CreateStep"}
+    controller.on_silence = interrupt
+    monkeypatch.setenv("SLURM_JOB_ID", "43")
+
+    assert main(["prog"]) == 1
+
+    first, second = controller.bodies("CreateStep")
+    assert second == {**first, "spec": {**first["spec"], "is_immediate": True}}
+    assert controller.bodies("FinishStep") == [{"job_id": 43, "step_id": 0}]
+    assert "srun: Cancelled pending job step with signal 2\n" in capfd.readouterr().err
+
+
 def test_one_interrupt_tells_the_state_of_the_tasks(nodes, capfd):
     def on_started(self, link):
         if link.node == "n2":

@@ -14,6 +14,7 @@ _EXPECTED = {
     Verb.READ_SCRIPT: "owner operator root",
     Verb.CANCEL: "owner operator root",
     Verb.SIGNAL: "owner operator root",
+    Verb.NOTIFY: "owner operator root",
     Verb.HOLD: "owner operator root",
     Verb.RELEASE_ADMIN_HOLD: "operator root",
     Verb.REQUEUE: "owner operator root",

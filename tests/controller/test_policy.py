@@ -6,8 +6,8 @@ import pytest
 
 from sluice.config.load import load
 from sluice.errors import PluginError
-from sluicectld.configuration import policy_of
 from sluicectld.fairshare.factors import FairShareRules, fair_share_rules_of
+from sluicectld.policy import policy_of
 from sluicectld.scheduler.priority import is_lasting
 from sluicectld.scheduler.snapshot import Policy
 
@@ -81,3 +81,42 @@ def test_the_cluster_is_counted(tmp_path: Path) -> None:
 def test_a_plugin_that_is_not_there_is_refused(tmp_path: Path, text: str, told: str) -> None:
     with pytest.raises(PluginError, match=told):
         policy(tmp_path, text)
+
+
+def test_the_words_of_backfill_are_read(tmp_path: Path) -> None:
+    words = (
+        "bf_window=60,bf_max_job_test=7,bf_max_job_user=1,bf_max_job_part=2,bf_max_job_user_part=3,bf_max_job_start=4,"
+        "bf_min_age_reserve=5,bf_min_prio_reserve=6,bf_job_part_count_reserve=8,bf_plans=9"
+    )
+
+    found = policy(tmp_path, f"SchedulerParameters={words}\n")
+
+    assert (found.backfill_window_s, found.backfill_jobs_max, found.planned_max) == (3600.0, 7, 9)
+    assert (found.backfill_user_jobs_max, found.backfill_partition_jobs_max) == (1, 2)
+    assert (found.backfill_user_partition_jobs_max, found.backfill_starts_max) == (3, 4)
+    assert (found.plan_age_min_s, found.plan_priority_min, found.partition_plans_min) == (5.0, 6, 8)
+
+
+@pytest.mark.parametrize(
+    ("word", "planned_max", "is_shortest_first", "keeps_promises", "is_predicting"),
+    [
+        ("hybrid", 500, False, False, False),
+        ("easy", 1, False, False, False),
+        ("easy-sjbf", 1, True, False, False),
+        ("conservative", 10**9, False, True, False),
+        ("predict", 1, False, False, True),
+    ],
+)
+def test_a_backfill_policy_has_a_name(
+    tmp_path: Path, word: str, planned_max: int, is_shortest_first: bool, keeps_promises: bool, is_predicting: bool
+) -> None:
+    found = policy(tmp_path, f"SchedulerParameters=bf_policy={word}\n")
+
+    assert found.planned_max == planned_max
+    assert (found.is_shortest_first, found.keeps_promises) == (is_shortest_first, keeps_promises)
+    assert found.is_predicting == is_predicting
+
+
+def test_an_unknown_backfill_policy_is_refused_with_those_there_are(tmp_path: Path) -> None:
+    with pytest.raises(PluginError, match="bf_policy=lazy: no such backfill policy; known are hybrid, easy, "):
+        policy(tmp_path, "SchedulerParameters=bf_policy=lazy\n")

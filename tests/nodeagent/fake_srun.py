@@ -34,9 +34,18 @@ _KINDS: dict[str, type[Message]] = {
 
 
 class Srun:
-    """One step of job 1 on the one node."""
+    """One step of job 1 on the one node.  early: what is sent in one go with the launch."""
 
-    def __init__(self, cluster: Cluster, argv: list[str], *, ntasks: int = 1, step_id: int = 0, **fields: Any) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        argv: list[str],
+        *,
+        ntasks: int = 1,
+        step_id: int = 0,
+        early: tuple[Message, ...] = (),
+        **fields: Any,
+    ) -> None:
         self.cluster = cluster
         self.outputs: dict[tuple[int, int], bytearray] = {}
         self.started: TaskStarted | None = None
@@ -62,7 +71,11 @@ class Srun:
         launch = TaskLaunch(
             credential=credential, job=job, step=step, node=NODE, argv=tuple(argv), environment=environment, **fields
         )
-        self._send(REQUEST, 1, launch)
+        out = bytearray()
+        append_frame(out, REQUEST, 1, type(launch).__name__, launch)
+        for message in early:
+            append_frame(out, NOTICE, CONNECTION_ID, type(message).__name__, message)
+        self._socket.sendall(out)
 
     def _greet(self, credential: str) -> None:
         out = bytearray()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from sluice.errors import RequestError
+from sluice.wire.light import connect_tcp
+from sluice.wire.messages import EndStep
 from sluice.wire.step_credential import StepGrant, mint_step_credential
 from tests.nodeagent.conftest import NODE, Cluster
 from tests.nodeagent.fake_srun import Srun
@@ -38,6 +41,21 @@ def test_a_step_of_another_node_may_not_even_say_hello(cluster: Cluster) -> None
     assert srun.wait_refused()
     assert NODE not in grant.nodes
     assert not list(cluster.spool.glob("jobs/*"))
+
+
+def test_a_step_given_up_ends_with_the_srun_that_never_launched_it(cluster: Cluster) -> None:
+    grant = StepGrant(uid=0, gid=0, user="root", job_id=90, attempt=0, step_id=0, nodes=(NODE,))
+    credential = mint_step_credential(cluster.key, grant, "here", cluster.now_at)
+    order = EndStep(node=NODE, epoch=1, job_id=90, attempt=0, step_id=0, kill_wait_s=1.0, only_unlaunched=True)
+    with connect_tcp("127.0.0.1", cluster.port, credential) as srun:
+        # An answer, though a refusal, says that the agent knows who is there.
+        with pytest.raises(RequestError):
+            srun.call("Nothing", {})
+        cluster.controller.order(step_ends=(order,))
+        assert cluster.run("exit 3").exit_code == 3
+        assert cluster.controller.result_of(90, 0) is None
+
+    assert cluster.result(90, 0).exit_signal == 15
 
 
 def test_several_sruns_at_once(cluster: Cluster) -> None:

@@ -209,6 +209,47 @@ def test_a_step_that_never_came_is_told_ended_and_stays_away() -> None:
     assert _kinds(_launch_step(engine)) == [RefuseTasks]
 
 
+def _give_up(engine: StepEngine) -> list[Effect]:
+    order = EndStep(node=NODE, epoch=1, job_id=1, attempt=0, step_id=0, kill_wait_s=1.0, only_unlaunched=True)
+    return engine.on_orders(Orders(step_ends=(order,)))
+
+
+def test_a_step_that_nobody_launched_is_given_up() -> None:
+    engine = _engine()
+    _launch(engine)
+
+    assert _kinds(_give_up(engine)) == [TellResult]
+    assert _kinds(_launch_step(engine)) == [RefuseTasks]
+
+
+def test_a_step_that_was_launched_is_not_given_up() -> None:
+    engine = _engine()
+    _launch_step(engine)
+
+    assert _give_up(engine) == []
+    engine.on_step_ended(_STEP, _result(_STEP))
+    assert _give_up(engine) == []
+
+
+def test_an_srun_that_is_connected_may_take_its_time() -> None:
+    """It runs the user's --prolog; when it goes without a launch, the step is over."""
+    engine = _engine()
+    _launch(engine)
+    engine.on_srun_came(_STEP)
+
+    assert _give_up(engine) == []
+    assert _kinds(engine.on_srun_gone(_STEP)) == [TellResult]
+
+
+def test_an_srun_that_launched_late_goes_without_harm() -> None:
+    engine = _engine()
+    engine.on_srun_came(_STEP)
+    _give_up(engine)
+    _launch_step(engine)
+
+    assert engine.on_srun_gone(_STEP) == []
+
+
 def test_without_privilege_other_users_are_refused() -> None:
     engine = StepEngine(NODE, CONFIG, own_uid=4321)
 

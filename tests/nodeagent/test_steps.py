@@ -8,8 +8,9 @@ import time
 
 import pytest
 
+from sluice.model.base import BATCH_STEP
 from sluice.model.states import Ending
-from sluice.wire.messages import EndStep
+from sluice.wire.messages import EndStep, TaskInput, TaskSignal, TellStep
 from sluice.wire.step_credential import StepGrant, mint_step_credential
 from tests.nodeagent.conftest import NODE, Cluster
 from tests.nodeagent.fake_srun import Srun
@@ -122,6 +123,31 @@ def test_signals_reach_the_tasks(cluster: Cluster) -> None:
     assert srun.exits[0].exit_code == 3
 
 
+def test_what_srun_sends_with_its_launch_reaches_the_step(cluster: Cluster) -> None:
+    """Typed and interrupted while the step was being started."""
+    fed = Srun(cluster, ["cat"], early=(TaskInput(data=b"early\n"), TaskInput(is_end=True)))
+    ended = Srun(cluster, ["sleep", "300"], step_id=1, early=(TaskSignal(signal=signal.SIGKILL),))
+
+    assert fed.wait_done().output() == "early\n"
+    assert ended.wait_done().exits[0].exit_signal == signal.SIGKILL
+
+
+def test_a_step_whose_srun_died_while_it_started_ends(cluster: Cluster) -> None:
+    srun = Srun(cluster, ["sleep", "300"], early=(TaskSignal(signal=signal.SIGTERM),))
+
+    srun.hang_up()
+
+    result = cluster.result(1, 0)
+    assert result.exit_signal == signal.SIGTERM or "srun went away" in result.reason_text
+
+
+def test_an_early_interrupt_ends_the_task_like_a_late_one(cluster: Cluster) -> None:
+    ended = Srun(cluster, ["sleep", "300"], early=(TaskSignal(signal=signal.SIGINT),)).wait_done()
+
+    assert ended.exits[0].exit_signal == signal.SIGINT
+    assert ended.output(0, 2) == ""
+
+
 def test_a_terminal_for_the_first_task(cluster: Cluster) -> None:
     srun = Srun(cluster, ["sh"], is_pty=True, pty_size=(30, 100)).wait_started()
 
@@ -159,6 +185,18 @@ def test_a_step_whose_srun_is_gone_is_ended(cluster: Cluster) -> None:
     srun.hang_up()
 
     assert cluster.result(1, 0).exit_signal == signal.SIGTERM
+
+
+def test_a_message_is_told_by_srun_and_in_the_batch_scripts_errors(cluster: Cluster) -> None:
+    job_id = cluster.submit("while ! test -e go; do sleep 0.05; done")
+    srun = Srun(cluster, ["sleep", "300"]).wait_started()
+
+    for step_id, text in ((BATCH_STEP, "hello batch"), (0, "hello step")):
+        order = TellStep(node=NODE, epoch=1, job_id=job_id, attempt=0, step_id=step_id, text=text)
+        cluster.controller.order(talks=(order,))
+
+    srun.wait(lambda: srun.talk == ["srun: hello step"])
+    wait_until(lambda: cluster.read() == "slurmstepd-n1: error: hello batch\n")
 
 
 def test_a_cancelled_step_is_told(cluster: Cluster) -> None:

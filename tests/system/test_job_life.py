@@ -117,3 +117,10 @@ def test_explain_tells_the_numbers(local_cluster: LocalCluster, work_dir: Path) 
 def test_tables_and_journal_agree(local_cluster: LocalCluster, work_dir: Path) -> None:
     """After all the jobs of this module."""
     assert "agree" in local_cluster.run("sluice", "verify").stdout
+
+
+def test_every_pass_made_again_decides_the_same(local_cluster: LocalCluster) -> None:
+    """After all the jobs of this module, from the journal of a controller that was in a hurry."""
+    told = local_cluster.run("sluice", "replay", "--history").stdout
+
+    assert told.endswith("every start is decided again as it was recorded\n")

@@ -18,7 +18,9 @@ Sluice = Callable[..., "subprocess.CompletedProcess[str]"]
 NOBODY = 65534
 
 
-def run_sluice(*arguments: str, user: int | None = None, check: bool = True) -> "subprocess.CompletedProcess[str]":
+def run_sluice(
+    *arguments: str, user: int | None = None, check: bool = True, variables: dict[str, str] | None = None
+) -> "subprocess.CompletedProcess[str]":
     done = subprocess.run(
         [sys.executable, "-P", "-m", "sluice_cli.main", *arguments],
         capture_output=True,
@@ -28,6 +30,7 @@ def run_sluice(*arguments: str, user: int | None = None, check: bool = True) -> 
         group=user,
         extra_groups=[] if user else None,
         cwd="/",
+        env=variables,
     )
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done
@@ -144,8 +147,23 @@ def test_a_configuration_of_ones_own_is_brought_up(folder: str, tmp_path: Path) 
 
     up = run_sluice("up", "--dir", folder, "--conf", str(own))
 
-    assert exported(up.stdout)["SLURM_CONF"] == str(own)
+    variables = exported(up.stdout)
+    assert variables["SLURM_CONF"] == str(own)
     assert "'mine' is up" in up.stderr
+    assert run_sluice("down", variables=variables).stderr == f"sluice: 2 daemons ended, cluster in {folder}\n"
+
+
+def test_the_folder_is_found_by_what_up_exported(folder: str) -> None:
+    """Neither status, nor up, nor down needs --dir again."""
+    variables = exported(run_sluice("up", "--dir", folder, "--nodes", "1").stdout)
+
+    status = run_sluice("status", variables=variables)
+    up = run_sluice("up", variables=variables)
+    down = run_sluice("down", variables=variables)
+
+    assert status.stdout.startswith(f"{folder}, configuration {folder}/sluice.conf\n")
+    assert f"was up already: 1 node (n1), 2 daemons, in {folder}" in up.stderr
+    assert down.stderr == f"sluice: 2 daemons ended, cluster in {folder}\n"
 
 
 def test_a_daemon_that_does_not_start_shows_its_log(folder: str) -> None:

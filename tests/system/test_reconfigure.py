@@ -43,3 +43,13 @@ def test_a_bad_file_is_refused_line_by_line_and_the_last_version_stays(cluster: 
     assert cluster.run("sinfo", "-h", "-o", "%R").stdout.split() == ["debug"]
     cluster.submit("--wrap", "true")
     cluster.wait_jobs_ended()
+
+
+def test_a_partition_that_scontrol_deleted_comes_back(cluster: LocalCluster) -> None:
+    cluster.run("scontrol", "delete", "PartitionName=debug")
+
+    first, second = cluster.run("scontrol", "reconfigure"), cluster.run("scontrol", "reconfigure")
+
+    assert cluster.run("sinfo", "-h", "-o", "%R").stdout.split() == ["debug"]
+    assert (first.stdout, first.stderr) == ("", "scontrol: partition debug: put back, the configuration has it\n")
+    assert (second.stdout, second.stderr) == ("", "")

@@ -6,6 +6,7 @@ up, down, status
 output, explain
               what became of a job, and why it waits
 config        check, diff and show of configuration files
+replay        a workload trace on virtual time, by a program of the controller
 verify, migrate
               the database, by programs of the controller
 version       versions of this command and of the controller

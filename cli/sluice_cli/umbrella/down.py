@@ -21,4 +21,5 @@ def command(is_forced: bool, is_deleting: bool, folder: str | None) -> None:
     count = cluster.down(place, is_forced=is_forced)
     if is_deleting:
         place.delete()
-    click.echo(f"sluice: {count} daemons ended" + (f", {place.folder} removed" if is_deleting else ""), err=True)
+    what_now = f"; {place.folder} removed" if is_deleting else f", cluster in {place.folder}"
+    click.echo(f"sluice: {count} daemons ended{what_now}", err=True)

@@ -67,11 +67,17 @@ def _as_json(view: dict[str, Any]) -> dict[str, Any]:
         "is_searched": view.get("is_searched", False),
         "reason": job.get("reason", "None"),
         "reason_text": job.get("reason_text", ""),
+        "started_at": job.get("started_at"),
+        "ended_at": job.get("ended_at"),
+        "exit_code": job.get("exit_code", 0),
+        "exit_signal": job.get("exit_signal", 0),
     }
 
 
 def _outlook(view: dict[str, Any]) -> dict[str, Any]:
-    found = _with(view, partition="", blockers=[], steps=[], needs="", holders=[], holders_left_off=0, kept_for=[])
+    found = _with(
+        view, partition="", reservation="", blockers=[], steps=[], needs="", holders=[], holders_left_off=0, kept_for=[]
+    )
     found["blockers"] = [_with(each, reason="None", text="", partition="") for each in found["blockers"]]
     found["steps"] = [_with(each, nodes=0, demand="", lost="") for each in found["steps"]]
     found["holders"] = [_with(each, job_id=0, name="", nodes="", end_at=None, holds="") for each in found["holders"]]

@@ -6,24 +6,36 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import click
 import msgspec
 
-from sluice.config.light import find_config
+from sluice.config.light import CONFIG_VARIABLES, find_config
 from sluice.errors import NotFound
-from sluice.local.place import Place
+from sluice.local.place import Place, folder_of_conf
 from sluice_cli import client
 
 dir_option = click.option(
-    "--dir", "folder", metavar="DIR", type=click.Path(file_okay=False), help="Folder of the cluster."
+    "--dir",
+    "folder",
+    metavar="DIR",
+    type=click.Path(file_okay=False),
+    help="Folder of the cluster (default: that of SLUICE_CONF or SLURM_CONF, else the usual one).",
 )
 json_option = click.option("--json", "is_json", is_flag=True, help="Print JSON.")
 
 
 def place_of(folder: str | None) -> Place:
-    return Place(folder)
+    """Return the place of the cluster that is meant: the named one, that of this shell, or the usual one."""
+    return Place(folder or _folder_in_use())
+
+
+def _folder_in_use() -> str | None:
+    """Return the folder of the local cluster whose configuration the environment names, None if it names none."""
+    conf = next((path for name in CONFIG_VARIABLES if (path := os.environ.get(name))), "")
+    return folder_of_conf(conf) if conf else None
 
 
 def put_json(value: Any) -> None:
@@ -52,10 +64,14 @@ def _views(text: str) -> list[dict[str, Any]]:
 
 
 def run_controller_program(module: str, conf: str | None) -> None:
-    """Run a program of the controller's package and exit as it does.
+    """Run a program of the controller's package on a configuration and exit as it does."""
+    exit_as_controller_program(module, ("-f", os.path.abspath(conf or find_config())))
+
+
+def exit_as_controller_program(module: str, words: Sequence[str]) -> None:
+    """Run a program of the controller's package with these words and exit as it does.
 
     Commands never import a daemon, so that they can be installed and started without one.
     """
-    path = os.path.abspath(conf or find_config())
-    done = subprocess.run([sys.executable, "-P", "-m", module, "-f", path], check=False)
+    done = subprocess.run([sys.executable, "-P", "-m", module, *words], check=False)
     raise SystemExit(done.returncode)

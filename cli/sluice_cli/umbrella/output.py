@@ -7,8 +7,10 @@ from typing import Any
 
 import click
 
+from sluice import timepoint
 from sluice.model.base import step_name
-from sluice_cli import client
+from sluice_cli import client, job_text
+from sluice_cli.job_row import ACTIVE_STATES, Context, JobRow
 from sluice_cli.umbrella.options import find_job, json_option, put_json
 
 
@@ -26,9 +28,23 @@ def command(is_json: bool, job: str) -> None:
         put_json({"job_id": job_id, "streams": list(map(_as_json, tails))})
         return
     if not tails:
-        click.echo(f"sluice: job {job}: no output is kept: it has not run, or no step of it has ended", err=True)
+        click.echo(f"sluice: job {job}: no output is kept: {_why_none(job_id)}", err=True)
     for tail in tails:
         _print(job_id, tail)
+
+
+def _why_none(job_id: int) -> str:
+    """Return what is the matter with a job without kept output, and where its file is or will be."""
+    view = client.call("ExplainJobs", {"ids": [str(job_id)], "is_brief": True})["jobs"][0]
+    row = JobRow(view, Context(0.0))
+    paths = dict.fromkeys(filter(None, (job_text.stdout_path(row), job_text.stderr_path(row))))
+    where = f"; it writes to {' and '.join(paths)}" if paths else ""
+    if row.state == "PENDING":
+        return f"it has not run{where}"
+    if row.state in ACTIVE_STATES:
+        return f"no step of it has ended{where}"
+    where = f"; it wrote to {' and '.join(paths)} on {view['nodes']}" if paths and view.get("nodes") else ""
+    return f"it is {row.state.lower()} since {timepoint.format_local(view['job'].get('ended_at'))}{where}"
 
 
 def _print(job_id: int, tail: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from sluice import hostlist
 from sluice.errors import InvalidRequest
 from sluice.local import cluster
 from sluice.local.cluster import Running
+from sluice.local.place import FOLDER_VARIABLE, Place
 from sluice.local.shape import Wish
 from sluice.size import parse_mib
 from sluice_cli.umbrella.options import dir_option, place_of
@@ -57,18 +58,21 @@ def command(
         raise click.UsageError("--nodes and --emulated exclude each other")
     if conf and (nodes or cpus or memory or emulated):
         raise click.UsageError("--conf says how many nodes there are; leave out --nodes, --cpus, --memory, --emulated")
-    place = place_of(folder)
+    # A configuration of one's own is set up in the usual folder, not in that of the cluster which this shell uses.
+    place = place_of(folder) if conf is None else Place(folder)
     running = cluster.up(place, Wish(nodes=nodes, cpus=cpus, memory_mib=memory, emulated=emulated), conf, limit_s)
     _tell(running, str(place.folder))
-    for line in export_lines(running.config.path):
+    for line in export_lines(running.config.path, str(place.folder)):
         click.echo(line)
 
 
-def export_lines(conf_path: str) -> list[str]:
+def export_lines(conf_path: str, folder: str) -> list[str]:
     """Return what a shell must be told so that the commands find the cluster, and it the commands."""
     lines = [f"export SLURM_CONF={shlex.quote(conf_path)}"]
     if os.environ.get("SLUICE_CONF"):
         lines.append(f"export SLUICE_CONF={shlex.quote(conf_path)}")
+    if folder != os.path.dirname(os.path.realpath(conf_path)):
+        lines.append(f"export {FOLDER_VARIABLE}={shlex.quote(folder)}")
     programs = os.path.dirname(os.path.abspath(sys.argv[0]))
     if not os.path.exists(os.path.join(programs, "sbatch")):
         programs = os.path.dirname(sys.executable)

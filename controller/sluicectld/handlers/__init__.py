@@ -8,6 +8,7 @@ endings      how a job ends: final state, what still has to be cleaned
 dependents   who waits for a job: woken, released, marked or cancelled
 kill         scancel: KillJobs; FinishAllocation
 change       hold, release, requeue, suspend, resume, top
+notify       scontrol notify
 update_job   scontrol update of a job, one row a key
 nodes        registration, loss, scontrol update of nodes
 numbers      bounds of the numbers that users and administrators choose

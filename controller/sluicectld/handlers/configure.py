@@ -1,5 +1,8 @@
 """A new configuration or a new epoch: nodes keep their state, running jobs are not touched."""
 
+from collections.abc import Mapping
+
+from msgspec import Struct
 from msgspec.structs import replace
 
 from sluice import hostlist
@@ -23,14 +26,26 @@ def handle_begin_epoch(turn: Turn, command: BeginEpoch) -> Done:
 
 
 def handle_configuration(turn: Turn, command: ApplyConfiguration) -> Done:
-    """Take over nodes and partitions.  Raises InvalidRequest when a node that is in use would vanish."""
+    """Take over nodes and partitions; what scontrol had changed of them is then as the files say again.
+
+    The same files once more are an event only where they change something; the reply tells what that was.
+    Raises InvalidRequest when a node that is in use would vanish.
+    """
     names = {node.name for node in command.nodes}
     gone = [name for name in turn.cluster.nodes if name not in names and turn.cluster.job_ids_by_node.get(name)]
     if gone:
         raise InvalidRequest(
             f"nodes {hostlist.fold(gone)} are not in the new configuration but have jobs; drain them first"
         )
-    nodes = tuple(_merge(turn.cluster.nodes.get(node.name), node) for node in command.nodes)
+    is_known = command.digest == turn.cluster.config_digest
+    nodes = tuple(_merge(turn.cluster.nodes.get(node.name), node, is_known) for node in command.nodes)
+    lines: list[str] = []
+    if is_known:
+        present_nodes, present_partitions = turn.cluster.nodes, turn.cluster.partitions
+        if nodes == tuple(present_nodes.values()) and command.partitions == tuple(present_partitions.values()):
+            return Done()
+        lines += _differences("node", present_nodes, {node.name: node for node in nodes})
+        lines += _differences("partition", present_partitions, {each.name: each for each in command.partitions})
     turn.emit(
         ConfigurationApplied(
             at=turn.now_at,
@@ -41,13 +56,38 @@ def handle_configuration(turn: Turn, command: ApplyConfiguration) -> Done:
         )
     )
     turn.is_pass_due = True
-    return Done()
+    return Done(lines=tuple(lines))
 
 
-def _merge(old: Node | None, new: Node) -> Node:
-    """Return the configured node with the state, and what was registered, of the known one."""
+def _differences(noun: str, present: Mapping[str, Struct], wanted: Mapping[str, Struct]) -> list[str]:
+    """Return, a line each, what differs from the files and will be as they say."""
+    lines = [f"{noun} {name}: removed, the configuration does not have it" for name in present.keys() - wanted.keys()]
+    for name, new in wanted.items():
+        old = present.get(name)
+        if old is None:
+            lines.append(f"{noun} {name}: put back, the configuration has it")
+            continue
+        lines += [
+            f"{noun} {name}: {field} {_text(before)} -> {_text(after)}, as the configuration says"
+            for field in new.__struct_fields__
+            if field != "index" and (before := getattr(old, field)) != (after := getattr(new, field))
+        ]
+    return lines
+
+
+def _text(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _merge(old: Node | None, new: Node, is_known: bool) -> Node:
+    """Return the configured node with the state, and what was registered, of the known one.
+
+    is_known: by the same files the node has registered already, and where it is reached its agent has said since.
+    """
     if old is None:
         return new
+    if is_known and old.registered_at:
+        new = replace(new, address=old.address, port=old.port)
     return replace(
         new,
         state=old.state if new.state.value == "UNKNOWN" else new.state,

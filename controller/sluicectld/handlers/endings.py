@@ -12,7 +12,7 @@ from sluice.model.job import Job
 from sluice.model.reason import Reason
 from sluice.model.states import Ending, JobState, StepState
 from sluice.model.step import Step
-from sluice.wire.messages import EndJob
+from sluice.wire.messages import EndJob, EndStep
 from sluicectld.state.events import JobEnded, JobRequeued, NodeCleaned, StepRevised
 from sluicectld.state.timers import Due
 
@@ -76,6 +76,19 @@ def end_order(turn: Turn, job: Job, node: str, ending: Ending, by_uid: int | Non
         kill_wait_s=float(turn.settings.kill_wait_s),
         by_uid=by_uid or 0,
         ended_at=turn.now_at,
+    )
+
+
+def unlaunched_order(turn: Turn, step: Step, node: str) -> EndStep:
+    """Return the order that ends a step on a node where no srun has launched it, and none is about to."""
+    return EndStep(
+        node=node,
+        epoch=turn.cluster.epoch,
+        job_id=step.job_id,
+        attempt=step.attempt,
+        step_id=step.step_id,
+        kill_wait_s=float(turn.settings.kill_wait_s),
+        only_unlaunched=True,
     )
 
 

@@ -9,14 +9,15 @@ from sluice.errors import InvalidRequest, NotFound, NotPermitted
 from sluice.model.job import Job
 from sluice.model.node import Inventory, Node
 from sluice.model.states import Ending, JobState, NodeState, StepState
-from sluice.wire.messages import Done, NodeReport, Register, UpdateNodes
+from sluice.wire.messages import Done, EndStep, NodeReport, Register, UpdateNodes
 from sluicectld.permissions import Verb
 from sluicectld.state.commands import AgentLost
 from sluicectld.state.effects import Launch
 from sluicectld.state.events import NodeChanged
 
-from .endings import clean_node, end_order, end_steps_on, requeue_or_fail
+from .endings import clean_node, end_order, end_steps_on, requeue_or_fail, unlaunched_order
 from .numbers import read_count
+from .steps import LAUNCH_WAIT_S
 from .turn import Turn
 
 NOT_RESPONDING = "Not responding"
@@ -92,15 +93,30 @@ def _reconcile(turn: Turn, report: NodeReport) -> list[tuple[str, int, int]]:
     """Compare the agent's jobs with the book: repeat lost orders, end what is not wanted."""
     node = turn.cluster.nodes[report.node]
     present = {(step.job_id, step.attempt) for step in report.steps}
+    known = {(step.job_id, step.attempt, step.step_id) for step in report.steps}
     wanted = set()
     for job_id in sorted(turn.cluster.job_ids_by_node.get(node.name, ())):
         job = turn.job(job_id)
         wanted.add((job.id, job.attempt))
         if node.name in job.completing_nodes:
             turn.effects.append(end_order(turn, job, node.name, job.ending or Ending.CANCEL, job.cancelled_by))
-        elif (job.id, job.attempt) not in present and _has_batch_here(job, node.name):
-            turn.effects.append(Launch(node.name, job))
+        else:
+            if (job.id, job.attempt) not in present and _has_batch_here(job, node.name):
+                turn.effects.append(Launch(node.name, job))
+            turn.effects += _unlaunched(turn, job, node.name, known)
     return [(node.name, job_id, attempt) for job_id, attempt in sorted(present - wanted)]
+
+
+def _unlaunched(turn: Turn, job: Job, node: str, known: set[tuple[int, int, int]]) -> list[EndStep]:
+    """Return orders for steps whose srun should have come to the node by now, and has not."""
+    return [
+        unlaunched_order(turn, step, node)
+        for step in turn.cluster.steps.get(job.id, {}).values()
+        if step.step_id >= 0
+        and node in step.running_nodes
+        and (job.id, job.attempt, step.step_id) not in known
+        and turn.now_at - step.started_at >= LAUNCH_WAIT_S
+    ]
 
 
 def _has_batch_here(job: Job, node: str) -> bool:

@@ -9,6 +9,7 @@ from sluicectld.scheduler.needs import count_sharers
 from sluicectld.scheduler.plan import StartJob
 from sluicectld.state import resources
 from sluicectld.state.arrays import has_pending, is_last, ready_tasks
+from sluicectld.state.cluster import Cluster
 from sluicectld.state.commands import ApplyPlan
 from sluicectld.state.effects import Launch
 from sluicectld.state.events import JobStarted
@@ -23,30 +24,31 @@ def handle_plan(turn: Turn, command: ApplyPlan) -> int:
     version = command.plan.version
     for start in command.plan.starts:
         job = turn.cluster.jobs.get(start.job_id)
-        if job is None or not _may_start(turn, job, start, version):
+        if job is None or not may_start(turn.cluster, job, start, version):
             stale += 1
             continue
-        _start(turn, job, start, command.plan.priorities.get(job.id))
+        _start(turn, job, start, command)
     turn.is_pass_due = turn.is_pass_due or stale > 0 or command.plan.has_more
     return stale
 
 
-def _may_start(turn: Turn, job: Job, start: StartJob, version: int) -> bool:
-    if turn.cluster.reservations_version > version:
+def may_start(cluster: Cluster, job: Job, start: StartJob, version: int) -> bool:
+    """Does a decision that was made at *version* still hold?"""
+    if cluster.reservations_version > version:
         # What it takes may be kept for others by now.
         return False
-    if job.id not in turn.cluster.ready or turn.cluster.revised.get(job.id, 0) > version:
+    if job.id not in cluster.ready or cluster.revised.get(job.id, 0) > version:
         return False
     if (start.task_id is None) != (job.pending_array is None):
         return False
-    if start.task_id is not None and not _is_task_ready(turn, job, start.task_id):
+    if start.task_id is not None and not _is_task_ready(cluster, job, start.task_id):
         return False
-    partition = turn.cluster.partitions.get(start.partition)
+    partition = cluster.partitions.get(start.partition)
     if partition is None or partition.state not in ("UP", "DRAIN"):
         return False
     sharers_max = count_sharers(job.spec, partition) if start.allocation.is_sharing else 1
     for grant in start.allocation.grants:
-        free = turn.cluster.free.get(grant.node)
+        free = cluster.free.get(grant.node)
         if free is None or not free.node.is_usable or free.exclusive_job:
             return False
         if not resources.fits(free, grant, start.partition, sharers_max):
@@ -56,13 +58,16 @@ def _may_start(turn: Turn, job: Job, start: StartJob, version: int) -> bool:
     return True
 
 
-def _is_task_ready(turn: Turn, job: Job, task_id: int) -> bool:
+def _is_task_ready(cluster: Cluster, job: Job, task_id: int) -> bool:
     if not has_pending(job, task_id):
         return False
-    return not job.dependency.terms or array_spec.contains(ready_tasks(job, turn.cluster), task_id)
+    return not job.dependency.terms or array_spec.contains(ready_tasks(job, cluster), task_id)
 
 
-def _start(turn: Turn, job: Job, start: StartJob, priority: int | None) -> None:
+def _start(turn: Turn, job: Job, start: StartJob, command: ApplyPlan) -> None:
+    # Every event counts in both, so that the two numbers move together.
+    events_since = turn.cluster.version - command.plan.version
+    decided_at = command.decided_at
     new_id = job.id
     if start.task_id is not None and not is_last(job):
         new_id = turn.cluster.next_job_id
@@ -75,8 +80,10 @@ def _start(turn: Turn, job: Job, start: StartJob, priority: int | None) -> None:
             partition=start.partition,
             limit_s=start.limit_s,
             task_id=start.task_id,
-            priority=priority,
+            priority=command.plan.priorities.get(job.id),
             reservation=start.reservation,
+            decided_after=turn.cluster.next_sequence - 1 - events_since,
+            decided_at=None if decided_at == turn.now_at else decided_at,
         )
     )
     started = turn.job(new_id)

@@ -7,11 +7,15 @@ from sluice.model.step import Step
 from sluice.wire.messages import CreateStep, Done, FinishStep
 from sluicectld.permissions import Verb
 from sluicectld.state.events import StepBegan
+from sluicectld.state.timers import Due
 
-from .endings import step_ended
+from .endings import step_ended, unlaunched_order
 from .numbers import check_step_numbers
 from .step_layout import Busy, lay_out
 from .turn import Turn
+
+#: How long a step keeps its resources for an srun that does not come; srun connects within seconds.
+LAUNCH_WAIT_S = 60.0
 
 
 class StepBusy(RequestError):
@@ -25,7 +29,7 @@ def handle_create_step(turn: Turn, command: CreateStep) -> Step:
     job = find_job(turn, command.job_id)
     turn.require(Verb.CREATE_STEP, job)
     known = turn.cluster.step_tokens.get(job.id, {}).get(command.token)
-    if known is not None:
+    if known is not None and turn.cluster.steps[job.id][known].state is StepState.RUNNING:
         return turn.cluster.steps[job.id][known]
     check_step_numbers(command.spec)
     _check_running(job)
@@ -46,7 +50,22 @@ def handle_create_step(turn: Turn, command: CreateStep) -> Step:
         started_at=turn.now_at,
     )
     turn.emit(StepBegan(at=turn.now_at, step=step))
+    turn.timers.add(turn.now_at + LAUNCH_WAIT_S, Due.STEP_LAUNCH, job.id)
     return step
+
+
+def give_up_unlaunched(turn: Turn, job_id: int) -> None:
+    """Have the steps end whose srun has never come: it was killed between its request and its launch.
+
+    Each is asked for once; an agent that is away meanwhile is asked when it registers.
+    """
+    job = turn.cluster.jobs.get(job_id)
+    if job is None or job.state not in (JobState.RUNNING, JobState.SUSPENDED):
+        return
+    for step in turn.cluster.steps.get(job_id, {}).values():
+        age_s = turn.now_at - step.started_at
+        if step.step_id >= 0 and step.state is StepState.RUNNING and LAUNCH_WAIT_S <= age_s < 2 * LAUNCH_WAIT_S:
+            turn.effects += [unlaunched_order(turn, step, node) for node in step.running_nodes]
 
 
 def find_job(turn: Turn, job_id: int) -> Job:

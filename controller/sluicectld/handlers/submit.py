@@ -28,6 +28,7 @@ def handle_submit(turn: Turn, command: AcceptJob) -> Submitted:
     _check_room(turn)
     spec, warnings = admit(turn, request.spec, command.groups)
     spec = replace(spec, script_digest=command.script_digest, environment_digest=command.environment_digest)
+    spec = turn.cluster.sharing.share(spec)
     job = new_job(turn, spec)
     job, is_never = resolve_dependency(turn, job, command.ended)
     turn.emit(JobSubmitted(at=turn.now_at, job=job, token=request.token))
@@ -116,3 +117,4 @@ def _set_timers(turn: Turn, job: Job) -> None:
     if job.begin_at is not None:
         turn.timers.add(job.begin_at, Due.PASS)
     turn.timers.add_deadline(job)
+    turn.timers.add_immediate(job)

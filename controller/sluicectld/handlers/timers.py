@@ -8,11 +8,12 @@ from sluice.model.states import Ending, JobState
 from sluice.wire.messages import Done, SignalJob
 from sluicectld.state.commands import Tick
 from sluicectld.state.events import JobWarned
-from sluicectld.state.timers import Due
+from sluicectld.state.timers import Due, deadline_due_at
 
 from .dependents import judge_dependency
 from .endings import end_job
 from .reservation_times import judge_reservation
+from .steps import give_up_unlaunched
 from .turn import Turn
 
 
@@ -86,7 +87,22 @@ def _deadline(turn: Turn, job_id: int) -> None:
     job = turn.cluster.jobs.get(job_id)
     if job is None or job.state is not JobState.PENDING:
         return
+    due_at = deadline_due_at(job)
+    if due_at is None:
+        return
+    if due_at > turn.now_at:
+        turn.timers.add(due_at, Due.DEADLINE, job_id)
+        return
     end_job(turn, job, JobState.DEADLINE, Ending.CANCEL, reason=Reason.DEADLINE)
+
+
+def _immediate(turn: Turn, job_id: int) -> None:
+    """--immediate: take back what has not started in time.  That no user did it tells the command that waits."""
+    job = turn.cluster.jobs.get(job_id)
+    if job is None or job.state is not JobState.PENDING or job.spec.immediate_s is None:
+        return
+    text = f"not started within {job.spec.immediate_s} s (--immediate)"
+    end_job(turn, job, JobState.CANCELLED, Ending.CANCEL, reason_text=text)
 
 
 def _forget(turn: Turn, job_id: int) -> None:
@@ -133,4 +149,6 @@ _RULES: dict[Due, Callable[[Turn, int], None]] = {
     Due.PASS: _pass,
     Due.DEPENDENCY: judge_dependency,
     Due.RESERVATION: judge_reservation,
+    Due.IMMEDIATE: _immediate,
+    Due.STEP_LAUNCH: give_up_unlaunched,
 }

@@ -251,7 +251,11 @@ def _start_time(turn: Turn, job: Job, value: str) -> Job:
 
 
 def _deadline(turn: Turn, job: Job, value: str) -> Job:
-    return replace(job, spec=replace(job.spec, deadline_at=timepoint.parse(value, turn.now_at)))
+    """One that is past is refused; one that has come too near for the job ends it (22.05, observed)."""
+    deadline_at = timepoint.parse(value, turn.now_at)
+    if deadline_at <= turn.now_at:
+        raise RequestError(f"the deadline {value} is {turn.now_at - deadline_at:.0f} s past", "deadline_past")
+    return replace(job, spec=replace(job.spec, deadline_at=deadline_at))
 
 
 def _dependency(turn: Turn, job: Job, value: str) -> Job:

@@ -13,8 +13,8 @@ import msgspec
 from sluice.clock import WallClock
 from sluice.model.job import Job
 from sluice.wire.connection import Connection
-from sluice.wire.messages import AgentConfig, EndJob, EndStep, LaunchJob, Orders, SignalJob
-from sluicectld.state.effects import Effect, Launch
+from sluice.wire.messages import AgentConfig, EndJob, EndStep, LaunchJob, Orders, SignalJob, TellStep
+from sluicectld.state.effects import Launch, Order
 
 logger = logging.getLogger(__name__)
 
@@ -25,13 +25,14 @@ FetchTexts = Callable[[Job, Callable[[bytes, bytes], None]], None]
 class _Queue:
     """Orders that wait for the end of this turn of the loop."""
 
-    __slots__ = ("ends", "launches", "signals", "step_ends")
+    __slots__ = ("ends", "launches", "signals", "step_ends", "talks")
 
     def __init__(self) -> None:
         self.launches: list[LaunchJob] = []
         self.ends: list[EndJob] = []
         self.signals: list[SignalJob] = []
         self.step_ends: list[EndStep] = []
+        self.talks: list[TellStep] = []
 
 
 class Agents:
@@ -96,7 +97,7 @@ class Agents:
         for connection, nodes in self._nodes.items():
             connection.notify("Orders", Orders(config=config_for(nodes)))
 
-    def send(self, effect: Effect, epoch: int) -> None:
+    def send(self, effect: Order, epoch: int) -> None:
         """Put one order on its way."""
         connection = self._connections.get(effect.node)
         if connection is None:
@@ -110,6 +111,8 @@ class Agents:
             queue.ends.append(effect)
         elif isinstance(effect, SignalJob):
             queue.signals.append(effect)
+        elif isinstance(effect, TellStep):
+            queue.talks.append(effect)
         else:
             queue.step_ends.append(effect)
 
@@ -142,5 +145,6 @@ class Agents:
                     ends=tuple(queue.ends),
                     signals=tuple(queue.signals),
                     step_ends=tuple(queue.step_ends),
+                    talks=tuple(queue.talks),
                 ),
             )

@@ -30,6 +30,7 @@ ANSWERS: dict[str, Answer] = {
     "FinishAllocation": jobs.answer_command,
     "KillJobs": jobs.answer_command,
     "ChangeJobs": jobs.answer_command,
+    "NotifyJob": jobs.answer_notify,
     "UpdateJobs": jobs.answer_update,
     "UpdateNodes": jobs.answer_command,
     "UpdatePartition": jobs.answer_command,

@@ -12,6 +12,7 @@ from sluice.model.request import DependencyTerm, JobSpec
 from sluice.wire import messages
 from sluice.wire.messages import (
     EndedJob,
+    NotifyJob,
     StartedJob,
     SubmitJob,
     SubmitJobs,
@@ -31,7 +32,7 @@ from sluicectld.permissions import Verb
 from sluicectld.scheduler.estimate import estimate, explain_unsubmitted
 from sluicectld.scheduler.memory import Memory
 from sluicectld.state.arrays import has_pending
-from sluicectld.state.commands import AcceptJob, EndedOutcomes, ReviseJobs
+from sluicectld.state.commands import AcceptJob, EndedOutcomes, ReviseJobs, TellJobs
 from sluicectld.state.dependencies import Outcome, combine, outcome_of
 from sluicectld.store.read import read_jobs
 from sluicectld.texts import digest_of, encode_environment
@@ -70,6 +71,11 @@ def answer_update(call: Call, request: UpdateJobs) -> None:
         terms,
         lambda ended: call.core.run(ReviseJobs(request, groups, ended), call.caller, call.responder),
     )
+
+
+def answer_notify(call: Call, request: NotifyJob) -> None:
+    """Deliver a message, with what waits here counted in."""
+    call.core.run(TellJobs(request, call.core.waiting.hearers()), call.caller, call.responder)
 
 
 def with_ended(call: Call, terms: Iterable[DependencyTerm], then: Callable[[EndedOutcomes], object]) -> None:
@@ -207,12 +213,20 @@ def answer_wait_start(call: Call, request: WaitJobStart) -> None:
         call.core.after_commit(call.responder, lambda: _answer_started(call, current))
         return True
 
-    call.core.waiting.add(job.id, call.responder, attempt)
+    call.core.waiting.add(job.id, call.responder, attempt, is_hearer=_hears(call, job, request.hears_messages))
+
+
+def _hears(call: Call, job: Job, is_wanted: bool) -> bool:
+    """Whoever may not write to a job does not read what others write to it."""
+    return is_wanted and call.caller.may(Verb.NOTIFY, job.spec.uid)
 
 
 def _answer_started(call: Call, job: Job | None) -> None:
     if job is None or job.allocation is None:
-        call.responder.error("revoked", "the job ended before it started")
+        if job is not None and job.spec.immediate_s is not None and job.cancelled_by is None:
+            call.responder.error("immediate", job.reason_text)
+        else:
+            call.responder.error("revoked", "the job ended before it started")
         return
     call.responder.reply(started(call, job))
 
@@ -228,7 +242,8 @@ def started(call: Call, job: Job) -> StartedJob:
 
 def answer_wait_end(call: Call, request: WaitJobEnd) -> None:
     """Answer when the job, or every task of the array, has ended."""
-    job_id = _own_job(call, request.job_id).id
+    job = _own_job(call, request.job_id)
+    job_id = job.id
 
     def attempt() -> bool:
         jobs = list(call.core.engine.cluster.jobs_named(job_id))
@@ -243,7 +258,7 @@ def answer_wait_end(call: Call, request: WaitJobEnd) -> None:
         call.core.after_commit(call.responder, lambda: call.responder.reply(ended))
         return True
 
-    call.core.waiting.add(job_id, call.responder, attempt)
+    call.core.waiting.add(job_id, call.responder, attempt, is_hearer=_hears(call, job, request.hears_messages))
 
 
 def _own_job(call: Call, job_id: int) -> Job:

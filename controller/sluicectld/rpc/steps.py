@@ -18,6 +18,9 @@ def answer_create(call: Call, request: CreateStep) -> None:
 
     def attempt() -> bool:
         nonlocal is_told
+        if not call.connection.is_open:
+            # Its srun is gone, and would not launch it.
+            return True
         try:
             call.core.run(request, call.caller, call.responder, lambda step: _created(call, step))
         except StepBusy as busy:

@@ -35,7 +35,10 @@ constraints  feature expressions that speak of the whole allocation
 timeline     free resources over time
 tracks       the arithmetic of the timeline: levels as numbers, moments, what fits when
 native/      the same in C
+predict      how long a job will probably run, from its user's last runs
+patience     until when a job lets shorter ones pass; the order of the candidates for backfill
 backfill     planned starts: the earliest slot beside all that runs or is planned
+promises     planned starts that outlive their pass (conservative backfill)
 limits       a room: partitions, licenses, associations, QOS and their limits
 explain      reasons as sentences with their numbers, as a pass writes them
 ranking      in which order the causes of a wait are told

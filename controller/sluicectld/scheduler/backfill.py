@@ -29,17 +29,21 @@ class Slot(msgspec.Struct, frozen=True):
 
 
 def find_slot(
-    shape: Shape, working: WorkingCopy, timeline: Timeline, latest_at: float, looks_max: float = float("inf")
+    shape: Shape,
+    working: WorkingCopy,
+    timeline: Timeline,
+    latest_at: float,
+    looks_max: float = float("inf"),
+    due_at: float = 0.0,
 ) -> Slot | None:
-    """Return the earliest slot for a job of the shape that begins by *latest_at*, or None.
+    """Return the earliest slot for a job of the shape that begins by *latest_at*, and not before *due_at*, or None.
 
     looks_max: gives up when the pass has looked at more nodes than that.
     """
-    from_at = max(timeline.now_at, shape.planned_at)
+    from_at = max(timeline.now_at, shape.planned_at, due_at)
     if shape.access is not None and shape.access.window is not None:
         from_at, latest_at = _within(shape, shape.access.window, from_at, latest_at)
-    is_open = shape.access is None
-    if is_open and shape.is_first_fit and shape.needs.is_single_node and not shape.is_level_dependent:
+    if shape.is_plain and shape.access is None:
         return _find_on_one_node(shape, working, timeline, from_at, latest_at)
     for at in _moments(shape, timeline, from_at):
         if at > latest_at or timeline.tracks.looks > looks_max:

@@ -8,6 +8,7 @@ Invariant: every eligible job is in starts (an array: with all its tasks) or in 
 """
 
 import itertools
+from collections import Counter
 from collections.abc import Iterator
 
 from sluice.model.job import Job
@@ -16,18 +17,22 @@ from sluice.model.reason import Blocker
 
 from . import explain, verdicts
 from .backfill import Slot, find_slot, release, reserve
+from .bounds import Bounds
 from .ledger import Ledger
 from .limits.partition import find_orphan_blocker
-from .memory import Memory, Scene
+from .memory import Memory, Scene, find_shape
+from .patience import compute_due_at, rank_candidates
 from .plan import Plan, PlannedStart
+from .promises import keep_promises, restore_promises
 from .queue import Queue, rank
 from .reservation_texts import find_closed_blocker
 from .reservations import View
-from .search import find_idle, find_now
+from .search import Part, find_idle, find_now
 from .shapes import Shape
 from .shaping import Shaper
 from .snapshot import Policy, Snapshot
 from .standing import Entry
+from .tail import Tail, is_plain_job
 from .tracks import NEVER
 from .verdicts import Verdicts
 
@@ -79,11 +84,18 @@ class Pass:
         self.started_ids: set[int] = set()
         #: What is kept for each planned job.
         self.slots: dict[int, tuple[Slot, Shape]] = {}
+        #: Promises that were taken back to look for earlier ones.
+        self.earlier: dict[int, Slot] = {}
         self.looked_ahead = 0
-        self.planned_count = 0
+        #: Planned jobs of each queue.
+        self.plan_counts: Counter[str] = Counter()
+        self.bounds = Bounds(policy, snapshot.now_at)
         self.has_more = False
         self.tested = 0
         self._queue = queue
+        #: Nobody reads what is found out about the jobs that do not start, and nothing but room decides.
+        is_shared = bool(snapshot.reservations) or focus_id != 0 or self.shaper.is_user_sensitive or self.bounds.are_set
+        self.is_quiet = policy.is_backfilling and self.gate.is_open and not (policy.is_explaining or is_shared)
 
     @property
     def queue(self) -> Queue:
@@ -92,15 +104,13 @@ class Pass:
         return self._queue
 
     def run(self) -> Plan:
-        queue, entries = self.queue, [*self.queue.entries]
+        queue = self.queue
         for job in queue.orphans:
             self.blockers[job.id] = (find_orphan_blocker(job),)
-        for place_number, (job, partition) in enumerate(self._in_order(entries)):
-            if self._has_started_most():
-                self._leave_for_next_pass(entries[place_number:])
-                break
-            if job.id not in self.started_ids:
-                self._consider(job, partition)
+        self._restore_promises()
+        self._walk(queue.entries)
+        if self.policy.keeps_promises:
+            self._note_next_promise()
         return Plan(
             self.snapshot.version,
             tuple(self.ledger.starts),
@@ -113,54 +123,94 @@ class Pass:
             self.shaper.look_again_at,
         )
 
-    def run_before(self, job_id: int) -> None:
-        """Run the pass up to the job's turn, and no further."""
-        for job, partition in self._in_order([*self.queue.entries]):
-            if job.id == job_id or self._has_started_most():
-                break
-            if job.id not in self.started_ids:
-                self._consider(job, partition)
+    def _restore_promises(self) -> None:
+        if self.policy.keeps_promises:
+            self.slots = restore_promises(self.scene, self.snapshot, self.policy)
 
-    def would_start(self, job: Job) -> bool:
-        """Would the job start at this point of the pass?  Nothing is taken for it."""
-        if self._has_started_most():
-            return False
-        known = self.snapshot.partitions
-        asked = [known[name] for name in job.spec.partitions or (job.partition,) if name in known]
-        return any(self._has_room(job, self.gate.relax(job, partition)) for partition in asked)
-
-    def _has_room(self, job: Job, partition: Partition) -> bool:
-        for view in self.ledger.book.views_of(job):
-            shape = self.shaper.make(job, partition, view)
-            if shape.blockers is not None or self._is_queue_closed(shape):
-                continue
-            # Limits are asked with the rest.
-            if self._find_task_blocker(job, next(_tasks(job)), shape) is not None:
-                continue
-            parts = find_now(shape, self.working, self.timeline)
-            if parts is not None and not self.ledger.find_placed_blockers(job, shape, parts):
-                return True
-        return False
-
-    def _in_order(self, entries: list[Entry]) -> Iterator[Entry]:
-        """Yield the entries as they are to be considered: behind the planned jobs the shortest first, if so asked."""
-        if not self.policy.is_shortest_first:
-            yield from entries
+    def _walk(self, entries: list[Entry]) -> None:
+        """Consider the entries in their order, or first those that may be planned and then the rest in another one."""
+        policy = self.policy
+        if not (policy.is_shortest_first or policy.is_predicting):
+            self._walk_through(entries)
             return
+        rest: list[Entry] = []
+        for place, entry in enumerate(entries):
+            if self._has_started_most():
+                self._leave_for_next_pass(rest + entries[place:])
+                return
+            if self._is_full(entry[1].name):
+                rest.append(entry)
+            else:
+                self._consider(*entry)
+        if policy.is_predicting:
+            rest = rank_candidates(rest, self.snapshot.now_at, self.snapshot.predicted_s, policy.patience)
+        else:
+            rest.sort(key=_limit_of)
+        self._walk_through(rest)
+
+    def _walk_through(self, entries: list[Entry]) -> None:
         index = 0
-        while index < len(entries) and self.planned_count < self.policy.planned_max:
-            yield entries[index]
+        while index < len(entries):
+            if self._has_started_most():
+                self._leave_for_next_pass(entries[index:])
+                return
+            job, partition = entries[index]
+            if self.is_quiet and not self.policy.keeps_promises and self._is_full(partition.name):
+                done = self._start_of_tail(entries[index:])
+                index += done
+                if done:
+                    continue
+            if not (self.is_quiet and job.id in self.slots and self._stands(job)):
+                self._consider(job, partition)
             index += 1
-        entries[index:] = sorted(entries[index:], key=_limit_of)
-        yield from entries[index:]
+
+    def _is_full(self, queue: str) -> bool:
+        """Are as many jobs of the queue planned as may be?"""
+        return self.plan_counts[queue] >= self.policy.planned_max
+
+    def _start_of_tail(self, entries: list[Entry]) -> int:
+        """Start what fits of the plain jobs at the beginning; return how many entries are done with."""
+        tail = Tail(self.scene, self.policy, itertools.takewhile(lambda entry: self._is_full(entry[1].name), entries))
+        count = len(tail)
+        self.tested += count
+        started: set[int] = set()
+        first = 0
+        while (index := tail.find_start(first)) is not None and not self._has_started_most():
+            shape = find_shape(self.scene, *entries[index], self.policy)
+            parts = find_now(shape, self.working, self.timeline)
+            assert parts is not None, "a job that fits has a place"
+            self._start(entries[index][0], shape, parts, None)
+            started.add(index)
+            first = index + 1
+        if index is not None:
+            count = index
+        waiting = [entries[place][0].id for place in range(count) if place not in started]
+        self.blockers.update(dict.fromkeys(waiting, (verdicts.PRIORITY,)))
+        return count
+
+    def _note_next_promise(self) -> None:
+        """Have a pass when the next promise is due, even if nothing happens until then."""
+        for planned in self.planned.values():
+            if planned.at > self.snapshot.now_at:
+                self.shaper.look_again(planned.at)
 
     def undo(self) -> None:
         """Take what this pass added out of the scene."""
+        if self.policy.keeps_promises:
+            self.ledger.undo()
+            keep_promises(self.scene, self.slots, self.planned)
+        else:
+            self.undo_all()
+
+    def undo_all(self) -> None:
+        """Take out promises, too."""
         self.ledger.undo()
         for job_id, (slot, shape) in self.slots.items():
             release(job_id, slot, shape, self.timeline)
 
     def _consider(self, job: Job, partition: Partition) -> None:
+        if job.id in self.started_ids:
+            return
         self.tested += 1
         partition = self.gate.relax(job, partition)
         blockers: Blockers = ()
@@ -178,6 +228,8 @@ class Pass:
     def _consider_view(self, job: Job, partition: Partition, view: View) -> Blockers | None:
         """Start or plan the job one way; return what stops it, None if nothing does."""
         shape = self.shaper.find(job, partition, view)
+        if job.id in self.slots and job.id not in self.planned and self._keeps(job, shape):
+            return self._tell_waiting(job, shape)
         blockers = shape.blockers
         limited = self.gate.find_blockers(job, shape)
         if limited:
@@ -191,6 +243,37 @@ class Pass:
             self._plan(job, shape)
         return blockers
 
+    def _stands(self, job: Job) -> bool:
+        """Does a plain job's promise stand as it is?  Otherwise it may be taken back: the job is to be looked at."""
+        slot, shape = self.slots[job.id]
+        if slot.at <= self.snapshot.now_at or not (shape.is_plain and is_plain_job(job)):
+            return False
+        if self.snapshot.is_freed:
+            position = slot.parts[0].position
+            if self.timeline.take_out_if_earlier(job.id, shape.ask, position, slot.at):
+                del self.slots[job.id]
+                shape.begin()
+                return False
+        self.planned[job.id] = self.snapshot.promised[job.id]
+        self.blockers[job.id] = (verdicts.PRIORITY,)
+        return True
+
+    def _keeps(self, job: Job, shape: Shape) -> bool:
+        """Does an earlier promise stand as it is?  Otherwise it is taken back: the job is to be looked at again."""
+        slot, promised_shape = self.slots[job.id]
+        if promised_shape is not shape:
+            return False
+        if slot.at > self.snapshot.now_at and not self.snapshot.is_freed:
+            self.planned[job.id] = self.snapshot.promised[job.id]
+            # Its twins that have no promise yet do not start either, but get one.
+            shape.is_waiting = shape.may_plan = True
+            return True
+        self.earlier[job.id] = slot
+        release(job.id, *self.slots.pop(job.id), self.timeline)
+        # What kept its twins from starting, or later, may have been this promise.
+        shape.begin()
+        return False
+
     def _forget_waiting(self, job: Job) -> None:
         """Take back what was found while the job waited in another of its partitions: all of it has started."""
         self.blockers.pop(job.id, None)
@@ -199,9 +282,12 @@ class Pass:
 
     def _try_start(self, job: Job, shape: Shape) -> Blockers | None:
         """Start the job, or as many tasks of the array as may start; return what stops it, None if nothing does."""
-        if self._is_queue_closed(shape):
-            return (self._priority_blocker(shape),)
-        for task_id in itertools.islice(_tasks(job), self.ledger.tasks_started[job.id], None):
+        closed = self._find_queue_blocker(job, shape)
+        if closed is not None:
+            return (closed,)
+        if self.bounds.are_set and _queue_name(shape) in self.heads:
+            self.bounds.note_candidate(job, _queue_name(shape))
+        for task_id in itertools.islice(tasks_of(job), self.ledger.tasks_started[job.id], None):
             blockers = self._find_task_blocker(job, task_id, shape)
             if blockers is not None:
                 return blockers
@@ -212,7 +298,7 @@ class Pass:
             if limited:
                 self._note_stop(job, shape)
                 return limited
-            self.ledger.start(job, shape, parts, task_id)
+            self._start(job, shape, parts, task_id)
         return None
 
     def _find_task_blocker(self, job: Job, task_id: int | None, shape: Shape) -> Blockers | None:
@@ -233,10 +319,14 @@ class Pass:
     def _has_started_most(self) -> bool:
         return len(self.ledger.starts) >= self.policy.starts_max
 
-    def _is_queue_closed(self, shape: Shape) -> bool:
-        """Does the shape's queue wait behind one of its jobs, whatever room there is?"""
+    def _find_queue_blocker(self, job: Job, shape: Shape) -> Blocker | None:
+        """Return that the job has to wait behind another one of its queue, whatever room there is."""
         name = _queue_name(shape)
-        return name in self.stopped or (not self.policy.is_backfilling and name in self.heads)
+        if name in self.stopped or (not self.policy.is_backfilling and name in self.heads):
+            return self._priority_blocker(shape)
+        if self.bounds.are_set and name in self.heads:
+            return self.bounds.find_candidate_blocker(job, name)
+        return None
 
     def _note_stop(self, job: Job, shape: Shape) -> None:
         """Remember a job that a limit keeps from starting, where that stops its queue."""
@@ -246,6 +336,11 @@ class Pass:
 
     def _may_plan(self, shape: Shape) -> bool:
         return shape.may_plan and _queue_name(shape) not in self.stopped
+
+    def _start(self, job: Job, shape: Shape, parts: list[Part], task_id: int | None) -> None:
+        if _queue_name(shape) in self.heads:
+            self.bounds.note_start()
+        self.ledger.start(job, shape, parts, task_id)
 
     def _forget_slot(self, job: Job) -> None:
         """Give the planned start back of a job that started in another of its partitions."""
@@ -259,7 +354,7 @@ class Pass:
 
     def _block(self, job: Job, shape: Shape) -> Blockers:
         """Settle that the shape does not fit now; return the blockers of this job, the first of its shape."""
-        if find_idle(shape, self.working, shape.candidates) is None:
+        if not self._fits_idle(shape):
             shape.blockers = (verdicts.unavailable(shape, self.working),)
             return shape.blockers
         closed = find_closed_blocker(shape, self.working, self.timeline, self.policy.utc_offset_s)
@@ -267,13 +362,17 @@ class Pass:
             shape.blockers = (closed,)
             self._plan_waiting(job, shape)
             return shape.blockers
+        self._plan_waiting(job, shape)
+        return self._tell_waiting(job, shape)
+
+    def _tell_waiting(self, job: Job, shape: Shape) -> Blockers:
+        """Return the blockers of a job that only waits for resources, and settle those of its twins."""
         name = _queue_name(shape)
         is_head = name not in self.heads
-        is_near = self.looked_ahead < self.policy.backfill_jobs_max
+        is_near = self.looked_ahead <= self.policy.backfill_jobs_max
         if is_head:
             self.heads[name] = job.id
-        resources = (self.verdicts.resources(shape, bool(self.slots)),) if is_head or is_near else ()
-        self._plan_waiting(job, shape)
+        resources = (self._resources_blocker(job, shape),) if is_head or is_near else ()
         shape.blockers = (self._priority_blocker(shape), *resources)
         return resources if is_head else shape.blockers
 
@@ -284,35 +383,69 @@ class Pass:
             shape.may_plan = self.looked_ahead < self.policy.backfill_jobs_max
             self._plan(job, shape)
 
+    def _fits_idle(self, shape: Shape) -> bool:
+        """Would the usable nodes hold the job if nobody used them?"""
+        if shape.idle_seen != self.working.usable_version:
+            shape.idle_seen = self.working.usable_version
+            shape.fits_idle = find_idle(shape, self.working, shape.candidates) is not None
+        return shape.fits_idle
+
     def _plan(self, job: Job, shape: Shape) -> None:
         """Give the job a planned start, unless the bounds are reached or nothing is free within the window."""
         policy = self.policy
         is_focus = job.id == self.focus_id
         if not is_focus and not self.gate.may_reserve(job, shape):
             return
-        is_far = self.looked_ahead >= policy.backfill_jobs_max or self.planned_count >= policy.planned_max
-        if is_far or self.timeline.tracks.looks >= policy.backfill_node_looks_max:
+        queue = _queue_name(shape)
+        is_full = self.looked_ahead >= policy.backfill_jobs_max or self._is_full(queue)
+        if is_full or self.timeline.tracks.looks >= policy.backfill_node_looks_max:
             shape.may_plan = False
         self.looked_ahead += 1
         if job.id in self.planned or not (shape.may_plan or is_focus):
             return
-        latest_at, looks_max = (NEVER, NEVER) if is_focus else (self.latest_at, policy.backfill_node_looks_max)
-        slot = find_slot(shape, self.working, self.timeline, latest_at, looks_max)
+        if not (is_focus or self.bounds.may_plan(job, queue, self.queue.priorities.get(job.id, job.priority))):
+            return
+        # The first of a queue is found a start however far it is: without one it could wait for ever.
+        is_first = not self.plan_counts[queue] or policy.is_predicting
+        latest_at = NEVER if is_focus or is_first else self.latest_at
+        looks_max = NEVER if is_focus else policy.backfill_node_looks_max
+        due_at = compute_due_at(job, policy.patience) if policy.is_predicting else 0.0
+        slot = find_slot(shape, self.working, self.timeline, latest_at, looks_max, due_at)
+        earlier = self.earlier.get(job.id)
+        if slot is None or (earlier is not None and slot.at >= earlier.at > self.snapshot.now_at):
+            # It is no better off anywhere else: it stays where it was promised.
+            slot = earlier
         if slot is None:
             shape.may_plan = False
             return
         reserve(job.id, slot, shape, self.timeline)
         self.ledger.count_cpus(shape, slot.at, slot.parts)
-        names = tuple(self.working.names[part.position] for part in slot.parts)
-        cpu_count = sum(part.take.charged or part.take.cpus for part in slot.parts)
-        self.planned[job.id] = PlannedStart(slot.at, names, shape.partition.name, cpu_count)
         self.slots[job.id] = (slot, shape)
-        self.planned_count += 1
+        self.plan_counts[queue] += 1
+        self.bounds.note_plan(queue)
+        self._note_planned(job, slot, shape)
         shape.planned_at = slot.at
         shape.planned_count += 1
         shape.may_plan = shape.planned_count < policy.planned_per_shape_max
 
+    def _note_planned(self, job: Job, slot: Slot, shape: Shape) -> None:
+        names = self.working.names
+        self.planned[job.id] = PlannedStart(
+            slot.at,
+            tuple([names[part.position] for part in slot.parts]),
+            shape.partition.name,
+            sum([part.take.charged or part.take.cpus for part in slot.parts]),
+            tuple([part.tasks for part in slot.parts]),
+        )
+
+    def _resources_blocker(self, job: Job, shape: Shape) -> Blocker:
+        if not self.policy.is_explaining:
+            return verdicts.RESOURCES
+        return self.verdicts.resources(shape, has_plans=len(self.slots) > (job.id in self.slots))
+
     def _priority_blocker(self, shape: Shape) -> Blocker:
+        if not self.policy.is_explaining:
+            return verdicts.PRIORITY
         return verdicts.behind(self.heads[_queue_name(shape)], shape)
 
     def _leave_for_next_pass(self, entries: list[Entry]) -> None:
@@ -337,7 +470,7 @@ def _limit_of(entry: Entry) -> float:
     return NEVER if limit_s is None else limit_s
 
 
-def _tasks(job: Job) -> Iterator[int | None]:
+def tasks_of(job: Job) -> Iterator[int | None]:
     """Yield the task ids of an array that have not started, ascending; None once for a plain job."""
     if job.pending_array is None:
         yield None

@@ -71,6 +71,11 @@ class Kind:
         self.full = Take(cpus, self.layout.memory_mib, tuple(count for _, _, count in gres))
 
     @property
+    def is_charged_by_cpu(self) -> bool:
+        """Does a job keep more CPUs than count for it?"""
+        return self.charge_unit != self.unit
+
+    @property
     def free(self) -> FreeMasks | None:
         """What is free when nobody is there."""
         if not self.is_exact:

@@ -36,9 +36,13 @@ class Scene(msgspec.Struct):
     shapes: dict[tuple[ShapeKey, int], Shape] = {}
     #: (spec, limit, shape) by job and partition.
     shape_by_job: dict[tuple[int, str], tuple[JobSpec, int | None, Shape]] = {}
-    #: Slots of promises that stay in the timeline between passes, with their shapes, and the plan that made them.
-    slots: dict[int, Any] = {}
-    planned: object = None
+    #: By job, for its partition: whether it fits now as a question for the tracks (tail.py); None: that is not all.
+    asks: dict[int, tuple[Job, Partition, Any]] = {}
+    #: Of which usable nodes the questions are.
+    asks_seen: int = -1
+    #: Promises that stay on the timeline between passes (promises.py), and the planned starts that they are.
+    promises: dict[int, Any] = {}
+    promised: object = None
 
 
 class Memory:
@@ -131,6 +135,7 @@ def _update(scene: Scene, snapshot: Snapshot) -> bool:
     if changed is None:
         return False
     scene.timeline.update(snapshot.running, snapshot.now_at, changed)
-    if len(scene.shape_by_job) > 2 * len(snapshot.pending) + _JOBS_SPARE:
+    if max(len(scene.shape_by_job), len(scene.asks)) > 2 * len(snapshot.pending) + _JOBS_SPARE:
         scene.shape_by_job.clear()
+        scene.asks.clear()
     return True

@@ -27,6 +27,8 @@ class PlannedStart(msgspec.Struct, frozen=True):
     nodes: tuple[str, ...] = ()
     partition: str = ""
     cpu_count: int = 0
+    #: On each of the nodes.
+    tasks: tuple[int, ...] = ()
 
 
 class Plan(msgspec.Struct, frozen=True):

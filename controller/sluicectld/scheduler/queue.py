@@ -55,10 +55,15 @@ def rank(snapshot: Snapshot, policy: Policy) -> Queue:
 
 def cut(queue: Queue, policy: Policy, job_id: int) -> Queue:
     """Return the queue as far as it matters to the job: to its last turn, if the order is a fixed one."""
-    if policy.is_shortest_first:
+    if not has_fixed_order(policy):
         return queue
     last = max((place for place, (job, _) in enumerate(queue.entries) if job.id == job_id), default=None)
     return queue if last is None else replace(queue, entries=queue.entries[: last + 1])
+
+
+def has_fixed_order(policy: Policy) -> bool:
+    """Is every job considered at its place in the queue?"""
+    return not (policy.is_shortest_first or policy.is_predicting)
 
 
 def find_place(queue: Queue, job_id: int) -> int:

@@ -49,7 +49,7 @@ def find_now(shape: Shape, working: WorkingCopy, timeline: Timeline) -> list[Par
         shape.cursor = tracks.first_now(shape.task_rows, positions, shape.cursor, until_at, tasks)
         if shape.cursor < len(candidates):
             return _parts(shape, [(candidates[shape.cursor], tasks)], level_of)
-        if shape.needs.is_single_node:
+        if shape.is_plain:
             return None
     return _find(
         shape,

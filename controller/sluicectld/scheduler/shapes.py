@@ -7,6 +7,7 @@ begin().  The order of the search is place.py's, the arithmetic offer.py's.
 Invariant: a node that a cursor or a filter has passed by is of no use to the shape for the rest of the pass.
 """
 
+import operator
 from typing import Any, Protocol, TypeVar
 
 from sluice import feature_expr
@@ -27,6 +28,8 @@ from .reservations import OPEN, Book, View
 from .task_rows import TaskRows, compute_task_rows
 from .timeline import Timeline
 from .working import WorkingCopy
+
+_exclusive = operator.attrgetter("spec.exclusive")
 
 
 class Access:
@@ -101,6 +104,9 @@ class Shape:
         self._timeline = timeline
         self._candidates: list[int] | None = None
         self._seen: tuple[int, int] = (-1, -1)
+        #: Whether idle nodes would hold it, and of which usable nodes that is known.
+        self.fits_idle = False
+        self.idle_seen = -1
         #: The pass that it was begun for.
         self.pass_number = 0
         self._offers: dict[Level, int] = {}
@@ -117,6 +123,11 @@ class Shape:
             or bool(needs.gres_per_job)
             or any(kind.is_exact or self._has_choice(kind) for kind in working.table.kinds if self.suits(kind))
         )
+        #: Whether it starts now depends on what is free on one node, and on nothing else.
+        is_single = needs.is_single_node or len(working.nodes) == 1
+        self.is_plain = self.is_first_fit and is_single and not self.is_level_dependent and not self.orderings
+        self._ask: Any = None
+        self._asked_of: list[int] | None = None
         #: What in the partition itself stands against it.
         self.partition_blocker = find_partition_blocker(needs, limit_s, partition)
         self.begin()
@@ -160,6 +171,17 @@ class Shape:
         if self.access is not None:
             candidates = self.access.only_open(candidates, from_at, until_at)
         return candidates, self._timeline.make_positions(candidates)
+
+    @property
+    def ask(self) -> Any:
+        """The question whether a job of it starts now, as the tracks take it."""
+        candidates = self.candidates
+        if self._asked_of is not candidates:
+            assert self._timeline is not None, "a shape without a timeline"
+            positions = self._timeline.make_positions(candidates)
+            self._ask = self._timeline.tracks.make_ask(self.task_rows, positions, self.needs.tasks, self.duration_s)
+            self._asked_of = candidates
+        return self._ask
 
     @property
     def view(self) -> View:
@@ -284,7 +306,7 @@ def is_user_sensitive(working: WorkingCopy, jobs: tuple[Job, ...], partitions: d
     """Does it matter in this pass whose jobs share a node?"""
     if working.owner_by_position or any(partition.exclusive_user for partition in partitions.values()):
         return True
-    return any(job.spec.exclusive == "user" for job in jobs)
+    return "user" in map(_exclusive, jobs)
 
 
 def _is_first_fit(needs: Needs) -> bool:

@@ -26,7 +26,7 @@ class Shaper:
         self._book = book
         #: Shapes of jobs that reservations restrict; they last for this pass.
         self._restricted: dict[object, Shape] = {}
-        self._is_user_sensitive = is_user_sensitive(scene.working, snapshot.pending, snapshot.partitions)
+        self.is_user_sensitive = is_user_sensitive(scene.working, snapshot.pending, snapshot.partitions)
         #: The first moment at which a job looks different although nothing happened.
         self.look_again_at: float | None = None
 
@@ -72,7 +72,7 @@ class Shaper:
         return begin_blocker(view, window, now_at, self._policy.utc_offset_s)
 
     def _uid_of(self, job: Job) -> int | None:
-        return job.spec.uid if self._is_user_sensitive else None
+        return job.spec.uid if self.is_user_sensitive else None
 
     def _relaxed(self, job: Job) -> Job:
         """Return the job without the switches that it has waited for long enough."""
@@ -81,5 +81,9 @@ class Shaper:
         wait_max_s = self._policy.switch_wait_max_s if self._scene.working.arrangers else 0.0
         job, until_at = relax(job, self._snapshot.now_at, wait_max_s)
         if until_at is not None:
-            self.look_again_at = until_at if self.look_again_at is None else min(self.look_again_at, until_at)
+            self.look_again(until_at)
         return job
+
+    def look_again(self, at: float) -> None:
+        """Have a job looked at again at the time."""
+        self.look_again_at = at if self.look_again_at is None else min(self.look_again_at, at)

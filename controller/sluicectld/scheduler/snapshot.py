@@ -18,6 +18,7 @@ from sluice_plugins.interfaces import PriorityRule
 from sluice_plugins.registry import Network
 
 from .memo import StandingMemo
+from .patience import Patience
 from .plan import PlannedStart
 from .totals import Totals
 
@@ -85,7 +86,7 @@ class Snapshot(msgspec.Struct, frozen=True):
 
     running_tasks: by array job id, for throttles.  A job with pending_array stands for all its unstarted tasks.
     promised: planned starts of an earlier pass that are to be kept, by job id (Policy.keeps_promises).
-    is_freed: resources came back earlier than those promises knew, so that jobs may move ahead.
+    is_freed: something ended since those promises were made, so that jobs may move ahead.
     """
 
     version: int
@@ -109,6 +110,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     qos: dict[str, Qos] = {}
     usage: dict[Holder, Usage] = {}
     reservations: tuple[Reservation, ...] = ()
+    #: How long pending jobs will probably run, by job id, fixed at their submission (Policy.is_predicting).
+    predicted_s: dict[int, float] = {}
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -136,13 +139,24 @@ class Policy(msgspec.Struct, frozen=True):
     enforce_partition_limits: str = "NO"
     #: Seconds east of UTC for the clock times in blockers' texts.
     utc_offset_s: int = 0
-    #: Jobs that get a planned start which no lower job may delay; the others only fill gaps.  1: EASY.
+    #: Jobs of a queue that get a planned start which no lower job may delay; the others only fill gaps.  1: EASY.
     planned_max: int = 500
+    #: Bounds of backfill (bounds.py); 0: none.
+    backfill_user_jobs_max: int = 0
+    backfill_partition_jobs_max: int = 0
+    backfill_user_partition_jobs_max: int = 0
+    backfill_starts_max: int = 0
+    #: A job holds a planned start only when it has waited so long and has such a priority, or is among the first ones.
+    plan_age_min_s: float = 0.0
+    plan_priority_min: int = 0
+    partition_plans_min: int = 0
     #: Candidates for backfill go shortest first (SJBF), equal ones in the order of the queue.
     is_shortest_first: bool = False
     #: Planned starts outlive the pass and only ever move earlier (conservative backfill).
     keeps_promises: bool = False
-    #: Plan with predicted run times where there are some, within the promises made from limits.
+    #: Blockers have their texts; without, only their reasons.
+    is_explaining: bool = True
+    #: Candidates for backfill go shortest first by prediction, and planned jobs are patient (with planned_max = 1).
     is_predicting: bool = False
     priority: PrioritySetup = PrioritySetup()
     #: The priority plugin at work; None: the order of arrival.
@@ -181,3 +195,5 @@ class Policy(msgspec.Struct, frozen=True):
     time_zone: str = "UTC"
     #: How long jobs may go on after their reservation (ResvOverRun); None: any time.
     reservation_overrun_s: float | None = 0.0
+    #: How long jobs let shorter ones pass, with predictions.
+    patience: Patience = Patience()

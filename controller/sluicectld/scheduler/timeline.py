@@ -9,11 +9,12 @@ Source: Mu'alem & Feitelson 2001, section 2.
 """
 
 import bisect
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sluice import cpuset
-from sluice.model.allocation import NodeGrant
+from sluice.model.allocation import GresGrant, NodeGrant
 
 from .levels import Kind, Level, Take, row_of, take_row
 from .masks import TakenMasks
@@ -47,7 +48,7 @@ class Timeline:
         self._width = working.table.width
         self.tracks = tracks or make_tracks(len(working.nodes), self._width)
         self._running: dict[int, tuple[RunningJob, Takes]] = {}
-        self._job_ids_at: list[set[int]] = [set() for _ in working.nodes]
+        self._job_ids_at: defaultdict[int, list[int]] = defaultdict(list)
         self._rows: dict[tuple[int, int, tuple[int, ...]], Any] = {}
         #: What planned jobs take later on: (take, from, until) by job id, for each position where there are some.
         self.plans: dict[int, dict[int, Plan]] = {}
@@ -56,6 +57,9 @@ class Timeline:
         #: Steps of exact positions that were asked for since something changed there.
         self._exact: dict[int, tuple[list[float], list[Level]]] = {}
         self._positions: dict[int, tuple[list[int], Any]] = {}
+        #: Something happened under planned starts that they could not know of.
+        self.is_disturbed = False
+        self._usable_version = 0
         self._is_new = True
         #: The running jobs of the last update.
         self._seen: Sequence[RunningJob] | None = None
@@ -65,11 +69,16 @@ class Timeline:
         self.tracks.begin(now_at)
         self.now_at = now_at
         self._exact.clear()
-        stale = set(range(len(self._working.nodes))) if self._is_new else set()
-        self._is_new = False
-        self._update_jobs(running, stale)
+        stale: set[int] = set()
+        if self._is_new:
+            self._is_new = False
+            self._make_all(running)
+        else:
+            self._update_jobs(running, stale)
         levels, width = self._working.levels, self._width
         stale.update(each for each in changed if self.tracks.actual(each) != row_of(levels[each], width))
+        self.is_disturbed = self._usable_version != self._working.usable_version or not stale.isdisjoint(self.plans)
+        self._usable_version = self._working.usable_version
         self._make_tracks(sorted(stale))
 
     def _update_jobs(self, running: Sequence[RunningJob], stale: set[int]) -> None:
@@ -92,7 +101,7 @@ class Timeline:
         self._running[job.job_id] = (job, takes)
         end_at = _end_of(job)
         for position, _ in takes:
-            self._job_ids_at[position].add(job.job_id)
+            self._job_ids_at[position].append(job.job_id)
             if end_at <= self.now_at:
                 stale.add(position)
         self._change([each for each in takes if each[0] not in stale], self.now_at, end_at, Move.TAKE, True)
@@ -100,7 +109,7 @@ class Timeline:
     def _end(self, job: RunningJob, stale: set[int]) -> None:
         _, takes = self._running.pop(job.job_id)
         for position, _ in takes:
-            self._job_ids_at[position].discard(job.job_id)
+            self._job_ids_at[position].remove(job.job_id)
         fresh = [each for each in takes if each[0] not in stale]
         self._change(fresh, self.now_at, _end_of(job), Move.RETURN, True)
 
@@ -117,21 +126,46 @@ class Timeline:
             self.tracks.change(positions, from_at, until_at, self._row_of(take), move, is_held)
 
     def _read_takes(self, job: RunningJob) -> Takes:
+        """Return what the job takes; nodes of one kind that give the same share one record."""
         position_by_name, kinds = self._working.position_by_name, self._working.kinds
-        return [
-            (position, read_take(kinds[position], grant))
-            for grant in job.allocation.grants
-            if (position := position_by_name.get(grant.node)) is not None
-        ]
+        takes: list[tuple[int, Take]] = []
+        kind: Kind | None = None
+        given: tuple[int, int, tuple[GresGrant, ...]] | None = None
+        for grant in job.allocation.grants:
+            position = position_by_name.get(grant.node)
+            if position is None:
+                continue
+            gives = (grant.cpu_count, grant.memory_mib, grant.gres)
+            is_alike = kinds[position] is kind and gives == given and not kind.is_exact and not kind.is_charged_by_cpu
+            if not is_alike:
+                kind, given = kinds[position], gives
+                take = read_take(kind, grant)
+            takes.append((position, take))
+        return takes
+
+    def _make_all(self, running: Sequence[RunningJob]) -> None:
+        """Make every track, with every running job."""
+        for position in range(len(self._working.nodes)):
+            self._set_track(position)
+        for job in running:
+            takes = self._read_takes(job)
+            self._running[job.job_id] = (job, takes)
+            for position, _ in takes:
+                self._job_ids_at[position].append(job.job_id)
+            if job.expected_end_at is not None:
+                self._change(takes, max(job.expected_end_at, self.now_at), NEVER, Move.RETURN, False)
+
+    def _set_track(self, position: int) -> None:
+        working = self._working
+        actual = row_of(working.levels[position], self._width)
+        self.tracks.set(position, working.kinds[position].number, working.full_row(position), actual)
 
     def _make_tracks(self, positions: Sequence[int]) -> None:
         """Make the tracks of these nodes anew."""
-        working, width = self._working, self._width
         for position in positions:
-            full, actual = working.full_row(position), row_of(working.levels[position], width)
-            self.tracks.set(position, working.kinds[position].number, full, actual)
+            self._set_track(position)
         made = set(positions)
-        for job_id in sorted(set[int]().union(*(self._job_ids_at[position] for position in positions))):
+        for job_id in sorted(set[int]().union(*(self._job_ids_at.get(position, ()) for position in positions))):
             job, takes = self._running[job_id]
             if job.expected_end_at is not None:
                 takes = [each for each in takes if each[0] in made]
@@ -167,11 +201,22 @@ class Timeline:
         """Undo reserve()."""
         self._change(takes, max(from_at, self.now_at), until_at, Move.UNDO, False)
         for position, _ in takes:
-            plans = self.plans[position]
-            del plans[job_id]
-            if not plans:
-                del self.plans[position]
-            self._exact.pop(position, None)
+            self._forget_plan(job_id, position)
+
+    def take_out_if_earlier(self, job_id: int, ask: Any, position: int, at: float) -> bool:
+        """Undo reserve() of a job on one node if it fits earlier than it is planned; return whether it does."""
+        take = self.plans[position][job_id][0]
+        if not self.tracks.moves_earlier(ask, position, at, self._row_of(take)):
+            return False
+        self._forget_plan(job_id, position)
+        return True
+
+    def _forget_plan(self, job_id: int, position: int) -> None:
+        plans = self.plans[position]
+        del plans[job_id]
+        if not plans:
+            del self.plans[position]
+        self._exact.pop(position, None)
 
     # --- questions
 
@@ -202,7 +247,7 @@ class Timeline:
         if known is not None:
             return known
         ends = [(end_at, take) for take, end_at in self._started.get(position, ())]
-        for job_id in self._job_ids_at[position]:
+        for job_id in self._job_ids_at.get(position, ()):
             job, takes = self._running[job_id]
             ends += [(max(_end_of(job), self.now_at), take) for each, take in takes if each == position]
         plans = self.plans.get(position, {}).values()

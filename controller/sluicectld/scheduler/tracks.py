@@ -67,6 +67,12 @@ class AnyTracks(Protocol):
         The number of candidates: there is none.
         """
 
+    def make_ask(self, rows: TaskRows, candidates: Any, tasks: int, duration_s: float) -> Any:
+        """Return "so many tasks on one of these, from now on for so long" in the form that first_ask takes."""
+
+    def first_ask(self, asks: Sequence[Any]) -> int:
+        """Return the index of the first ask that is met now; the number of asks: none is."""
+
     def collect_now(
         self, task_rows: TaskRows, candidates: Any, until_at: float, tasks: int, nodes: int
     ) -> tuple[list[int], list[int]]:
@@ -84,6 +90,9 @@ class AnyTracks(Protocol):
         self, task_rows: TaskRows, candidates: Any, tasks: int, duration_s: float, from_at: float
     ) -> tuple[float, int] | None:
         """Return when, at or after *from_at*, and at which candidate so many tasks fit for so long first."""
+
+    def moves_earlier(self, ask: Any, position: int, at: float, row: Any) -> bool:
+        """Would the ask, planned at a node for a moment to come, fit earlier?  The plan stays only if it would not."""
 
     def sweep(
         self, task_rows: TaskRows, candidates: Any, tasks: int, nodes: int, duration_s: float, from_at: float
@@ -162,6 +171,16 @@ class Tracks:
                 return index
         return len(candidates)
 
+    @staticmethod
+    def make_ask(rows: TaskRows, candidates: Sequence[int], tasks: int, duration_s: float) -> Any:
+        return rows, candidates, tasks, duration_s
+
+    def first_ask(self, asks: Sequence[Any]) -> int:
+        for index, (rows, candidates, tasks, duration_s) in enumerate(asks):
+            if self.first_now(rows, candidates, 0, self.now_at + duration_s, tasks) < len(candidates):
+                return index
+        return len(asks)
+
     def collect_now(
         self, task_rows: TaskRows, candidates: Sequence[int], until_at: float, tasks: int, nodes: int
     ) -> tuple[list[int], list[int]]:
@@ -228,6 +247,15 @@ class Tracks:
             elif begin_at is None:
                 begin_at = max(times[step], from_at)
         return NEVER if begin_at is None else begin_at
+
+    def moves_earlier(self, ask: Any, position: int, at: float, row: Row) -> bool:
+        rows, candidates, tasks, duration_s = ask
+        self._change(position, at, at + duration_s, row, Move.UNDO, False)
+        found = self.earliest(rows, candidates, tasks, duration_s, self.now_at)
+        if found is not None and found[0] < at:
+            return True
+        self._change(position, at, at + duration_s, row, Move.TAKE, False)
+        return False
 
     def sweep(
         self, task_rows: TaskRows, candidates: Sequence[int], tasks: int, nodes: int, duration_s: float, from_at: float

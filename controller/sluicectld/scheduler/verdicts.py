@@ -3,6 +3,8 @@
 Sentences about one job alone are explain.py's, those about reservations reservation_texts.py's.
 """
 
+import operator
+
 from sluice.model.reason import Blocker, Reason
 
 from . import explain
@@ -11,6 +13,10 @@ from .search import find_idle
 from .shapes import Shape
 from .snapshot import Policy, RunningJob, Snapshot
 from .working import WorkingCopy
+
+#: What is told where nobody reads it.
+RESOURCES, PRIORITY = Blocker(reason=Reason.RESOURCES), Blocker(reason=Reason.PRIORITY)
+_expected_end = operator.attrgetter("expected_end_at")
 
 
 class Verdicts:
@@ -26,7 +32,8 @@ class Verdicts:
         """Return which nodes lack what, and the end that is waited for next."""
         if self._running_by_end is None:
             ending = [job for job in self._snapshot.running if job.expected_end_at is not None]
-            self._running_by_end = sorted(ending, key=lambda job: (job.expected_end_at or 0.0, job.job_id))
+            # Equal ones stay in the order of the snapshot.
+            self._running_by_end = sorted(ending, key=_expected_end)
         offset_s = self._policy.utc_offset_s
         end = explain.next_end_text(shape, self._running_by_end, self._snapshot.now_at, offset_s)
         return Blocker(reason=Reason.RESOURCES, text=explain.compute_funnel(shape, self._working, has_plans) + end)

@@ -19,11 +19,10 @@ from .census import Census
 from .change import Ground
 from .changes import CHANGES
 from .cheapest import Candidate, Search
-from .decide import Pass
 from .memory import make_shape
-from .queue import Queue, cut, find_place, rank
+from .queue import Queue, cut, find_place, has_fixed_order, rank
 from .snapshot import Snapshot
-from .stage import Stage
+from .stage import Rehearsal, Stage
 
 #: Suggestions in an answer.
 SUGGESTIONS_MAX = 3
@@ -75,7 +74,7 @@ class _Turn:
         self._policy = stage.policy
         #: By the partitions of candidates; changes of other kinds are taken to leave the place as it is.
         self._places: dict[tuple[str, ...], tuple[int, Queue]] = {}
-        self._stopped: Pass | None = None
+        self._stopped: Rehearsal | None = None
         self._stopped_place = -1
         self._census: Census | None = None
 
@@ -91,18 +90,20 @@ class _Turn:
         """Does the changed job start in a whole pass?  Where its turn has not moved, the stopped pass was that."""
         asked = self._asked(job)
         queue = rank(asked, self._policy)
-        if not self._policy.is_shortest_first and len(_names(job)) == 1:
+        if has_fixed_order(self._policy) and len(_names(job)) == 1:
             known = self._places.get(_names(job))
             if known is not None and known[0] == find_place(queue, job.id):
                 return True
-        plan = self._stage.decide(asked, self._policy, queue=cut(queue, self._policy, job.id))
+        plan = self._stage.decide(asked, self._stage.quiet_policy, queue=cut(queue, self._policy, job.id))
         self._stopped = None
         return any(start.job_id == job.id for start in plan.starts)
 
     def _asked(self, job: Job) -> Snapshot:
-        return replace(self._snapshot, pending=(*self._others, job))
+        # What was promised to the job before is no promise to the changed one.
+        promised = {job_id: planned for job_id, planned in self._snapshot.promised.items() if job_id != job.id}
+        return replace(self._snapshot, pending=(*self._others, job), promised=promised)
 
-    def _stop_at(self, job: Job) -> tuple[Pass, Census]:
+    def _stop_at(self, job: Job) -> tuple[Rehearsal, Census]:
         names = _names(job)
         known = self._places.get(names)
         if known is None:

@@ -14,7 +14,6 @@ from typing import TypeVar
 
 from sluice import cpuset
 from sluice.model.allocation import GresGrant, NodeGrant
-from sluice.model.request import JobSpec
 
 from .arrange import Arranger, bind_networks
 from .layout import find_whole_units
@@ -25,6 +24,10 @@ from .pick_cpus import spread
 from .snapshot import NodeFree, Policy, Snapshot
 
 _Value = TypeVar("_Value")
+_shared = operator.attrgetter("shared")
+_tasks_of_socket = operator.attrgetter("spec.ntasks_per_socket")
+_gres_of_socket = operator.attrgetter("spec.gres_per_socket")
+_hint = operator.attrgetter("spec.hint")
 #: Choices of CPU numbers that are remembered.
 _PICKS_MAX = 20_000
 #: Lists of usable positions that are remembered.
@@ -281,15 +284,13 @@ def _set_or_drop(mapping: dict[int, _Value], position: int, value: _Value | None
 def find_exactness(snapshot: Snapshot) -> Exactness:
     """Return what in the snapshot asks for levels with numbers."""
     # CPUs that are shared now stay so whatever the configuration says by now.
-    sharing = {name for free in snapshot.nodes if free.shared for name, _ in free.shared}
+    sharing = {name for shared in filter(None, map(_shared, snapshot.nodes)) for name, _ in shared}
     for partition in snapshot.partitions.values():
         word = partition.oversubscribe.partition(":")[0]
         # YES shares nothing until a job asks for it.
         if word == "FORCE" or (word == "YES" and any(job.spec.can_oversubscribe for job in snapshot.pending)):
             sharing.add(partition.name)
-    by_socket = any(_speaks_of_sockets(job.spec) for job in snapshot.pending)
-    return Exactness(frozenset(sharing), by_socket)
-
-
-def _speaks_of_sockets(spec: JobSpec) -> bool:
-    return bool(spec.ntasks_per_socket or spec.gres_per_socket) or spec.hint == "memory_bound"
+    # Walks in C: there may be many jobs.
+    pending = snapshot.pending
+    by_socket = any(map(_tasks_of_socket, pending)) or any(map(_gres_of_socket, pending))
+    return Exactness(frozenset(sharing), by_socket or "memory_bound" in map(_hint, pending))

@@ -22,6 +22,8 @@ from sluice.model.states import Hold, JobState, NodeState
 from sluice.model.step import Step
 from sluicectld.scheduler.layout import compute_idle, layout_of
 from sluicectld.scheduler.snapshot import NodeFree, RunningJob, Snapshot
+from sluicectld.state.runs import RunBook
+from sluicectld.state.sharing import Sharing
 from sluicectld.store.batch import Batch
 
 from . import arrays, resources
@@ -56,6 +58,10 @@ class Cluster:
         self.version = 0
         #: The version since which the reservations are as they are: an older plan knows them not.
         self.reservations_version = 0
+        #: The last version at which resources came back or nodes changed: promises of older plans may move ahead.
+        self.freed_version = 0
+        self.run_book = RunBook()
+        self.sharing = Sharing()
         #: What the store has to write of the changes since the last take_batch().
         self.batch = Batch()
 
@@ -189,6 +195,7 @@ class Cluster:
     # --- indexes
 
     def _index_job(self, old: Job | None, job: Job) -> None:
+        self.run_book.note(old, job)
         self._index_state(old, job)
         self._index_resources(old, job)
         if job.state is JobState.PENDING and job.hold is Hold.NONE and _has_nothing_to_wait_for(job):
@@ -259,6 +266,7 @@ class Cluster:
         free = self.free.get(grant.node)
         if free is None:
             return
+        self.freed_version = self.version
         if job.spec.exclusive == "user":
             self.free[grant.node] = self._count_free(free.node, without=job.id)
         else:
@@ -274,6 +282,7 @@ class Cluster:
             self.dependents.setdefault(other_id, set()).add(job.id)
 
     def _index_node(self, old: Node | None, node: Node) -> None:
+        self.freed_version = self.version
         if old is not None and node.name in self.free and _same_resources(old, node):
             self.free[node.name] = replace(self.free[node.name], node=node)
             return

@@ -4,7 +4,7 @@ import msgspec
 
 from sluice.model.node import Node
 from sluice.model.partition import Partition
-from sluice.wire.messages import SubmitJob, UpdateJobs, UpdateReservation
+from sluice.wire.messages import NotifyJob, SubmitJob, UpdateJobs, UpdateReservation
 from sluicectld.scheduler.plan import Plan
 from sluicectld.state.dependencies import Outcome
 
@@ -46,6 +46,13 @@ class ReviseJobs(msgspec.Struct, frozen=True):
     ended: EndedOutcomes = {}
 
 
+class TellJobs(msgspec.Struct, frozen=True):
+    """A message with what only the shell knows: the jobs whose salloc or srun waits here and would hear it."""
+
+    request: NotifyJob
+    hearers: frozenset[int] = frozenset()
+
+
 class ReviseReservation(msgspec.Struct, frozen=True):
     """A change of a reservation with what only the shell knows: the users of the groups named, the caller's groups."""
 
@@ -55,9 +62,10 @@ class ReviseReservation(msgspec.Struct, frozen=True):
 
 
 class ApplyPlan(msgspec.Struct, frozen=True):
-    """A pass is done."""
+    """A pass is done.  decided_at: its snapshot's time, None when that is now."""
 
     plan: Plan
+    decided_at: float | None = None
 
 
 class AgentLost(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""What the shell does once the events are on disk: orders to agents.
+"""What the shell does once the events are on disk: orders to agents, words to waiting commands.
 
 Replies are effects too; the engine hands them over as the outcome's reply.
 """
@@ -6,7 +6,7 @@ Replies are effects too; the engine hands them over as the outcome's reply.
 import msgspec
 
 from sluice.model.job import Job
-from sluice.wire.messages import EndJob, EndStep, SignalJob
+from sluice.wire.messages import EndJob, EndStep, SignalJob, TellStep
 
 
 class Launch(msgspec.Struct, frozen=True):
@@ -16,4 +16,13 @@ class Launch(msgspec.Struct, frozen=True):
     job: Job
 
 
-Effect = Launch | EndJob | EndStep | SignalJob
+class TellWaiting(msgspec.Struct, frozen=True):
+    """Tell the salloc or srun that waits here for the job."""
+
+    job_id: int
+    text: str
+
+
+Effect = Launch | EndJob | EndStep | SignalJob | TellStep | TellWaiting
+#: What goes to an agent.
+Order = Launch | EndJob | EndStep | SignalJob | TellStep

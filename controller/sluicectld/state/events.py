@@ -59,6 +59,8 @@ class JobStarted(Event, frozen=True, kw_only=True, tag=True):
     """A job got its allocation.  task_id: it is this task of the array job_id and lives on as new_id.
 
     priority: of the pass that chose it; None: the one that it had.
+    decided_after: the last event that the pass saw, by its sequence; 0 when the journal does not say.  decided_at: the
+    time that the pass took for now, None when it is that of the event.
     """
 
     job_id: int
@@ -69,6 +71,8 @@ class JobStarted(Event, frozen=True, kw_only=True, tag=True):
     task_id: int | None = None
     priority: int | None = None
     reservation: str = ""
+    decided_after: int = 0
+    decided_at: float | None = None
 
 
 class JobEnded(Event, frozen=True, kw_only=True, tag=True):

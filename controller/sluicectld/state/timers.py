@@ -19,6 +19,8 @@ class Due(IntEnum):
     PASS = 5
     DEPENDENCY = 6
     RESERVATION = 7
+    IMMEDIATE = 8
+    STEP_LAUNCH = 9
 
 
 class Timers:
@@ -41,9 +43,14 @@ class Timers:
 
     def add_deadline(self, job: Job) -> None:
         """Look again when the job can no longer end by its deadline."""
-        if job.spec.deadline_at is not None:
-            shortest_s = job.spec.min_limit_s or job.limit_s or 0
-            self.add(job.spec.deadline_at - shortest_s, Due.DEADLINE, job.id)
+        due_at = deadline_due_at(job)
+        if due_at is not None:
+            self.add(due_at, Due.DEADLINE, job.id)
+
+    def add_immediate(self, job: Job) -> None:
+        """Look again when a job must have started that somebody waits for."""
+        if job.spec.immediate_s is not None:
+            self.add(job.submitted_at + job.spec.immediate_s, Due.IMMEDIATE, job.id)
 
     def next_at(self) -> float | None:
         """Return the earliest time, None if nothing is due ever."""
@@ -56,3 +63,10 @@ class Timers:
             _, what, key = heapq.heappop(self._heap)
             due.append((what, key))
         return due
+
+
+def deadline_due_at(job: Job) -> float | None:
+    """Return until when the job must start to end by its deadline, None if it has none."""
+    if job.spec.deadline_at is None:
+        return None
+    return job.spec.deadline_at - (job.spec.min_limit_s or job.limit_s or 0)

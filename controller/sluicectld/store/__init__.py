@@ -4,6 +4,7 @@ A transaction holds the events and the rows they changed; only after its commit 
 
 tables      the tables, as metadata of SQLAlchemy Core
 database    engines for SQLite and PostgreSQL behind one URL; what a driver's error means
+rights      an SQLite file as one opens it who may only read it
 schema      is the database's schema the one that we know; bring it there
 records     records to JSON and back; a job is kept without its spec
 batch       what one transaction writes

@@ -17,6 +17,8 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from sluice.errors import StorageError
 
+from . import rights
+
 #: A locked database is waited for this long, each time.
 BUSY_TIMEOUT_S = 5.0
 #: An unreachable one this long.
@@ -153,16 +155,21 @@ def _parse(url: str | URL) -> URL:
 
 def _open_sqlite(url: URL, is_read_only: bool, may_create: bool) -> Engine:
     # isolation_level None: the driver begins no transactions of its own.
-    arguments = {"timeout": BUSY_TIMEOUT_S, "isolation_level": None, "check_same_thread": False}
+    arguments: dict[str, Any] = {"timeout": BUSY_TIMEOUT_S, "isolation_level": None, "check_same_thread": False}
     engine = create_engine(url, connect_args=arguments)
 
     @event.listens_for(engine, "do_connect")
-    def see_to_the_file(*_: object) -> None:
+    def see_to_the_file(*_: object) -> sqlite3.Connection | None:
+        path = url.database or ""
+        if problem := rights.missing_right(path):
+            raise _cannot_open(problem)
         # SQLite would make an empty one, and take the log of the lost one for its own.
-        if not os.path.exists(url.database or ""):
+        if not os.path.exists(path):
             if not may_create:
                 raise _cannot_open("no such file")
-            _create(url.database or "")
+            _create(path)
+        uri = rights.reader_uri(path) if is_read_only else ""
+        return sqlite3.connect(uri, uri=True, **arguments) if uri else None
 
     @event.listens_for(engine, "connect")
     def set_pragmas(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:

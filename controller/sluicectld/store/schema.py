@@ -11,6 +11,7 @@ from sluice.errors import StorageError
 from sluice_migrations.head import HEAD
 
 from .database import connect, file_identity, name_of, open_engine, storage_error
+from .rights import missing_right
 
 #: PostgreSQL's lock against two upgrades at once; any number, the same in every release.
 _LOCK = 0x51_1C_E0
@@ -59,7 +60,8 @@ def check(url: str) -> None:
     """Raise StorageError unless the database at *url* has our version."""
     engine = open_engine(url, is_read_only=True)
     if engine.dialect.name == "sqlite" and file_identity(engine) is None:
-        raise StorageError(f"database {name_of(engine.url)} is gone or out of reach: there is no such file to be read")
+        why = missing_right(engine.url.database or "") or "there is no such file to be read"
+        raise StorageError(f"database {name_of(engine.url)} is gone or out of reach: {why}")
     version = current(url)
     _refuse_newer(engine, version)
     if version != HEAD:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import msgspec
 from sqlalchemy import Connection, Engine, Table, select
 
+from sluice.errors import StorageError
 from sluice.model.job import Job
 from sluice.model.node import Node
 from sluice.model.partition import Partition
@@ -21,6 +22,7 @@ from sluice.model.step import Step
 from . import records, rows, tables
 from .batch import StepKey, StoredEvent
 from .read import reading
+from .rights import unguarded_state
 
 #: More are not told; the first ones say enough.
 DIFFERENCES_MAX = 1_000
@@ -49,10 +51,15 @@ def verify(engine: Engine, replay: Callable[[Iterable[StoredEvent]], Rebuilt]) -
 
     Reads all of it in one transaction: what a running controller commits meanwhile is not seen.  Raises StorageError.
     """
+    path = engine.url.database or ""
+    before = unguarded_state(path) if engine.dialect.name == "sqlite" else None
     with reading(engine) as connection:
         gaps: list[str] = []
         rebuilt = replay(_journal(connection, gaps))
-        return [*gaps, *islice(_differences(connection, rebuilt), DIFFERENCES_MAX)][:DIFFERENCES_MAX]
+        differences = [*gaps, *islice(_differences(connection, rebuilt), DIFFERENCES_MAX)][:DIFFERENCES_MAX]
+    if before is not None and before != unguarded_state(path):
+        raise StorageError(f"database {path} was changed while it was read without its log; try again")
+    return differences
 
 
 def _journal(connection: Connection, gaps: list[str]) -> Iterator[StoredEvent]:

@@ -27,12 +27,16 @@ _KINDS: dict[str, type[TaskInput] | type[TaskSignal] | type[TerminalSize]] = {
 
 
 class SrunLink:
-    """One srun.  Once is_gone, sending does nothing."""
+    """One srun.  Once is_gone, sending does nothing.
 
-    def __init__(self, connection: socket.socket) -> None:
+    early: what came of it before this process had the connection; receive_early() gives it.
+    """
+
+    def __init__(self, connection: socket.socket, early: bytes = b"") -> None:
         connection.setblocking(False)
         self._socket = connection
         self._splitter = FrameSplitter()
+        self._early = early
         self._out = bytearray()
         self.is_gone = False
 
@@ -71,6 +75,13 @@ class SrunLink:
         if not data:
             self.lose()
             return []
+        return self._messages(data)
+
+    def receive_early(self) -> list[Message]:
+        """Return what came before; call it once, before receive()."""
+        return self._messages(self._early) if self._early else []
+
+    def _messages(self, data: bytes) -> list[Message]:
         self._splitter.feed(data)
         messages: list[Message] = []
         try:

@@ -33,6 +33,8 @@ class StepLaunch(Record, frozen=True, kw_only=True):
     #: What the system name of the srun's host and its port are, for SLURM_SRUN_COMM_*.
     srun_address: str = ""
     srun_port: int = 0
+    #: What srun sent behind its request before this step daemon had the connection: the start of its frames.
+    srun_early: bytes = b""
     accepted_at: float = 0.0
 
     @property
@@ -62,7 +64,13 @@ class SignalOrder(Record, frozen=True, kw_only=True, tag="signal"):
     full: bool = False
 
 
-ControlOrder = EndOrder | SignalOrder
+class TalkOrder(Record, frozen=True, kw_only=True, tag="talk"):
+    """Tell the user a line that somebody sent."""
+
+    text: str
+
+
+ControlOrder = EndOrder | SignalOrder | TalkOrder
 
 _decoder = msgspec.msgpack.Decoder(ControlOrder)
 

@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import time
+from typing import assert_never
 
 from sluice.model.states import Ending
 from sluice.wire.messages import (
@@ -29,10 +30,10 @@ from sluiced.stdio.srun_link import SrunLink
 from sluiced.steps import descendants, talk
 from sluiced.steps.ending import EndSchedule
 from sluiced.steps.fork import fork
-from sluiced.steps.launch import EndOrder, SignalOrder, StepLaunch, decode_order
+from sluiced.steps.launch import EndOrder, SignalOrder, StepLaunch, TalkOrder, decode_order
 from sluiced.steps.notice import write_notice
 from sluiced.steps.setup import Preparation
-from sluiced.steps.task import TaskPlan, run_task, run_task_epilogs
+from sluiced.steps.task import ENDING, TaskPlan, run_task, run_task_epilogs
 from sluiced.steps.usage import UsageMeter
 from sluiced.steps.user import User
 
@@ -89,6 +90,7 @@ class StepRunner:
 
     def start(self, preparation: Preparation) -> None:
         self._files = {file.fd for file in preparation.files.values()}
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
         for plan in preparation.plans:
             pid = fork()
             if pid == 0:
@@ -99,8 +101,11 @@ class StepRunner:
                     os.setpgid(pid, pid)
             self.ranks[pid] = plan.rank
             self._plans[plan.rank] = plan
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
         preparation.close_task_ends()
         self._notify(TaskStarted(node=self.launch.node, pids=tuple((rank, pid) for pid, rank in self.ranks.items())))
+        for message in self.link.receive_early() if self.link is not None else ():
+            self._on_message(message)
 
     def run(self) -> None:
         """Return when nothing of the step is left."""
@@ -232,10 +237,15 @@ class StepRunner:
 
     def _on_order(self) -> None:
         order = decode_order(os.read(self.control, _ORDER_SIZE_MAX))
-        if isinstance(order, EndOrder):
-            self.end(order)
-        else:
-            self._signal(order)
+        match order:
+            case EndOrder():
+                self.end(order)
+            case SignalOrder():
+                self._signal(order)
+            case TalkOrder():
+                self.say(talk.message_line(self.launch.node, order.text, self.launch.is_batch))
+            case _:
+                assert_never(order)
 
     def end(self, order: EndOrder) -> None:
         """Begin to end the step; a repeat changes nothing, or shortens the wait."""

@@ -87,7 +87,7 @@ def _run(
     descendants.adopt_orphans()
     spec = launch.job.spec
     user = load_user(spec.uid, spec.gid, spec.user)
-    link = SrunLink(connection) if connection is not None else None
+    link = SrunLink(connection, launch.srun_early) if connection is not None else None
     relay = Relay(link, launch.config.output_tail_bytes)
     preparation = prepare_step(launch, user, relay)
     group = step_group(launch)

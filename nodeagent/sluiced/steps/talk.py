@@ -20,6 +20,11 @@ def error_line(node: str, text: str) -> str:
     return f"slurmstepd-{node}: error: {text}"
 
 
+def message_line(node: str, text: str, is_batch: bool) -> str:
+    """Return what somebody has to say as 22.05 shows it: an error of the step daemon, or a word of srun."""
+    return error_line(node, text) if is_batch else f"srun: {text}"
+
+
 def end_line(node: str, what: str, ending: Ending, at: float) -> str:
     """what: "JOB 12" or "STEP 12.0"."""
     when = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(at))

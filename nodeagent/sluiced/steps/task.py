@@ -10,6 +10,7 @@ import errno
 import fcntl
 import os
 import resource
+import signal
 import sys
 import termios
 from collections.abc import Callable
@@ -18,6 +19,9 @@ from typing import NamedTuple, NoReturn
 from sluiced.steps.talk import error_line
 from sluiced.steps.task_hooks import PrologFailed, TaskHooks, run_epilogs, run_prologs
 from sluiced.steps.user import User, become
+
+#: What users send to end a task, and what does so unless the program thinks otherwise.
+ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 
 class TaskPlan(NamedTuple):
@@ -43,8 +47,15 @@ class TaskPlan(NamedTuple):
 
 
 def run_task(plan: TaskPlan, enter_group: Callable[[], None]) -> NoReturn:
-    """Become the program.  enter_group: puts the calling process into the step's cgroup."""
+    """Become the program; forked with the ENDING signals blocked.
+
+    enter_group: puts the calling process into the step's cgroup.
+    """
     try:
+        # The step daemon's handlers would swallow what is sent to the task before it is the program.
+        for number in ENDING:
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
         enter_group()
         _set_descriptors(plan.descriptors)
         if plan.has_terminal:

@@ -9,25 +9,26 @@ from typing import NamedTuple
 
 import pytest
 
-from sluice import __version__
+from sluice import __version__, timepoint
 from sluice.errors import NotFound
+from sluice.local.place import Place, Setup
 from sluice_cli.main import main
 from tests.cli.conftest import FakeController
 
 Answered = dict[str, object]
 #: An explanation as it comes over the wire.
+PRIORITY = {"reason": "Priority", "text": "behind job 3 in partition debug"}
+RESOURCES = {"reason": "Resources", "text": "4 nodes in partition debug -> 1 with 2 CPUs free; needs 4 nodes"}
 PENDING: Answered = {
     "job": {"id": 7, "spec": {"name": "big"}, "partition": "debug", "priority": 5, "submitted_at": 1.0},
     "name": "7",
     "place": 2,
     "queue_length": 9,
-    "blockers": [
-        {"reason": "Priority", "text": "behind job 3 in partition debug"},
-        {"reason": "Resources", "text": "4 nodes in partition debug -> 1 with 2 CPUs free; needs 4 nodes"},
-    ],
+    "blockers": [PRIORITY, RESOURCES],
     "outlooks": [
         {
             "partition": "debug",
+            "blockers": [PRIORITY, RESOURCES],
             "needs": "4 nodes",
             "steps": [
                 {"nodes": 4, "demand": "in partition debug"},
@@ -112,6 +113,26 @@ def test_status_where_no_cluster_is_exits_1(sluice: Callable[..., Ran], tmp_path
     assert ran == Ran(1, "", f"sluice: error: no cluster is in {tmp_path}\n")
 
 
+def test_a_configuration_of_no_local_cluster_means_the_usual_folder(
+    sluice: Callable[..., Ran], conf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLURM_CONF", str(conf))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+
+    assert sluice("status") == Ran(1, "", f"sluice: error: no cluster is in {tmp_path}/sluice/local\n")
+
+
+def test_the_cluster_of_the_configuration_in_use_is_meant(
+    sluice: Callable[..., Ran], conf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Place(tmp_path)
+    place.make()
+    place.write_setup(Setup(conf_path=str(conf)))
+    monkeypatch.setenv("SLURM_CONF", str(conf))
+
+    assert sluice("status").out.startswith(f"{tmp_path}, configuration {conf}\n")
+
+
 def test_a_controller_that_is_away_is_told(sluice: Callable[..., Ran], dead_cluster: Path) -> None:
     ran = sluice("explain", "1")
 
@@ -149,6 +170,15 @@ class TestAsking:
             "  -N 1 instead of 4     scontrol update JobId=7 NumNodes=1",
             "  without --exclusive",
         ]
+
+    def test_explain_tells_how_a_job_ended(self, sluice: Callable[..., Ran], controller: FakeController) -> None:
+        job = {"id": 7, "spec": {"name": "big"}, "state": "CANCELLED", "ended_at": 1.8e9, "cancelled_by": 0}
+        controller.answers["ExplainJobs"] = {"jobs": [{"job": job, "name": "7"}]}
+
+        ran = sluice("explain", "7")
+
+        assert ran.out.startswith("job 7 (big) has ended: CANCELLED, never started, ended 2027-01-15T")
+        assert ran.out.endswith(", exit code 0:0, cancelled by root\n")
 
     def test_explain_tells_what_such_plans_have_been_worth(
         self, sluice: Callable[..., Ran], controller: FakeController
@@ -235,7 +265,8 @@ class TestAsking:
     def test_an_array_task_is_found_by_its_number(self, sluice: Callable[..., Ran], controller: FakeController) -> None:
         rows = [{"job": {"id": 6, "array_task_id": 1}}, {"job": {"id": 5, "array_task_id": 2}}]
         controller.answers["QueryAccounting"] = {"rows": rows}
-        controller.answers["QueryOutput"] = {"tails": []}
+        tail = {"step_id": -5, "node": "n1", "stream": "stdout", "tail": b"end"}
+        controller.answers["QueryOutput"] = {"tails": [tail]}
 
         ran = sluice("output", "5_1")
 
@@ -258,6 +289,27 @@ class TestAsking:
             "==> 5.batch stdout on n1 /tmp/out <==\nhalf a line\n"
             "==> 5.0 stderr on n2 <==\ncannot open /x: no such directory\n"
         )
+
+    @pytest.mark.parametrize(
+        ("job", "told"),
+        [
+            pytest.param({"state": "PENDING"}, "it has not run; it writes to /home/slurm-5.out", id="pending"),
+            pytest.param({"state": "RUNNING"}, "no step of it has ended; it writes to /home/slurm-5.out", id="running"),
+            pytest.param(
+                {"state": "FAILED", "ended_at": 1.8e9},
+                f"it is failed since {timepoint.format_local(1.8e9)}; it wrote to /home/slurm-5.out on n1",
+                id="ended",
+            ),
+        ],
+    )
+    def test_where_the_file_is_when_no_output_is_kept(
+        self, sluice: Callable[..., Ran], controller: FakeController, job: dict[str, object], told: str
+    ) -> None:
+        spec = {"name": "big", "user": "ann", "uid": 5, "work_dir": "/home"}
+        controller.answers["QueryOutput"] = {}
+        controller.answers["ExplainJobs"] = {"jobs": [{"job": {"id": 5, "spec": spec, **job}, "nodes": "n1"}]}
+
+        assert sluice("output", "5") == Ran(0, "", f"sluice: job 5: no output is kept: {told}\n")
 
     def test_output_that_is_no_text_is_told_in_base64(
         self, sluice: Callable[..., Ran], controller: FakeController

@@ -8,8 +8,8 @@ from msgspec.structs import replace
 
 from sluice.errors import NotFound, NotPermitted, RequestError
 from sluice.model.states import JobState, NodeState
-from sluice.wire.messages import UpdatePartition
-from sluicectld.state.commands import BeginEpoch
+from sluice.wire.messages import Done, NodeReport, Register, UpdatePartition
+from sluicectld.state.commands import ApplyConfiguration, BeginEpoch
 from sluicectld.state.events import ConfigurationApplied
 from tests.engine_builder import OPERATOR, ROOT, World
 
@@ -111,6 +111,55 @@ def test_the_same_configuration_again_is_an_event_without_consequence(world: Wor
 
     assert [type(event) for event in world.happened()] == [ConfigurationApplied]
     assert world.cluster.nodes == before
+
+
+def reconfigure(world: World) -> tuple[str, ...]:
+    """Apply the files that are in force once more; return what is told."""
+    cluster = world.cluster
+    again = ApplyConfiguration(
+        cluster.config_version, cluster.config_digest, world.node_records, world.partition_records
+    )
+    told: Done = world.do(again)
+    return told.lines
+
+
+def test_the_same_files_undo_what_scontrol_changed(world: World) -> None:
+    """A partition that was changed or deleted is back, one that was made is gone, and so are a node's new features."""
+    world.add_partition("other")
+    change(world, "batch", State="DOWN", MaxNodes="1")
+    change(world, "other", action="delete")
+    change(world, "made", action="create", Nodes="n1")
+    world.update_nodes("n1", Features="big,fast", State="DRAIN", Reason="fan")
+
+    told = reconfigure(world)
+
+    assert set(told) == {
+        "node n1: features big,fast -> , as the configuration says",
+        "partition batch: state DOWN -> UP, as the configuration says",
+        "partition batch: max_nodes 1 -> None, as the configuration says",
+        "partition other: put back, the configuration has it",
+        "partition made: removed, the configuration does not have it",
+    }
+    assert tuple(world.cluster.partitions.values()) == world.partition_records
+    assert world.node("n1").features == ()
+    assert (world.node("n1").is_drained, world.node("n1").reason) == (True, "fan")
+
+
+def test_the_same_files_again_are_nothing(world: World) -> None:
+    change(world, "batch", State="DOWN")
+    reconfigure(world)
+
+    assert reconfigure(world) == ()
+    assert world.last.events == []
+
+
+def test_the_same_files_leave_the_address_that_an_agent_gave(world: World) -> None:
+    inventory = world.node("n1").inventory
+    assert inventory is not None
+    world.do(Register(nodes=(NodeReport(node="n1", inventory=inventory, address="10.0.0.9", port=7777),)))
+
+    assert reconfigure(world) == ()
+    assert (world.node("n1").address, world.node("n1").port) == ("10.0.0.9", 7777)
 
 
 def test_a_new_epoch_trusts_no_agent_until_it_answers(world: World) -> None:

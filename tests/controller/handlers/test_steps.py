@@ -8,8 +8,8 @@ import pytest
 from sluice.errors import NotPermitted, RequestError
 from sluice.model.states import StepState
 from sluice.model.step import Step
-from sluice.wire.messages import FinishStep
-from sluicectld.handlers.steps import StepBusy
+from sluice.wire.messages import EndStep, FinishStep
+from sluicectld.handlers.steps import LAUNCH_WAIT_S, StepBusy
 from tests.engine_builder import ANN, BOB, ROOT, World
 
 MakeWorld = Callable[..., World]
@@ -165,6 +165,48 @@ def test_a_step_that_could_not_be_launched_gives_its_cpus_back(world: World, job
 
     assert world.step_of(job_id, 0).state is StepState.FAILED
     assert world.step(job_id, ntasks=6).step_id == 1
+
+
+def unlaunched(world: World) -> list[tuple[str, int]]:
+    """Return the (node, step) that agents were told to end unless they were launched, and forget them."""
+    orders = [each for each in world.effects if isinstance(each, EndStep) and each.only_unlaunched]
+    world.effects.clear()
+    return [(order.node, order.step_id) for order in orders]
+
+
+def test_a_step_whose_srun_never_comes_gives_its_cpus_back(world: World, job_id: int) -> None:
+    """srun was killed while its request was on the way."""
+    world.step(job_id, ntasks=6)
+
+    world.pass_time(LAUNCH_WAIT_S - 1)
+    assert unlaunched(world) == []
+    world.pass_time(1)
+    assert unlaunched(world) == [("n1", 0), ("n2", 0)]
+
+    world.report(world.result(job_id, 0, "n1", exit_signal=15), world.result(job_id, 0, "n2", exit_signal=15))
+    assert world.step_of(job_id, 0).state is StepState.CANCELLED
+    assert world.step(job_id, ntasks=6).step_id == 1
+
+
+def test_a_step_is_asked_for_once_and_when_its_agent_is_back(world: World, job_id: int) -> None:
+    world.step(job_id, ntasks=2)
+    world.pass_time(LAUNCH_WAIT_S * 3)
+    unlaunched(world)
+    world.step(job_id, ntasks=1)
+    world.pass_time(LAUNCH_WAIT_S)
+    assert unlaunched(world) == [("n1", 1)]
+
+    world.register("n1", running=(world.running_step(job_id), world.running_step(job_id, 0)))
+
+    assert unlaunched(world) == [("n1", 1)]
+
+
+def test_a_request_repeated_after_its_step_was_given_up_gets_another(world: World, job_id: int) -> None:
+    first = world.step(job_id, token="t", ntasks=1)
+    world.report(world.result(job_id, first.step_id, "n1", exit_signal=15))
+
+    assert world.step(job_id, token="t", ntasks=1).step_id == 1
+    assert world.step(job_id, token="t", ntasks=1).step_id == 1
 
 
 def test_steps_are_the_owners_alone(world: World, job_id: int) -> None:

@@ -207,6 +207,41 @@ def test_a_job_that_can_no_longer_end_in_time_is_removed(world: World) -> None:
     assert world.job(late).reason.value == "DeadLine"
 
 
+def test_a_job_that_must_start_at_once_is_taken_back(world: World) -> None:
+    """Also when the command that waits for it was killed."""
+    world.start(nodes=2, exclusive="node")
+    impatient = world.submit(is_batch=False, immediate_s=5)
+
+    world.pass_time(4)
+    assert world.job(impatient).state is JobState.PENDING
+    world.pass_time(1)
+
+    job = world.job(impatient)
+    assert (job.state, job.cancelled_by) == (JobState.CANCELLED, None)
+    assert job.reason_text == "not started within 5 s (--immediate)"
+
+
+def test_a_job_that_started_at_once_stays(world: World) -> None:
+    job_id = world.start(is_batch=False, immediate_s=5)
+
+    world.pass_time(60)
+
+    assert world.job(job_id).state is JobState.RUNNING
+
+
+def test_a_deadline_that_was_put_off_counts_as_it_is_now(world: World) -> None:
+    """The timer of the first one comes, and finds nothing to do."""
+    world.start(nodes=2, exclusive="node")
+    late = world.submit(limit_s=600, deadline_at=world.now + 3600)
+    world.set_key(late, OPERATOR, "Deadline", "now+2hours")
+
+    world.pass_time(3000)
+    assert world.job(late).state is JobState.PENDING
+
+    world.pass_time(3600)
+    assert world.job(late).state is JobState.DEADLINE
+
+
 def test_a_job_that_started_in_time_keeps_its_deadline(world: World) -> None:
     job_id = world.start(limit_s=600, deadline_at=world.now + 3600)
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from sluice.error_texts import text_of
 from sluice.errors import NotPermitted, RequestError
 from sluice.model.request import GresRequest
 from sluice.model.states import Hold, JobState
@@ -150,6 +151,13 @@ def test_what_makes_no_sense_is_refused(world: World, job_id: int, key: str, val
         world.set_key(job_id, ANN, key, value)
 
     assert refusal.value.code == code
+
+
+def test_a_deadline_that_is_past_is_refused_with_the_numbers(world: World, job_id: int) -> None:
+    with pytest.raises(RequestError, match="the deadline now-1minute is 60 s past") as refusal:
+        world.set_key(job_id, OPERATOR, "Deadline", "now-1minute")
+
+    assert (refusal.value.code, text_of("deadline_past")) == ("deadline_past", "Invalid time specified")
 
 
 @pytest.mark.parametrize("key", sorted(set(KEYS) - {"admincomment"}))

@@ -126,6 +126,7 @@ def test_nobody_submits_as_another(play: Callable[[Scene], None]) -> None:
         ("ChangeJobs", messages.ChangeJobs(action="hold", ids=("1",))),
         ("ChangeJobs", messages.ChangeJobs(action="requeue", ids=("1",))),
         ("ChangeJobs", messages.ChangeJobs(action="suspend", ids=("1",))),
+        ("NotifyJob", messages.NotifyJob(id="1", text="hi")),
         ("UpdateJobs", messages.UpdateJobs(ids=("1",), changes=(("Comment", "x"),))),
         ("CreateStep", messages.CreateStep(token="t", job_id=1, spec=StepSpec(name="s"))),
         ("FinishStep", messages.FinishStep(job_id=1, step_id=0)),
@@ -240,6 +241,27 @@ def test_a_script_is_shown_to_its_owner(play: Callable[[Scene], None]) -> None:
     play(scene)
 
 
+def test_a_job_that_left_memory_is_explained_and_its_output_kept(play: Callable[[Scene], None]) -> None:
+    async def scene(controller: LiveController) -> None:
+        ann, agent = await controller.user(1000, "ann"), await controller.agent("n1")
+        job_id = (await ann.ask("SubmitJob", submission(), Submitted)).job_id
+        tail = messages.StreamTail(step_id=BATCH_STEP, node="n1", stream="stdout", path="/tmp/x", tail=b"the end")
+        await agent.ask("Report", result(await launched(agent), exit_code=3, tails=(tail,)), Done)
+        controller.forget(job_id)
+
+        question = messages.ExplainJobs(ids=(str(job_id),))
+        (explained,) = (await ann.ask("ExplainJobs", question, messages.Explanations)).jobs
+        output = await ann.ask("QueryOutput", messages.QueryOutput(job_id=job_id), messages.OutputView)
+
+        assert (explained.job.state, explained.job.reason, explained.nodes) == ("FAILED", "NonZeroExitCode", "n1")
+        assert explained.job.ended_at is not None
+        assert output.tails == (tail,)
+        with pytest.raises(RequestError, match="job 99 is not known"):
+            await ann.ask("ExplainJobs", messages.ExplainJobs(ids=("99",)), messages.Explanations)
+
+    play(scene)
+
+
 def test_a_batch_job_needs_a_script(play: Callable[[Scene], None]) -> None:
     async def scene(controller: LiveController) -> None:
         ann = await controller.user(1000, "ann")
@@ -297,6 +319,42 @@ def test_waiting_for_a_start_ends_when_the_job_is_cancelled(play: Callable[[Scen
         with pytest.raises(RequestError) as refusal:
             await waiting
         assert refusal.value.code == "revoked"
+
+    play(scene)
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True], ids=["in time", "cancelled"])
+def test_who_waits_at_most_so_long_is_told_why_not(play: Callable[[Scene], None], is_cancelled: bool) -> None:
+    async def scene(controller: LiveController) -> None:
+        ann = await controller.user(1000, "ann")
+        job_id = (await ann.ask("SubmitJob", submission(is_batch=False, immediate_s=1), Submitted)).job_id
+        waits = messages.WaitJobStart(job_id=job_id)
+        asked = asyncio.create_task(ann.ask("WaitJobStart", waits, messages.StartedJob))
+        if is_cancelled:
+            await ann.ask("KillJobs", messages.KillJobs(ids=(str(job_id),)), messages.KilledJobs)
+
+        with pytest.raises(RequestError) as refusal:
+            await asked
+
+        assert refusal.value.code == ("revoked" if is_cancelled else "immediate")
+
+    play(scene)
+
+
+def test_a_message_reaches_the_waiting_owner_alone(play: Callable[[Scene], None]) -> None:
+    async def scene(controller: LiveController) -> None:
+        ann, bob = await controller.user(1000, "ann"), await controller.user(1001, "bob")
+        job_id = (await ann.ask("SubmitJob", submission(is_batch=False, is_held=True), Submitted)).job_id
+        waits = messages.WaitJobStart(job_id=job_id, hears_messages=True)
+        asked = [asyncio.create_task(peer.ask("WaitJobStart", waits, messages.StartedJob)) for peer in (ann, bob)]
+        await wait_until(lambda: len(controller.core.waiting) == 2)
+
+        await ann.ask("NotifyJob", messages.NotifyJob(id=str(job_id), text="fan"), Done)
+
+        assert [name for name, _ in ann.notices] == ["UserMessage"]
+        assert bob.notices == []
+        for each in asked:
+            each.cancel()
 
     play(scene)
 

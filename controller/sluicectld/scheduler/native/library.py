@@ -14,6 +14,12 @@ typedef struct {
     int32_t least;
     int32_t is_alone;
 } TaskRows;
+typedef struct {
+    const TaskRows *rows;
+    const int32_t *candidates;
+    int32_t count, tasks;
+    double duration;
+} Ask;
 Tracks *tracks_new(int32_t nodes, int32_t width);
 void tracks_free(Tracks *t);
 void tracks_set(Tracks *t, int32_t position, int32_t kind, const int64_t *full, const int64_t *actual);
@@ -30,8 +36,10 @@ int32_t tracks_collect(Tracks *t, const TaskRows *asked, const int32_t *candidat
                        double at, double until, int32_t is_now, int64_t tasks, int32_t nodes);
 int32_t tracks_first(Tracks *t, const TaskRows *asked, const int32_t *candidates, int32_t count, int32_t start,
                      double until, int32_t tasks);
+int32_t tracks_first_ask(Tracks *t, const Ask *const *asks, int32_t count);
 double tracks_earliest(Tracks *t, const TaskRows *asked, const int32_t *candidates, int32_t count, int32_t tasks,
                        double duration, double from);
+double tracks_earlier(Tracks *t, const Ask *ask, int32_t position, double at, const int64_t *take);
 void tracks_sweep(Tracks *t, const TaskRows *asked, const int32_t *candidates, int32_t count, double duration,
                   double from);
 double tracks_next(Tracks *t, const TaskRows *asked, int64_t tasks, int64_t nodes, double duration, double from);

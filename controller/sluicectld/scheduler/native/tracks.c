@@ -10,13 +10,15 @@
 #include <string.h>
 
 #define JOBS 2
+/* Steps for which every track has room from the start. */
+#define ROOM 4
 
 typedef struct {
     int32_t count, room;
+    /* Times of the steps, and a row for each: one block. */
     double *at;
-    /* A row for each step. */
     int64_t *free;
-    int32_t kind;
+    int32_t kind, is_own;
 } Track;
 
 typedef struct {
@@ -36,9 +38,18 @@ typedef struct {
 } TaskRows;
 
 typedef struct {
+    const TaskRows *rows;
+    const int32_t *candidates;
+    int32_t count, tasks;
+    double duration;
+} Ask;
+
+typedef struct {
     double now;
     int32_t nodes, width;
     Track *track;
+    /* The first blocks of all tracks, one behind the other: most nodes need no other, and walks run through them. */
+    char *blocks;
     /* By position: what is free in fact, and what the node has in all. */
     int64_t *actual, *full;
     /* Where steps begin, for sweeps: sorted up to `sorted`, newer ones behind. */
@@ -64,6 +75,18 @@ static void *checked(void *memory)
     return memory;
 }
 
+static size_t block_size(const Tracks *t, int32_t room)
+{
+    return room * (sizeof(double) + t->width * sizeof(int64_t));
+}
+
+static void use_block(Track *track, void *block, int32_t room)
+{
+    track->at = block;
+    track->free = (int64_t *)(track->at + room);
+    track->room = room;
+}
+
 Tracks *tracks_new(int32_t nodes, int32_t width)
 {
     Tracks *t = checked(calloc(1, sizeof *t));
@@ -71,6 +94,8 @@ Tracks *tracks_new(int32_t nodes, int32_t width)
     t->nodes = nodes;
     t->width = width;
     t->track = checked(calloc(n, sizeof *t->track));
+    t->blocks = checked(calloc(n, block_size(t, ROOM)));
+    for (int32_t i = 0; i < nodes; i++) use_block(&t->track[i], t->blocks + i * block_size(t, ROOM), ROOM);
     t->actual = checked(calloc(n * width, sizeof(int64_t)));
     t->full = checked(calloc(n * width, sizeof(int64_t)));
     t->position = checked(malloc(n * sizeof(int32_t)));
@@ -81,10 +106,9 @@ Tracks *tracks_new(int32_t nodes, int32_t width)
 
 void tracks_free(Tracks *t)
 {
-    for (int32_t i = 0; i < t->nodes; i++) {
-        free(t->track[i].at);
-        free(t->track[i].free);
-    }
+    for (int32_t i = 0; i < t->nodes; i++)
+        if (t->track[i].is_own) free(t->track[i].at);
+    free(t->blocks);
     free(t->track);
     free(t->actual);
     free(t->full);
@@ -98,11 +122,12 @@ void tracks_free(Tracks *t)
 static void make_room(const Tracks *t, Track *track, int32_t room)
 {
     if (room <= track->room) return;
-    int32_t new_room = track->room ? track->room * 2 : 4;
-    if (new_room < room) new_room = room;
-    track->at = checked(realloc(track->at, new_room * sizeof *track->at));
-    track->free = checked(realloc(track->free, (size_t)new_room * t->width * sizeof *track->free));
-    track->room = new_room;
+    Track old = *track;
+    use_block(track, checked(malloc(block_size(t, 2 * room))), 2 * room);
+    memcpy(track->at, old.at, old.count * sizeof *old.at);
+    memcpy(track->free, old.free, (size_t)old.count * t->width * sizeof *old.free);
+    if (old.is_own) free(old.at);
+    track->is_own = 1;
 }
 
 static inline int64_t *row(const Tracks *t, const Track *track, int32_t k) { return track->free + (int64_t)k * t->width; }
@@ -321,6 +346,17 @@ int32_t tracks_first(Tracks *t, const TaskRows *asked, const int32_t *candidates
     return i;
 }
 
+/* Return the index of the first ask that one of its candidates holds from now on; `count`: there is none. */
+int32_t tracks_first_ask(Tracks *t, const Ask *const *asks, int32_t count)
+{
+    for (int32_t i = 0; i < count; i++) {
+        const Ask *ask = asks[i];
+        if (tracks_first(t, ask->rows, ask->candidates, ask->count, 0, t->now + ask->duration, ask->tasks) < ask->count)
+            return i;
+    }
+    return count;
+}
+
 static double earliest_on(const Tracks *t, const TaskRows *asked, const Track *track, int32_t tasks, double duration,
                           double from, double bound)
 {
@@ -351,6 +387,17 @@ double tracks_earliest(Tracks *t, const TaskRows *asked, const int32_t *candidat
         t->position[0] = candidates[i];
     }
     return best;
+}
+
+/* Take a job's plan at a node out and find its earliest fit, now or later.  Only when that is earlier than the plan,
+ * the plan stays out; returns when the job fits, or when it is planned. */
+double tracks_earlier(Tracks *t, const Ask *ask, int32_t position, double at, const int64_t *take)
+{
+    tracks_change(t, position, at, at + ask->duration, take, 1, 0);
+    double best = tracks_earliest(t, ask->rows, ask->candidates, ask->count, ask->tasks, ask->duration, t->now);
+    if (best < at) return best;
+    tracks_change(t, position, at, at + ask->duration, take, -1, 0);
+    return at;
 }
 
 static int by_time(const void *one, const void *other)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from sluicectld.scheduler.task_rows import Row, TaskRows
 from sluicectld.scheduler.tracks import NEVER, Move
@@ -17,10 +18,13 @@ class NativeTracks:
     def __init__(self, nodes: int, width: int) -> None:
         self._tracks = ffi.gc(lib.tracks_new(nodes, width), lib.tracks_free)
         self._width = width
+        # What the asks point to has to live as long as they do.
+        self._asks: WeakKeyDictionary[Any, tuple[TaskRows, Any]] = WeakKeyDictionary()
         # Looked up once: these are called most.
         self._change = lib.tracks_change
         self._first = lib.tracks_first
         self._earliest = lib.tracks_earliest
+        self._earlier = lib.tracks_earlier
         # The addresses of the results never change.
         self._positions = lib.tracks_positions(self._tracks)
         self._offers = lib.tracks_offers(self._tracks)
@@ -67,6 +71,15 @@ class NativeTracks:
         index: int = self._first(self._tracks, _native(task_rows), candidates, count, start, until_at, tasks)
         return index
 
+    def make_ask(self, rows: TaskRows, candidates: Any, tasks: int, duration_s: float) -> Any:
+        ask = ffi.new("Ask *", (_native(rows), candidates, len(candidates), tasks, duration_s))
+        self._asks[ask] = (rows, candidates)
+        return ask
+
+    def first_ask(self, asks: Sequence[Any]) -> int:
+        index: int = lib.tracks_first_ask(self._tracks, asks, len(asks))
+        return index
+
     def collect_now(
         self, task_rows: TaskRows, candidates: Any, until_at: float, tasks: int, nodes: int
     ) -> tuple[list[int], list[int]]:
@@ -92,6 +105,10 @@ class NativeTracks:
         count = len(candidates)
         at: float = self._earliest(self._tracks, _native(task_rows), candidates, count, tasks, duration_s, from_at)
         return (at, self._positions[0]) if at < NEVER else None
+
+    def moves_earlier(self, ask: Any, position: int, at: float, row: Any) -> bool:
+        earliest_at: float = self._earlier(self._tracks, ask, position, at, row)
+        return earliest_at < at
 
     def sweep(
         self, task_rows: TaskRows, candidates: Any, tasks: int, nodes: int, duration_s: float, from_at: float

@@ -1,0 +1,10 @@
+"""The installed program: `sluicectld`."""
+
+from __future__ import annotations
+
+from sluice.start import run_main
+
+
+def main() -> int | None:
+    """Run the daemon; return its exit status."""
+    return run_main("sluicectld.__main__")

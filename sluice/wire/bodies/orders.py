@@ -1,0 +1,91 @@
+"""From the controller to agents: NOTICEs; every one carries epoch and attempt, and may be repeated."""
+
+import msgspec
+
+from sluice.model.job import Job
+from sluice.model.states import Ending
+
+from .base import Message
+from .reports import AgentConfig
+
+
+class LaunchJob(Message, frozen=True, kw_only=True):
+    """Start a job's batch script on its first node."""
+
+    node: str
+    epoch: int
+    job: Job
+    script: msgspec.Raw | bytes = b""
+    #: NAME=value strings as submitted, encoded once.
+    environment: msgspec.Raw | tuple[bytes, ...] = ()
+
+
+class EndJob(Message, frozen=True, kw_only=True):
+    """End all processes of a job on the node: TERM, after kill_wait_s KILL; then epilog; then NodeClean.
+
+    by: the user's name or "" for the system; text: for the job's stderr ("DUE TO TIME LIMIT").
+    """
+
+    node: str
+    epoch: int
+    job_id: int
+    attempt: int
+    ending: Ending
+    kill_wait_s: float
+    by_uid: int = 0
+    ended_at: float = 0.0
+
+
+class SignalJob(Message, frozen=True, kw_only=True):
+    """Send a signal: to steps, to the batch shell, or (full) to the batch shell with all its children and steps.
+
+    step_id None: every step of the job.
+    """
+
+    node: str
+    epoch: int
+    job_id: int
+    attempt: int
+    signal: int
+    step_id: int | None = None
+    to_batch: bool = False
+    to_steps: bool = True
+    full: bool = False
+
+
+class EndStep(Message, frozen=True, kw_only=True):
+    """End one step: TERM, then KILL.
+
+    only_unlaunched: if its srun has not launched it on that node and is not connected to do so.
+    """
+
+    node: str
+    epoch: int
+    job_id: int
+    attempt: int
+    step_id: int
+    kill_wait_s: float
+    ending: Ending = Ending.CANCEL
+    only_unlaunched: bool = False
+
+
+class TellStep(Message, frozen=True, kw_only=True):
+    """A line for the user: into the batch step's stderr, or to the srun of another step.  May be lost, not repeated."""
+
+    node: str
+    epoch: int
+    job_id: int
+    attempt: int
+    step_id: int
+    text: str
+
+
+class Orders(Message, frozen=True, kw_only=True):
+    """A batch of orders on one connection, in order."""
+
+    launches: tuple[LaunchJob, ...] = ()
+    ends: tuple[EndJob, ...] = ()
+    signals: tuple[SignalJob, ...] = ()
+    step_ends: tuple[EndStep, ...] = ()
+    talks: tuple[TellStep, ...] = ()
+    config: AgentConfig | None = None

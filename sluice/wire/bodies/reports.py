@@ -1,0 +1,126 @@
+"""From agents to the controller: who they are, what they run, and what became of it."""
+
+import msgspec
+
+from sluice.model.node import Inventory
+from sluice.model.step import Usage
+
+from .base import Message
+from .questions import StreamTail
+
+
+class RunningStep(Message, frozen=True, kw_only=True):
+    """A step that an agent still has; is_ended: its result waits in the agent's next Report."""
+
+    job_id: int
+    attempt: int
+    step_id: int
+    is_ended: bool = False
+
+
+class NodeReport(Message, frozen=True, kw_only=True):
+    """One node of a registration: what it measured and what it runs."""
+
+    node: str
+    inventory: Inventory
+    steps: tuple[RunningStep, ...] = ()
+    #: Where commands on other hosts reach this agent; empty: as configured.
+    address: str = ""
+    port: int = 0
+
+
+class Register(Message, frozen=True, kw_only=True):
+    """An agent (or a relay for many nodes) introduces its nodes; sent at every connection."""
+
+    nodes: tuple[NodeReport, ...]
+    config_digest: str = ""
+
+
+class Registered(Message, frozen=True, kw_only=True):
+    """epoch: messages of an older controller must be refused.  config: what the agents need of the configuration.
+
+    cluster_id: of the controller's database.  An agent that remembers another one forgets that cluster's jobs.
+    """
+
+    epoch: int
+    config: "AgentConfig"
+    cluster_id: str = ""
+    #: (node, job_id, attempt) of jobs that the controller does not have on that node: end them.
+    stale_jobs: tuple[tuple[str, int, int], ...] = ()
+
+
+class AgentConfig(Message, frozen=True, kw_only=True):
+    """The numbered configuration that agents run with."""
+
+    version: int
+    digest: str
+    cluster: str
+    kill_wait_s: float = 30.0
+    heartbeat_interval_s: float = 30.0
+    output_tail_bytes: int = 4096
+    job_file_append: bool = False
+    tmp_fs: str = "/tmp"
+    mpi_default: str = "none"
+    kill_on_bad_exit: bool = False
+    prolog: tuple[str, ...] = ()
+    epilog: tuple[str, ...] = ()
+    task_prolog: str = ""
+    task_epilog: str = ""
+    prolog_timeout_s: float = 0.0
+    #: What KILL has not ended after this long stays, and its node is drained; 0: wait for ever.
+    unkillable_timeout_s: float = 60.0
+    prolog_flags: tuple[str, ...] = ()
+    propagate_limits: str = "ALL"
+    constrain_cores: bool = False
+    constrain_memory: bool = False
+    constrain_swap: bool = False
+    constrain_devices: bool = False
+    settings: dict[str, str] = msgspec.field(default_factory=dict)
+    #: node -> (way to it from the top of the network, what the parts are), for the agent's own nodes.
+    topology_addresses: dict[str, tuple[str, str]] = msgspec.field(default_factory=dict)
+
+
+class Heartbeat(Message, frozen=True, kw_only=True):
+    """A NOTICE from an agent: still here; per node (node, load of the last minute, free memory in MiB)."""
+
+    nodes: tuple[tuple[str, float, int], ...]
+
+
+class StepResult(Message, frozen=True, kw_only=True):
+    """A step's tasks on one node have ended.
+
+    reason: why it could not run or was ended (a Reason's word), empty for a plain exit; ending: the cause told to it.
+    is_node_clean: nothing of the job is left on this node and its epilog ran (told with the last step).
+    """
+
+    node: str
+    job_id: int
+    attempt: int
+    step_id: int
+    started_at: float = 0.0
+    ended_at: float = 0.0
+    exit_code: int = 0
+    exit_signal: int = 0
+    reason: str = ""
+    reason_text: str = ""
+    usage: Usage = Usage()
+    tails: tuple[StreamTail, ...] = ()
+    is_node_clean: bool = False
+
+
+class NodeClean(Message, frozen=True, kw_only=True):
+    """Nothing of this attempt of the job is left on the node; problem: why the node should be drained, empty if not."""
+
+    node: str
+    job_id: int
+    attempt: int
+    problem: str = ""
+
+
+class Report(Message, frozen=True, kw_only=True):
+    """What happened on the agent's nodes, in order; the reply Done means it is committed.  Repeats change nothing."""
+
+    results: tuple[StepResult, ...] = ()
+    clean: tuple[NodeClean, ...] = ()
+    #: (node, reason): set the node to drain.
+    drains: tuple[tuple[str, str], ...] = ()

@@ -1,0 +1,104 @@
+"""From srun to agents and step daemons, and back; and the credentials that a host's agent makes."""
+
+from sluice.model.job import Job
+from sluice.model.states import Ending
+from sluice.model.step import Step
+
+from .base import Message
+
+
+class TaskLaunch(Message, frozen=True, kw_only=True):
+    """srun to each agent of its step; the connection is then the step daemon's.
+
+    stdin: "all", "none" or a rank as text; a pattern for files ("" streams to srun).
+    """
+
+    credential: str
+    job: Job
+    step: Step
+    node: str
+    argv: tuple[str, ...]
+    environment: tuple[bytes, ...] = ()
+    work_dir: str = ""
+    umask: int = 0o022
+    rlimits: tuple[tuple[str, int, int], ...] = ()
+    std_in: str = "all"
+    std_out: str = ""
+    std_err: str = ""
+    open_mode: str = ""
+    is_pty: bool = False
+    pty_size: tuple[int, int] = (24, 80)
+    is_labelled: bool = False
+    is_unbuffered: bool = False
+    kill_on_bad_exit: bool = False
+    multi_prog: str = ""
+    task_prolog: str = ""
+    task_epilog: str = ""
+    mpi: str = "none"
+    cluster: str = ""
+
+
+# The connection after TaskLaunch, all NOTICEs.  From the step daemon: TaskStarted once, then TaskOutput, TaskExit and
+# StepTalk as they come, StepDone last.  From srun: TaskInput, TaskSignal, TerminalSize.
+
+
+class TaskStarted(Message, frozen=True, kw_only=True):
+    """The tasks exist.  pids: (rank, pid)."""
+
+    node: str
+    pids: tuple[tuple[int, int], ...]
+
+
+class TaskOutput(Message, frozen=True, kw_only=True):
+    """Bytes that a task wrote; stream 1 is stdout, 2 stderr."""
+
+    task: int
+    stream: int
+    data: bytes
+
+
+class TaskExit(Message, frozen=True, kw_only=True):
+    task: int
+    exit_code: int = 0
+    exit_signal: int = 0
+    is_out_of_memory: bool = False
+
+
+class StepTalk(Message, frozen=True, kw_only=True):
+    """A line for the user's stderr, whole: "slurmstepd-n2: error: execve(): /no/such: No such file or directory"."""
+
+    text: str
+
+
+class StepDone(Message, frozen=True, kw_only=True):
+    """Every task of this node has ended and every byte was sent.  ending: set when the step was ended from outside."""
+
+    node: str
+    ending: Ending | None = None
+
+
+class TaskInput(Message, frozen=True, kw_only=True):
+    """Bytes for a task's stdin; task -1 is all of them."""
+
+    task: int = -1
+    data: bytes = b""
+    is_end: bool = False
+
+
+class TaskSignal(Message, frozen=True, kw_only=True):
+    signal: int
+
+
+class TerminalSize(Message, frozen=True, kw_only=True):
+    rows: int
+    columns: int
+
+
+class MintCredential(Message, frozen=True, kw_only=True):
+    """A command asks its host's agent, over the UNIX socket, for a credential that names it."""
+
+    audience: str = "sluicectld"
+
+
+class Credential(Message, frozen=True, kw_only=True):
+    credential: str

@@ -1,0 +1,49 @@
+"""What past runs tell of jobs that wait."""
+
+from msgspec.structs import replace
+
+from sluice.model.job import Job
+from sluice.model.states import JobState
+from sluicectld.state.runs import RunBook
+from tests.builders import make_spec
+
+
+def pending(job_id: int, limit_s: int = 3600) -> Job:
+    return Job(id=job_id, spec=make_spec(1), limit_s=limit_s, state=JobState.PENDING)
+
+
+def ended(job: Job, run_s: float, state: JobState = JobState.COMPLETED) -> Job:
+    return replace(job, state=state, started_at=100.0, ended_at=100.0 + run_s)
+
+
+def test_a_job_is_predicted_from_the_last_runs_of_its_user():
+    book = RunBook()
+    for job_id, run_s in ((1, 600.0), (2, 200.0)):
+        book.note(None, pending(job_id))
+        book.note(pending(job_id), ended(pending(job_id), run_s))
+
+    book.note(None, pending(3))
+
+    assert book.predicted_s == {3: 400.0}
+
+
+def test_a_new_limit_is_predicted_anew_and_a_start_ends_the_prediction():
+    book = RunBook()
+    book.note(None, ended(pending(1), 1800.0))
+    job = pending(2)
+    book.note(None, job)
+
+    longer = replace(job, limit_s=7200)
+    book.note(job, longer)
+    assert book.predicted_s == {2: 3600.0}
+
+    book.note(longer, replace(longer, state=JobState.RUNNING))
+    assert book.predicted_s == {}
+
+
+def test_a_run_that_a_node_cut_short_tells_nothing():
+    book = RunBook()
+    book.note(None, ended(pending(1), 5.0, JobState.NODE_FAIL))
+    book.note(None, pending(2))
+
+    assert book.predicted_s == {}
