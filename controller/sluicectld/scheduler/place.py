@@ -9,6 +9,7 @@ CPUs free gives 1,3,2; -N2 -n5 there takes the first and the third.
 Invariant: the first set in placement order that holds the request is chosen; all of it or nothing.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from .needs import Needs
@@ -102,9 +103,9 @@ def _first_set(
     later ones could not make up for it.
     """
     nodes_min, nodes_max = nodes_range
-    later: dict[int, int] = {}
-    for _, offer in offers:
-        later[offer] = later.get(offer, 0) + 1
+    later = Counter([offer for _, offer in offers])
+    if _sum_of_best(later, nodes_max) < tasks:
+        return None
     chosen: list[tuple[int, int]] = []
     missing = tasks
     for place_number, (position, offer) in enumerate(offers):
