@@ -2,9 +2,10 @@
 
     python -m bench.explain [NODES] [PENDING]
 
-The cluster is busy: each running job has some CPUs of four nodes; the queue has few shapes, as queues do.  Medians of
-repeated runs, CPU time of one thread; the last pass's plan is at hand, as it is in the controller, and so is the
-questions' memory.  Between two questions, where it says so, a second has passed and a hundred nodes have changed.
+The cluster is busy: each running job has some CPUs of five nodes; the queue has few shapes, as queues do, and nothing
+of it starts.  Medians of repeated runs, CPU time of one thread; the last pass's plan is at hand, as it is in the
+controller.  "warm": with the questions' memory of the same state; "changed": a second later, with a hundred nodes
+changed, so that the last pass's plan is out of date and the search has to make a pass of its own.
 """
 
 from __future__ import annotations
@@ -81,8 +82,8 @@ def _measure(desk: _Desk, job: Job, is_searching: bool) -> tuple[float, float, f
 def _busy_cluster(nodes: int, pending: int) -> tuple[Cluster, Job]:
     """Return the cluster, and a held job that is not in its queue."""
     cluster = Cluster(nodes=nodes, cpus=64, memory_mib=256_000)
-    for first in range(1, nodes - 4, 5):
-        names = tuple(f"n{first + place}" for place in range(4))
+    for first in range(1, nodes - 3, 5):
+        names = tuple(f"n{first + place}" for place in range(5))
         cluster.running(names, cpus=48, memory_mib=1000, ends_in_s=60.0 * (first % 977 + 1))
     for place in range(pending):
         _submit(cluster, place, nodes)

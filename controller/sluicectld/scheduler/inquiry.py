@@ -208,4 +208,5 @@ def _place(question: Question) -> tuple[int, int]:
 
 
 def _search(question: Question, stage: Stage) -> tuple[Suggestion, ...]:
-    return find_changes(question.snapshot, stage, question.job, question.usable_partitions, question.name)
+    usable = question.usable_partitions
+    return find_changes(question.snapshot, stage, question.job, usable, question.name, question.plan)

@@ -38,7 +38,7 @@ def restore_promises(scene: Scene, snapshot: Snapshot, policy: Policy) -> dict[i
     restored: dict[int, Promise] = {}
     for job_id, promised in snapshot.promised.items():
         job, partition = jobs.get(job_id), snapshot.partitions.get(promised.partition)
-        found = _restore(scene, policy, job, partition, promised) if job and partition else None
+        found = restore_promise(scene, policy, job, partition, promised) if job and partition else None
         if found is not None:
             reserve(job_id, *found, scene.timeline)
             restored[job_id] = found
@@ -58,7 +58,9 @@ def forget_promises(scene: Scene) -> None:
     scene.promises, scene.promised = {}, None
 
 
-def _restore(scene: Scene, policy: Policy, job: Job, partition: Partition, promised: PlannedStart) -> Promise | None:
+def restore_promise(
+    scene: Scene, policy: Policy, job: Job, partition: Partition, promised: PlannedStart
+) -> Promise | None:
     """Return the promise as it was, None when it can't be kept."""
     shape = find_shape(scene, job, partition, policy)
     if shape.is_level_dependent or shape.uid is not None or not promised.tasks:

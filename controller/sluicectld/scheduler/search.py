@@ -13,6 +13,7 @@ import msgspec
 from .arrange import candidate_lists
 from .constraints import Group, force_groups
 from .levels import Level, Take
+from .needs import Needs
 from .place import OfferOf, Placement, is_ranged, place
 from .shapes import Shape
 from .sharing import place_sharing
@@ -96,11 +97,19 @@ def _find(shape: Shape, orderings: tuple[str, ...], level_of: LevelOf, collect: 
             offers = [shape.offer(level_of(position)) for position in positions]
         elif sum(offers) < shape.needs.tasks or len(offers) < shape.needs.nodes_min:
             return None
+        elif not _is_enough_of_few(offers, shape.needs):
+            continue
         offer_by_position = dict(zip(positions, offers, strict=True))
         parts = _find_among(shape, shape.rank(positions, orderings), level_of, offer_by_position.__getitem__)
         if parts is not None:
             return parts
     return None
+
+
+def _is_enough_of_few(offers: list[int], needs: Needs) -> bool:
+    """Do the best of them hold all tasks, no more of them than the request may have?"""
+    most = needs.nodes_max
+    return not most or len(offers) <= most or sum(sorted(offers, reverse=True)[:most]) >= needs.tasks
 
 
 def _needs_all(shape: Shape) -> bool:

@@ -14,10 +14,12 @@ from msgspec.structs import replace
 from sluice.model.job import Job
 from sluice.model.partition import Partition
 
+from .backfill import reserve
 from .decide import Pass, tasks_of
 from .memory import Memory, Scene, renew
 from .plan import Plan
-from .queue import Queue, find_place
+from .promises import restore_promise
+from .queue import Queue, find_place, has_fixed_order
 from .search import find_now
 from .shapes import Shape
 from .snapshot import Policy, Snapshot
@@ -30,6 +32,28 @@ class Rehearsal(Pass):
         """Run the pass up to the job's turn in the queue, and no further."""
         self._restore_promises()
         self._walk(self.queue.entries[: find_place(self.queue, job_id)])
+
+    def recall(self, job_id: int, plan: Plan) -> bool:
+        """Stand where run_before() would, by what a plan of this state says; return whether it says enough.
+
+        Nothing started then, so that what stands before the job is the planned starts of jobs before it.
+        """
+        policy = self.policy
+        is_plain = (
+            policy.is_backfilling and has_fixed_order(policy) and not (policy.keeps_promises or self.bounds.are_set)
+        )
+        is_certain = plan.version == self.snapshot.version and not (plan.starts or plan.has_more)
+        if not (is_plain and is_certain) or policy.stops_at_limits or self.snapshot.reservations:
+            return False
+        for job, partition in self.queue.entries[: find_place(self.queue, job_id)]:
+            planned = plan.planned.get(job.id)
+            if planned is not None and planned.partition == partition.name:
+                found = restore_promise(self.scene, policy, job, partition, planned)
+                if found is None:
+                    return False
+                reserve(job.id, *found, self.timeline)
+                self.slots[job.id] = found
+        return True
 
     def would_start(self, job: Job) -> bool:
         """Would the job start at this point of the pass?  Nothing is taken for it."""
@@ -75,8 +99,15 @@ class Stage:
         self.clear()
         return plan
 
-    def stop_before(self, job_id: int, snapshot: Snapshot, queue: Queue) -> Rehearsal:
-        """Return a pass that has come to the job's turn; it stands until another one is tried."""
+    def stop_before(self, job_id: int, snapshot: Snapshot, queue: Queue, plan: Plan | None = None) -> Rehearsal:
+        """Return a pass that has come to the job's turn; it stands until another one is tried.
+
+        plan: of a pass over this state, which spares this one if it says enough.
+        """
+        if plan is not None:
+            self._standing = stopped = Rehearsal(snapshot, self.quiet_policy, 0, self.scene, queue)
+            if stopped.recall(job_id, plan):
+                return stopped
         self._standing = stopped = Rehearsal(snapshot, self.quiet_policy, 0, self.scene, queue)
         stopped.run_before(job_id)
         return stopped

@@ -20,6 +20,7 @@ from .change import Ground
 from .changes import CHANGES
 from .cheapest import Candidate, Search
 from .memory import make_shape
+from .plan import Plan
 from .queue import Queue, cut, find_place, has_fixed_order, rank
 from .snapshot import Snapshot
 from .stage import Rehearsal, Stage
@@ -29,15 +30,20 @@ SUGGESTIONS_MAX = 3
 
 
 def find_changes(
-    snapshot: Snapshot, stage: Stage, job: Job, usable_partitions: Sequence[str] = (), name: str = ""
+    snapshot: Snapshot,
+    stage: Stage,
+    job: Job,
+    usable_partitions: Sequence[str] = (),
+    name: str = "",
+    plan: Plan | None = None,
 ) -> tuple[Suggestion, ...]:
     """Return the cheapest changes with which the job would start now; nothing if it does so anyway, or none helps.
 
     The job may be one that is held or has to wait for something: lifting that is then part of every suggestion.
     stage: of the snapshot, with the job in it.  usable_partitions: those that its user may name.  name: what commands
-    call the job.
+    call the job.  plan: the last pass's, which spares one if nothing has happened since.
     """
-    turn = _Turn(snapshot, stage, job.id)
+    turn = _Turn(snapshot, stage, job.id, plan)
     ground = _ground(snapshot, job, usable_partitions)
     base = _lift_gates(job, ground)
     changes = [change for change in CHANGES if not change.is_gate]
@@ -67,7 +73,8 @@ def _lift_gates(job: Job, ground: Ground) -> Candidate:
 class _Turn:
     """The job's turn in the queue: a pass that stopped there, for as long as candidates have the same place."""
 
-    def __init__(self, snapshot: Snapshot, stage: Stage, job_id: int) -> None:
+    def __init__(self, snapshot: Snapshot, stage: Stage, job_id: int, plan: Plan | None) -> None:
+        self._plan = plan
         self._others = tuple([each for each in snapshot.pending if each.id != job_id])
         self._snapshot = snapshot
         self._stage = stage
@@ -111,7 +118,7 @@ class _Turn:
             known = self._places[names] = find_place(queue, job.id), queue
         place, queue = known
         if self._stopped is None or self._census is None or place != self._stopped_place:
-            self._stopped = self._stage.stop_before(job.id, self._asked(job), queue)
+            self._stopped = self._stage.stop_before(job.id, self._asked(job), queue, self._plan)
             self._stopped_place = place
             self._census = Census(self._stopped.working)
         return self._stopped, self._census

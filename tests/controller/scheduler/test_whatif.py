@@ -11,6 +11,7 @@ from sluice.model.states import Hold
 from sluicectld.scheduler.change import Ground
 from sluicectld.scheduler.changes import CHANGES
 from sluicectld.scheduler.decide import decide
+from sluicectld.scheduler.plan import Plan
 from sluicectld.scheduler.queue import cut, rank
 from sluicectld.scheduler.snapshot import Policy, Snapshot
 from sluicectld.scheduler.stage import set_stage
@@ -23,10 +24,17 @@ def suggest(cluster: Cluster, job: Job, policy: Policy | None = None, partitions
     return search(cluster.snapshot(), policy or Policy(), job, partitions, name)
 
 
-def search(snapshot: Snapshot, policy: Policy, job: Job, partitions: tuple[str, ...] = (), name: str = ""):
+def search(
+    snapshot: Snapshot,
+    policy: Policy,
+    job: Job,
+    partitions: tuple[str, ...] = (),
+    name: str = "",
+    plan: Plan | None = None,
+):
     pending = (*(each for each in snapshot.pending if each.id != job.id), job)
     with set_stage(replace(snapshot, pending=pending), policy) as stage:
-        return find_changes(snapshot, stage, job, partitions, name)
+        return find_changes(snapshot, stage, job, partitions, name, plan)
 
 
 def words(cluster: Cluster, job: Job, **more) -> list[str]:
@@ -196,6 +204,28 @@ def test_a_suggestion_applied_starts_the_job_in_the_next_pass(drawn, data):
         plan = decide(replace(snapshot, pending=pending), policy)
 
         assert job.id in [start.job_id for start in plan.starts], suggestion
+
+
+@settings(max_examples=60, deadline=None)
+@given(clusters(), st.data())
+def test_a_plan_of_the_same_state_spares_a_pass_and_changes_nothing(drawn, data):
+    snapshot, policy = settled(drawn.snapshot, drawn.policy), drawn.policy
+    job = data.draw(st.sampled_from(snapshot.pending))
+
+    assert search(snapshot, policy, job, ("batch", "small"), plan=decide(snapshot, policy)) == search(
+        snapshot, policy, job, ("batch", "small")
+    )
+
+
+def settled(snapshot: Snapshot, policy: Policy) -> Snapshot:
+    """Return the snapshot with just the jobs that do not start in a pass over them."""
+    waiting = snapshot.pending
+    while starts := {start.job_id for start in decide(replace(snapshot, pending=waiting), policy).starts}:
+        kept = tuple([job for job in waiting if job.id not in starts])
+        waiting = kept or waiting[:1]
+        if not kept:
+            break
+    return replace(snapshot, pending=waiting)
 
 
 def apply_words(job: Job, told: tuple[str, ...], ground: Ground) -> Job:
