@@ -147,6 +147,7 @@ class Shape:
         self.planned_at = 0.0
         if self.uid is not None or self.arranger is not None:
             self._candidates = None
+            self.idle_seen = -1
         if self.partition_blocker is not None:
             self.blockers = (self.partition_blocker,)
 

@@ -70,20 +70,23 @@ class Timeline:
         self.now_at = now_at
         self._exact.clear()
         stale: set[int] = set()
+        touched = set(changed)
         if self._is_new:
             self._is_new = False
             self._make_all(running)
         else:
-            self._update_jobs(running, stale)
+            # A job that is over may have its nodes still, until they are clean.
+            touched |= self._update_jobs(running, stale)
         levels, width = self._working.levels, self._width
-        stale.update(each for each in changed if self.tracks.actual(each) != row_of(levels[each], width))
+        stale.update(each for each in touched if self.tracks.actual(each) != row_of(levels[each], width))
         self.is_disturbed = self._usable_version != self._working.usable_version or not stale.isdisjoint(self.plans)
         self._usable_version = self._working.usable_version
         self._make_tracks(sorted(stale))
 
-    def _update_jobs(self, running: Sequence[RunningJob], stale: set[int]) -> None:
+    def _update_jobs(self, running: Sequence[RunningJob], stale: set[int]) -> set[int]:
+        """Take jobs out that are not there any more and new ones in; return their positions."""
         if running is self._seen:
-            return
+            return set()
         self._seen = running
         known = self._running
         began = [job for job in running if (entry := known.get(job.job_id)) is None or entry[0] is not job]
@@ -91,10 +94,12 @@ class Timeline:
         if len(known) + len(began) - len(gone) > len(running):
             ids = {job.job_id for job in running}
             gone += [entry[0] for job_id, entry in known.items() if job_id not in ids]
+        touched = {position for job in gone for position, _ in self.takes_of(job.job_id)}
         for job in gone:
             self._end(job, stale)
         for job in began:
             self._begin(job, stale)
+        return touched.union(position for job in began for position, _ in self.takes_of(job.job_id))
 
     def _begin(self, job: RunningJob, stale: set[int]) -> None:
         takes = self._read_takes(job)
