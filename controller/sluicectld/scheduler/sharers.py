@@ -43,11 +43,11 @@ def describe_license_holders(
     names: Sequence[str], running: Iterable[RunningJob], now_at: float, utc_offset_s: int
 ) -> str:
     """Return who has these licenses: " (job 12 has 2, ends by 14:05)"."""
-    holders = [job for job in running if any(name in names for name, _ in job.licenses)]
+    holders = [job for job in running if any(name in names for name, _ in job.allocation.licenses)]
     holders.sort(key=lambda job: (job.expected_end_at is None, job.expected_end_at or 0.0, job.job_id))
     found = []
     for job in holders:
-        count = sum(each for name, each in job.licenses if name in names)
+        count = sum(each for name, each in job.allocation.licenses if name in names)
         end = _describe_end(job.expected_end_at, now_at, utc_offset_s)
         found.append(f"job {job.job_id} has {count}, {end}")
     return _in_brackets(found)

@@ -181,7 +181,9 @@ class TestAllCauses:
     def test_a_license_names_who_has_it(self):
         cluster = Cluster(nodes=2).licenses(matlab=0)
         job = cluster.running(cpus=1, ends_in_s=600).pending(licenses="matlab:2")
-        cluster.running_jobs[0] = replace(cluster.running_jobs[0], licenses=(("matlab", 2),))
+        (holder,) = cluster.running_jobs
+        allocation = replace(holder.allocation, licenses=(("matlab", 2),))
+        cluster.running_jobs = [replace(holder, allocation=allocation)]
 
         assert ask(cluster, job).blockers[0].text == ("needs 2 of license matlab, 0 free (job 1 has 2, ends by 13:56)")
 
