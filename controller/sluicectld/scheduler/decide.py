@@ -20,6 +20,7 @@ from sluice.model.reason import Blocker, Reason
 from . import explain
 from .backfill import Slot, find_slot, release, reserve
 from .bounds import Bounds
+from .guests import Guests, Stay
 from .levels import Kind, Take
 from .limits.gate import Gate
 from .limits.licenses import LicensePool
@@ -110,6 +111,7 @@ class Pass:
         self.priorities: dict[int, int] = {}
         self.running_by_end: list[RunningJob] | None = None
         self.is_user_sensitive = is_user_sensitive(self.working, snapshot.pending, snapshot.partitions)
+        scene.guests = Guests(snapshot, scene.working) if self.is_user_sensitive else None
         #: Nobody reads what is found out about the jobs that do not start, and nothing but room decides.
         is_shared = bool(snapshot.reservations) or focus_id != 0 or self.is_user_sensitive or self.bounds.are_set
         self.is_quiet = policy.is_backfilling and self.gate.is_open and not (policy.is_explaining or is_shared)
@@ -121,7 +123,9 @@ class Pass:
         for job in queue.orphans:
             self.blockers[job.id] = (find_orphan_blocker(job),)
         if self.policy.keeps_promises:
-            self.slots = restore_promises(self.scene, self.snapshot, self.policy)
+            self.slots = restore_promises(self.scene, self.snapshot, self.policy, self.is_user_sensitive)
+            for slot, shape in self.slots.values():
+                self._note_beside(shape, slot.at, slot.parts)
         self._walk(entries)
         if self.policy.keeps_promises:
             self._note_next_promise()
@@ -266,15 +270,18 @@ class Pass:
     def _keeps(self, job: Job, shape: Shape) -> bool:
         """Does an earlier promise stand as it is?  Otherwise it is taken back: the job is to be looked at again."""
         slot, promised_shape = self.slots[job.id]
-        if promised_shape is not shape:
+        if promised_shape.partition.name != shape.partition.name:
             return False
-        if slot.at > self.snapshot.now_at and not self.snapshot.is_freed:
+        if slot.at > self.snapshot.now_at and not self.snapshot.is_freed and promised_shape is shape:
             self.planned[job.id] = self.snapshot.promised[job.id]
             # Its twins that have no promise yet do not start either, but get one.
             shape.is_waiting = shape.may_plan = True
             return True
-        self.earlier[job.id] = slot
-        release(job.id, *self.slots.pop(job.id), self.timeline)
+        if promised_shape is shape:
+            self.earlier[job.id] = slot
+        del self.slots[job.id]
+        release(job.id, slot, promised_shape, self.timeline)
+        self._note_beside(promised_shape, slot.at, slot.parts, is_gone=True)
         # What kept its twins from starting, or later, may have been this promise.
         shape.begin()
         return False
@@ -384,6 +391,8 @@ class Pass:
         running = self.snapshot.running_tasks.get(array_id, 0) + self.array_starts[array_id]
         if running < throttle:
             return None
+        # Its next task waits for one that runs, not for the place that was kept for it in another partition.
+        self._forget_slot(job)
         return (Blocker(reason=Reason.JOB_ARRAY_TASK_LIMIT, text=f"{running} of at most {throttle} tasks run"),)
 
     def _start(self, job: Job, shape: Shape, parts: list[Part], task_id: int | None) -> None:
@@ -418,7 +427,7 @@ class Pass:
         end_at = self.snapshot.now_at + shape.duration_s
         self.timeline.start(takes, end_at)
         self.taken.append((takes, end_at))
-        self._count_cpus(shape, self.snapshot.now_at, parts)
+        self._note_beside(shape, self.snapshot.now_at, parts)
         if shape.uid is not None:
             for part in parts:
                 self.working.note_user(part.position, shape.uid, needs.is_user_exclusive)
@@ -427,10 +436,17 @@ class Pass:
         if task_id is not None:
             self.tasks_started[job.id] += 1
 
-    def _count_cpus(self, shape: Shape, from_at: float, parts: list[Part]) -> None:
-        for part in parts if shape.is_capped else ():
-            use = (from_at, from_at + shape.duration_s, part.take.cpus)
-            self.working.partition_cpus.add(shape.partition.name, part.position, use)
+    def _note_beside(self, shape: Shape, from_at: float, parts: list[Part], is_gone: bool = False) -> None:
+        """Note what a started or planned job has beside its resources: CPUs of its partition, and its user's place."""
+        until_at = from_at + shape.duration_s
+        cpus, guests = self.working.partition_cpus, self.scene.guests
+        for part in parts:
+            if shape.is_capped:
+                use = (from_at, until_at, part.take.cpus)
+                (cpus.remove if is_gone else cpus.add)(shape.partition.name, part.position, use)
+            if guests is not None and shape.uid is not None:
+                stay = Stay(shape.uid, from_at, until_at, shape.needs.is_user_exclusive)
+                (guests.remove if is_gone else guests.add)(part.position, stay)
 
     def _forget_slot(self, job: Job) -> None:
         """Give the planned start back of a job that started in another of its partitions."""
@@ -438,9 +454,7 @@ class Pass:
         if planned is not None:
             slot, shape = planned
             release(job.id, slot, shape, self.timeline)
-            for part in slot.parts if shape.is_capped else ():
-                use = (slot.at, slot.at + shape.duration_s, part.take.cpus)
-                self.working.partition_cpus.remove(shape.partition.name, part.position, use)
+            self._note_beside(shape, slot.at, slot.parts, is_gone=True)
             del self.planned[job.id]
             self.has_more = True
 
@@ -519,7 +533,7 @@ class Pass:
             shape.may_plan = False
             return
         reserve(job.id, slot, shape, self.timeline)
-        self._count_cpus(shape, slot.at, slot.parts)
+        self._note_beside(shape, slot.at, slot.parts)
         self.slots[job.id] = (slot, shape)
         self.plan_counts[queue] += 1
         self.bounds.note_plan(queue)

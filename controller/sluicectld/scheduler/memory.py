@@ -14,6 +14,7 @@ from sluice.model.job import Job
 from sluice.model.partition import Partition
 from sluice.model.request import JobSpec
 
+from .guests import Guests
 from .needs import ShapeKey, compute_needs, compute_shape_key
 from .reservations import limit_within
 from .shapes import Access, Shape
@@ -33,6 +34,8 @@ class Scene(msgspec.Struct):
     working: WorkingCopy
     timeline: Timeline
     pass_number: int = 0
+    #: Whose jobs are on which node when, in a pass in which it matters.
+    guests: Guests | None = None
     shapes: dict[tuple[ShapeKey, int], Shape] = {}
     #: (spec, limit, shape) by job and partition.
     shape_by_job: dict[tuple[int, str], tuple[JobSpec, int | None, Shape]] = {}
@@ -99,6 +102,7 @@ def find_shape(scene: Scene, job: Job, partition: Partition, policy: Policy, uid
         scene.shape_by_job[job.id, partition.name] = (job.spec, job.limit_s, shape)
     if shape.pass_number != scene.pass_number:
         shape.pass_number = scene.pass_number
+        shape.guests = scene.guests
         shape.begin()
     return shape
 
@@ -117,7 +121,9 @@ def make_shape(
         limit_s = limit_within(access.view, access.window, scene.timeline.now_at, limit_s)
     needs = compute_needs(job.spec, partition, policy)
     is_least_loaded = policy.is_least_loaded or partition.least_loaded
-    return Shape(needs, partition, limit_s, scene.working, scene.timeline, uid, is_least_loaded, access)
+    shape = Shape(needs, partition, limit_s, scene.working, scene.timeline, uid, is_least_loaded, access)
+    shape.guests = scene.guests
+    return shape
 
 
 def _update(scene: Scene, snapshot: Snapshot) -> bool:

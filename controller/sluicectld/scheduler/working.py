@@ -45,8 +45,6 @@ class WorkingCopy:
         self.is_usable = [free.node.is_usable for free in snapshot.nodes]
         #: Changes whenever a node becomes usable or unusable.
         self.usable_version = 0
-        #: Changes whenever it changes whose jobs may come to a node.
-        self.owner_version = 0
         self._weights = [free.node.weight for free in snapshot.nodes]
         #: All positions, lowest weight first, then in the order of the configuration.
         self.placement_order = sorted(range(len(snapshot.nodes)), key=self._weights.__getitem__)
@@ -195,7 +193,6 @@ class WorkingCopy:
     def note_user(self, position: int, uid: int, is_user_exclusive: bool) -> None:
         """Remember who came to the node."""
         self.uids_by_position[position] = (*self.uids_by_position.get(position, ()), uid)
-        self.owner_version += 1
         if is_user_exclusive:
             self.owner_by_position[position] = uid
 
