@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from sluice_cli.talk import Voice
 
 #: Options that say nothing about the job.
-_TALK_KEYS = frozenset(("quiet", "verbose", "parsable", "wait", "test-only", "cluster", "ignore-pbs", "jobid"))
+_TALK_KEYS = frozenset(
+    ("quiet", "verbose", "parsable", "wait", "test-only", "explain", "cluster", "ignore-pbs", "jobid")
+)
 _NO_CLUSTER = (
     "'{}' can't be reached now, or it is an invalid entry for --cluster.  "
     "Use 'sacctmgr list clusters' to see available clusters."

@@ -67,6 +67,7 @@ _QUEUE_ROWS = (
     Row("stepmgr", "", NONE, "bar", v.other, help="steps are managed on the allocation's nodes"),
     Row("switches", "", REQUIRED, "bar", v.switches, "", "REQ_SWITCH", "SLURM_REQ_SWITCH", "max[@time]", "optimum switches and how long to wait for them"),
     Row("test-only", "", NONE, "br", v.own_flag, "", "TEST_ONLY", "SLURM_TEST_ONLY", "", "validate and estimate the start; nothing is submitted"),
+    Row("explain", "", NONE, "b", v.own_flag, help="as --test-only, with what stands before the start and what would let it be now"),
     Row("time", "t", REQUIRED, "bar", t.time_limit, "", "TIMELIMIT", "SLURM_TIMELIMIT", "minutes", "time limit"),
     Row("time-min", "", REQUIRED, "bar", t.least_time, "", "", "", "minutes", "minimum time limit (if distinct)"),
     Row("uid", "", REQUIRED, "ba", v.account_id, "", "", "", "user", "user to run as (root only)"),

@@ -84,8 +84,8 @@ def _run(words: list[str], voice: talk.Voice) -> int:
     where = client.find_endpoints()
     job_request.check_clusters(draft, where)
     spec = _make_spec(draft, source, words)
-    if draft.own.get("test-only"):
-        return _test(spec, voice)
+    if draft.own.get("test-only") or draft.own.get("explain"):
+        return _test(spec, bool(draft.own.get("explain")), voice)
     return _submit(spec, source, draft, where, voice)
 
 
@@ -135,13 +135,22 @@ def _make_spec(draft: Draft, source: Source, words: Sequence[str]) -> dict[str, 
     return spec
 
 
-def _test(spec: dict[str, Any], voice: talk.Voice) -> int:
+def _test(spec: dict[str, Any], is_explained: bool, voice: talk.Voice) -> int:
     try:
-        reply = client.call_patiently("TestJob", {"spec": spec}, voice)
+        reply = client.call_patiently("TestJob", {"spec": spec, "is_explained": is_explained}, voice)
     except RequestError as error:
+        text = client.detail(error)
+        if is_explained:
+            talk.put("verdict: refused\n" + "".join(f"  {line}\n" for line in text.split("\n") if line))
+        elif text:
+            voice.error(text)
         talk.plain(f"allocation failure: {client.sentence(error)}")
         return REFUSED_EXIT
     voice.lines(estimate(reply))
+    if is_explained:
+        from sluice_cli import explanation
+
+        talk.put("\n".join(explanation.test_lines(reply)) + "\n")
     return 0
 
 

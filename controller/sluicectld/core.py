@@ -27,7 +27,9 @@ from sluicectld.engine import Engine, Outcome
 from sluicectld.nodes.agents import Agents
 from sluicectld.passes import Passes
 from sluicectld.permissions import SYSTEM, Caller
+from sluicectld.questions import Questions
 from sluicectld.rpc.views import JobViewCache
+from sluicectld.scheduler.memory import Memory
 from sluicectld.scheduler.plan import Plan
 from sluicectld.state import events
 from sluicectld.state.commands import ApplyPlan, Tick
@@ -71,6 +73,7 @@ class Core:
         self.submit_filters = SubmitFilters(())
         self.database: Database = open_engine(config.settings.database_url, is_read_only=True)
         self._readers = ThreadPoolExecutor(_READERS, "sluice-reader")
+        self.questions = Questions()
         self._wakeup: asyncio.TimerHandle | None = None
         self._wakeup_at: float | None = None
         self.job_views = JobViewCache()
@@ -167,8 +170,12 @@ class Core:
 
     def read(self, work: Callable[[], T], then: Callable[[T], None], on_error: Callable[[Exception], None]) -> None:
         """Run *work* in a reader's thread, and *then* with its result in the loop's."""
+        self._await(self._readers.submit(work), then, on_error)
 
+    def _await(self, future: "Future[T]", then: Callable[[T], None], on_error: Callable[[Exception], None]) -> None:
         def done(future: "Future[T]") -> None:
+            if future.cancelled():
+                return
             try:
                 self.loop.call_soon_threadsafe(finish, future)
             except RuntimeError:
@@ -181,7 +188,11 @@ class Core:
             else:
                 then(future.result())
 
-        self._readers.submit(work).add_done_callback(done)
+        future.add_done_callback(done)
+
+    def answer_question(self, responder: Responder, work: Callable[[Memory], object]) -> None:
+        """Reply with what *work* finds out with the questions' memory, in their thread."""
+        self._await(self.questions.submit(work), responder.reply, lambda error: answer_error(responder, error))
 
     def read_answer(self, responder: Responder, work: Callable[[], object]) -> None:
         """Reply with what *work* reads from the database, once nothing is uncommitted."""
@@ -239,6 +250,7 @@ class Core:
             self._wakeup.cancel()
         await self.loop.run_in_executor(None, self.passes.close)
         await self.committer.close()
+        await self.loop.run_in_executor(None, self.questions.close)
         await self.loop.run_in_executor(None, self._readers.shutdown)
         self.database.dispose()
 

@@ -14,6 +14,8 @@ from msgspec.structs import replace
 
 from sluicectld.engine import Engine
 from sluicectld.scheduler.decide import decide
+from sluicectld.scheduler.forecast import Forecasts
+from sluicectld.scheduler.memory import Memory
 from sluicectld.scheduler.plan import Plan
 from sluicectld.scheduler.snapshot import Snapshot
 
@@ -53,10 +55,13 @@ class Passes:
         self.engine = engine
         self.plan = Plan(version=0)
         self.statistics = PassStatistics()
+        self.forecasts = Forecasts()
         self._now = now
         self._apply = apply
         self._loop = asyncio.get_running_loop()
         self._executor = ThreadPoolExecutor(1, "sluice-pass")
+        #: What one pass leaves to the next, in the worker thread.
+        self._memory = Memory()
         self._is_running = False
         self._is_scheduled = False
         self._is_closed = False
@@ -80,20 +85,24 @@ class Passes:
         if self._is_closed or not self.engine.is_pass_due:
             return
         self._is_running = True
-        # What came back since the snapshot of the last plan, in the very change that it saw or later, it could not use.
-        is_freed = self.engine.cluster.freed_version >= self.plan.version
-        snapshot = replace(
-            self.engine.snapshot(self._now()),
-            priorities=self.plan.priorities,
-            promised=self.plan.planned if self.engine.policy.keeps_promises else {},
-            is_freed=is_freed,
-        )
+        snapshot = self._with_last(self.engine.snapshot(self._now()))
         future = self._executor.submit(self._run, snapshot)
         future.add_done_callback(lambda done: self._loop.call_soon_threadsafe(self._done, done, snapshot))
 
+    def view(self, now_at: float) -> Snapshot:
+        """Return what a pass would see now, for a question."""
+        return self._with_last(self.engine.view(now_at))
+
+    def _with_last(self, snapshot: Snapshot) -> Snapshot:
+        """Return the snapshot with what the last pass hands on to the next one."""
+        # What came back since the snapshot of the last plan, in the very change that it saw or later, it could not use.
+        is_freed = self.engine.cluster.freed_version >= self.plan.version
+        promised = self.plan.planned if self.engine.policy.keeps_promises else {}
+        return replace(snapshot, priorities=self.plan.priorities, promised=promised, is_freed=is_freed)
+
     def _run(self, snapshot: Snapshot) -> tuple[Plan, float]:
         began_s = time.perf_counter()
-        plan = decide(snapshot, self.engine.policy)
+        plan = decide(snapshot, self.engine.policy, memory=self._memory)
         return plan, time.perf_counter() - began_s
 
     def _done(self, done: "Future[tuple[Plan, float]]", snapshot: Snapshot) -> None:
@@ -107,6 +116,7 @@ class Passes:
             return
         self.statistics.note(self.plan, took_s, self._now())
         self._set_alarm(self.plan.look_again_at)
+        self.forecasts.note(self.plan, self._now())
         if self.plan.starts:
             try:
                 self.statistics.stale += self._apply(self.plan, snapshot.now_at)

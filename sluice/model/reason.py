@@ -80,7 +80,9 @@ class Blocker(Record, frozen=True, kw_only=True):
     """One cause that keeps a job waiting.
 
     text: the numbers, as a sentence fragment ("3 of 4 nodes free, needs 4; job 118 on n3 ends by 14:05").
+    partition: which of several partitions it is about; "" where it is about the job.
     """
 
     reason: Reason
     text: str = ""
+    partition: str = ""

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from sluice import timepoint
-from sluice.errors import InvalidRequest, NotPermitted, RequestError
+from sluice.errors import Infeasible, InvalidRequest, NotPermitted, RequestError
 from sluice.wire.light import time as light_time
 from sluice.wire.messages import SubmitJob, TestJob
 from sluice_cli import client
@@ -327,7 +327,65 @@ def test_test_only_of_the_impossible(controller, capfd):
     controller.answers["TestJob"] = refuse(NotPermitted("no"))
 
     assert main(["--test-only", "--wrap", "true"]) == 1
-    assert capfd.readouterr() == ("", "allocation failure: Access/permission denied\n")
+    assert capfd.readouterr() == ("", "sbatch: error: no\nallocation failure: Access/permission denied\n")
+
+
+def test_explain_tells_verdict_causes_and_changes_on_stdout(controller, capfd):
+    controller.answers["TestJob"] = {
+        "job_id": 7,
+        "start_at": 1795378112.0,
+        "cpu_count": 2,
+        "nodes": "n[1-2]",
+        "partition": "batch",
+        "now_at": 1.0,
+        "warnings": ["30 nodes requested"],
+        "explanation": {
+            "job": {"id": 7, "spec": {"name": "wrap"}},
+            "place": 2,
+            "queue_length": 2,
+            "blockers": [{"reason": "Priority", "text": "behind job 3 in partition batch"}],
+            "suggestions": [{"words": ["-t 00:10:00 instead of 01:00:00"]}],
+        },
+    }
+
+    assert main(["--explain", "--wrap", "true"]) == 0
+    out, err = capfd.readouterr()
+    start = timepoint.format_local(1795378112.0)
+    assert out.splitlines() == [
+        f"verdict: accepted, would start at {start} on n[1-2] in partition batch with 2 CPUs",
+        "warning: 30 nodes requested",
+        "place 2 of 2 in the queue",
+        "what stands before its start:",
+        "  Priority: behind job 3 in partition batch",
+        "it would start now with",
+        "  -t 00:10:00 instead of 01:00:00",
+    ]
+    assert err.startswith("sbatch: Job 7 to start at ")
+    assert controller.bodies("TestJob")[0]["is_explained"] is True
+
+
+def test_explain_of_what_would_start_now_is_short(controller, capfd):
+    controller.answers["TestJob"] = {
+        "start_at": 5.0,
+        "now_at": 5.0,
+        "cpu_count": 1,
+        "nodes": "n1",
+        "partition": "batch",
+        "explanation": {"blockers": [{"reason": "None", "text": "nothing stands against it"}], "is_searched": True},
+    }
+
+    assert main(["--explain", "--wrap", "true"]) == 0
+    assert capfd.readouterr().out == "verdict: accepted, would start now on n1 in partition batch with 1 CPU\n"
+
+
+def test_explain_of_the_impossible_tells_the_numbers(controller, capfd):
+    controller.answers["TestJob"] = refuse(Infeasible("9 CPUs requested, the largest node has 4"))
+
+    assert main(["--explain", "--wrap", "true"]) == 1
+    assert capfd.readouterr() == (
+        "verdict: refused\n  9 CPUs requested, the largest node has 4\n",
+        "allocation failure: Requested node configuration is not available\n",
+    )
 
 
 def test_patience_is_bounded(dead_cluster, monkeypatch, capfd):

@@ -35,7 +35,7 @@ def command(is_json: bool, job: str) -> None:
 
 def _why_none(job_id: int) -> str:
     """Return what is the matter with a job without kept output, and where its file is or will be."""
-    view = client.call("ExplainJob", {"job_id": job_id})
+    view = client.call("ExplainJobs", {"ids": [str(job_id)], "is_brief": True})["jobs"][0]
     row = JobRow(view, Context(0.0))
     paths = dict.fromkeys(filter(None, (job_text.stdout_path(row), job_text.stderr_path(row))))
     where = f"; it writes to {' and '.join(paths)}" if paths else ""

@@ -204,7 +204,7 @@ def _check_fit(turn: Turn, partition: Partition, spec: JobSpec) -> list[str]:
     verdict = find_verdict(turn, partition, spec)
     if verdict is None:
         return []
-    text = "\n".join(part for part in (verdict.message, verdict.details) if part)
+    text = "\n".join(part for part in (verdict.message, verdict.details, verdict.nearest) if part)
     if verdict.is_refusal:
         raise RequestError(text, verdict.code)
     return [text]

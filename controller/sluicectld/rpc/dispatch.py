@@ -12,7 +12,7 @@ from sluice.wire.faults import UNKNOWN_REQUEST
 from sluice.wire.handler import Handler
 from sluice.wire.responder import Responder
 from sluicectld.core import Core
-from sluicectld.rpc import accounting, admin, agents, jobs, queries, reservations, steps, topology
+from sluicectld.rpc import accounting, admin, agents, explain, jobs, queries, reservations, steps, topology
 from sluicectld.rpc.call import Call
 from sluicectld.rpc.callers import Callers
 
@@ -46,7 +46,7 @@ ANSWERS: dict[str, Answer] = {
     "QueryConfig": queries.answer_config,
     "QueryTopology": topology.answer_topology,
     "QueryStatistics": queries.answer_statistics,
-    "ExplainJob": queries.answer_explain,
+    "ExplainJobs": explain.answer_explain,
     "QueryAccounting": accounting.answer_accounting,
     "QueryScript": accounting.answer_script,
     "QueryOutput": accounting.answer_output,

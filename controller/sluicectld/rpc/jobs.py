@@ -29,14 +29,15 @@ from sluicectld.core import answer_error
 from sluicectld.handlers import admission, submit
 from sluicectld.handlers.turn import Turn
 from sluicectld.permissions import Verb
-from sluicectld.scheduler.estimate import estimate
+from sluicectld.scheduler.estimate import estimate, explain_unsubmitted
+from sluicectld.scheduler.memory import Memory
 from sluicectld.state.arrays import has_pending
 from sluicectld.state.commands import AcceptJob, EndedOutcomes, ReviseJobs, TellJobs
 from sluicectld.state.dependencies import Outcome, combine, outcome_of
 from sluicectld.store.read import read_jobs
 from sluicectld.texts import digest_of, encode_environment
 
-from . import callers
+from . import callers, explain
 from .call import Call
 
 SCRIPT_SIZE_MAX = 4 * 1024 * 1024
@@ -189,14 +190,16 @@ def answer_test(call: Call, request: TestJob) -> None:
     now_at = core.clock.now()
     turn = Turn(engine.cluster, engine.settings, engine.policy, engine.timers, call.caller, now_at)
     spec = _filter(call, _identify(call, request.spec))
-    spec, _ = admission.admit(turn, spec, call.callers.groups(spec.user, spec.gid))
+    spec, warnings = admission.admit(turn, spec, call.callers.groups(spec.user, spec.gid))
     job = submit.new_job(turn, spec)
-    snapshot = engine.view(now_at)
+    snapshot, policy = core.passes.view(now_at), core.questions.policy(engine.policy)
+    question = explain.ask(call, snapshot, job, str(job.id), is_searching=True) if request.is_explained else None
 
-    def work() -> messages.TestedJob:
-        return estimate(snapshot, engine.policy, job)
+    def work(memory: Memory) -> messages.TestedJob:
+        tested = replace(estimate(snapshot, policy, job, memory), warnings=tuple(warnings), now_at=now_at)
+        return tested if question is None else replace(tested, explanation=explain_unsubmitted(question, memory))
 
-    core.read_answer(call.responder, work)
+    core.after_commit(call.responder, lambda: core.answer_question(call.responder, work))
 
 
 def answer_wait_start(call: Call, request: WaitJobStart) -> None:

@@ -14,8 +14,6 @@ from sluice.model.states import JobState, StepState
 from sluice.model.step import Step
 from sluice.wire.messages import (
     ConfigView,
-    ExplainJob,
-    JobView,
     JobViews,
     NodeViews,
     PartitionViews,
@@ -31,7 +29,6 @@ from sluice.wire.messages import (
 )
 from sluicectld.core import Core
 from sluicectld.handlers.select import jobs_of_ids, select_jobs
-from sluicectld.store.read import read_jobs
 
 from . import views
 from .call import Call
@@ -80,30 +77,6 @@ def _piece(core: Core, jobs: Iterator[Job]) -> JobViews:
     revised = core.engine.cluster.revised
     encoded = tuple(core.job_views.view(job, plan, now_at, revised) for job in islice(jobs, _PIECE))
     return JobViews(jobs=encoded, now_at=now_at)
-
-
-def answer_explain(call: Call, request: ExplainJob) -> None:
-    """Answer with one job and every blocker that the last pass found; of one that has left memory, with its end."""
-    core = call.core
-
-    def answer() -> None:
-        job = core.engine.cluster.jobs.get(request.job_id)
-        if job is None:
-            core.read_answer(call.responder, lambda: _stored_view(core, request.job_id))
-        else:
-            revised = core.engine.cluster.revised
-            call.responder.reply(views.job_view(job, core.passes.plan, core.clock.now(), revised))
-
-    core.after_commit(call.responder, answer)
-
-
-def _stored_view(core: Core, job_id: int) -> JobView:
-    jobs = read_jobs(core.database, job_id)
-    if not jobs:
-        raise NotFound(f"job {job_id} is not known", "invalid_job")
-    # An array may be stored by its parts alone: one of them tells more than nothing.
-    job = next((job for job in jobs if job.id == job_id), jobs[0])
-    return JobView(job=job, nodes=hostlist.fold(job.nodes) if job.allocation is not None else "")
 
 
 def answer_steps(call: Call, request: QuerySteps) -> None:

@@ -32,6 +32,14 @@ def counters(core: Core) -> dict[str, float]:
         "replies_waiting": core.committer.depth,
         "requests_parked": len(core.waiting),
     }
+    score = core.passes.forecasts.score()
+    if score is not None:
+        numbers |= {
+            "forecasts_scored": score.count,
+            "forecast_wait_ratio_median": score.median,
+            "forecast_wait_ratio_ninth_decile": score.ninth,
+            "forecast_late_share": score.late_share,
+        }
     for state in JobState:
         numbers[f"jobs_{state.value.lower()}"] = cluster.states_count[state]
     return numbers

@@ -18,6 +18,7 @@ from sluice.model.states import Hold, JobState
 from sluice.wire.messages import JobView, NodeView
 from sluicectld.scheduler.explain import held_blockers
 from sluicectld.scheduler.plan import Plan, PlannedStart
+from sluicectld.scheduler.ranking import rank_blockers
 from sluicectld.scheduler.snapshot import NodeFree
 from sluicectld.state.cluster import Cluster
 
@@ -86,8 +87,9 @@ def blockers_of(job: Job, plan: Plan, now_at: float) -> tuple[Blocker, ...]:
     utc_offset_s = time.localtime(now_at).tm_gmtoff
     held = held_blockers(job, now_at, utc_offset_s, job.reason is Reason.DEPENDENCY_NEVER_SATISFIED)
     if held:
-        return held
-    return plan.blockers.get(job.id) or (Blocker(reason=Reason.NONE, text="not looked at by a pass yet"),)
+        return rank_blockers(held)
+    found = plan.blockers.get(job.id)
+    return rank_blockers(found) if found else (Blocker(reason=Reason.NONE, text="not looked at by a pass yet"),)
 
 
 def _begin_at(job: Job) -> float | None:

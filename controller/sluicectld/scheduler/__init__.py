@@ -3,6 +3,9 @@
 snapshot     what a pass sees: eligible jobs, free resources, running jobs; the policy
 plan         what a pass wants: starts, planned starts, and why the others wait
 decide       one pass: the queue in order, starts and planned starts
+shaping      the shape of a job as reservations and topologies have it
+ledger       what a pass hands out, counted everywhere at once
+verdicts     what a pass says of jobs that do not start
 queue        which jobs are in which order
 priority     a job's priority as a number, from the priority plugin
 standing     what a job is numbered by, the same for many
@@ -37,12 +40,27 @@ patience     until when a job lets shorter ones pass; the order of the candidate
 backfill     planned starts: the earliest slot beside all that runs or is planned
 promises     planned starts that outlive their pass (conservative backfill)
 limits       a room: partitions, licenses, associations, QOS and their limits
-explain      reasons as sentences with their numbers
+explain      reasons as sentences with their numbers, as a pass writes them
+ranking      in which order the causes of a wait are told
 feasible     could a request ever run?  Asked at submission
+nearest      the funnel of a refused request, and the nearest one that fits
 reservations what reservations mean to one job: where and when it may run, what is closed to it
 reservation_access  who may use a reservation
 reservation_nodes   which nodes and cores a reservation gets, and what stands against them
 reservation_texts   what of reservations keeps a job waiting, as sentences
 recurrence   when a reservation is, again and again
+forecast     how good planned starts have been
+
+stage        a scene on which passes are tried for a question
 estimate     when would a job start?  Asked by --test-only
+inquiry      one job's wait, answered in full: every cause with its numbers
+judge        how a job stands in each of its partitions and reservations
+census       the nodes of a scene counted by what is free on them
+funnel       how many nodes are left after each demand
+holders      the running jobs that hold what is missing
+sharers      words for other jobs: awaited, holding, planned
+whatif       the cheapest changes with which a job would start in the next pass
+cheapest     the search: single changes, then pairs, each at its least
+changes      the table of changes, with their costs
+change       how one demand of a request is changed, and how it is told
 """

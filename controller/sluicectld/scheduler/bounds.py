@@ -31,7 +31,7 @@ class Bounds:
         )
 
     def find_candidate_blocker(self, job: Job, queue: str) -> Blocker | None:
-        """Count the job as a candidate; return which bound keeps it from being one."""
+        """Return which bound keeps the job from being a candidate."""
         policy, uid = self._policy, job.spec.uid
         if policy.backfill_starts_max and self._starts >= policy.backfill_starts_max:
             return _behind(f"{self._starts} jobs went ahead in this pass already (bf_max_job_start)")
@@ -47,9 +47,12 @@ class Bounds:
         ):
             if most and self._candidates[key] >= most:
                 return _behind(f"{most} jobs of {owner} were looked at before it ({word})")
+        return None
+
+    def note_candidate(self, job: Job, queue: str) -> None:
+        uid = job.spec.uid
         for key in (uid, queue, (uid, queue)):
             self._candidates[key] += 1
-        return None
 
     def note_start(self) -> None:
         """Count a start ahead of a job that waits."""

@@ -8,42 +8,35 @@ Invariant: every eligible job is in starts (an array: with all its tasks) or in 
 """
 
 import itertools
-import operator
 from collections import Counter
 from collections.abc import Iterator
 
-from sluice.model.allocation import Allocation
 from sluice.model.job import Job
 from sluice.model.partition import Partition
 from sluice.model.reason import Blocker, Reason
 
-from . import explain
+from . import explain, verdicts
 from .backfill import Slot, find_slot, release, reserve
 from .bounds import Bounds
-from .guests import Guests, Stay
-from .levels import Kind, Take
-from .limits.gate import Gate
-from .limits.licenses import LicensePool
+from .ledger import Ledger
 from .limits.partition import find_orphan_blocker
-from .memory import Memory, Scene, find_shape, make_shape
-from .needs import compute_shape_key
+from .memory import Memory, Scene, find_shape
 from .patience import compute_due_at, rank_candidates
-from .plan import Plan, PlannedStart, StartJob
+from .plan import Plan, PlannedStart
 from .promises import keep_promises, restore_promises
-from .queue import rank
-from .reservation_texts import begin_blocker, find_closed_blocker, outgrown_blocker
-from .reservations import OPEN, Book, View, find_window
+from .queue import Queue, rank
+from .reservation_texts import find_closed_blocker
+from .reservations import View
 from .search import Part, find_idle, find_now
-from .shapes import Access, Shape, is_user_sensitive
-from .snapshot import Policy, RunningJob, Snapshot
+from .shapes import Shape
+from .shaping import Shaper
+from .snapshot import Policy, Snapshot
 from .standing import Entry
-from .switches import relax
 from .tail import Tail, is_plain_job
 from .tracks import NEVER
+from .verdicts import Verdicts
 
 DEFAULT_POLICY = Policy()
-#: What is told where nobody reads it.
-_RESOURCES, _PRIORITY = Blocker(reason=Reason.RESOURCES), Blocker(reason=Reason.PRIORITY)
 Blockers = tuple[Blocker, ...]
 
 
@@ -65,9 +58,11 @@ def decide(
 
 
 class Pass:
-    """The state of one pass; thrown away afterwards."""
+    """The state of one pass; thrown away afterwards.  queue: if it is known already, or if it is not to be whole."""
 
-    def __init__(self, snapshot: Snapshot, policy: Policy, focus_id: int, scene: Scene) -> None:
+    def __init__(
+        self, snapshot: Snapshot, policy: Policy, focus_id: int, scene: Scene, queue: Queue | None = None
+    ) -> None:
         self.focus_id = focus_id
         self.snapshot = snapshot
         self.policy = policy
@@ -75,14 +70,10 @@ class Pass:
         self.working = scene.working
         self.timeline = scene.timeline
         self.latest_at = snapshot.now_at + policy.backfill_window_s
-        self.licenses = LicensePool(snapshot.licenses_free)
-        self.gate = Gate(snapshot, policy)
-        self.book = Book(snapshot, policy.backfill_window_s, policy.reservation_overrun_s)
-        #: Shapes of jobs that reservations restrict.
-        self.restricted: dict[object, Shape] = {}
-        self.starts: list[StartJob] = []
-        #: What each start takes, and until when, to be undone.
-        self.taken: list[tuple[list[tuple[int, Take]], float]] = []
+        self.ledger = Ledger(snapshot, policy, scene)
+        self.gate = self.ledger.gate
+        self.shaper = Shaper(snapshot, policy, scene, self.ledger.book)
+        self.verdicts = Verdicts(snapshot, policy, self.working)
         self.planned: dict[int, PlannedStart] = {}
         self.blockers: dict[int, Blockers] = {}
         #: The first job of each partition that did not fit.
@@ -95,51 +86,49 @@ class Pass:
         self.slots: dict[int, tuple[Slot, Shape]] = {}
         #: Promises that were taken back to look for earlier ones.
         self.earlier: dict[int, Slot] = {}
-        #: Tasks started in this pass, by the array's job id.
-        self.tasks_started: Counter[int] = Counter()
-        #: The same by the array's id, with tasks that are jobs of their own already.
-        self.array_starts: Counter[int] = Counter()
         self.looked_ahead = 0
         #: Planned jobs of each queue.
         self.plan_counts: Counter[str] = Counter()
         self.bounds = Bounds(policy, snapshot.now_at)
         self.has_more = False
-        #: The first moment at which a job looks different although nothing happened.
-        self.look_again_at: float | None = None
         self.tested = 0
-        #: As the pass numbers them, by job id; empty where jobs keep those of their submission.
-        self.priorities: dict[int, int] = {}
-        self.running_by_end: list[RunningJob] | None = None
-        self.is_user_sensitive = is_user_sensitive(self.working, snapshot.pending, snapshot.partitions)
-        scene.guests = Guests(snapshot, scene.working) if self.is_user_sensitive else None
+        self._queue = queue
         #: Nobody reads what is found out about the jobs that do not start, and nothing but room decides.
-        is_shared = bool(snapshot.reservations) or focus_id != 0 or self.is_user_sensitive or self.bounds.are_set
+        is_shared = bool(snapshot.reservations) or focus_id != 0 or self.shaper.is_user_sensitive or self.bounds.are_set
         self.is_quiet = policy.is_backfilling and self.gate.is_open and not (policy.is_explaining or is_shared)
 
+    @property
+    def queue(self) -> Queue:
+        if self._queue is None:
+            self._queue = rank(self.snapshot, self.policy)
+        return self._queue
+
     def run(self) -> Plan:
-        queue = rank(self.snapshot, self.policy)
-        self.priorities = queue.priorities
-        entries = queue.entries
+        queue = self.queue
         for job in queue.orphans:
             self.blockers[job.id] = (find_orphan_blocker(job),)
-        if self.policy.keeps_promises:
-            self.slots = restore_promises(self.scene, self.snapshot, self.policy, self.is_user_sensitive)
-            for slot, shape in self.slots.values():
-                self._note_beside(shape, slot.at, slot.parts)
-        self._walk(entries)
+        self._restore_promises()
+        self._walk(queue.entries)
         if self.policy.keeps_promises:
             self._note_next_promise()
         return Plan(
             self.snapshot.version,
-            tuple(self.starts),
+            tuple(self.ledger.starts),
             self.planned,
             self.blockers,
             self.has_more,
             self.tested,
             len(self.scene.shapes),
             queue.priorities,
-            self.look_again_at,
+            self.shaper.look_again_at,
         )
+
+    def _restore_promises(self) -> None:
+        if self.policy.keeps_promises:
+            is_user_sensitive = self.shaper.is_user_sensitive
+            self.slots = restore_promises(self.scene, self.snapshot, self.policy, is_user_sensitive)
+            for slot, shape in self.slots.values():
+                self.ledger.note_beside(shape, slot.at, slot.parts)
 
     def _walk(self, entries: list[Entry]) -> None:
         """Consider the entries in their order, or first those that may be planned and then the rest in another one."""
@@ -149,7 +138,7 @@ class Pass:
             return
         rest: list[Entry] = []
         for place, entry in enumerate(entries):
-            if len(self.starts) >= policy.starts_max:
+            if self._has_started_most():
                 self._leave_for_next_pass(rest + entries[place:])
                 return
             if self._is_full(entry[1].name):
@@ -165,7 +154,7 @@ class Pass:
     def _walk_through(self, entries: list[Entry]) -> None:
         index = 0
         while index < len(entries):
-            if len(self.starts) >= self.policy.starts_max:
+            if self._has_started_most():
                 self._leave_for_next_pass(entries[index:])
                 return
             job, partition = entries[index]
@@ -189,7 +178,7 @@ class Pass:
         self.tested += count
         started: set[int] = set()
         first = 0
-        while (index := tail.find_start(first)) is not None and len(self.starts) < self.policy.starts_max:
+        while (index := tail.find_start(first)) is not None and not self._has_started_most():
             shape = find_shape(self.scene, *entries[index], self.policy)
             parts = find_now(shape, self.working, self.timeline)
             assert parts is not None, "a job that fits has a place"
@@ -199,21 +188,26 @@ class Pass:
         if index is not None:
             count = index
         waiting = [entries[place][0].id for place in range(count) if place not in started]
-        self.blockers.update(dict.fromkeys(waiting, (_PRIORITY,)))
+        self.blockers.update(dict.fromkeys(waiting, (verdicts.PRIORITY,)))
         return count
 
     def _note_next_promise(self) -> None:
         """Have a pass when the next promise is due, even if nothing happens until then."""
-        dues = [planned.at for planned in self.planned.values() if planned.at > self.snapshot.now_at]
-        self.look_again_at = min([*dues, *([self.look_again_at] if self.look_again_at else [])], default=None)
+        for planned in self.planned.values():
+            if planned.at > self.snapshot.now_at:
+                self.shaper.look_again(planned.at)
 
     def undo(self) -> None:
         """Take what this pass added out of the scene."""
-        for takes, end_at in self.taken:
-            self.timeline.undo_start(takes, end_at)
         if self.policy.keeps_promises:
+            self.ledger.undo()
             keep_promises(self.scene, self.slots, self.planned)
-            return
+        else:
+            self.undo_all()
+
+    def undo_all(self) -> None:
+        """Take out promises, too."""
+        self.ledger.undo()
         for job_id, (slot, shape) in self.slots.items():
             release(job_id, slot, shape, self.timeline)
 
@@ -223,7 +217,7 @@ class Pass:
         self.tested += 1
         partition = self.gate.relax(job, partition)
         blockers: Blockers = ()
-        for view in self.book.views_of(job):
+        for view in self.ledger.book.views_of(job):
             found = self._consider_view(job, partition, view)
             if found is None:
                 self._forget_waiting(job)
@@ -231,12 +225,12 @@ class Pass:
             # Of magnetic reservations nobody knows who did not ask for them: they are no reason to wait.
             blockers = blockers + found if job.spec.reservation else found
         if len(job.spec.partitions) > 1:
-            blockers = self.blockers.get(job.id, ()) + blockers
+            blockers = self.blockers.get(job.id, ()) + explain.of_partition(blockers, partition.name)
         self.blockers[job.id] = blockers
 
     def _consider_view(self, job: Job, partition: Partition, view: View) -> Blockers | None:
         """Start or plan the job one way; return what stops it, None if nothing does."""
-        shape = self._shape_of(job, partition, view)
+        shape = self.shaper.find(job, partition, view)
         if job.id in self.slots and job.id not in self.planned and self._keeps(job, shape):
             return self._tell_waiting(job, shape)
         blockers = shape.blockers
@@ -264,7 +258,7 @@ class Pass:
                 shape.begin()
                 return False
         self.planned[job.id] = self.snapshot.promised[job.id]
-        self.blockers[job.id] = (_PRIORITY,)
+        self.blockers[job.id] = (verdicts.PRIORITY,)
         return True
 
     def _keeps(self, job: Job, shape: Shape) -> bool:
@@ -281,7 +275,7 @@ class Pass:
             self.earlier[job.id] = slot
         del self.slots[job.id]
         release(job.id, slot, promised_shape, self.timeline)
-        self._note_beside(promised_shape, slot.at, slot.parts, is_gone=True)
+        self.ledger.note_beside(promised_shape, slot.at, slot.parts, is_gone=True)
         # What kept its twins from starting, or later, may have been this promise.
         shape.begin()
         return False
@@ -292,54 +286,24 @@ class Pass:
         self.started_ids.add(job.id)
         self._forget_slot(job)
 
-    def _shape_of(self, job: Job, partition: Partition, view: View) -> Shape:
-        if job.spec.switches:
-            job = self._relaxed(job)
-        uid = job.spec.uid if self.is_user_sensitive else None
-        if view is OPEN:
-            return find_shape(self.scene, job, partition, self.policy, uid)
-        key = view.key, compute_shape_key(job, partition.name, -1 if uid is None else uid), id(partition)
-        shape = self.restricted.get(key)
-        if shape is None:
-            shape = self.restricted[key] = self._restricted_shape(job, partition, uid, view)
-        return shape
-
-    def _restricted_shape(self, job: Job, partition: Partition, uid: int | None, view: View) -> Shape:
-        """Return a shape that sees the cluster as the view does; it lasts for this pass."""
-        now_at = self.snapshot.now_at
-        window = None if view.windows is None else find_window(view, now_at, job.limit_s)
-        shape = make_shape(self.scene, job, partition, self.policy, uid, Access(view, self.book, window))
-        if view.blocker is not None:
-            shape.blockers = (view.blocker,)
-        elif shape.blockers is None and view.windows is not None and (window is None or window.from_at > now_at):
-            shape.is_waiting = shape.may_plan = window is not None and self.policy.is_backfilling
-            shape.blockers = (begin_blocker(view, window, now_at, self.policy.utc_offset_s),)
-        return shape
-
-    def _relaxed(self, job: Job) -> Job:
-        wait_max_s = self.policy.switch_wait_max_s if self.working.arrangers else 0.0
-        job, until_at = relax(job, self.snapshot.now_at, wait_max_s)
-        if until_at is not None:
-            self.look_again_at = until_at if self.look_again_at is None else min(self.look_again_at, until_at)
-        return job
-
     def _try_start(self, job: Job, shape: Shape) -> Blockers | None:
         """Start the job, or as many tasks of the array as may start; return what stops it, None if nothing does."""
-        name = _queue_name(shape)
-        if name in self.stopped or (not self.policy.is_backfilling and name in self.heads):
-            return (self._priority_blocker(shape),)
-        if self.bounds.are_set and name in self.heads:
-            bound = self.bounds.find_candidate_blocker(job, name)
-            if bound is not None:
-                return (bound,)
-        for task_id in itertools.islice(_tasks(job), self.tasks_started[job.id], None):
+        closed = self._find_queue_blocker(job, shape)
+        if closed is not None:
+            return (closed,)
+        if self.bounds.are_set and _queue_name(shape) in self.heads:
+            self.bounds.note_candidate(job, _queue_name(shape))
+        for task_id in itertools.islice(tasks_of(job), self.ledger.tasks_started[job.id], None):
             blockers = self._find_task_blocker(job, task_id, shape)
             if blockers is not None:
+                if blockers[0].reason is Reason.JOB_ARRAY_TASK_LIMIT:
+                    # Its next task waits for one that runs, not for the place kept for it in another partition.
+                    self._forget_slot(job)
                 return blockers
             parts = find_now(shape, self.working, self.timeline)
             if parts is None:
                 return self._block(job, shape)
-            limited = self.gate.find_placed_blockers(job, shape, self._takes(parts), self.licenses.choose(shape.needs))
+            limited = self.ledger.find_placed_blockers(job, shape, parts)
             if limited:
                 self._note_stop(job, shape)
                 return limited
@@ -347,31 +311,31 @@ class Pass:
         return None
 
     def _find_task_blocker(self, job: Job, task_id: int | None, shape: Shape) -> Blockers | None:
-        license_blocker = self._find_license_blocker(shape)
-        if license_blocker is not None:
-            shape.blockers = (license_blocker,)
+        lacking = self.ledger.find_license_blocker(shape)
+        if lacking is not None:
+            shape.blockers = (lacking,)
             return shape.blockers
         limited = self.gate.find_blockers(job, shape)
         if limited:
             return limited
-        if task_id is None:
-            return self._find_throttle_blocker(job) if job.array_task_id is not None else None
-        if len(self.starts) >= self.policy.starts_max:
+        if task_id is not None and self._has_started_most():
             self.has_more = True
-            return (self._next_pass_blocker(),)
-        return self._find_throttle_blocker(job)
+            return (verdicts.next_pass(len(self.ledger.starts)),)
+        is_of_array = task_id is not None or job.array_task_id is not None
+        throttled = self.ledger.find_throttle_blocker(job) if is_of_array else None
+        return None if throttled is None else (throttled,)
 
-    def _takes(self, parts: list[Part]) -> list[tuple[Kind, Take]]:
-        kinds = self.working.kinds
-        return [(kinds[part.position], part.take) for part in parts]
+    def _has_started_most(self) -> bool:
+        return len(self.ledger.starts) >= self.policy.starts_max
 
-    def _find_license_blocker(self, shape: Shape) -> Blocker | None:
-        licenses = self.licenses
-        if shape.view.license_closures:
-            now_at = self.snapshot.now_at
-            until_at = now_at + shape.duration_s
-            licenses = LicensePool(self.book.licenses_left(shape.view, licenses.free, now_at, until_at))
-        return licenses.find_blocker(shape.needs)
+    def _find_queue_blocker(self, job: Job, shape: Shape) -> Blocker | None:
+        """Return that the job has to wait behind another one of its queue, whatever room there is."""
+        name = _queue_name(shape)
+        if name in self.stopped or (not self.policy.is_backfilling and name in self.heads):
+            return self._priority_blocker(shape)
+        if self.bounds.are_set and name in self.heads:
+            return self.bounds.find_candidate_blocker(job, name)
+        return None
 
     def _note_stop(self, job: Job, shape: Shape) -> None:
         """Remember a job that a limit keeps from starting, where that stops its queue."""
@@ -382,71 +346,10 @@ class Pass:
     def _may_plan(self, shape: Shape) -> bool:
         return shape.may_plan and _queue_name(shape) not in self.stopped
 
-    def _find_throttle_blocker(self, job: Job) -> Blockers | None:
-        # A task that was requeued or changed alone counts with its array.
-        throttle = job.pending_array.throttle if job.pending_array else job.spec.array_throttle
-        if not throttle:
-            return None
-        array_id = job.array_job_id or job.id
-        running = self.snapshot.running_tasks.get(array_id, 0) + self.array_starts[array_id]
-        if running < throttle:
-            return None
-        # Its next task waits for one that runs, not for the place that was kept for it in another partition.
-        self._forget_slot(job)
-        return (Blocker(reason=Reason.JOB_ARRAY_TASK_LIMIT, text=f"{running} of at most {throttle} tasks run"),)
-
     def _start(self, job: Job, shape: Shape, parts: list[Part], task_id: int | None) -> None:
-        needs = shape.needs
         if _queue_name(shape) in self.heads:
             self.bounds.note_start()
-        parts = shape.batch_host_first(parts)
-        licenses = self.licenses.take(needs)
-        self.gate.add_start(job, shape, self._takes(parts), licenses)
-        grants = tuple([self.working.grant(part.position, part.take) for part in parts])
-        allocation = Allocation(
-            grants=grants,
-            tasks_per_node=_tasks_per_node(shape, parts),
-            is_sharing=needs.sharers_max > 1,
-            licenses=licenses,
-        )
-        self.starts.append(
-            StartJob(
-                job.id,
-                allocation,
-                shape.partition.name,
-                shape.limit_s,
-                task_id,
-                needs.is_exclusive,
-                shape.view.reservation,
-            )
-        )
-        if shape.view.reservation:
-            held = ((grant.node, grant.cpu_count) for grant in grants)
-            self.book.note_start(shape.view.reservation, held, licenses)
-        takes = [(part.position, part.take) for part in parts]
-        end_at = self.snapshot.now_at + shape.duration_s
-        self.timeline.start(takes, end_at)
-        self.taken.append((takes, end_at))
-        self._note_beside(shape, self.snapshot.now_at, parts)
-        if shape.uid is not None:
-            for part in parts:
-                self.working.note_user(part.position, shape.uid, needs.is_user_exclusive)
-        if task_id is not None or job.array_task_id is not None:
-            self.array_starts[job.array_job_id or job.id] += 1
-        if task_id is not None:
-            self.tasks_started[job.id] += 1
-
-    def _note_beside(self, shape: Shape, from_at: float, parts: list[Part], is_gone: bool = False) -> None:
-        """Note what a started or planned job has beside its resources: CPUs of its partition, and its user's place."""
-        until_at = from_at + shape.duration_s
-        cpus, guests = self.working.partition_cpus, self.scene.guests
-        for part in parts:
-            if shape.is_capped:
-                use = (from_at, until_at, part.take.cpus)
-                (cpus.remove if is_gone else cpus.add)(shape.partition.name, part.position, use)
-            if guests is not None and shape.uid is not None:
-                stay = Stay(shape.uid, from_at, until_at, shape.needs.is_user_exclusive)
-                (guests.remove if is_gone else guests.add)(part.position, stay)
+        self.ledger.start(job, shape, parts, task_id)
 
     def _forget_slot(self, job: Job) -> None:
         """Give the planned start back of a job that started in another of its partitions."""
@@ -454,14 +357,14 @@ class Pass:
         if planned is not None:
             slot, shape = planned
             release(job.id, slot, shape, self.timeline)
-            self._note_beside(shape, slot.at, slot.parts, is_gone=True)
+            self.ledger.note_beside(shape, slot.at, slot.parts, is_gone=True)
             del self.planned[job.id]
             self.has_more = True
 
     def _block(self, job: Job, shape: Shape) -> Blockers:
         """Settle that the shape does not fit now; return the blockers of this job, the first of its shape."""
         if not self._fits_idle(shape):
-            shape.blockers = (self._unavailable_blocker(shape),)
+            shape.blockers = (verdicts.unavailable(shape, self.working),)
             return shape.blockers
         closed = find_closed_blocker(shape, self.working, self.timeline, self.policy.utc_offset_s)
         if closed is not None:
@@ -478,7 +381,7 @@ class Pass:
         is_near = self.looked_ahead <= self.policy.backfill_jobs_max
         if is_head:
             self.heads[name] = job.id
-        resources = (self._resources_blocker(shape),) if is_head or is_near else ()
+        resources = (self._resources_blocker(job, shape),) if is_head or is_near else ()
         shape.blockers = (self._priority_blocker(shape), *resources)
         return resources if is_head else shape.blockers
 
@@ -496,14 +399,6 @@ class Pass:
             shape.fits_idle = find_idle(shape, self.working, shape.candidates) is not None
         return shape.fits_idle
 
-    def _unavailable_blocker(self, shape: Shape) -> Blocker:
-        required_down = any(not self.working.nodes[each].node.is_usable for each in shape.required)
-        if not required_down and find_idle(shape, self.working, shape.configured_candidates()) is not None:
-            return explain.down_blocker(shape, self.working)
-        if shape.view.positions is not None and not required_down:
-            return outgrown_blocker(shape, self.working)
-        return explain.unavailable_blocker(shape, self.working)
-
     def _plan(self, job: Job, shape: Shape) -> None:
         """Give the job a planned start, unless the bounds are reached or nothing is free within the window."""
         policy = self.policy
@@ -517,7 +412,7 @@ class Pass:
         self.looked_ahead += 1
         if job.id in self.planned or not (shape.may_plan or is_focus):
             return
-        if not (is_focus or self.bounds.may_plan(job, queue, self.priorities.get(job.id, job.priority))):
+        if not (is_focus or self.bounds.may_plan(job, queue, self.queue.priorities.get(job.id, job.priority))):
             return
         # The first of a queue is found a start however far it is: without one it could wait for ever.
         is_first = not self.plan_counts[queue] or policy.is_predicting
@@ -533,7 +428,7 @@ class Pass:
             shape.may_plan = False
             return
         reserve(job.id, slot, shape, self.timeline)
-        self._note_beside(shape, slot.at, slot.parts)
+        self.ledger.note_beside(shape, slot.at, slot.parts)
         self.slots[job.id] = (slot, shape)
         self.plan_counts[queue] += 1
         self.bounds.note_plan(queue)
@@ -552,32 +447,19 @@ class Pass:
             tuple([part.tasks for part in slot.parts]),
         )
 
-    def _resources_blocker(self, shape: Shape) -> Blocker:
+    def _resources_blocker(self, job: Job, shape: Shape) -> Blocker:
         if not self.policy.is_explaining:
-            return _RESOURCES
-        if self.running_by_end is None:
-            ending = [job for job in self.snapshot.running if job.expected_end_at is not None]
-            # Equal ones stay in the order of the snapshot.
-            self.running_by_end = sorted(ending, key=_expected_end)
-        end = explain.next_end_text(shape, self.running_by_end, self.snapshot.now_at, self.policy.utc_offset_s)
-        has_plans = bool(self.slots)
-        funnel = explain.compute_funnel(shape, self.working, has_plans)
-        return Blocker(reason=Reason.RESOURCES, text=funnel + end)
+            return verdicts.RESOURCES
+        return self.verdicts.resources(shape, has_plans=len(self.slots) > (job.id in self.slots))
 
     def _priority_blocker(self, shape: Shape) -> Blocker:
         if not self.policy.is_explaining:
-            return _PRIORITY
-        name = shape.partition.name
-        inside = f" and reservation {shape.view.reservation!r}" if shape.view.reservation else ""
-        head_id = self.heads[_queue_name(shape)]
-        return Blocker(reason=Reason.PRIORITY, text=f"behind job {head_id} in partition {name}{inside}")
-
-    def _next_pass_blocker(self) -> Blocker:
-        return Blocker(reason=Reason.NONE, text=f"this pass has started {len(self.starts)} jobs, its most")
+            return verdicts.PRIORITY
+        return verdicts.behind(self.heads[_queue_name(shape)], shape)
 
     def _leave_for_next_pass(self, entries: list[Entry]) -> None:
         self.has_more = True
-        blockers = (self._next_pass_blocker(),)
+        blockers = (verdicts.next_pass(len(self.ledger.starts)),)
         for job, partition in entries:
             if job.id in self.started_ids:
                 continue
@@ -585,9 +467,6 @@ class Pass:
                 self._consider(job, partition)
             else:
                 self.blockers.setdefault(job.id, blockers)
-
-
-_expected_end = operator.attrgetter("expected_end_at")
 
 
 def _queue_name(shape: Shape) -> str:
@@ -600,18 +479,10 @@ def _limit_of(entry: Entry) -> float:
     return NEVER if limit_s is None else limit_s
 
 
-def _tasks(job: Job) -> Iterator[int | None]:
+def tasks_of(job: Job) -> Iterator[int | None]:
     """Yield the task ids of an array that have not started, ascending; None once for a plain job."""
     if job.pending_array is None:
         yield None
         return
     for first, last, step in job.pending_array.ranges:
         yield from range(first, last + 1, step or 1)
-
-
-def _tasks_per_node(shape: Shape, parts: list[Part]) -> tuple[int, ...]:
-    """Return tasks by node; a whole node without a number of tasks counts as many as its CPUs allow."""
-    needs = shape.needs
-    if needs.is_exclusive and not needs.has_task_count and not needs.node_tasks_max:
-        return tuple([part.take.cpus // needs.cpus_per_task for part in parts])
-    return tuple([part.tasks for part in parts])

@@ -8,23 +8,28 @@ from msgspec.structs import replace
 
 from sluice import hostlist
 from sluice.errors import Infeasible
+from sluice.model.explanation import Explanation
 from sluice.model.job import Job
 from sluice.model.partition import Partition
 from sluice.wire.messages import TestedJob
 
-from .decide import decide
 from .explain import held_blockers
+from .inquiry import Question, answer
+from .memory import Memory
 from .snapshot import Policy, Snapshot
+from .stage import set_stage
 
 
-def estimate(snapshot: Snapshot, policy: Policy, job: Job) -> TestedJob:
+def estimate(snapshot: Snapshot, policy: Policy, job: Job, memory: Memory | None = None) -> TestedJob:
     """Return when and where *job* would start if it were submitted now.
 
     Raises Infeasible, with the blockers' words, when the timeline never holds it.
     """
     partitions = {name: _as_up(partition) for name, partition in snapshot.partitions.items()}
     asked = replace(snapshot, partitions=partitions, pending=(*snapshot.pending, job))
-    plan = decide(asked, replace(policy, is_backfilling=True, starts_max=policy.starts_max + 1), focus_id=job.id)
+    bounds = replace(policy, is_backfilling=True, starts_max=policy.starts_max + 1)
+    with set_stage(replace(snapshot, pending=asked.pending), policy, memory) as stage:
+        plan = stage.decide(asked, bounds, focus_id=job.id)
     begin_at = job.begin_at or snapshot.now_at
     start = next((start for start in plan.starts if start.job_id == job.id), None)
     if start is not None:
@@ -46,6 +51,17 @@ def estimate(snapshot: Snapshot, policy: Policy, job: Job) -> TestedJob:
         nodes=hostlist.fold(planned.nodes),
         partition=planned.partition,
     )
+
+
+def explain_unsubmitted(question: Question, memory: Memory | None = None) -> Explanation:
+    """Return everything about a job that is not submitted, as if it stood in the queue already."""
+    snapshot, job = question.snapshot, question.job
+    waits = held_blockers(job, snapshot.now_at)
+    if not waits:
+        snapshot = replace(snapshot, pending=(*snapshot.pending, job))
+    found = answer(replace(question, snapshot=snapshot), memory)
+    # What is to be changed is the command line at hand.
+    return replace(found, suggestions=tuple([replace(each, command="") for each in found.suggestions]))
 
 
 def _as_up(partition: Partition) -> Partition:

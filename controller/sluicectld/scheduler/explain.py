@@ -9,6 +9,8 @@ Source of the words: CONTRACT section 14.
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 
+from msgspec.structs import replace
+
 from sluice import hostlist
 from sluice.model.job import Job
 from sluice.model.reason import Blocker, Reason
@@ -117,6 +119,11 @@ def down_blocker(shape: Shape, working: WorkingCopy) -> Blocker:
         if not working.nodes[position].node.is_usable
     ]
     return Blocker(reason=Reason.REQ_NODE_NOT_AVAIL, text=f"UnavailableNodes:{hostlist.fold(down)}")
+
+
+def of_partition(blockers: Sequence[Blocker], name: str) -> tuple[Blocker, ...]:
+    """Return the blockers as those of one of several partitions."""
+    return tuple([replace(blocker, partition=name) for blocker in blockers])
 
 
 def count_of(count: int, noun: str) -> str:

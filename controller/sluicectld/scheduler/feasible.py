@@ -2,7 +2,7 @@
 
 What no set of idle nodes could hold is refused with the numbers and the nearest request that would fit.  What Slurm
 accepts although it has to wait for a change of the partition (too many nodes or CPUs in all, too long a limit) is a
-warning; the pass then gives the reason (limits.py).  Syntax and permissions are the caller's.
+warning; the pass then gives the reason (limits/partition.py).  Syntax and permissions are the caller's.
 
 Source: Slurm 22.05, observed; CONTRACT section 15 for the words.
 """
@@ -21,6 +21,7 @@ from . import explain
 from .constraints import parse_constraint
 from .layout import compute_idle
 from .limits.partition import find_memory_excess
+from .nearest import describe_nearest
 from .needs import Needs, compute_needs
 from .search import find_idle
 from .shapes import Shape
@@ -35,13 +36,14 @@ class Verdict(msgspec.Struct, frozen=True):
     """What stands against a request.
 
     code: as in sluice/error_texts.py.  message: Slurm's sentence where it has one beside the code's.  details: what was
-    wanted, the numbers, and what would fit.
+    wanted, the numbers, and what would fit.  nearest: the funnel and the nearest request that fits (nearest.py).
     """
 
     is_refusal: bool
     code: str
     message: str = ""
     details: str = ""
+    nearest: str = ""
 
     @property
     def text(self) -> str:
@@ -84,7 +86,10 @@ def check_request(
     few = max(_FEW_NODES, 2 * needs.nodes_min)
     if _holds(request, nodes[:few]) or _holds(request, nodes):
         return warning
-    return next((verdict for check in _NODE_CHECKS if (verdict := check(request)) is not None), None) or warning
+    refusal = next((verdict for check in _NODE_CHECKS if (verdict := check(request)) is not None), None)
+    if refusal is None:
+        return warning
+    return replace(refusal, nearest=describe_nearest(spec, nodes, partition, policy, _idle_copy(request, nodes)))
 
 
 def _check_names(request: _Request) -> Verdict | None:

@@ -17,7 +17,7 @@ from sluice.model.request import JobSpec
 from .guests import Guests
 from .needs import ShapeKey, compute_needs, compute_shape_key
 from .reservations import limit_within
-from .shapes import Access, Shape
+from .shapes import Access, Shape, is_user_sensitive
 from .snapshot import Policy, Snapshot
 from .timeline import Timeline
 from .working import WorkingCopy
@@ -61,6 +61,8 @@ class Memory:
         scene, self._scene = self._scene, None
         if scene is None or not self._is_alike(scene, snapshot, policy) or not _update(scene, snapshot):
             scene = make_scene(snapshot, policy)
+        else:
+            _bring_guests(scene, snapshot)
         scene.pass_number += 1
         self._policy, self._partitions = policy, snapshot.partitions
         return scene
@@ -84,7 +86,22 @@ def make_scene(snapshot: Snapshot, policy: Policy) -> Scene:
     working = WorkingCopy(snapshot, policy)
     timeline = Timeline(working)
     timeline.update(snapshot.running, snapshot.now_at, ())
-    return Scene(working, timeline)
+    scene = Scene(working, timeline)
+    _bring_guests(scene, snapshot)
+    return scene
+
+
+def renew(scene: Scene, snapshot: Snapshot) -> None:
+    """Make the scene ready for another pass over its snapshot, after undo()."""
+    changed = scene.working.restore(snapshot)
+    scene.timeline.update(snapshot.running, snapshot.now_at, changed)
+    _bring_guests(scene, snapshot)
+    scene.pass_number += 1
+
+
+def _bring_guests(scene: Scene, snapshot: Snapshot) -> None:
+    is_sensitive = is_user_sensitive(scene.working, snapshot.pending, snapshot.partitions)
+    scene.guests = Guests(snapshot, scene.working) if is_sensitive else None
 
 
 def find_shape(scene: Scene, job: Job, partition: Partition, policy: Policy, uid: int | None = None) -> Shape:

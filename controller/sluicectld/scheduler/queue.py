@@ -8,6 +8,7 @@ import operator
 from collections.abc import Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from sluice.model.job import Job
 from sluice.model.partition import Partition
@@ -50,6 +51,25 @@ def rank(snapshot: Snapshot, policy: Policy) -> Queue:
     if snapshot.renumbered:
         priorities |= _number_started(snapshot, policy)
     return Queue(_by_tier([entries[place] for place in order], snapshot.partitions), orphans, priorities)
+
+
+def cut(queue: Queue, policy: Policy, job_id: int) -> Queue:
+    """Return the queue as far as it matters to the job: to its last turn, if the order is a fixed one."""
+    if not has_fixed_order(policy):
+        return queue
+    last = max((place for place, (job, _) in enumerate(queue.entries) if job.id == job_id), default=None)
+    return queue if last is None else replace(queue, entries=queue.entries[: last + 1])
+
+
+def has_fixed_order(policy: Policy) -> bool:
+    """Is every job considered at its place in the queue?"""
+    return not (policy.is_shortest_first or policy.is_predicting)
+
+
+def find_place(queue: Queue, job_id: int) -> int:
+    """Return how many turns come before the job's first one."""
+    entries = queue.entries
+    return next((place for place, (job, _) in enumerate(entries) if job.id == job_id), len(entries))
 
 
 def rank_jobs(snapshot: Snapshot, policy: Policy) -> Sequence[Job]:

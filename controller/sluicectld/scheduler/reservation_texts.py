@@ -21,6 +21,8 @@ from .working import WorkingCopy
 #: Limits that are tried for the one that fits now.
 _TRIES_MAX = 16
 _MINUTE_S = 60
+#: Reservations that a text names.
+_SHOWN_MAX = 5
 
 
 def begin_blocker(view: View, window: Window | None, now_at: float, utc_offset_s: int) -> Blocker:
@@ -61,6 +63,16 @@ def find_closed_blocker(shape: Shape, working: WorkingCopy, timeline: Timeline, 
         reason=Reason.REQ_NODE_NOT_AVAIL,
         text=f"{word}: {_describe(first, now_at, utc_offset_s)}; {_advice(longest_s)}",
     )
+
+
+def describe_closures(view: View, from_at: float, until_at: float, utc_offset_s: int) -> str:
+    """Return the reservations of others that are met in the interval, earliest first: "reservation 'r1' from 14:00"."""
+    met = {each.reservation: each for each in reversed(view.closures) if each.meets(from_at, until_at)}
+    standing = sorted(met.values(), key=lambda each: (each.from_at, each.reservation))
+    words = [_describe(each, from_at, utc_offset_s) for each in standing[:_SHOWN_MAX]]
+    if len(standing) > _SHOWN_MAX:
+        words.append(f"{len(standing) - _SHOWN_MAX} more")
+    return ", ".join(words)
 
 
 def _describe(closure: Closure, now_at: float, utc_offset_s: int) -> str:

@@ -61,6 +61,8 @@ class Timeline:
         self.is_disturbed = False
         self._usable_version = 0
         self._is_new = True
+        #: The running jobs of the last update.
+        self._seen: Sequence[RunningJob] | None = None
 
     def update(self, running: Sequence[RunningJob], now_at: float, changed: Sequence[int]) -> None:
         """Bring it to a snapshot; changed: the positions whose working copy is another than before."""
@@ -80,6 +82,9 @@ class Timeline:
         self._make_tracks(sorted(stale))
 
     def _update_jobs(self, running: Sequence[RunningJob], stale: set[int]) -> None:
+        if running is self._seen:
+            return
+        self._seen = running
         known = self._running
         began = [job for job in running if (entry := known.get(job.job_id)) is None or entry[0] is not job]
         gone = [known[job.job_id][0] for job in began if job.job_id in known]
@@ -223,6 +228,10 @@ class Timeline:
                 self._positions.clear()
             known = self._positions[id(positions)] = (positions, self.tracks.make_positions(positions))
         return known[1]
+
+    def takes_of(self, job_id: int) -> Takes:
+        """Return what a running job has of each position."""
+        return self._running[job_id][1]
 
     def steps(self, position: int) -> tuple[list[float], list[Level]]:
         """Return the times, ascending from now, and the level that is expected from each of them on."""

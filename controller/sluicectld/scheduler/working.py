@@ -30,6 +30,8 @@ _gres_of_socket = operator.attrgetter("spec.gres_per_socket")
 _hint = operator.attrgetter("spec.hint")
 #: Choices of CPU numbers that are remembered.
 _PICKS_MAX = 20_000
+#: Lists of usable positions that are remembered.
+_LISTS_MAX = 1000
 
 
 class WorkingCopy:
@@ -83,11 +85,8 @@ class WorkingCopy:
         if find_exactness(snapshot) != self.exactness:
             return None
         changed = self._find_changed(snapshot.nodes)
-        self.partition_cpus.count(snapshot.running, self.position_by_name)
         self.nodes = snapshot.nodes
-        self._touched.clear()
-        for arranger in self.arrangers.values():
-            arranger.begin()
+        self._begin(snapshot)
         for position in changed:
             free = snapshot.nodes[position]
             is_same = free.node.name == self.names[position] and free.node.weight == self._weights[position]
@@ -95,6 +94,20 @@ class WorkingCopy:
                 return None
             self._update_node(position, free)
         return changed
+
+    def restore(self, snapshot: Snapshot) -> list[int]:
+        """Give back what was taken since it was brought to this snapshot; return the positions that changed."""
+        changed = sorted(self._touched)
+        self._begin(snapshot)
+        for position in changed:
+            self._update_node(position, self.nodes[position])
+        return changed
+
+    def _begin(self, snapshot: Snapshot) -> None:
+        self.partition_cpus.count(snapshot.running, self.position_by_name)
+        self._touched.clear()
+        for arranger in self.arrangers.values():
+            arranger.begin()
 
     def _find_changed(self, nodes: Sequence[NodeFree]) -> list[int]:
         if nodes is self.nodes:
@@ -154,6 +167,8 @@ class WorkingCopy:
         if known is None or known[0] is not positions:
             is_usable = self.is_usable
             found = [position for position in positions if is_usable[position]]
+            if len(self._usable) >= _LISTS_MAX:
+                self._usable.clear()
             known = self._usable[id(positions)] = (positions, positions if len(found) == len(positions) else found)
         return known[1]
 
@@ -170,6 +185,10 @@ class WorkingCopy:
             self._kinds_seen = self.usable_version
             self._kind_counts = Counter(zip(self.kinds, self.is_usable, strict=True))
         return self._kind_counts
+
+    def count_levels(self) -> Counter[tuple[Level, bool]]:
+        """Return how many nodes are at each level, usable ones and others apart; counted anew each time."""
+        return Counter(zip(self.levels, self.is_usable, strict=True))
 
     def grant(self, position: int, take: Take) -> NodeGrant:
         """Take the resources out and return them with their numbers: what the take says, else the lowest."""

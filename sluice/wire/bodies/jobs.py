@@ -1,5 +1,6 @@
 """From commands to the controller: jobs submitted, waited for, ended and changed; nodes and partitions changed."""
 
+from sluice.model.explanation import Explanation
 from sluice.model.job import Job
 from sluice.model.request import JobSpec
 
@@ -45,15 +46,22 @@ class SubmittedJobs(Message, frozen=True, kw_only=True):
 
 
 class TestJob(Message, frozen=True, kw_only=True):
-    """--test-only: validate and estimate; nothing is queued."""
+    """--test-only, --explain: validate and estimate; nothing is queued.
+
+    is_explained: tell in full what stands before the start, and what would let it be now.
+    """
 
     __test__ = False
 
     spec: JobSpec
+    is_explained: bool = False
 
 
 class TestedJob(Message, frozen=True, kw_only=True):
-    """When and where the job would start; job_id is what it would be called if it were submitted now."""
+    """When and where the job would start; job_id is what it would be called if it were submitted now.
+
+    explanation: where it was asked for.  warnings: what a submission would be told.
+    """
 
     __test__ = False
 
@@ -62,6 +70,9 @@ class TestedJob(Message, frozen=True, kw_only=True):
     cpu_count: int
     nodes: str
     partition: str
+    explanation: Explanation | None = None
+    warnings: tuple[str, ...] = ()
+    now_at: float = 0.0
 
 
 class WaitJobStart(Message, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from sluice.model.explanation import Explanation
 from sluice.model.job import Job
 from sluice.model.node import Node
 from sluice.model.partition import Partition
@@ -228,8 +229,18 @@ class OutputView(Message, frozen=True, kw_only=True):
     tails: tuple[StreamTail, ...] = ()
 
 
-class ExplainJob(Message, frozen=True, kw_only=True):
-    job_id: int
+class ExplainJobs(Message, frozen=True, kw_only=True):
+    """sluice explain: everything about a few jobs.  is_brief: do not look for changes that would start them now."""
+
+    ids: tuple[str, ...]
+    is_brief: bool = False
+
+
+class Explanations(Message, frozen=True, kw_only=True):
+    """In the order of the ids; of an array that still waits, its waiting part."""
+
+    jobs: tuple[Explanation, ...] = ()
+    now_at: float = 0.0
 
 
 class Ping(Message, frozen=True, kw_only=True):

@@ -16,6 +16,37 @@ from sluice_cli.main import main
 from tests.cli.conftest import FakeController
 
 Answered = dict[str, object]
+#: An explanation as it comes over the wire.
+PRIORITY = {"reason": "Priority", "text": "behind job 3 in partition debug"}
+RESOURCES = {"reason": "Resources", "text": "4 nodes in partition debug -> 1 with 2 CPUs free; needs 4 nodes"}
+PENDING: Answered = {
+    "job": {"id": 7, "spec": {"name": "big"}, "partition": "debug", "priority": 5, "submitted_at": 1.0},
+    "name": "7",
+    "place": 2,
+    "queue_length": 9,
+    "blockers": [PRIORITY, RESOURCES],
+    "outlooks": [
+        {
+            "partition": "debug",
+            "blockers": [PRIORITY, RESOURCES],
+            "needs": "4 nodes",
+            "steps": [
+                {"nodes": 4, "demand": "in partition debug"},
+                {"nodes": 3, "demand": "up", "lost": "n4 drained: disk"},
+                {"nodes": 1, "demand": "with 2 CPUs free"},
+            ],
+            "holders": [{"job_id": 5, "name": "sim", "nodes": "n1", "holds": "2 CPUs"}],
+            "holders_left_off": 2,
+        }
+    ],
+    "planned_start_at": 1_800_000_000.0,
+    "planned_nodes": "n[1-4]",
+    "suggestions": [
+        {"words": ["-N 1 instead of 4"], "command": "scontrol update JobId=7 NumNodes=1"},
+        {"words": ["without --exclusive"]},
+    ],
+    "is_searched": True,
+}
 
 
 class Ran(NamedTuple):
@@ -115,43 +146,109 @@ class TestAsking:
     def test_explain_gives_every_reason_and_the_planned_start(
         self, sluice: Callable[..., Ran], controller: FakeController
     ) -> None:
-        controller.answers["ExplainJob"] = {
-            "job": {"id": 7, "spec": {"name": "big"}, "partition": "debug", "priority": 5, "submitted_at": 1.0},
-            "blockers": [
-                {"reason": "Resources", "text": "3 of 4 nodes free, needs 4"},
-                {"reason": "Priority", "text": "2 jobs are before it"},
-            ],
-            "planned_start_at": 1_800_000_000.0,
-            "planned_nodes": "n[1-4]",
-        }
+        controller.answers["ExplainJobs"] = {"jobs": [PENDING]}
 
         ran = sluice("explain", "7")
 
-        assert controller.bodies("ExplainJob") == [{"job_id": 7}]
+        assert controller.bodies("ExplainJobs") == [{"ids": ["7"], "is_brief": False}]
         first, *rest = ran.out.splitlines()
         assert first.startswith("job 7 (big) is pending since 1970-01-01T")
-        assert rest[:2] == ["  Resources: 3 of 4 nodes free, needs 4", "  Priority: 2 jobs are before it"]
-        assert rest[2].startswith("planned start: 2027-01-15T")
-        assert rest[2].endswith(" on n[1-4]")
+        assert first.endswith("partition debug, priority 5, place 2 of 9 in the queue")
+        assert rest[:7] == [
+            "  Priority: behind job 3 in partition debug",
+            "  Resources: needs 4 nodes",
+            "    4 nodes in partition debug",
+            "    -> 3 up (n4 drained: disk)",
+            "    -> 1 with 2 CPUs free",
+            "    waits for job 5 (sim) on n1, which has 2 CPUs and has no time limit",
+            "    and for 2 more jobs",
+        ]
+        assert rest[7].startswith("planned start: 2027-01-15T")
+        assert rest[7].endswith(" on n[1-4]")
+        assert rest[8:] == [
+            "it would start now with",
+            "  -N 1 instead of 4     scontrol update JobId=7 NumNodes=1",
+            "  without --exclusive",
+        ]
 
     def test_explain_tells_how_a_job_ended(self, sluice: Callable[..., Ran], controller: FakeController) -> None:
         job = {"id": 7, "spec": {"name": "big"}, "state": "CANCELLED", "ended_at": 1.8e9, "cancelled_by": 0}
-        controller.answers["ExplainJob"] = {"job": job}
+        controller.answers["ExplainJobs"] = {"jobs": [{"job": job, "name": "7"}]}
 
         ran = sluice("explain", "7")
 
-        assert ran.out.startswith("job 7 (big) is cancelled, never started, ended 2027-01-15T")
+        assert ran.out.startswith("job 7 (big) has ended: CANCELLED, never started, ended 2027-01-15T")
         assert ran.out.endswith(", exit code 0:0, cancelled by root\n")
 
-    def test_explain_as_data(self, sluice: Callable[..., Ran], controller: FakeController) -> None:
-        controller.answers["ExplainJob"] = {
-            "job": {"id": 7, "spec": {"name": "big"}, "state": "RUNNING"},
-            "nodes": "n1",
+    def test_explain_tells_what_such_plans_have_been_worth(
+        self, sluice: Callable[..., Ran], controller: FakeController
+    ) -> None:
+        score = {"likely_start_at": 1.0, "safe_start_at": 2.0, "forecasts_scored": 400, "late_share": 0.02}
+        controller.answers["ExplainJobs"] = {"jobs": [PENDING | score]}
+
+        told = sluice("explain", "7").out
+
+        assert "half of such plans came true by 1970-01-01T" in told
+        assert "; 2% of the last 400 starts were late\n" in told
+
+    def test_explain_says_that_no_change_helps(self, sluice: Callable[..., Ran], controller: FakeController) -> None:
+        controller.answers["ExplainJobs"] = {"jobs": [PENDING | {"suggestions": []}]}
+
+        assert sluice("explain", "7").out.endswith(
+            "no change of its request, nor two together, would let it start now\n"
+        )
+
+    def test_explain_takes_several_jobs_and_tasks(self, sluice: Callable[..., Ran], controller: FakeController) -> None:
+        spec = {"name": "big"}
+        controller.answers["ExplainJobs"] = {
+            "jobs": [
+                {
+                    "job": {
+                        "id": 7,
+                        "spec": spec,
+                        "state": "RUNNING",
+                        "limit_s": 60,
+                        "started_at": 10.0,
+                        "eligible_at": 4.0,
+                    },
+                    "name": "7",
+                    "nodes": "n1",
+                },
+                {
+                    "job": {
+                        "id": 9,
+                        "spec": spec,
+                        "state": "FAILED",
+                        "array_task_id": 2,
+                        "reason": "NonZeroExitCode",
+                        "exit_code": 3,
+                    },
+                    "name": "8_2",
+                },
+            ]
         }
 
-        found = json.loads(sluice("explain", "7", "--json").out)
+        ran = sluice("explain", "--brief", "7", "8_2")
 
-        assert (found["job_id"], found["state"], found["nodes"], found["blockers"]) == (7, "RUNNING", "n1", [])
+        assert controller.bodies("ExplainJobs") == [{"ids": ["7", "8_2"], "is_brief": True}]
+        first, blank, second, third = ran.out.splitlines()
+        assert first.startswith("job 7 (big) is running on n1, started 1970-")
+        assert "after 00:00:06 of waiting, ends by 1970-" in first
+        assert blank == ""
+        assert second.startswith("job 8_2 = 9 (big) has ended: FAILED, never started, ended ")
+        assert second.endswith("exit code 3:0")
+        assert third.startswith("  NonZeroExitCode: its script or program said that it failed")
+
+    def test_explain_as_data(self, sluice: Callable[..., Ran], controller: FakeController) -> None:
+        controller.answers["ExplainJobs"] = {
+            "jobs": [{"job": {"id": 7, "spec": {"name": "big"}, "state": "RUNNING"}, "nodes": "n1"}, PENDING]
+        }
+
+        running, pending = json.loads(sluice("explain", "7", "--json").out)["jobs"]
+
+        assert (running["job_id"], running["state"], running["nodes"], running["blockers"]) == (7, "RUNNING", "n1", [])
+        assert pending["outlooks"][0]["steps"][1] == {"nodes": 3, "demand": "up", "lost": "n4 drained: disk"}
+        assert pending["suggestions"][1] == {"words": ["without --exclusive"], "command": "", "cost": 0.0}
 
     def test_an_unknown_job_is_refused_in_slurms_words(
         self, sluice: Callable[..., Ran], controller: FakeController
@@ -159,7 +256,7 @@ class TestAsking:
         def refuse(_body: Answered) -> Answered:
             raise NotFound("job 9 is not known", "invalid_job")
 
-        controller.answers["ExplainJob"] = refuse
+        controller.answers["ExplainJobs"] = refuse
 
         ran = sluice("explain", "9")
 
@@ -210,7 +307,7 @@ class TestAsking:
     ) -> None:
         spec = {"name": "big", "user": "ann", "uid": 5, "work_dir": "/home"}
         controller.answers["QueryOutput"] = {}
-        controller.answers["ExplainJob"] = {"job": {"id": 5, "spec": spec, **job}, "nodes": "n1"}
+        controller.answers["ExplainJobs"] = {"jobs": [{"job": {"id": 5, "spec": spec, **job}, "nodes": "n1"}]}
 
         assert sluice("output", "5") == Ran(0, "", f"sluice: job 5: no output is kept: {told}\n")
 

@@ -249,14 +249,15 @@ def test_a_job_that_left_memory_is_explained_and_its_output_kept(play: Callable[
         await agent.ask("Report", result(await launched(agent), exit_code=3, tails=(tail,)), Done)
         controller.forget(job_id)
 
-        explained = await ann.ask("ExplainJob", messages.ExplainJob(job_id=job_id), messages.JobView)
+        question = messages.ExplainJobs(ids=(str(job_id),))
+        (explained,) = (await ann.ask("ExplainJobs", question, messages.Explanations)).jobs
         output = await ann.ask("QueryOutput", messages.QueryOutput(job_id=job_id), messages.OutputView)
 
         assert (explained.job.state, explained.job.reason, explained.nodes) == ("FAILED", "NonZeroExitCode", "n1")
         assert explained.job.ended_at is not None
         assert output.tails == (tail,)
         with pytest.raises(RequestError, match="job 99 is not known"):
-            await ann.ask("ExplainJob", messages.ExplainJob(job_id=99), messages.JobView)
+            await ann.ask("ExplainJobs", messages.ExplainJobs(ids=("99",)), messages.Explanations)
 
     play(scene)
 

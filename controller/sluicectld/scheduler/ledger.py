@@ -1,0 +1,138 @@
+"""What a pass hands out, counted everywhere at once: nodes and their CPUs, licenses, limits, reservations, throttles.
+
+The walk (decide.py) decides who starts where; here it is written down, and here the walk asks whether what is not on
+nodes is left: licenses and tasks of an array.
+
+Invariant: whatever start() takes out of the timeline, undo() puts back.
+"""
+
+from collections import Counter
+
+from sluice.model.allocation import Allocation
+from sluice.model.job import Job
+from sluice.model.reason import Blocker, Reason
+
+from .guests import Stay
+from .levels import Kind, Take
+from .limits.gate import Gate
+from .limits.licenses import LicensePool
+from .memory import Scene
+from .needs import Needs
+from .plan import StartJob
+from .reservations import Book
+from .search import Part
+from .shapes import Shape
+from .snapshot import Policy, Snapshot
+
+
+class Ledger:
+    """The books of one pass."""
+
+    def __init__(self, snapshot: Snapshot, policy: Policy, scene: Scene) -> None:
+        self._snapshot = snapshot
+        self._working = scene.working
+        self._timeline = scene.timeline
+        self._guests = scene.guests
+        self._licenses = LicensePool(snapshot.licenses_free)
+        self.gate = Gate(snapshot, policy)
+        self.book = Book(snapshot, policy.backfill_window_s, policy.reservation_overrun_s)
+        self.starts: list[StartJob] = []
+        #: What each start takes, and until when, to be undone.
+        self._taken: list[tuple[list[tuple[int, Take]], float]] = []
+        #: Tasks started in this pass, by the array's job id.
+        self.tasks_started: Counter[int] = Counter()
+        #: The same by the array's id, with tasks that are jobs of their own already.
+        self._array_starts: Counter[int] = Counter()
+
+    def start(self, job: Job, shape: Shape, parts: list[Part], task_id: int | None) -> None:
+        """Start the job, or one task of it, on these parts."""
+        parts = shape.batch_host_first(parts)
+        licenses = self._licenses.take(shape.needs)
+        self.gate.add_start(job, shape, self._takes(parts), licenses)
+        allocation = Allocation(
+            grants=tuple([self._working.grant(part.position, part.take) for part in parts]),
+            tasks_per_node=_tasks_per_node(shape, parts),
+            is_sharing=shape.needs.sharers_max > 1,
+            licenses=licenses,
+        )
+        reservation = shape.view.reservation
+        is_exclusive = shape.needs.is_exclusive
+        self.starts.append(
+            StartJob(job.id, allocation, shape.partition.name, shape.limit_s, task_id, is_exclusive, reservation)
+        )
+        if reservation:
+            held = ((grant.node, grant.cpu_count) for grant in allocation.grants)
+            self.book.note_start(reservation, held, licenses)
+        self._occupy(shape, parts)
+        if task_id is not None or job.array_task_id is not None:
+            self._array_starts[job.array_job_id or job.id] += 1
+        if task_id is not None:
+            self.tasks_started[job.id] += 1
+
+    def _occupy(self, shape: Shape, parts: list[Part]) -> None:
+        now_at = self._snapshot.now_at
+        takes = [(part.position, part.take) for part in parts]
+        end_at = now_at + shape.duration_s
+        self._timeline.start(takes, end_at)
+        self._taken.append((takes, end_at))
+        self.note_beside(shape, now_at, parts)
+        if shape.uid is not None:
+            for part in parts:
+                self._working.note_user(part.position, shape.uid, shape.needs.is_user_exclusive)
+
+    def note_beside(self, shape: Shape, from_at: float, parts: list[Part], is_gone: bool = False) -> None:
+        """Note what a started or planned job has beside its resources: CPUs of its partition, and its user's place.
+
+        is_gone: take it back.
+        """
+        until_at = from_at + shape.duration_s
+        cpus, guests = self._working.partition_cpus, self._guests
+        for part in parts:
+            if shape.is_capped:
+                use = (from_at, until_at, part.take.cpus)
+                (cpus.remove if is_gone else cpus.add)(shape.partition.name, part.position, use)
+            if guests is not None and shape.uid is not None:
+                stay = Stay(shape.uid, from_at, until_at, shape.needs.is_user_exclusive)
+                (guests.remove if is_gone else guests.add)(part.position, stay)
+
+    def undo(self) -> None:
+        """Take the starts out of the timeline; the working copy comes back with the next snapshot."""
+        for takes, end_at in self._taken:
+            self._timeline.undo_start(takes, end_at)
+
+    def find_license_blocker(self, shape: Shape, needs: Needs | None = None) -> Blocker | None:
+        """Return which licenses are short for a job of the shape that starts now.  needs: a part of the shape's."""
+        licenses = self._licenses
+        if shape.view.license_closures:
+            now_at = self._snapshot.now_at
+            until_at = now_at + shape.duration_s
+            licenses = LicensePool(self.book.licenses_left(shape.view, licenses.free, now_at, until_at))
+        return licenses.find_blocker(needs or shape.needs)
+
+    def find_throttle_blocker(self, job: Job) -> Blocker | None:
+        """Return that as many tasks of the job's array run as may run at a time."""
+        # A task that was requeued or changed alone counts with its array.
+        throttle = job.pending_array.throttle if job.pending_array else job.spec.array_throttle
+        if not throttle:
+            return None
+        array_id = job.array_job_id or job.id
+        running = self._snapshot.running_tasks.get(array_id, 0) + self._array_starts[array_id]
+        if running < throttle:
+            return None
+        return Blocker(reason=Reason.JOB_ARRAY_TASK_LIMIT, text=f"{running} of at most {throttle} tasks run")
+
+    def find_placed_blockers(self, job: Job, shape: Shape, parts: list[Part]) -> tuple[Blocker, ...]:
+        """Return the limits that keep it from starting where it was placed."""
+        return self.gate.find_placed_blockers(job, shape, self._takes(parts), self._licenses.choose(shape.needs))
+
+    def _takes(self, parts: list[Part]) -> list[tuple[Kind, Take]]:
+        kinds = self._working.kinds
+        return [(kinds[part.position], part.take) for part in parts]
+
+
+def _tasks_per_node(shape: Shape, parts: list[Part]) -> tuple[int, ...]:
+    """Return tasks by node; a whole node without a number of tasks counts as many as its CPUs allow."""
+    needs = shape.needs
+    if needs.is_exclusive and not needs.has_task_count and not needs.node_tasks_max:
+        return tuple([part.take.cpus // needs.cpus_per_task for part in parts])
+    return tuple([part.tasks for part in parts])

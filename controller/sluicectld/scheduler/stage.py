@@ -1,0 +1,98 @@
+"""A stage: the scene of a snapshot, on which passes are tried one after the other for a question.
+
+Each pass may be over a variant: other jobs wait, or partitions are open that are not.  The nodes, and what runs on
+them, are the snapshot's.  With a memory the next question, of a snapshot not much later, finds the stage nearly set.
+
+Invariant: nothing that a pass takes is left when the next one begins, or when the scene itself is looked at.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from msgspec.structs import replace
+
+from sluice.model.job import Job
+from sluice.model.partition import Partition
+
+from .decide import Pass, tasks_of
+from .memory import Memory, Scene, renew
+from .plan import Plan
+from .queue import Queue, find_place
+from .search import find_now
+from .shapes import Shape
+from .snapshot import Policy, Snapshot
+
+
+class Rehearsal(Pass):
+    """A pass that stops at one job's turn, to see what would become of it with one request or another."""
+
+    def run_before(self, job_id: int) -> None:
+        """Run the pass up to the job's turn in the queue, and no further."""
+        self._restore_promises()
+        self._walk(self.queue.entries[: find_place(self.queue, job_id)])
+
+    def would_start(self, job: Job) -> bool:
+        """Would the job start at this point of the pass?  Nothing is taken for it."""
+        if self._has_started_most():
+            return False
+        known = self.snapshot.partitions
+        asked = [known[name] for name in job.spec.partitions or (job.partition,) if name in known]
+        return any(self._has_room(job, self.gate.relax(job, partition)) for partition in asked)
+
+    def _has_room(self, job: Job, partition: Partition) -> bool:
+        shapes = [self.shaper.make(job, partition, view) for view in self.ledger.book.views_of(job)]
+        return any(self._fits(job, shape) for shape in shapes if shape.blockers is None)
+
+    def _fits(self, job: Job, shape: Shape) -> bool:
+        """Make the checks of the walk for the job, or for the first task of it."""
+        if self._find_queue_blocker(job, shape) or self._find_task_blocker(job, next(tasks_of(job)), shape):
+            return False
+        parts = find_now(shape, self.working, self.timeline)
+        return parts is not None and not self.ledger.find_placed_blockers(job, shape, parts)
+
+
+class Stage:
+    """One scene, and the pass that stands on it, if any."""
+
+    def __init__(self, snapshot: Snapshot, policy: Policy, scene: Scene) -> None:
+        self.snapshot = snapshot
+        self.policy = policy
+        #: For passes of which only the starts are looked at.
+        self.quiet_policy = replace(policy, is_explaining=False)
+        self._scene = scene
+        self._standing: Pass | None = None
+
+    @property
+    def scene(self) -> Scene:
+        """The scene as the snapshot has it."""
+        self.clear()
+        return self._scene
+
+    def decide(self, snapshot: Snapshot, policy: Policy, focus_id: int = 0, queue: Queue | None = None) -> Plan:
+        """Return the plan of a whole pass."""
+        self._standing = Pass(snapshot, policy, focus_id, self.scene, queue)
+        plan = self._standing.run()
+        self.clear()
+        return plan
+
+    def stop_before(self, job_id: int, snapshot: Snapshot, queue: Queue) -> Rehearsal:
+        """Return a pass that has come to the job's turn; it stands until another one is tried."""
+        self._standing = stopped = Rehearsal(snapshot, self.quiet_policy, 0, self.scene, queue)
+        stopped.run_before(job_id)
+        return stopped
+
+    def clear(self) -> None:
+        """Take down the pass that stands there."""
+        if self._standing is not None:
+            self._standing.undo_all()
+            self._standing = None
+            renew(self._scene, self.snapshot)
+
+
+@contextmanager
+def set_stage(snapshot: Snapshot, policy: Policy, memory: Memory | None = None) -> Iterator[Stage]:
+    """Give a stage.  memory: of earlier ones; it forgets the scene if the question fails."""
+    memory = memory or Memory()
+    stage = Stage(snapshot, policy, memory.enter(snapshot, policy))
+    yield stage
+    memory.leave(stage.scene)
