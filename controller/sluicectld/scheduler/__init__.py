@@ -33,6 +33,13 @@ timeline     free resources over time
 tracks       the arithmetic of the timeline: levels as numbers, moments, what fits when
 native/      the same in C
 backfill     planned starts: the earliest slot beside all that runs or is planned
+preempt      preemption in one pass: who makes room for whom, whose place is kept meanwhile
+preempt_rules    who may be preempted by whom, and which victims go first
+preempt_choice   the cheapest set of victims
+preempt_search   where a job would start if others were gone
+preempt_texts    preemption as sentences
+departures   preempted jobs on their way out
+resuming     suspended jobs that go on
 limits       a room: partitions, licenses, associations, QOS and their limits
 explain      reasons as sentences with their numbers
 feasible     could a request ever run?  Asked at submission

@@ -14,6 +14,7 @@ from sluice.model.job import Job
 from sluice.model.partition import Partition
 from sluice.model.request import JobSpec
 
+from .departures import expect_ends
 from .needs import ShapeKey, compute_needs, compute_shape_key
 from .reservations import limit_within
 from .shapes import Access, Shape
@@ -76,7 +77,7 @@ def make_scene(snapshot: Snapshot, policy: Policy) -> Scene:
     """Return a scene made of nothing but the snapshot."""
     working = WorkingCopy(snapshot, policy)
     timeline = Timeline(working)
-    timeline.update(snapshot.running, snapshot.now_at, ())
+    timeline.update(expect_ends(snapshot), snapshot.now_at, ())
     return Scene(working, timeline)
 
 
@@ -123,7 +124,7 @@ def _update(scene: Scene, snapshot: Snapshot) -> bool:
     changed = scene.working.update(snapshot)
     if changed is None:
         return False
-    scene.timeline.update(snapshot.running, snapshot.now_at, changed)
+    scene.timeline.update(expect_ends(snapshot), snapshot.now_at, changed)
     if len(scene.shape_by_job) > 2 * len(snapshot.pending) + _JOBS_SPARE:
         scene.shape_by_job.clear()
     return True

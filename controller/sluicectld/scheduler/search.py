@@ -87,6 +87,11 @@ def find_idle(shape: Shape, working: WorkingCopy, candidates: Sequence[int]) -> 
     return _find_among(shape, candidates, level_of, lambda position: shape.offer(level_of(position)))
 
 
+def find_with(shape: Shape, candidates: list[int], level_of: LevelOf, offer_of: OfferOf) -> list[Part] | None:
+    """Return where it would fit if so much were free on the candidates, which are in placement order."""
+    return _find_among(shape, shape.rank(candidates, shape.orderings), level_of, offer_of)
+
+
 def _find(shape: Shape, orderings: tuple[str, ...], level_of: LevelOf, collect: Collect) -> list[Part] | None:
     """Search among the first candidates that could be enough, then among all of them."""
     tasks, nodes = (0, 0) if orderings or _needs_all(shape) else (shape.needs.tasks, _wanted_nodes(shape))
