@@ -15,6 +15,7 @@ from sluice.model.allocation import Allocation
 from sluice.model.job import Job
 from sluice.model.partition import Partition
 from sluice.model.reason import Blocker, Reason
+from sluice.model.states import JobState
 
 from . import explain
 from .backfill import Slot, find_slot, release, reserve
@@ -25,9 +26,11 @@ from .limits.partition import find_orphan_blocker
 from .memory import Memory, Scene, find_shape, make_shape
 from .needs import compute_shape_key
 from .plan import Plan, PlannedStart, StartJob
+from .preempt import Preemptions
 from .queue import rank
 from .reservation_texts import begin_blocker, find_closed_blocker, outgrown_blocker
 from .reservations import OPEN, Book, View, find_window
+from .resuming import Resuming, with_suspended
 from .search import Part, find_idle, find_now
 from .shapes import Access, Shape, is_user_sensitive
 from .snapshot import Policy, RunningJob, Snapshot
@@ -96,18 +99,24 @@ class Pass:
         self.look_again_at: float | None = None
         self.tested = 0
         self.running_by_end: list[RunningJob] | None = None
+        self.resuming = Resuming(scene)
+        self.preemptions = Preemptions(snapshot, policy, scene, self.gate, self.licenses, self.planned, self.slots)
         self.is_user_sensitive = is_user_sensitive(self.working, snapshot.pending, snapshot.partitions)
 
     def run(self) -> Plan:
         queue = rank(self.snapshot, self.policy)
-        entries = queue.entries
+        entries = with_suspended(queue.entries, self.snapshot, queue.priorities)
+        self.preemptions.begin(queue.priorities)
+        self._keep_places(entries)
         for job in queue.orphans:
             self.blockers[job.id] = (find_orphan_blocker(job),)
         for place_number, (job, partition) in enumerate(self._in_order(entries)):
             if len(self.starts) >= self.policy.starts_max:
                 self._leave_for_next_pass(entries[place_number:])
                 break
-            if job.id not in self.started_ids:
+            if job.state is JobState.SUSPENDED:
+                self.resuming.consider(job)
+            elif job.id not in self.started_ids:
                 self._consider(job, partition)
         return Plan(
             self.snapshot.version,
@@ -118,8 +127,18 @@ class Pass:
             self.tested,
             len(self.scene.shapes),
             queue.priorities,
-            self.look_again_at,
+            _earlier(self.look_again_at, self.preemptions.look_again_at),
+            tuple(self.preemptions.chosen),
+            tuple(self.resuming.resumed),
         )
+
+    def _keep_places(self, entries: list[Entry]) -> None:
+        """Keep the places of those for whom others are going, from everybody else."""
+        for job, partition in entries if self.preemptions.waiting_ids else ():
+            if job.id in self.preemptions.waiting_ids:
+                partition = self.gate.relax(job, partition)
+                shapes = [self._shape_of(job, partition, view) for view in self.book.views_of(job)]
+                self.preemptions.keep_place(job, shapes)
 
     def _in_order(self, entries: list[Entry]) -> Iterator[Entry]:
         """Yield the entries as they are to be considered: behind the planned jobs the shortest first, if so asked."""
@@ -139,8 +158,18 @@ class Pass:
             self.timeline.undo_start(takes, end_at)
         for job_id, (slot, shape) in self.slots.items():
             release(job_id, slot, shape, self.timeline)
+        self.preemptions.undo()
+        self.resuming.undo()
 
     def _consider(self, job: Job, partition: Partition) -> None:
+        if not self.preemptions.keeps_place(job.id):
+            self._consider_views(job, partition)
+            return
+        starts = len(self.starts)
+        with self.preemptions.aside(job.id, lambda: len(self.starts) > starts):
+            self._consider_views(job, partition)
+
+    def _consider_views(self, job: Job, partition: Partition) -> None:
         self.tested += 1
         partition = self.gate.relax(job, partition)
         blockers: Blockers = ()
@@ -166,10 +195,18 @@ class Pass:
             is_barred = blockers is not None and not shape.is_waiting
             return (*(blockers or ()), *limited) if is_barred else (*limited, *(blockers or ()))
         if blockers is None:
-            return self._try_start(job, shape)
-        if self._may_plan(shape) or (job.id == self.focus_id and shape.is_waiting):
+            blockers = self._try_start(job, shape)
+        elif self._may_plan(shape) or (job.id == self.focus_id and shape.is_waiting):
             self._plan(job, shape)
-        return blockers
+        return self._preempt(job, shape, blockers)
+
+    def _preempt(self, job: Job, shape: Shape, blockers: Blockers | None) -> Blockers | None:
+        """Make room for the job unless it starts, or has to wait for others of its queue."""
+        if blockers is None or not self.preemptions.is_active:
+            return blockers
+        name = _queue_name(shape)
+        is_behind = name in self.stopped or (not self.policy.is_backfilling and self.heads.get(name) != job.id)
+        return blockers if is_behind else self.preemptions.consider(job, shape, blockers)
 
     def _forget_waiting(self, job: Job) -> None:
         """Take back what was found while the job waited in another of its partitions: all of it has started."""
@@ -181,12 +218,18 @@ class Pass:
         if job.spec.switches:
             job = self._relaxed(job)
         uid = job.spec.uid if self.is_user_sensitive else None
-        if view is OPEN:
+        # A job whose place is kept finds what its twins do not: it has a shape of its own.
+        own_id = job.id if job.id in self.preemptions.waiting_ids else 0
+        if view is OPEN and not own_id:
             return find_shape(self.scene, job, partition, self.policy, uid)
-        key = view.key, compute_shape_key(job, partition.name, -1 if uid is None else uid), id(partition)
+        key = own_id, view.key, compute_shape_key(job, partition.name, -1 if uid is None else uid), id(partition)
         shape = self.restricted.get(key)
         if shape is None:
-            shape = self.restricted[key] = self._restricted_shape(job, partition, uid, view)
+            shape = self.restricted[key] = (
+                make_shape(self.scene, job, partition, self.policy, uid)
+                if view is OPEN
+                else self._restricted_shape(job, partition, uid, view)
+            )
         return shape
 
     def _restricted_shape(self, job: Job, partition: Partition, uid: int | None, view: View) -> Shape:
@@ -426,6 +469,10 @@ class Pass:
 def _queue_name(shape: Shape) -> str:
     """Return what names the queue that the shape's jobs stand in: those of a reservation have one of their own."""
     return f"{shape.partition.name}@{shape.view.reservation}" if shape.view.reservation else shape.partition.name
+
+
+def _earlier(one: float | None, other: float | None) -> float | None:
+    return other if one is None else one if other is None else min(one, other)
 
 
 def _limit_of(entry: Entry) -> float:
