@@ -7,11 +7,12 @@ from sluice.config.settings import Settings
 from sluice.errors import PluginError
 from sluice.model.node import Node
 from sluice.model.partition import Partition
+from sluice.model.preemption import PreemptSetup
 from sluice.model.priority import PrioritySetup
 from sluice.model.request import GresRequest
 from sluice.model.states import NodeState
 from sluice.wire.messages import AgentConfig
-from sluice_plugins.registry import build_networks, prepare_priority
+from sluice_plugins.registry import build_networks, find_preemption, prepare_priority
 from sluicectld.scheduler.snapshot import Policy
 from sluicectld.scheduler.totals import compute_totals
 from sluicectld.zone import find_local_zone
@@ -150,6 +151,8 @@ def policy_of(config: ClusterConfig) -> Policy:
         max_memory_per_node_mib=settings.max_memory_per_node_mib,
         time_zone=find_local_zone(),
         reservation_overrun_s=settings.reservation_overrun_s,
+        preempt=preempt_setup_of(settings),
+        preempt_plugin=find_preemption(settings.preempt_type.removeprefix("preempt/")),
     )
 
 
@@ -194,6 +197,29 @@ def priority_setup_of(settings: Settings) -> PrioritySetup:
         usage_reset_period=settings.priority_usage_reset_period,
         calculation_period_s=float(settings.priority_calc_period_s),
         dampening=float(settings.fair_share_dampening_factor),
+    )
+
+
+def preempt_setup_of(settings: Settings) -> PreemptSetup:
+    """Return how jobs are preempted.  The words of PreemptParameters are heard in SchedulerParameters too, as once."""
+    once = {
+        name.removeprefix("preempt_"): value
+        for name, value in settings.scheduler_parameters.items()
+        if name.startswith("preempt_")
+    }
+    parameters = once | settings.preempt_parameters
+    least = parameters.get("min_exempt_priority", "")
+    return PreemptSetup(
+        type=settings.preempt_type.removeprefix("preempt/"),
+        modes=frozenset(settings.preempt_mode),
+        exempt_s=float(settings.preempt_exempt_s or 0),
+        min_exempt_priority=int(least) if least.isdecimal() else None,
+        reclaims_licenses="reclaim_licenses" in parameters,
+        reorder_count=_count(parameters, "reorder_count", 1),
+        sends_user_signal="send_user_signal" in parameters,
+        is_strict_order="strict_order" in parameters,
+        is_youngest_first="youngest_first" in parameters,
+        requeues=settings.job_requeue,
     )
 
 

@@ -100,7 +100,7 @@ class Passes:
             return
         self.statistics.note(self.plan, took_s, self._now())
         self._set_alarm(self.plan.look_again_at)
-        if self.plan.starts:
+        if self.plan.starts or self.plan.preemptions or self.plan.resumes:
             try:
                 self.statistics.stale += self._apply(self.plan)
             except Exception:

@@ -235,6 +235,8 @@ class JobView(Message, frozen=True, kw_only=True):
     #: The submission's nodes folded, so that a command need not fold ("n[1-4]").
     nodes: str = ""
     last_scheduled_at: float | None = None
+    #: What is to become of a running or suspended job that makes room for another.
+    note: str = ""
 
 
 class JobViews(Message, frozen=True, kw_only=True):
@@ -673,6 +675,9 @@ class SignalJob(Message, frozen=True, kw_only=True):
     to_batch: bool = False
     to_steps: bool = True
     full: bool = False
+    #: Why, for the program to read; "" for a signal that somebody sent.  deadline_at: when KILL follows.
+    reason: str = ""
+    deadline_at: float | None = None
 
 
 class EndStep(Message, frozen=True, kw_only=True):

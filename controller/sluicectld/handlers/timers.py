@@ -12,6 +12,7 @@ from sluicectld.state.timers import Due
 
 from .dependents import judge_dependency
 from .endings import end_job
+from .preempt import preemption_due
 from .reservation_times import judge_reservation
 from .turn import Turn
 
@@ -133,4 +134,5 @@ _RULES: dict[Due, Callable[[Turn, int], None]] = {
     Due.PASS: _pass,
     Due.DEPENDENCY: judge_dependency,
     Due.RESERVATION: judge_reservation,
+    Due.PREEMPTION: preemption_due,
 }
