@@ -30,6 +30,8 @@ def explanation(view: dict[str, Any]) -> list[str]:
     state = job.get("state", "PENDING")
     lines = [f"job {_name(job)} ({job['spec'].get('name', '')}) is {state.lower()}{_facts(view)}"]
     lines += [f"  {each['reason']}: {each.get('text') or 'no more is known'}" for each in view.get("blockers", [])]
+    if view.get("note"):
+        lines.append(f"  {view['note']}")
     if state == "PENDING":
         at = view.get("planned_start_at")
         nodes = f" on {view['planned_nodes']}" if view.get("planned_nodes") else ""
@@ -75,4 +77,5 @@ def _as_json(view: dict[str, Any]) -> dict[str, Any]:
         "planned_nodes": view.get("planned_nodes", ""),
         "reason": job.get("reason", "None"),
         "reason_text": job.get("reason_text", ""),
+        "note": view.get("note", ""),
     }
