@@ -33,7 +33,7 @@ from .shapes import Shape
 from .snapshot import Policy, Snapshot
 
 #: Jobs for which victims are searched in one pass at most.
-_SEARCHES_MAX = 200
+_SEARCHES_MAX = 100
 #: What the end of others can help against; licenses only where they may be reclaimed.
 _MAY_HELP = frozenset({Reason.RESOURCES, Reason.PRIORITY, Reason.REQ_NODE_NOT_AVAIL, Reason.RESERVATION})
 Blockers = tuple[Blocker, ...]
@@ -85,6 +85,7 @@ class Preemptions:
         self._rights: Rights | None = None
         self._priorities: dict[int, int] = {}
         self._chosen_ids: set[int] = set()
+        self._leavers: dict[Victim, Leaver] = {}
         self._in_vain: set[Key] = set()
         self._searches = 0
         self.chosen: list[PreemptJob] = []
@@ -259,7 +260,10 @@ class Preemptions:
         return LicensePool(free).choose(shape.needs) is not None
 
     def leaver(self, victim: Victim) -> Leaver:
-        return make_leaver(victim.running, victim.mode, victim.end_at, self._working)
+        leaver = self._leavers.get(victim)
+        if leaver is None:
+            leaver = self._leavers[victim] = make_leaver(victim.running, victim.mode, victim.end_at, self._working)
+        return leaver
 
 
 class _Search:

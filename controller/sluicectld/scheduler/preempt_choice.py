@@ -1,8 +1,8 @@
 """The cheapest set of victims whose end lets a job start: the cheapest first, and none that could be spared.
 
-The shortest row of victims, cheapest first, that makes room is found by halving; then those that turn out unnecessary
-are spared.  In which order they are tried decides which set is left where several would do: the dearest first, so that
-cheap ones go; unless the order is strict also the smallest first, so that few go.
+The shortest row of victims, cheapest first, that makes room is found by doubling and halving; then those that turn out
+unnecessary are spared.  In which order they are tried decides which set is left where several would do: the dearest
+first, so that cheap ones go; unless the order is strict also the smallest first, so that few go.
 
 Invariant: without any one of the chosen the job would not fit.
 """
@@ -21,9 +21,14 @@ Fits = Callable[[Sequence[Victim]], _Found | None]
 
 def choose_victims(victims: Sequence[Victim], fits: Fits[_Found], setup: PreemptSetup) -> list[Victim] | None:
     """Return the victims to preempt; victims: cheapest first.  None: all of them together are not enough."""
-    if fits(victims) is None:
-        return None
-    least, most = 0, len(victims)
+    # Few are enough as a rule: the row is doubled until it is long enough, and halved within the last step.
+    least, most = 0, 1
+    while most < len(victims) and fits(victims[:most]) is None:
+        least, most = most + 1, 2 * most
+    if most >= len(victims):
+        most = len(victims)
+        if fits(victims) is None:
+            return None
     while least < most:
         middle = (least + most) // 2
         if fits(victims[:middle]) is None:

@@ -61,10 +61,18 @@ class Rights:
         self._known: dict[tuple[object, ...], Contender] = {}
         self._rights: dict[tuple[int, int], PreemptRight | None] = {}
         self._ranked: dict[int, tuple[Contender, list[tuple[Rank, RunningJob]]]] | None = None
+        self._found: dict[tuple[tuple[int, int] | None, str], list[Victim]] = {}
         self._flexible = frozenset(each.name for each in snapshot.reservations if each.has("FLEX"))
 
     def victims_for(self, job: Job, partition: Partition, reservation: str = "") -> list[Victim]:
-        """Return whom the job may preempt in the partition, now or later, cheapest first."""
+        """Return whom the job may preempt in the partition, now or later, cheapest first; not to be changed."""
+        key = self.standing_of(job, partition), reservation
+        found = self._found.get(key)
+        if found is None:
+            found = self._found[key] = self._find_victims(job, partition, reservation)
+        return found
+
+    def _find_victims(self, job: Job, partition: Partition, reservation: str) -> list[Victim]:
         preemptor = self._contender(job, partition)
         lists = []
         for victim, ranked in self._running_by_contender().values():

@@ -7,7 +7,7 @@ overdue job nor a planned start is overlooked.
 Invariant: nothing is changed here; every question is answered from the snapshot as the pass has it by now.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -41,7 +41,10 @@ def make_leaver(running: RunningJob, mode: PreemptMode, end_at: float, working: 
 
 
 class Situation:
-    """What one shape finds, as far as it depends on who is gone.  always: those who are leaving for it already."""
+    """What one shape finds, as far as it depends on who is gone.  always: those who are leaving for it already.
+
+    Questions that differ in few jobs cost little: only their nodes are looked at again.
+    """
 
     def __init__(
         self,
@@ -54,7 +57,6 @@ class Situation:
         self._shape = shape
         self._working = working
         self._timeline = timeline
-        self._always = always
         self._from_at = timeline.now_at
         self._until_at = timeline.now_at + shape.duration_s
         self._at: dict[int, list[Leaver]] = {}
@@ -62,38 +64,49 @@ class Situation:
             for position in leaver.takes:
                 self._at.setdefault(position, []).append(leaver)
         self._levels: dict[tuple[int, frozenset[int]], Level] = {}
+        #: Who is gone, and what the nodes then offer.
+        self._gone: frozenset[Leaver] = frozenset()
+        self._gone_ids: set[int] = set()
         self._offers = self._offers_as_it_is()
+        self._tasks, self._nodes = sum(self._offers.values()), len(self._offers)
         candidates, _ = shape.candidates_during(self._from_at, self._until_at)
         self._useful = [each for each in candidates if each in self._offers or each in self._at]
         self.positions = frozenset(self._useful)
+        self._always = frozenset(always)
+        self._let_go(self._always)
 
-    def find(self, gone: Collection[Leaver]) -> list[Part] | None:
+    def find(self, gone: Iterable[Leaver]) -> list[Part] | None:
         """Return where a job of the shape would start, None if it would not even then."""
-        gone_ids = {leaver.job_id for leaver in gone} | {leaver.job_id for leaver in self._always}
+        self._let_go(self._always.union(gone))
+        shape, offers = self._shape, self._offers
+        if not shape.is_level_dependent and (self._tasks < shape.needs.tasks or self._nodes < shape.needs.nodes_min):
+            return None
+        positions = [each for each in self._useful if offers.get(each)]
+        return find_with(shape, positions, self._level, offers.__getitem__)
 
-        def level_of(position: int) -> Level:
-            return self._level(position, gone_ids)
-
-        offers = self._offers.copy()
-        for position in self._useful:
-            if position in self._at:
-                offers[position] = self._shape.offer(level_of(position))
-        positions = [each for each in self._useful if offers[each]]
-        return find_with(self._shape, positions, level_of, offers.__getitem__)
+    def _let_go(self, gone: frozenset[Leaver]) -> None:
+        """Bring the offers to the state that just these are gone."""
+        changed = gone ^ self._gone
+        self._gone = gone
+        self._gone_ids.symmetric_difference_update(leaver.job_id for leaver in changed)
+        for position in {each for leaver in changed for each in leaver.takes if each in self.positions}:
+            before, after = self._offers.get(position, 0), self._shape.offer(self._level(position))
+            self._offers[position] = after
+            self._tasks += after - before
+            self._nodes += bool(after) - bool(before)
 
     def _offers_as_it_is(self) -> dict[int, int]:
         shape, tracks = self._shape, self._timeline.tracks
         candidates, positions = shape.candidates_during(self._from_at, self._until_at)
         if shape.is_level_dependent:
-            offers = {each: shape.offer(self._level(each, frozenset())) for each in candidates if each not in self._at}
-            return {each: offer for each, offer in offers.items() if offer}
+            return {each: offer for each in candidates if (offer := shape.offer(self._level(each)))}
         found, counts = tracks.collect_now(shape.task_rows, positions, self._until_at, 0, 0)
         return dict(zip(found, counts, strict=True))
 
-    def _level(self, position: int, gone_ids: Collection[int]) -> Level:
-        """Return what is free for the job's whole time on a node when these are gone."""
-        here = [leaver for leaver in self._at.get(position, ()) if leaver.job_id in gone_ids]
-        key = position, frozenset(leaver.job_id for leaver in here)
+    def _level(self, position: int) -> Level:
+        """Return what is free for the job's whole time on a node."""
+        here = [leaver for leaver in self._at.get(position, ()) if leaver.job_id in self._gone_ids]
+        key = position, frozenset([leaver.job_id for leaver in here])
         level = self._levels.get(key)
         if level is None:
             level = self._levels[key] = self._compute_level(position, here)
