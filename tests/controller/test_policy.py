@@ -6,6 +6,7 @@ import pytest
 
 from sluice.config.load import load
 from sluice.errors import PluginError
+from sluice.model.preemption import PreemptSetup
 from sluicectld.configuration import policy_of
 from sluicectld.fairshare.factors import FairShareRules, fair_share_rules_of
 from sluicectld.scheduler.priority import is_lasting
@@ -81,3 +82,39 @@ def test_the_cluster_is_counted(tmp_path: Path) -> None:
 def test_a_plugin_that_is_not_there_is_refused(tmp_path: Path, text: str, told: str) -> None:
     with pytest.raises(PluginError, match=told):
         policy(tmp_path, text)
+
+
+def test_every_key_of_preemption_is_read(tmp_path: Path) -> None:
+    text = """PreemptType=preempt/qos
+PreemptMode=REQUEUE,WITHIN
+PreemptExemptTime=10
+JobRequeue=0
+PreemptParameters=min_exempt_priority=50,reclaim_licenses,reorder_count=3,send_user_signal,strict_order,youngest_first
+"""
+    found = policy(tmp_path, text)
+
+    assert found.preempt == PreemptSetup(
+        type="qos",
+        modes=frozenset({"REQUEUE", "WITHIN"}),
+        exempt_s=600.0,
+        min_exempt_priority=50,
+        reclaims_licenses=True,
+        reorder_count=3,
+        sends_user_signal=True,
+        is_strict_order=True,
+        is_youngest_first=True,
+        requeues=False,
+    )
+    assert found.preempt_plugin is not None
+
+
+def test_preemption_is_off_by_default_and_older_names_of_its_words_are_known(tmp_path: Path) -> None:
+    assert policy(tmp_path).preempt_plugin is None
+    text = "SchedulerParameters=preempt_youngest_first,preempt_reorder_count=2\n"
+    found = policy(tmp_path, text).preempt
+    assert (found.is_youngest_first, found.reorder_count) == (True, 2)
+
+
+def test_an_unknown_preempt_plugin_is_told(tmp_path: Path) -> None:
+    with pytest.raises(PluginError, match="no preempt plugin is called 'dice': partition_prio, qos"):
+        policy(tmp_path, "PreemptType=preempt/dice\n")

@@ -101,7 +101,7 @@ def _reconcile(turn: Turn, report: NodeReport) -> list[tuple[str, int, int]]:
         if node.name in job.completing_nodes:
             turn.effects.append(end_order(turn, job, node.name, job.ending or Ending.CANCEL, job.cancelled_by))
         elif (job.id, job.attempt) not in present and _has_batch_here(job, node.name):
-            turn.effects.append(Launch(node.name, job))
+            turn.effects += [Launch(node.name, job), *_repeated_signals(turn, job, node.name)]
         else:
             turn.effects += _repeated_signals(turn, job, node.name)
     return [(node.name, job_id, attempt) for job_id, attempt in sorted(present - wanted)]
@@ -117,7 +117,8 @@ def _repeated_signals(turn: Turn, job: Job, node: str) -> list[SignalJob]:
 
 
 def _has_batch_here(job: Job, node: str) -> bool:
-    return job.state is JobState.RUNNING and job.spec.is_batch and job.nodes[0] == node
+    is_running = job.state in (JobState.RUNNING, JobState.SUSPENDED)
+    return is_running and job.spec.is_batch and job.nodes[0] == node
 
 
 def _fail_unknown(turn: Turn, report: NodeReport) -> None:

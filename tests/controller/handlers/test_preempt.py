@@ -12,6 +12,7 @@ from sluice_plugins import registry
 from sluicectld.scheduler.plan import Plan
 from sluicectld.scheduler.snapshot import Policy
 from sluicectld.state import commands
+from sluicectld.state.effects import Launch
 from sluicectld.state.events import JobEnded, JobPreempted
 from tests.engine_builder import ANN, ROOT, World
 
@@ -287,6 +288,19 @@ def test_a_restart_while_a_job_is_suspended_freezes_it_again_and_resumes_it_in_t
     world.end_script(urgent_id)
     world.pass_()
     assert world.job(victim_id).state is JobState.RUNNING
+
+
+def test_a_suspended_job_whose_launch_was_lost_is_launched_and_frozen() -> None:
+    world = make_world()
+    job_id = world.start()
+    world.change("suspend", job_id, caller=ROOT)
+    world.effects.clear()
+
+    world.register("n1")
+
+    launch, order = world.effects
+    assert (type(launch), launch.job.id) == (Launch, job_id)
+    assert order.signal == STOP
 
 
 def test_an_administrators_suspension_lasts_until_it_is_taken_back() -> None:
