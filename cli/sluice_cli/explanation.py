@@ -24,7 +24,9 @@ def lines(view: Map) -> list[str]:
     state = job.get("state", "PENDING")
     if state == "PENDING":
         return [_pending_line(view), *blocker_lines(view), *planned_lines(view), *suggestion_lines(view)]
-    return [_active_line(view)] if state in ("RUNNING", "SUSPENDED") else _ended_lines(view)
+    if state not in ("RUNNING", "SUSPENDED"):
+        return _ended_lines(view)
+    return [_active_line(view), *([f"{_INDENT}{view['note']}"] if view.get("note") else [])]
 
 
 def test_lines(reply: Map) -> list[str]:

@@ -169,6 +169,10 @@ _QUEUE_FIELDS = (
     Field("BatchFlag", "", "BATCH_FLAG", lambda row: "1" if row.spec.get("is_batch", True) else "0"),
 )
 
+def _preempt_time(row: JobRow) -> str:
+    return row.context.clock((row.job.get("preemption") or {}).get("at"), "N/A")
+
+
 _TIME_FIELDS = (
     Field("TimeUsed", "M", "TIME", lambda row: duration.format_short(job_row.elapsed_s(row)), job_row.elapsed_s),
     Field("TimeLimit", "l", "TIME_LIMIT", _limit, _limit_key),
@@ -179,7 +183,7 @@ _TIME_FIELDS = (
     Field("EligibleTime", "", "ELIGIBLE_TIME", _clock("eligible_at"), _time_key("eligible_at")),
     Field("AccrueTime", "", "ACCRUE_TIME", lambda row: row.context.clock(accrued_at(row), "N/A"), _time_key("eligible_at")),
     Field("Deadline", "", "DEADLINE", lambda row: row.context.clock(row.spec.get("deadline_at"), "N/A")),
-    Field("PreemptTime", "", "PREEMPT_TIME", constant("N/A")),
+    Field("PreemptTime", "", "PREEMPT_TIME", _preempt_time),
     Field("LastSchedEval", "", "LAST_SCHED_EVAL", _last_evaluated),
     Field("PendingTime", "", "PENDING_TIME", lambda row: str(_pending_s(row)), _pending_s),
     Field("MinTime", "", "TIME_MIN", lambda row: duration.format_short(row.spec.get("min_limit_s") or 0)),

@@ -204,7 +204,9 @@ def end_at(row: JobRow) -> float | None:
     limit_s = row.job.get("limit_s")
     if begin_at is None or limit_s is None:
         return None
-    return float(begin_at + limit_s + row.job.get("suspended_s", 0.0))
+    at = float(begin_at + limit_s + row.job.get("suspended_s", 0.0))
+    grace = row.job.get("preemption")
+    return min(at, grace["ends_at"]) if grace and row.state == "RUNNING" else at
 
 
 def partitions(row: JobRow) -> str:

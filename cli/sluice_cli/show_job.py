@@ -136,6 +136,8 @@ def _time_lines(row: JobRow) -> list[str]:
     eligible_at = job.get("eligible_at") or (job.get("begin_at") if row.state == "PENDING" else None)
     evaluated_at = row.view.get("last_scheduled_at") or job.get("started_at") or job.get("submitted_at")
     ran_s = int(job_row.elapsed_s(row)) if job.get("suspended_at") is not None else 0
+    preempted_at = (job.get("preemption") or {}).get("at")
+    preempted = [f"PreemptTime={clock(preempted_at, 'None')}"] if preempted_at else []
     return [
         f"RunTime={duration.format_long(job_row.elapsed_s(row))} TimeLimit={duration.format_long(job.get('limit_s'))} "
         f"TimeMin={duration.format_long(least_s) if least_s else 'N/A'}",
@@ -143,6 +145,7 @@ def _time_lines(row: JobRow) -> list[str]:
         f"AccrueTime={clock(accrued_at(row), 'Unknown')}",
         f"StartTime={clock(job_row.start_at(row), 'Unknown')} EndTime={clock(job_row.end_at(row), 'Unknown')} "
         f"Deadline={clock(spec.get('deadline_at'), 'N/A')}",
+        *preempted,
         f"SuspendTime={clock(job.get('suspended_at'), 'None')} SecsPreSuspend={ran_s} "
         f"LastSchedEval={clock(evaluated_at, 'Unknown')} Scheduler=Main",
     ]

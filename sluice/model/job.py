@@ -2,6 +2,7 @@
 
 from .allocation import Allocation
 from .base import Record
+from .preemption import Preemption
 from .reason import Reason
 from .request import Dependency, JobSpec
 from .states import ENDED_STATES, Ending, Hold, JobState
@@ -72,6 +73,10 @@ class Job(Record, frozen=True, kw_only=True):
     failed_node: str = ""
     #: The reservation that it runs or ran in; of a pending job spec.reservation tells which it asks for.
     reservation: str = ""
+    #: Of a job that is being preempted, or was and is suspended.
+    preemption: Preemption | None = None
+    #: Its CPUs were given away when it was suspended.
+    is_without_cpus: bool = False
 
     @property
     def is_ended(self) -> bool:

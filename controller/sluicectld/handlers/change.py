@@ -13,17 +13,16 @@ from sluice.errors import NotFound, NotPermitted, RequestError
 from sluice.model.job import Job
 from sluice.model.reason import Reason
 from sluice.model.states import Ending, Hold, JobState
-from sluice.wire.messages import ChangeJobs, Done, JobFilter, SignalJob
+from sluice.wire.messages import ChangeJobs, Done, JobFilter
 from sluicectld.permissions import Verb
-from sluicectld.state.events import JobResumed, JobRevised, JobSuspended
+from sluicectld.state.events import JobRevised
 
 from .dependents import judge_dependency
 from .endings import end_job, may_requeue, requeue
 from .select import Named, named_jobs, split_off
+from .suspend import can_resume, resume_job, suspend_job, wish_to_resume
 from .turn import Turn, current_priority
 
-_SIGCONT = 18
-_SIGSTOP = 19
 _RUNNING = (JobState.RUNNING, JobState.SUSPENDED)
 
 
@@ -154,8 +153,7 @@ def _check_suspend(turn: Turn, command: ChangeJobs, job: Job) -> None:
 def _suspend(turn: Turn, command: ChangeJobs, job: Job) -> None:
     if job.state is JobState.SUSPENDED:
         return
-    turn.emit(JobSuspended(at=turn.now_at, job_id=job.id))
-    _signal_everything(turn, job, _SIGSTOP)
+    suspend_job(turn, job)
 
 
 def _check_resume(turn: Turn, command: ChangeJobs, job: Job) -> None:
@@ -165,28 +163,14 @@ def _check_resume(turn: Turn, command: ChangeJobs, job: Job) -> None:
 
 
 def _resume(turn: Turn, command: ChangeJobs, job: Job) -> None:
-    turn.emit(JobResumed(at=turn.now_at, job_id=job.id))
-    _signal_everything(turn, job, _SIGCONT)
-    turn.timers.add_job_limit(turn.job(job.id))
+    if can_resume(turn, job):
+        resume_job(turn, job)
+    elif job.preemption is None:
+        wish_to_resume(turn, job)
 
 
 def _state_code(job: Job) -> str:
     return "finished" if job.is_ended else "not_running"
-
-
-def _signal_everything(turn: Turn, job: Job, signal: int) -> None:
-    for node in job.nodes:
-        turn.effects.append(
-            SignalJob(
-                node=node,
-                epoch=turn.cluster.epoch,
-                job_id=job.id,
-                attempt=job.attempt,
-                signal=signal,
-                to_batch=node == job.nodes[0],
-                full=True,
-            )
-        )
 
 
 def _check_top(turn: Turn, command: ChangeJobs, job: Job) -> None:

@@ -34,8 +34,12 @@ def end_job(
     clean_nodes: frozenset[str] = frozenset(),
     is_requeued: bool = False,
     failed_node: str = "",
+    kill_wait_s: float | None = None,
 ) -> None:
-    """End a pending or running job.  clean_nodes: already reported clean, or lost and not waited for."""
+    """End a pending or running job.  clean_nodes: already reported clean, or lost and not waited for.
+
+    kill_wait_s: None for KillWait.
+    """
     completing = tuple(node for node in job.nodes if node not in clean_nodes)
     if clean_nodes:
         step_state = StepState.NODE_FAIL if ending is Ending.NODE_FAILURE else StepState.CANCELLED
@@ -57,7 +61,7 @@ def end_job(
         )
     )
     for node in completing:
-        turn.effects.append(end_order(turn, job, node, ending, by_uid))
+        turn.effects.append(end_order(turn, job, node, ending, by_uid, kill_wait_s))
     turn.is_pass_due = True
     if not is_requeued:
         wake_dependents(turn, job)
@@ -65,7 +69,9 @@ def end_job(
         _finish(turn, job.id)
 
 
-def end_order(turn: Turn, job: Job, node: str, ending: Ending, by_uid: int | None = None) -> EndJob:
+def end_order(
+    turn: Turn, job: Job, node: str, ending: Ending, by_uid: int | None = None, kill_wait_s: float | None = None
+) -> EndJob:
     """Return the order that ends the job's processes on one node."""
     return EndJob(
         node=node,
@@ -73,7 +79,7 @@ def end_order(turn: Turn, job: Job, node: str, ending: Ending, by_uid: int | Non
         job_id=job.id,
         attempt=job.attempt,
         ending=ending,
-        kill_wait_s=float(turn.settings.kill_wait_s),
+        kill_wait_s=float(turn.settings.kill_wait_s) if kill_wait_s is None else kill_wait_s,
         by_uid=by_uid or 0,
         ended_at=turn.now_at,
     )

@@ -9,7 +9,7 @@ from sluice.errors import InvalidRequest, NotFound, NotPermitted
 from sluice.model.job import Job
 from sluice.model.node import Inventory, Node
 from sluice.model.states import Ending, JobState, NodeState, StepState
-from sluice.wire.messages import Done, EndStep, NodeReport, Register, UpdateNodes
+from sluice.wire.messages import Done, EndStep, NodeReport, Register, SignalJob, UpdateNodes
 from sluicectld.permissions import Verb
 from sluicectld.state.commands import AgentLost
 from sluicectld.state.effects import Launch
@@ -17,7 +17,9 @@ from sluicectld.state.events import NodeChanged
 
 from .endings import clean_node, end_order, end_steps_on, requeue_or_fail, unlaunched_order
 from .numbers import read_count
+from .preempt import warn_orders
 from .steps import LAUNCH_WAIT_S
+from .suspend import freeze_order
 from .turn import Turn
 
 NOT_RESPONDING = "Not responding"
@@ -104,7 +106,17 @@ def _reconcile(turn: Turn, report: NodeReport) -> list[tuple[str, int, int]]:
             if (job.id, job.attempt) not in present and _has_batch_here(job, node.name):
                 turn.effects.append(Launch(node.name, job))
             turn.effects += _unlaunched(turn, job, node.name, known)
+            turn.effects += _repeated_signals(turn, job, node.name)
     return [(node.name, job_id, attempt) for job_id, attempt in sorted(present - wanted)]
+
+
+def _repeated_signals(turn: Turn, job: Job, node: str) -> list[SignalJob]:
+    """Return what the agent may have missed: that the job stands still or goes on, or that it is being preempted."""
+    if job.state is JobState.SUSPENDED or (job.state is JobState.RUNNING and job.suspended_s):
+        return [freeze_order(turn, job, node)]
+    if job.state is JobState.RUNNING and job.preemption is not None:
+        return warn_orders(turn, job, node)
+    return []
 
 
 def _unlaunched(turn: Turn, job: Job, node: str, known: set[tuple[int, int, int]]) -> list[EndStep]:
@@ -120,7 +132,8 @@ def _unlaunched(turn: Turn, job: Job, node: str, known: set[tuple[int, int, int]
 
 
 def _has_batch_here(job: Job, node: str) -> bool:
-    return job.state is JobState.RUNNING and job.spec.is_batch and job.nodes[0] == node
+    is_running = job.state in (JobState.RUNNING, JobState.SUSPENDED)
+    return is_running and job.spec.is_batch and job.nodes[0] == node
 
 
 def _fail_unknown(turn: Turn, report: NodeReport) -> None:

@@ -1,4 +1,4 @@
-"""Applying a pass's plan: every start is checked against the state as it is now.
+"""Applying a pass's plan: every decision is checked against the state as it is now.
 
 A stale one is dropped; the next pass decides about its job again.
 """
@@ -15,6 +15,7 @@ from sluicectld.state.effects import Launch
 from sluicectld.state.events import JobStarted
 
 from .dependents import judge_dependency, wake_dependents
+from .preempt import apply_preemptions, apply_resumes
 from .turn import Turn
 
 
@@ -28,6 +29,8 @@ def handle_plan(turn: Turn, command: ApplyPlan) -> int:
             stale += 1
             continue
         _start(turn, job, start, command)
+    stale += apply_resumes(turn, command.plan)
+    stale += apply_preemptions(turn, command.plan)
     turn.is_pass_due = turn.is_pass_due or stale > 0 or command.plan.has_more
     return stale
 

@@ -12,6 +12,7 @@ from sluicectld.state.timers import Due, deadline_due_at
 
 from .dependents import judge_dependency
 from .endings import end_job
+from .preempt import preemption_due
 from .reservation_times import judge_reservation
 from .steps import give_up_unlaunched
 from .turn import Turn
@@ -151,4 +152,5 @@ _RULES: dict[Due, Callable[[Turn, int], None]] = {
     Due.RESERVATION: judge_reservation,
     Due.IMMEDIATE: _immediate,
     Due.STEP_LAUNCH: give_up_unlaunched,
+    Due.PREEMPTION: preemption_due,
 }

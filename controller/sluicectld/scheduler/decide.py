@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from sluice.model.job import Job
 from sluice.model.partition import Partition
 from sluice.model.reason import Blocker, Reason
+from sluice.model.states import JobState
 
 from . import explain, verdicts
 from .backfill import Slot, find_slot, release, reserve
@@ -23,10 +24,12 @@ from .limits.partition import find_orphan_blocker
 from .memory import Memory, Scene, find_shape
 from .patience import compute_due_at, rank_candidates
 from .plan import Plan, PlannedStart
+from .preempt import Preemptions
 from .promises import keep_promises, restore_promises
 from .queue import Queue, rank
 from .reservation_texts import find_closed_blocker
 from .reservations import View
+from .resuming import Resuming, with_suspended
 from .search import Part, find_idle, find_now
 from .shapes import Shape
 from .shaping import Shaper
@@ -93,9 +96,14 @@ class Pass:
         self.has_more = False
         self.tested = 0
         self._queue = queue
+        self.resuming = Resuming(scene)
+        self.preemptions = Preemptions(snapshot, policy, scene, self.ledger, self.planned, self.slots)
+        self.shaper.own_ids = self.preemptions.waiting_ids
         #: Nobody reads what is found out about the jobs that do not start, and nothing but room decides.
-        is_shared = bool(snapshot.reservations) or focus_id != 0 or self.shaper.is_user_sensitive or self.bounds.are_set
-        self.is_quiet = policy.is_backfilling and self.gate.is_open and not (policy.is_explaining or is_shared)
+        is_moving = self.preemptions.is_active or bool(snapshot.leaving)
+        is_shared = bool(snapshot.reservations) or self.shaper.is_user_sensitive or self.bounds.are_set
+        is_seen = policy.is_explaining or focus_id != 0
+        self.is_quiet = policy.is_backfilling and self.gate.is_open and not (is_moving or is_shared or is_seen)
 
     @property
     def queue(self) -> Queue:
@@ -108,7 +116,10 @@ class Pass:
         for job in queue.orphans:
             self.blockers[job.id] = (find_orphan_blocker(job),)
         self._restore_promises()
-        self._walk(queue.entries)
+        self.preemptions.begin(queue.priorities)
+        entries = with_suspended(queue.entries, self.snapshot, queue.priorities)
+        self._keep_places(entries)
+        self._walk(entries)
         if self.policy.keeps_promises:
             self._note_next_promise()
         return Plan(
@@ -120,13 +131,24 @@ class Pass:
             self.tested,
             len(self.scene.shapes),
             queue.priorities,
-            self.shaper.look_again_at,
+            _earlier(self.shaper.look_again_at, self.preemptions.look_again_at),
+            tuple(self.preemptions.chosen),
+            tuple(self.resuming.resumed),
         )
+
+    def _keep_places(self, entries: list[Entry]) -> None:
+        """Keep the places of those for whom others are going, from everybody else."""
+        waiting_ids = self.preemptions.waiting_ids
+        for job, partition in entries if waiting_ids else ():
+            if job.id in waiting_ids:
+                partition = self.gate.relax(job, partition)
+                shapes = [self.shaper.find(job, partition, view) for view in self.ledger.book.views_of(job)]
+                self.preemptions.keep_place(job, shapes)
 
     def _restore_promises(self) -> None:
         if self.policy.keeps_promises:
             is_user_sensitive = self.shaper.is_user_sensitive
-            self.slots = restore_promises(self.scene, self.snapshot, self.policy, is_user_sensitive)
+            self.slots.update(restore_promises(self.scene, self.snapshot, self.policy, is_user_sensitive))
             for slot, shape in self.slots.values():
                 self.ledger.note_beside(shape, slot.at, slot.parts)
 
@@ -141,7 +163,7 @@ class Pass:
             if self._has_started_most():
                 self._leave_for_next_pass(rest + entries[place:])
                 return
-            if self._is_full(entry[1].name):
+            if self._is_full(entry[1].name) and entry[0].state is not JobState.SUSPENDED:
                 rest.append(entry)
             else:
                 self._consider(*entry)
@@ -200,20 +222,33 @@ class Pass:
     def undo(self) -> None:
         """Take what this pass added out of the scene."""
         if self.policy.keeps_promises:
-            self.ledger.undo()
+            self._undo_decisions()
             keep_promises(self.scene, self.slots, self.planned)
         else:
             self.undo_all()
 
     def undo_all(self) -> None:
         """Take out promises, too."""
-        self.ledger.undo()
+        self._undo_decisions()
         for job_id, (slot, shape) in self.slots.items():
             release(job_id, slot, shape, self.timeline)
 
+    def _undo_decisions(self) -> None:
+        self.ledger.undo()
+        self.preemptions.undo()
+        self.resuming.undo()
+
     def _consider(self, job: Job, partition: Partition) -> None:
-        if job.id in self.started_ids:
-            return
+        if job.state is JobState.SUSPENDED:
+            self.resuming.consider(job)
+        elif self.preemptions.keeps_place(job.id):
+            starts = len(self.ledger.starts)
+            with self.preemptions.aside(job.id, lambda: len(self.ledger.starts) > starts):
+                self._consider_views(job, partition)
+        elif job.id not in self.started_ids:
+            self._consider_views(job, partition)
+
+    def _consider_views(self, job: Job, partition: Partition) -> None:
         self.tested += 1
         partition = self.gate.relax(job, partition)
         blockers: Blockers = ()
@@ -232,7 +267,7 @@ class Pass:
         """Start or plan the job one way; return what stops it, None if nothing does."""
         shape = self.shaper.find(job, partition, view)
         if job.id in self.slots and job.id not in self.planned and self._keeps(job, shape):
-            return self._tell_waiting(job, shape)
+            return self._preempt(job, shape, self._tell_waiting(job, shape))
         blockers = shape.blockers
         limited = self.gate.find_blockers(job, shape)
         if limited:
@@ -241,10 +276,18 @@ class Pass:
             is_barred = blockers is not None and not shape.is_waiting
             return (*(blockers or ()), *limited) if is_barred else (*limited, *(blockers or ()))
         if blockers is None:
-            return self._try_start(job, shape)
-        if self._may_plan(shape) or (job.id == self.focus_id and shape.is_waiting):
+            blockers = self._try_start(job, shape)
+        elif self._may_plan(shape) or (job.id == self.focus_id and shape.is_waiting):
             self._plan(job, shape)
-        return blockers
+        return self._preempt(job, shape, blockers)
+
+    def _preempt(self, job: Job, shape: Shape, blockers: Blockers | None) -> Blockers | None:
+        """Make room for the job unless it starts, or has to wait for others of its queue."""
+        if blockers is None or not self.preemptions.is_active:
+            return blockers
+        name = _queue_name(shape)
+        is_behind = name in self.stopped or (not self.policy.is_backfilling and self.heads.get(name) != job.id)
+        return blockers if is_behind else self.preemptions.consider(job, shape, blockers)
 
     def _stands(self, job: Job) -> bool:
         """Does a plain job's promise stand as it is?  Otherwise it may be taken back: the job is to be looked at."""
@@ -461,7 +504,7 @@ class Pass:
         self.has_more = True
         blockers = (verdicts.next_pass(len(self.ledger.starts)),)
         for job, partition in entries:
-            if job.id in self.started_ids:
+            if job.id in self.started_ids or job.state is JobState.SUSPENDED:
                 continue
             if job.id == self.focus_id:
                 self._consider(job, partition)
@@ -472,6 +515,10 @@ class Pass:
 def _queue_name(shape: Shape) -> str:
     """Return what names the queue that the shape's jobs stand in: those of a reservation have one of their own."""
     return f"{shape.partition.name}@{shape.view.reservation}" if shape.view.reservation else shape.partition.name
+
+
+def _earlier(one: float | None, other: float | None) -> float | None:
+    return other if one is None else one if other is None else min(one, other)
 
 
 def _limit_of(entry: Entry) -> float:

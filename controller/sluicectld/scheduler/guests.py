@@ -8,6 +8,7 @@ from collections import defaultdict
 
 import msgspec
 
+from .departures import expect_ends
 from .snapshot import Snapshot
 from .tracks import NEVER
 from .working import WorkingCopy
@@ -29,7 +30,7 @@ class Guests:
         self._working = working
         self._now_at = snapshot.now_at
         self._stays: defaultdict[int, list[Stay]] = defaultdict(list)
-        for job in snapshot.running:
+        for job in expect_ends(snapshot):
             until_at = NEVER if job.expected_end_at is None else job.expected_end_at
             for grant in job.allocation.grants:
                 position = working.position_by_name.get(grant.node)

@@ -25,6 +25,7 @@ from .judge import Judge, is_judged_here
 from .limits.partition import find_orphan_blocker
 from .memory import Memory
 from .plan import Plan, PlannedStart
+from .preempt_texts import describe_preemption
 from .queue import cut, rank
 from .ranking import rank_blockers
 from .snapshot import Policy, Snapshot
@@ -77,7 +78,9 @@ def answer(question: Question, memory: Memory | None = None) -> Explanation:
 def _known(question: Question) -> Explanation:
     job = question.job
     nodes = hostlist.fold(job.nodes) if job.allocation is not None else ""
-    return Explanation(job=job, name=question.name or str(job.id), nodes=nodes)
+    snapshot, policy = question.snapshot, question.policy
+    note = describe_preemption(job, snapshot.now_at, policy.utc_offset_s)
+    return Explanation(job=job, name=question.name or str(job.id), nodes=nodes, note=note)
 
 
 def _answer(question: Question, stage: Stage, judge: Judge) -> Explanation:

@@ -33,7 +33,7 @@ class Ledger:
         self._working = scene.working
         self._timeline = scene.timeline
         self._guests = scene.guests
-        self._licenses = LicensePool(snapshot.licenses_free)
+        self.licenses = LicensePool(snapshot.licenses_free)
         self.gate = Gate(snapshot, policy)
         self.book = Book(snapshot, policy.backfill_window_s, policy.reservation_overrun_s)
         self.starts: list[StartJob] = []
@@ -47,7 +47,7 @@ class Ledger:
     def start(self, job: Job, shape: Shape, parts: list[Part], task_id: int | None) -> None:
         """Start the job, or one task of it, on these parts."""
         parts = shape.batch_host_first(parts)
-        licenses = self._licenses.take(shape.needs)
+        licenses = self.licenses.take(shape.needs)
         self.gate.add_start(job, shape, self._takes(parts), licenses)
         allocation = Allocation(
             grants=tuple([self._working.grant(part.position, part.take) for part in parts]),
@@ -102,7 +102,7 @@ class Ledger:
 
     def find_license_blocker(self, shape: Shape, needs: Needs | None = None) -> Blocker | None:
         """Return which licenses are short for a job of the shape that starts now.  needs: a part of the shape's."""
-        licenses = self._licenses
+        licenses = self.licenses
         if shape.view.license_closures:
             now_at = self._snapshot.now_at
             until_at = now_at + shape.duration_s
@@ -123,7 +123,7 @@ class Ledger:
 
     def find_placed_blockers(self, job: Job, shape: Shape, parts: list[Part]) -> tuple[Blocker, ...]:
         """Return the limits that keep it from starting where it was placed."""
-        return self.gate.find_placed_blockers(job, shape, self._takes(parts), self._licenses.choose(shape.needs))
+        return self.gate.find_placed_blockers(job, shape, self._takes(parts), self.licenses.choose(shape.needs))
 
     def _takes(self, parts: list[Part]) -> list[tuple[Kind, Take]]:
         kinds = self._working.kinds

@@ -14,6 +14,7 @@ from sluice.model.job import Job
 from sluice.model.partition import Partition
 from sluice.model.request import JobSpec
 
+from .departures import expect_ends
 from .guests import Guests
 from .needs import ShapeKey, compute_needs, compute_shape_key
 from .reservations import limit_within
@@ -85,7 +86,7 @@ def make_scene(snapshot: Snapshot, policy: Policy) -> Scene:
     """Return a scene made of nothing but the snapshot."""
     working = WorkingCopy(snapshot, policy)
     timeline = Timeline(working)
-    timeline.update(snapshot.running, snapshot.now_at, ())
+    timeline.update(expect_ends(snapshot), snapshot.now_at, ())
     scene = Scene(working, timeline)
     _bring_guests(scene, snapshot)
     return scene
@@ -94,7 +95,7 @@ def make_scene(snapshot: Snapshot, policy: Policy) -> Scene:
 def renew(scene: Scene, snapshot: Snapshot) -> None:
     """Make the scene ready for another pass over its snapshot, after undo()."""
     changed = scene.working.restore(snapshot)
-    scene.timeline.update(snapshot.running, snapshot.now_at, changed)
+    scene.timeline.update(expect_ends(snapshot), snapshot.now_at, changed)
     _bring_guests(scene, snapshot)
     scene.pass_number += 1
 
@@ -150,7 +151,7 @@ def _update(scene: Scene, snapshot: Snapshot) -> bool:
     changed = scene.working.update(snapshot)
     if changed is None:
         return False
-    scene.timeline.update(snapshot.running, snapshot.now_at, changed)
+    scene.timeline.update(expect_ends(snapshot), snapshot.now_at, changed)
     if max(len(scene.shape_by_job), len(scene.asks)) > 2 * len(snapshot.pending) + _JOBS_SPARE:
         scene.shape_by_job.clear()
         scene.asks.clear()

@@ -15,6 +15,7 @@ from typing import TypeVar
 from sluice import cpuset
 from sluice.model.allocation import GresGrant, NodeGrant
 
+from . import masks
 from .arrange import Arranger, bind_networks
 from .layout import find_whole_units
 from .levels import Exactness, Kind, Level, LevelTable, Take, count_whole_units, row_of
@@ -209,6 +210,19 @@ class WorkingCopy:
             gres=gres,
         )
 
+    def take_cpus(self, position: int, take: Take) -> None:
+        """Take the CPUs out that a job gets back which is on the node already."""
+        assert take.masks is not None, "CPUs without numbers"
+        self._touched.add(position)
+        self.cpu_masks[position] &= ~take.masks.cpus
+        level, kind = self.levels[position], self.kinds[position]
+        if level.free is None:
+            after = self.table.level(kind, level.cpus - take.cpus, level.memory_mib, level.gres, level.job_count)
+        else:
+            free = masks.take(level.free, take.masks, kind.is_counted)
+            after = self.table.exact(kind, level.memory_mib, level.job_count, free)
+        self.levels[position] = after
+
     def note_user(self, position: int, uid: int, is_user_exclusive: bool) -> None:
         """Remember who came to the node."""
         self.uids_by_position[position] = (*self.uids_by_position.get(position, ()), uid)
@@ -218,9 +232,9 @@ class WorkingCopy:
     def _read_level(self, free: NodeFree, kind: Kind) -> Level:
         if kind.is_exact:
             nothing = FreeMasks(0, (0,) * len(free.gres))
-            masks = FreeMasks(free.free_cpus, tuple([item.free for item in free.gres]), free.shared)
+            whole = FreeMasks(free.free_cpus, tuple([item.free for item in free.gres]), free.shared)
             memory_mib = 0 if free.exclusive_job else free.free_memory_mib
-            return self.table.exact(kind, memory_mib, free.job_count, nothing if free.exclusive_job else masks)
+            return self.table.exact(kind, memory_mib, free.job_count, nothing if free.exclusive_job else whole)
         if free.exclusive_job:
             return self.table.level(kind, 0, 0, (0,) * len(kind.gres), free.job_count or 1)
         cpus = count_whole_units(free.free_cpus, kind.unit)
@@ -240,20 +254,20 @@ class WorkingCopy:
 
     def _take_units(self, position: int, take: Take) -> tuple[GresGrant, ...]:
         kind = self.levels[position].kind
-        masks = list(self.gres_masks[position])
+        free = list(self.gres_masks[position])
         grants = []
         for place, count in enumerate(take.gres):
             if not count:
                 continue
             name, unit_type, _ = kind.gres[place]
             if kind.is_counted[place]:
-                masks[place] -= count
+                free[place] -= count
                 grants.append(GresGrant(name=name, type=unit_type, count=count))
                 continue
-            units = take.masks.units[place] if take.masks else cpuset.lowest(masks[place], count)
-            masks[place] &= ~units
+            units = take.masks.units[place] if take.masks else cpuset.lowest(free[place], count)
+            free[place] &= ~units
             grants.append(GresGrant(name=name, type=unit_type, units=cpuset.format(units), count=count))
-        self.gres_masks[position] = tuple(masks)
+        self.gres_masks[position] = tuple(free)
         return tuple(grants)
 
 

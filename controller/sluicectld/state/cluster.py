@@ -76,6 +76,8 @@ class Cluster:
         #: Pending, not held, nothing to wait for (begin_at may still lie ahead).
         self.ready: dict[int, Job] = {}
         self.running: dict[int, RunningJob] = {}
+        #: Jobs that are being preempted, that were and are suspended, or have ended and are not clean everywhere.
+        self.leaving: dict[int, RunningJob] = {}
         self.job_ids_by_node: dict[str, set[int]] = {}
         #: job or array id -> pending jobs that depend on it.
         self.dependents: dict[int, set[int]] = {}
@@ -229,6 +231,10 @@ class Cluster:
             self.running[job.id] = _running_view(job)
         elif was_running:
             del self.running[job.id]
+        if job.preemption is not None and (is_running or job.completing_nodes):
+            self.leaving[job.id] = self.running.get(job.id) or _running_view(job)
+        else:
+            self.leaving.pop(job.id, None)
         if job.array_task_id is not None and was_running != is_running:
             count = self.running_tasks.get(job.array_job_id, 0) + (1 if is_running else -1)
             if count:
@@ -250,14 +256,13 @@ class Cluster:
         after = resources.held_grants(job)
         if before is after or before == after:
             return
-        kept = {grant.node for grant in after}
+        kept, had = set(after), set(before)
         for grant in before:
-            if grant.node not in kept:
+            if grant not in kept:
                 self.job_ids_by_node[grant.node].discard(job.id)
                 self._give_back(grant, old or job)
-        had = {grant.node for grant in before}
         for grant in after:
-            if grant.node not in had:
+            if grant not in had:
                 self.job_ids_by_node.setdefault(grant.node, set()).add(job.id)
                 if grant.node in self.free:
                     self.free[grant.node] = resources.take(self.free[grant.node], grant, job)
@@ -319,6 +324,7 @@ class Cluster:
             licenses_free,
             priority_tables=self.priority_tables,
             reservations=tuple(self.reservations.values()),
+            leaving=tuple(self.leaving.values()),
         )
 
     def outcome(self, job_id: int, task_id: int | None = None) -> Outcome | None:
@@ -400,8 +406,18 @@ def _running_view(job: Job) -> RunningJob:
     assert job.started_at is not None
     end_at = None if job.limit_s is None else job.started_at + job.suspended_s + job.limit_s
     licenses = job.allocation.licenses if job.reservation else ()
+    allocation = job.allocation
+    if job.state is not JobState.RUNNING or job.is_without_cpus:
+        allocation = replace(allocation, grants=resources.held_grants(job))
+    if job.state is JobState.SUSPENDED:
+        # Nobody knows when it will go on.
+        end_at = None
+    elif job.preemption is not None and end_at is not None:
+        end_at = min(end_at, job.preemption.ends_at)
+    elif job.preemption is not None:
+        end_at = job.preemption.ends_at
     return RunningJob(
-        job.id, job.spec.name, job.allocation, end_at, job.spec.uid, job.partition, job.reservation, licenses
+        job.id, job.spec.name, allocation, end_at, job.spec.uid, job.partition, job.reservation, licenses, job
     )
 
 

@@ -95,6 +95,12 @@ def _validate_indexes(cluster: Cluster) -> None:
     assert cluster.dependents == waiting, f"dependents are {waiting}, the index has {cluster.dependents}"
     assert cluster.active_by_name == names, f"names are {names}, the index has {cluster.active_by_name}"
     assert cluster.states_count == counts, f"states are {counts}, the index has {cluster.states_count}"
+    leaving = {
+        job.id
+        for job in cluster.jobs.values()
+        if job.preemption is not None and (job.state in _RUNNING_STATES or job.completing_nodes)
+    }
+    assert cluster.leaving.keys() == leaving, f"leaving are {leaving}, the index has {cluster.leaving.keys()}"
     stray = (cluster.ready.keys() | cluster.running.keys() | cluster.revised.keys()) - cluster.jobs.keys()
     assert not stray, f"jobs {stray} are in an index and not in memory"
 

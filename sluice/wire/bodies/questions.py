@@ -47,6 +47,8 @@ class JobView(Message, frozen=True, kw_only=True):
     #: The submission's nodes folded, so that a command need not fold ("n[1-4]").
     nodes: str = ""
     last_scheduled_at: float | None = None
+    #: What is to become of a running or suspended job that makes room for another.
+    note: str = ""
 
 
 class JobViews(Message, frozen=True, kw_only=True):
