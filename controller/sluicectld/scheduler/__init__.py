@@ -33,6 +33,8 @@ timeline     free resources over time
 tracks       the arithmetic of the timeline: levels as numbers, moments, what fits when
 native/      the same in C
 backfill     planned starts: the earliest slot beside all that runs or is planned
+gangs        heterogeneous jobs: all components start together or none does
+savepoint    what a pass has started and may take back
 promises     planned starts that outlive their pass (conservative backfill)
 limits       a room: partitions, licenses, associations, QOS and their limits
 explain      reasons as sentences with their numbers

@@ -29,13 +29,18 @@ class Slot(msgspec.Struct, frozen=True):
 
 
 def find_slot(
-    shape: Shape, working: WorkingCopy, timeline: Timeline, latest_at: float, looks_max: float = float("inf")
+    shape: Shape,
+    working: WorkingCopy,
+    timeline: Timeline,
+    latest_at: float,
+    looks_max: float = float("inf"),
+    after_at: float = 0.0,
 ) -> Slot | None:
-    """Return the earliest slot for a job of the shape that begins by *latest_at*, or None.
+    """Return the earliest slot for a job of the shape that begins by *latest_at*, not before *after_at*, or None.
 
     looks_max: gives up when the pass has looked at more nodes than that.
     """
-    from_at = max(timeline.now_at, shape.planned_at)
+    from_at = max(timeline.now_at, shape.planned_at, after_at)
     if shape.access is not None and shape.access.window is not None:
         from_at, latest_at = _within(shape, shape.access.window, from_at, latest_at)
     if shape.is_plain and shape.access is None:
@@ -47,6 +52,11 @@ def find_slot(
         if parts is not None:
             return Slot(at, parts)
     return None
+
+
+def first_moment_after(shape: Shape, timeline: Timeline, at: float) -> float:
+    """Return the first moment after *at* at which a job of the shape may fit that did not before; NEVER if none."""
+    return next((moment for moment in _moments(shape, timeline, at) if moment > at), NEVER)
 
 
 def _moments(shape: Shape, timeline: Timeline, from_at: float) -> Iterable[float]:

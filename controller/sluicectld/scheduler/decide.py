@@ -9,7 +9,7 @@ Invariant: every eligible job is in starts (an array: with all its tasks) or in 
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from sluice.model.allocation import Allocation
 from sluice.model.job import Job
@@ -18,6 +18,7 @@ from sluice.model.reason import Blocker, Reason
 
 from . import explain
 from .backfill import Slot, find_slot, release, reserve
+from .gangs import Gangs, consider_component
 from .levels import Kind, Take
 from .limits.gate import Gate
 from .limits.licenses import LicensePool
@@ -87,6 +88,8 @@ class Pass:
         self.stopped: set[str] = set()
         #: Those that started of the jobs that ask for several partitions.
         self.started_ids: set[int] = set()
+        #: Heterogeneous jobs, each considered as a whole.
+        self.gangs = Gangs(())
         #: What is kept for each planned job.
         self.slots: dict[int, tuple[Slot, Shape]] = {}
         #: Promises that were taken back to look for earlier ones.
@@ -114,6 +117,7 @@ class Pass:
             self.blockers[job.id] = (find_orphan_blocker(job),)
         if self.policy.keeps_promises:
             self.slots = restore_promises(self.scene, self.snapshot, self.policy)
+        self.gangs = Gangs(entries)
         self._walk(entries)
         return Plan(
             self.snapshot.version,
@@ -162,7 +166,7 @@ class Pass:
             shape = find_shape(self.scene, *entries[index], self.policy)
             parts = find_now(shape, self.working, self.timeline)
             assert parts is not None, "a job that fits has a place"
-            self._start(entries[index][0], shape, parts, None)
+            self.start(entries[index][0], shape, parts, None)
             started.add(index)
             first = index + 1
         if index is not None:
@@ -183,6 +187,9 @@ class Pass:
 
     def _consider(self, job: Job, partition: Partition) -> None:
         self.tested += 1
+        if job.is_component:
+            consider_component(self, job, partition)
+            return
         partition = self.gate.relax(job, partition)
         blockers: Blockers = ()
         for view in self.book.views_of(job):
@@ -198,7 +205,7 @@ class Pass:
 
     def _consider_view(self, job: Job, partition: Partition, view: View) -> Blockers | None:
         """Start or plan the job one way; return what stops it, None if nothing does."""
-        shape = self._shape_of(job, partition, view)
+        shape = self.shape_of(job, partition, view)
         if job.id in self.slots and job.id not in self.planned and self._keeps(job, shape):
             return self._tell_waiting(job, shape)
         blockers = shape.blockers
@@ -249,7 +256,7 @@ class Pass:
         self.started_ids.add(job.id)
         self._forget_slot(job)
 
-    def _shape_of(self, job: Job, partition: Partition, view: View) -> Shape:
+    def shape_of(self, job: Job, partition: Partition, view: View) -> Shape:
         if job.spec.switches:
             job = self._relaxed(job)
         uid = job.spec.uid if self.is_user_sensitive else None
@@ -282,9 +289,8 @@ class Pass:
 
     def _try_start(self, job: Job, shape: Shape) -> Blockers | None:
         """Start the job, or as many tasks of the array as may start; return what stops it, None if nothing does."""
-        name = _queue_name(shape)
-        if name in self.stopped or (not self.policy.is_backfilling and name in self.heads):
-            return (self._priority_blocker(shape),)
+        if self.is_stopped(shape):
+            return (self.priority_blocker(shape),)
         for task_id in itertools.islice(_tasks(job), self.tasks_started[job.id], None):
             blockers = self._find_task_blocker(job, task_id, shape)
             if blockers is not None:
@@ -292,15 +298,26 @@ class Pass:
             parts = find_now(shape, self.working, self.timeline)
             if parts is None:
                 return self._block(job, shape)
-            limited = self.gate.find_placed_blockers(job, shape, self._takes(parts), self.licenses.choose(shape.needs))
+            limited = self.gate.find_placed_blockers(
+                job, shape, self.takes_of(parts), self.licenses.choose(shape.needs)
+            )
             if limited:
                 self._note_stop(job, shape)
                 return limited
-            self._start(job, shape, parts, task_id)
+            self.start(job, shape, parts, task_id)
         return None
 
+    def is_stopped(self, shape: Shape) -> bool:
+        """Does nothing start any more in the shape's queue?"""
+        name = _queue_name(shape)
+        return name in self.stopped or (not self.policy.is_backfilling and name in self.heads)
+
+    def note_head(self, job: Job, shape: Shape) -> None:
+        """Remember the first job of a queue that did not fit."""
+        self.heads.setdefault(_queue_name(shape), job.id)
+
     def _find_task_blocker(self, job: Job, task_id: int | None, shape: Shape) -> Blockers | None:
-        license_blocker = self._find_license_blocker(shape)
+        license_blocker = self.find_license_blocker(shape)
         if license_blocker is not None:
             shape.blockers = (license_blocker,)
             return shape.blockers
@@ -311,14 +328,14 @@ class Pass:
             return self._find_throttle_blocker(job) if job.array_task_id is not None else None
         if len(self.starts) >= self.policy.starts_max:
             self.has_more = True
-            return (self._next_pass_blocker(),)
+            return (self.next_pass_blocker(),)
         return self._find_throttle_blocker(job)
 
-    def _takes(self, parts: list[Part]) -> list[tuple[Kind, Take]]:
+    def takes_of(self, parts: list[Part]) -> list[tuple[Kind, Take]]:
         kinds = self.working.kinds
         return [(kinds[part.position], part.take) for part in parts]
 
-    def _find_license_blocker(self, shape: Shape) -> Blocker | None:
+    def find_license_blocker(self, shape: Shape) -> Blocker | None:
         licenses = self.licenses
         if shape.view.license_closures:
             now_at = self.snapshot.now_at
@@ -346,11 +363,11 @@ class Pass:
             return None
         return (Blocker(reason=Reason.JOB_ARRAY_TASK_LIMIT, text=f"{running} of at most {throttle} tasks run"),)
 
-    def _start(self, job: Job, shape: Shape, parts: list[Part], task_id: int | None) -> None:
+    def start(self, job: Job, shape: Shape, parts: list[Part], task_id: int | None) -> None:
         needs = shape.needs
         parts = shape.batch_host_first(parts)
         licenses = self.licenses.take(needs)
-        self.gate.add_start(job, shape, self._takes(parts), licenses)
+        self.gate.add_start(job, shape, self.takes_of(parts), licenses)
         grants = tuple([self.working.grant(part.position, part.take) for part in parts])
         allocation = Allocation(
             grants=grants,
@@ -390,22 +407,26 @@ class Pass:
             use = (from_at, from_at + shape.duration_s, part.take.cpus)
             self.working.partition_cpus.add(shape.partition.name, part.position, use)
 
+    def uncount_cpus(self, shape: Shape, from_at: float, parts: list[Part]) -> None:
+        """Undo _count_cpus()."""
+        for part in parts if shape.is_capped else ():
+            use = (from_at, from_at + shape.duration_s, part.take.cpus)
+            self.working.partition_cpus.remove(shape.partition.name, part.position, use)
+
     def _forget_slot(self, job: Job) -> None:
         """Give the planned start back of a job that started in another of its partitions."""
         planned = self.slots.pop(job.id, None)
         if planned is not None:
             slot, shape = planned
             release(job.id, slot, shape, self.timeline)
-            for part in slot.parts if shape.is_capped else ():
-                use = (slot.at, slot.at + shape.duration_s, part.take.cpus)
-                self.working.partition_cpus.remove(shape.partition.name, part.position, use)
+            self.uncount_cpus(shape, slot.at, slot.parts)
             del self.planned[job.id]
             self.has_more = True
 
     def _block(self, job: Job, shape: Shape) -> Blockers:
         """Settle that the shape does not fit now; return the blockers of this job, the first of its shape."""
-        if not self._fits_idle(shape):
-            shape.blockers = (self._unavailable_blocker(shape),)
+        if not self.fits_idle(shape):
+            shape.blockers = (self.unavailable_blocker(shape),)
             return shape.blockers
         closed = find_closed_blocker(shape, self.working, self.timeline, self.policy.utc_offset_s)
         if closed is not None:
@@ -422,8 +443,8 @@ class Pass:
         is_near = self.looked_ahead <= self.policy.backfill_jobs_max
         if is_head:
             self.heads[name] = job.id
-        resources = (self._resources_blocker(shape),) if is_head or is_near else ()
-        shape.blockers = (self._priority_blocker(shape), *resources)
+        resources = (self.resources_blocker(shape),) if is_head or is_near else ()
+        shape.blockers = (self.priority_blocker(shape), *resources)
         return resources if is_head else shape.blockers
 
     def _plan_waiting(self, job: Job, shape: Shape) -> None:
@@ -433,14 +454,14 @@ class Pass:
             shape.may_plan = self.looked_ahead < self.policy.backfill_jobs_max
             self._plan(job, shape)
 
-    def _fits_idle(self, shape: Shape) -> bool:
+    def fits_idle(self, shape: Shape) -> bool:
         """Would the usable nodes hold the job if nobody used them?"""
         if shape.idle_seen != self.working.usable_version:
             shape.idle_seen = self.working.usable_version
             shape.fits_idle = find_idle(shape, self.working, shape.candidates) is not None
         return shape.fits_idle
 
-    def _unavailable_blocker(self, shape: Shape) -> Blocker:
+    def unavailable_blocker(self, shape: Shape) -> Blocker:
         required_down = any(not self.working.nodes[each].node.is_usable for each in shape.required)
         if not required_down and find_idle(shape, self.working, shape.configured_candidates()) is not None:
             return explain.down_blocker(shape, self.working)
@@ -460,7 +481,7 @@ class Pass:
         self.looked_ahead += 1
         if job.id in self.planned or not (shape.may_plan or is_focus):
             return
-        latest_at, looks_max = (NEVER, NEVER) if is_focus else (self.latest_at, policy.backfill_node_looks_max)
+        latest_at, looks_max = self.plan_bounds((job.id,))
         slot = find_slot(shape, self.working, self.timeline, latest_at, looks_max)
         earlier = self.earlier.get(job.id)
         if slot is None or (earlier is not None and slot.at >= earlier.at > self.snapshot.now_at):
@@ -470,15 +491,33 @@ class Pass:
             shape.may_plan = False
             return
         reserve(job.id, slot, shape, self.timeline)
-        self._count_cpus(shape, slot.at, slot.parts)
-        self.slots[job.id] = (slot, shape)
-        self.planned_count += 1
-        self._note_planned(job, slot, shape)
+        self.keep_slot(job, slot, shape)
         shape.planned_at = slot.at
         shape.planned_count += 1
         shape.may_plan = shape.planned_count < policy.planned_per_shape_max
 
-    def _note_planned(self, job: Job, slot: Slot, shape: Shape) -> None:
+    def may_look_ahead(self, job_ids: Collection[int]) -> bool:
+        """May jobs that are planned together still get a start?  Counts them as looked at."""
+        policy = self.policy
+        self.looked_ahead += len(job_ids)
+        if self.focus_id in job_ids:
+            return True
+        is_far = self.looked_ahead > policy.backfill_jobs_max or self.planned_count >= policy.planned_max
+        return policy.is_backfilling and not is_far and self.timeline.tracks.looks < policy.backfill_node_looks_max
+
+    def plan_bounds(self, job_ids: Collection[int]) -> tuple[float, float]:
+        """Return the latest planned start, and how many nodes may be looked at in the pass, for these jobs."""
+        is_focus = self.focus_id in job_ids
+        return (NEVER, NEVER) if is_focus else (self.latest_at, self.policy.backfill_node_looks_max)
+
+    def keep_slot(self, job: Job, slot: Slot, shape: Shape) -> None:
+        """Make a slot that the timeline holds the job's planned start."""
+        self._count_cpus(shape, slot.at, slot.parts)
+        self.slots[job.id] = (slot, shape)
+        self.planned_count += 1
+        self.note_planned(job, slot, shape)
+
+    def note_planned(self, job: Job, slot: Slot, shape: Shape) -> None:
         names = self.working.names
         self.planned[job.id] = PlannedStart(
             slot.at,
@@ -488,7 +527,7 @@ class Pass:
             tuple([part.tasks for part in slot.parts]),
         )
 
-    def _resources_blocker(self, shape: Shape) -> Blocker:
+    def resources_blocker(self, shape: Shape) -> Blocker:
         if not self.policy.is_explaining:
             return _RESOURCES
         if self.running_by_end is None:
@@ -499,7 +538,7 @@ class Pass:
         funnel = explain.compute_funnel(shape, self.working, has_plans)
         return Blocker(reason=Reason.RESOURCES, text=funnel + end)
 
-    def _priority_blocker(self, shape: Shape) -> Blocker:
+    def priority_blocker(self, shape: Shape) -> Blocker:
         if not self.policy.is_explaining:
             return _PRIORITY
         name = shape.partition.name
@@ -507,12 +546,12 @@ class Pass:
         head_id = self.heads[_queue_name(shape)]
         return Blocker(reason=Reason.PRIORITY, text=f"behind job {head_id} in partition {name}{inside}")
 
-    def _next_pass_blocker(self) -> Blocker:
+    def next_pass_blocker(self) -> Blocker:
         return Blocker(reason=Reason.NONE, text=f"this pass has started {len(self.starts)} jobs, its most")
 
     def _leave_for_next_pass(self, entries: list[Entry]) -> None:
         self.has_more = True
-        blockers = (self._next_pass_blocker(),)
+        blockers = (self.next_pass_blocker(),)
         for job, partition in entries:
             if job.id in self.started_ids:
                 continue

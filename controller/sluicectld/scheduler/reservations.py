@@ -125,6 +125,14 @@ class Book:
         for name, count in licenses:
             self.used_licenses[reservation, name] = self.used_licenses.get((reservation, name), 0) + count
 
+    def save_use(self) -> tuple[dict[tuple[str, int], int], dict[tuple[str, str], int]]:
+        """Return what jobs hold of reservations, for restore_use()."""
+        return dict(self.used_cpus), dict(self.used_licenses)
+
+    def restore_use(self, saved: tuple[dict[tuple[str, int], int], dict[tuple[str, str], int]]) -> None:
+        """Undo every note_start() since save_use()."""
+        self.used_cpus, self.used_licenses = saved
+
     def views_of(self, job: Job) -> tuple[View, ...]:
         """Return the ways in which the job may run, the first to be tried first; never empty."""
         if job.spec.reservation:
