@@ -44,7 +44,7 @@ def handle_plan(turn: Turn, command: ApplyPlan) -> int:
 def _gang_of(cluster: Cluster, start: StartJob) -> object:
     """Return what the starts of one heterogeneous job have in common, and no other start."""
     job = cluster.jobs.get(start.job_id)
-    return job.het_job_id if job is not None and job.is_component else start
+    return job.het_job_id if job is not None and job.is_component else (start.job_id, start.task_id)
 
 
 def _may_start_together(cluster: Cluster, starts: tuple[StartJob, ...], version: int) -> bool:
@@ -66,7 +66,10 @@ def _may_start_together(cluster: Cluster, starts: tuple[StartJob, ...], version:
 def may_start(
     cluster: Cluster, job: Job, start: StartJob, version: int, free_by_name: Mapping[str, NodeFree] | None = None
 ) -> bool:
-    """Does a decision that was made at *version* still hold?  free_by_name: what is free, the cluster's if not given."""
+    """Does a decision that was made at *version* still hold?
+
+    free_by_name: what is free on the nodes, if others are to start before.
+    """
     if cluster.reservations_version > version:
         # What it takes may be kept for others by now.
         return False
