@@ -32,6 +32,7 @@ from .reservation_texts import begin_blocker, find_closed_blocker, outgrown_bloc
 from .reservations import OPEN, Book, View, find_window
 from .search import Part, find_idle, find_now
 from .shapes import Access, Shape, is_user_sensitive
+from .shorten import find_place, may_shorten, within_deadline
 from .snapshot import Policy, RunningJob, Snapshot
 from .standing import Entry
 from .switches import relax
@@ -215,11 +216,9 @@ class Pass:
             # What bars the shape for good is more telling than a limit, that others are ahead of it is not.
             is_barred = blockers is not None and not shape.is_waiting
             return (*(blockers or ()), *limited) if is_barred else (*limited, *(blockers or ()))
-        if blockers is None:
+        if blockers is None or (shape.is_waiting and may_shorten(self, job)):
             return self._try_start(job, shape)
-        if self._may_plan(shape) or (job.id == self.focus_id and shape.is_waiting):
-            self._plan(job, shape)
-        return blockers
+        return self._wait_on(job, shape)
 
     def _stands(self, job: Job) -> bool:
         """Does a plain job's promise stand as it is?  Otherwise it may be taken back: the job is to be looked at."""
@@ -259,6 +258,7 @@ class Pass:
     def shape_of(self, job: Job, partition: Partition, view: View) -> Shape:
         if job.spec.switches:
             job = self._relaxed(job)
+        job = within_deadline(job, self.snapshot.now_at)
         uid = job.spec.uid if self.is_user_sensitive else None
         if view is OPEN:
             return find_shape(self.scene, job, partition, self.policy, uid)
@@ -295,17 +295,23 @@ class Pass:
             blockers = self._find_task_blocker(job, task_id, shape)
             if blockers is not None:
                 return blockers
-            parts = find_now(shape, self.working, self.timeline)
-            if parts is None:
-                return self._block(job, shape)
+            place = find_place(self, job, shape)
+            if place is None:
+                return self._block(job, shape) if shape.blockers is None else self._wait_on(job, shape)
             limited = self.gate.find_placed_blockers(
-                job, shape, self.takes_of(parts), self.licenses.choose(shape.needs)
+                job, place[0], self.takes_of(place[1]), self.licenses.choose(shape.needs)
             )
             if limited:
                 self._note_stop(job, shape)
                 return limited
-            self.start(job, shape, parts, task_id)
+            self.start(job, *place, task_id)
         return None
+
+    def _wait_on(self, job: Job, shape: Shape) -> Blockers | None:
+        """Plan a job of a shape that is known not to fit; return what stops it."""
+        if self._may_plan(shape) or (job.id == self.focus_id and shape.is_waiting):
+            self._plan(job, shape)
+        return shape.blockers
 
     def is_stopped(self, shape: Shape) -> bool:
         """Does nothing start any more in the shape's queue?"""
