@@ -193,13 +193,18 @@ class Pass:
             return
         partition = self.gate.relax(job, partition)
         blockers: Blockers = ()
+        starts = len(self.starts)
+        own = self._lift_slot(job)
         for view in self.book.views_of(job):
             found = self._consider_view(job, partition, view)
             if found is None:
-                self._forget_waiting(job)
+                self.blockers.pop(job.id, None)
+                self.started_ids.add(job.id)
+                self._settle_slot(job, own, None)
                 return
             # Of magnetic reservations nobody knows who did not ask for them: they are no reason to wait.
             blockers = blockers + found if job.spec.reservation else found
+        self._settle_slot(job, own, starts)
         if len(job.spec.partitions) > 1:
             blockers = self.blockers.get(job.id, ()) + blockers
         self.blockers[job.id] = blockers
@@ -248,12 +253,6 @@ class Pass:
         # What kept its twins from starting, or later, may have been this promise.
         shape.begin()
         return False
-
-    def _forget_waiting(self, job: Job) -> None:
-        """Take back what was found while the job waited in another of its partitions: all of it has started."""
-        self.blockers.pop(job.id, None)
-        self.started_ids.add(job.id)
-        self._forget_slot(job)
 
     def shape_of(self, job: Job, partition: Partition, view: View) -> Shape:
         if job.spec.switches:
@@ -419,15 +418,31 @@ class Pass:
             use = (from_at, from_at + shape.duration_s, part.take.cpus)
             self.working.partition_cpus.remove(shape.partition.name, part.position, use)
 
-    def _forget_slot(self, job: Job) -> None:
-        """Give the planned start back of a job that started in another of its partitions."""
-        planned = self.slots.pop(job.id, None)
-        if planned is not None:
-            slot, shape = planned
-            release(job.id, slot, shape, self.timeline)
-            self.uncount_cpus(shape, slot.at, slot.parts)
+    def _lift_slot(self, job: Job) -> tuple[Slot, Shape] | None:
+        """Take a planned start out while the job is looked at in another partition, where it is not in its own way."""
+        if job.id not in self.planned:
+            return None
+        slot, shape = own = self.slots.pop(job.id)
+        release(job.id, slot, shape, self.timeline)
+        self.uncount_cpus(shape, slot.at, slot.parts)
+        return own
+
+    def _settle_slot(self, job: Job, own: tuple[Slot, Shape] | None, starts: int | None) -> None:
+        """Put a planned start back that was lifted, unless the job has started, or tasks of its array where it stood.
+
+        starts: how many there were before it was looked at; None: all of it has started.
+        """
+        if own is None:
+            return
+        slot, shape = own
+        taken = {position for takes, _ in self.taken[starts:] for position, _ in takes}
+        if starts is None or not taken.isdisjoint(part.position for part in slot.parts):
             del self.planned[job.id]
             self.has_more = True
+            return
+        reserve(job.id, slot, shape, self.timeline)
+        self._count_cpus(shape, slot.at, slot.parts)
+        self.slots[job.id] = own
 
     def _block(self, job: Job, shape: Shape) -> Blockers:
         """Settle that the shape does not fit now; return the blockers of this job, the first of its shape."""
