@@ -36,6 +36,12 @@ def test_a_script_uses_all_components_of_its_job(local_cluster: LocalCluster, wo
     assert told.splitlines() == [f"{first}+0|FAILED|3:0|1", f"{first}+1|FAILED|3:0|4"]
 
 
+def test_sbatch_waits_for_all_components(local_cluster: LocalCluster, work_dir: Path) -> None:
+    done = local_cluster.run("sbatch", "--wait", "-n1", ":", "-n2", "--wrap", "exit 4", cwd=work_dir, check=False)
+
+    assert done.returncode == 4
+
+
 def test_an_interactive_job_has_all_components_and_gives_them_back(local_cluster: LocalCluster, work_dir: Path) -> None:
     done = local_cluster.run(
         *("salloc", "-n1", ":", "-n3", "sh", "-c"),
