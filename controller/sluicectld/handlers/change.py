@@ -17,6 +17,7 @@ from sluice.wire.messages import ChangeJobs, Done, JobFilter, SignalJob
 from sluicectld.permissions import Verb
 from sluicectld.state.events import JobResumed, JobRevised, JobSuspended
 
+from . import components
 from .dependents import judge_dependency
 from .endings import end_job, may_requeue, requeue
 from .select import Named, named_jobs, split_off
@@ -25,6 +26,8 @@ from .turn import Turn, current_priority
 _SIGCONT = 18
 _SIGSTOP = 19
 _RUNNING = (JobState.RUNNING, JobState.SUSPENDED)
+#: What is done to all components of a heterogeneous job or to none, by its leader's id.
+_OF_WHOLE_JOBS = frozenset(("requeue", "requeuehold", "suspend", "resume"))
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -42,6 +45,8 @@ def handle_change(turn: Turn, command: ChangeJobs) -> Done:
     found = named_jobs(turn.cluster, command.ids, JobFilter(names=command.names))
     if not found:
         raise NotFound(f"no job is called {','.join(command.ids or command.names)}", "invalid_job")
+    if command.action in _OF_WHOLE_JOBS:
+        found = components.without_led(turn.cluster, found)
     return for_each(turn, found, lambda job: rule.check(turn, command, job), lambda job: rule.act(turn, command, job))
 
 
@@ -125,6 +130,7 @@ def _without_hold(reason: Reason) -> Reason:
 
 def _check_requeue(turn: Turn, command: ChangeJobs, job: Job) -> None:
     turn.require(Verb.REQUEUE, job)
+    components.require_whole(job, "not_leader")
     if not job.spec.is_batch:
         raise RequestError(f"job {job.id} has no batch script", "disabled")
     if not may_requeue(turn, job):
@@ -136,8 +142,8 @@ def _check_requeue(turn: Turn, command: ChangeJobs, job: Job) -> None:
 
 
 def _requeue(turn: Turn, command: ChangeJobs, job: Job) -> None:
-    if command.action == "requeuehold":
-        held = replace(job, hold=new_hold(turn, job), priority=0, is_special_exit=command.is_special_exit)
+    for each in components.whole_job(turn.cluster, job) if command.action == "requeuehold" else ():
+        held = replace(each, hold=new_hold(turn, each), priority=0, is_special_exit=command.is_special_exit)
         turn.emit(JobRevised(at=turn.now_at, job=held, what="requeue hold"))
     if job.is_ended:
         requeue(turn, turn.job(job.id))
@@ -147,27 +153,31 @@ def _requeue(turn: Turn, command: ChangeJobs, job: Job) -> None:
 
 def _check_suspend(turn: Turn, command: ChangeJobs, job: Job) -> None:
     turn.require(Verb.SUSPEND, job)
+    components.require_whole(job)
     if job.state not in _RUNNING:
         raise RequestError(f"job {job.id} is {job.state.value}", _state_code(job))
 
 
 def _suspend(turn: Turn, command: ChangeJobs, job: Job) -> None:
-    if job.state is JobState.SUSPENDED:
-        return
-    turn.emit(JobSuspended(at=turn.now_at, job_id=job.id))
-    _signal_everything(turn, job, _SIGSTOP)
+    for each in components.whole_job(turn.cluster, job):
+        if each.state is JobState.RUNNING:
+            turn.emit(JobSuspended(at=turn.now_at, job_id=each.id))
+            _signal_everything(turn, each, _SIGSTOP)
 
 
 def _check_resume(turn: Turn, command: ChangeJobs, job: Job) -> None:
     turn.require(Verb.SUSPEND, job)
+    components.require_whole(job)
     if job.state is not JobState.SUSPENDED:
         raise RequestError(f"job {job.id} is {job.state.value}, not suspended", _state_code(job))
 
 
 def _resume(turn: Turn, command: ChangeJobs, job: Job) -> None:
-    turn.emit(JobResumed(at=turn.now_at, job_id=job.id))
-    _signal_everything(turn, job, _SIGCONT)
-    turn.timers.add_job_limit(turn.job(job.id))
+    for each in components.whole_job(turn.cluster, job):
+        if each.state is JobState.SUSPENDED:
+            turn.emit(JobResumed(at=turn.now_at, job_id=each.id))
+            _signal_everything(turn, each, _SIGCONT)
+            turn.timers.add_job_limit(turn.job(each.id))
 
 
 def _state_code(job: Job) -> str:
