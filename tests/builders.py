@@ -125,6 +125,16 @@ class Cluster:
         self.pending_jobs.append(job)
         return job
 
+    def gang(self, *jobs: Job) -> tuple[Job, ...]:
+        """Make pending jobs the components of one heterogeneous job; their ids must follow one another."""
+        leader_id = jobs[0].id
+        components = tuple(
+            replace(job, het_job_id=leader_id, het_offset=job.id - leader_id, het_size=len(jobs)) for job in jobs
+        )
+        by_id = {job.id: job for job in components}
+        self.pending_jobs = [by_id.get(job.id, job) for job in self.pending_jobs]
+        return components
+
     def snapshot(self) -> Snapshot:
         return Snapshot(
             version=1,

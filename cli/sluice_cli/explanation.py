@@ -82,6 +82,8 @@ def suggestion_lines(view: Map) -> list[str]:
     """Return the changes with which it would start now, the cheapest first."""
     suggestions = view.get("suggestions", ())
     if not suggestions:
+        if view.get("job", {}).get("het_job_id"):
+            return ["no changes were looked for: a component starts only with all others of its heterogeneous job"]
         if not view.get("is_searched") or _is_free(view):
             return []
         return ["no change of its request, nor two together, would let it start now"]

@@ -166,7 +166,7 @@ _QUEUE_FIELDS = (
     Field("Requeue", "", "REQUEUE", lambda row: "0" if row.spec.get("can_requeue") is False else "1"),
     Field("exit_code", "", "EXIT_CODE", lambda row: str(row.job.get("exit_code", 0))),
     Field("DerivedEC", "", "DERIVED_EC", lambda row: str(row.job.get("derived_exit_code", 0))),
-    Field("BatchFlag", "", "BATCH_FLAG", lambda row: "1" if row.spec.get("is_batch", True) else "0"),
+    Field("BatchFlag", "", "BATCH_FLAG", lambda row: str(job_row.batch_flag(row))),
 )
 
 def _preempt_time(row: JobRow) -> str:
@@ -261,9 +261,9 @@ _FILE_FIELDS = (
     Field("CronJob", "", "CRON_JOB", constant("No")),
     Field("AssocID", "", "ASSOC_ID", constant("0")),
     Field("SLUID", "s", "SLUID", _own_id),
-    Field("HetJobID", "", "HET_JOB_ID", constant("N/A")),
-    Field("HetJobOffset", "", "HET_JOB_OFFSET", constant("N/A")),
-    Field("HetJobIDSet", "", "HET_JOB_ID_SET", constant("N/A")),
+    Field("HetJobID", "", "HET_JOB_ID", lambda row: str(row.job.get("het_job_id") or "N/A")),
+    Field("HetJobOffset", "", "HET_JOB_OFFSET", lambda row: str(row.job.get("het_offset", 0)) if row.job.get("het_job_id") else "N/A"),
+    Field("HetJobIDSet", "", "HET_JOB_ID_SET", lambda row: job_row.component_ids(row) or "N/A"),
     Field("Origin", "", "ORIGIN", constant("NA")),
     Field("OriginRaw", "", "ORIGIN_RAW", constant("NA")),
     Field("SiblingsActive", "", "ACTIVE_SIBLINGS", constant("NA")),

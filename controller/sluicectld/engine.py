@@ -121,6 +121,7 @@ class Engine:
 
 
 _HANDLERS: dict[type, Callable[[Turn, Any], Any]] = {
+    commands.AcceptHetJob: submit.handle_submit_het,
     commands.AcceptJob: submit.handle_submit,
     commands.AgentLost: nodes.handle_agent_lost,
     commands.ApplyConfiguration: configure.handle_configuration,

@@ -12,9 +12,9 @@ from sluice.model.states import Ending, JobState, NodeState, StepState
 from sluice.wire.messages import Done, EndStep, NodeReport, Register, SignalJob, UpdateNodes
 from sluicectld.permissions import Verb
 from sluicectld.state.commands import AgentLost
-from sluicectld.state.effects import Launch
 from sluicectld.state.events import NodeChanged
 
+from .components import launch_of
 from .endings import clean_node, end_order, end_steps_on, requeue_or_fail, unlaunched_order
 from .numbers import read_count
 from .preempt import warn_orders
@@ -104,7 +104,7 @@ def _reconcile(turn: Turn, report: NodeReport) -> list[tuple[str, int, int]]:
             turn.effects.append(end_order(turn, job, node.name, job.ending or Ending.CANCEL, job.cancelled_by))
         else:
             if (job.id, job.attempt) not in present and _has_batch_here(job, node.name):
-                turn.effects.append(Launch(node.name, job))
+                turn.effects.append(launch_of(turn.cluster, job))
             turn.effects += _unlaunched(turn, job, node.name, known)
             turn.effects += _repeated_signals(turn, job, node.name)
     return [(node.name, job_id, attempt) for job_id, attempt in sorted(present - wanted)]
@@ -156,6 +156,9 @@ def _fail_job(turn: Turn, job: Job, node: str, text: str) -> None:
     """A completing job is clean on a lost node; a running one fails or requeues, unless it can do without the node."""
     if node in job.completing_nodes:
         clean_node(turn, job.id, node, StepState.NODE_FAIL)
+    elif job.is_ended or node not in job.nodes:
+        # It has ended, or gone back, with another component of its heterogeneous job.
+        return
     elif job.spec.no_kill and len(job.nodes) > 1 and job.nodes[0] != node:
         end_steps_on(turn, job, (node,), StepState.NODE_FAIL)
     else:

@@ -118,7 +118,9 @@ def _forget(turn: Turn, job_id: int) -> None:
     if job.array_job_id and not turn.cluster.tallies[job.array_job_id].ended_before(turn.now_at - age_s):
         # The one that ends last has a timer of its own.
         return
-    family = list(turn.cluster.jobs_named(job.array_job_id)) if job.array_job_id else [job]
+    if not all(_is_old(turn, other) for other in turn.cluster.components_of(job)):
+        return
+    family = list(turn.cluster.jobs_named(job.array_job_id or job.het_job_id or job.id))
     free_at = (job.ended_at or 0.0) + age_s
     if free_at > turn.now_at:
         turn.timers.add(free_at, Due.FORGET, job_id)
@@ -127,6 +129,10 @@ def _forget(turn: Turn, job_id: int) -> None:
     elif all(map(_is_over, family)):
         for member in family:
             turn.cluster.forget_job(member.id)
+
+
+def _is_old(turn: Turn, job: Job) -> bool:
+    return job.ended_at is not None and job.ended_at + turn.settings.min_job_age_s <= turn.now_at
 
 
 def _names(family: list[Job]) -> set[int]:

@@ -38,6 +38,9 @@ native/      the same in C
 predict      how long a job will probably run, from its user's last runs
 patience     until when a job lets shorter ones pass; the order of the candidates for backfill
 backfill     planned starts: the earliest slot beside all that runs or is planned
+gangs        heterogeneous jobs: all components start together or none does
+savepoint    what a pass has started and may take back
+shorten      --time-min: the longest limit with which a job starts now
 promises     planned starts that outlive their pass (conservative backfill)
 preempt      preemption in one pass: who makes room for whom, whose place is kept meanwhile
 preempt_rules    who may be preempted by whom, and which victims go first

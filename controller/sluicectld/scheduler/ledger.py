@@ -3,7 +3,8 @@
 The walk (decide.py) decides who starts where; here it is written down, and here the walk asks whether what is not on
 nodes is left: licenses and tasks of an array.
 
-Invariant: whatever start() takes out of the timeline, undo() puts back.
+Invariant: whatever start() takes out of the timeline, undo() puts back; undo_last() puts back all that start() took
+but what the working copy says of the nodes.
 """
 
 from collections import Counter
@@ -95,6 +96,27 @@ class Ledger:
                 stay = Stay(shape.uid, from_at, until_at, shape.needs.is_user_exclusive)
                 (guests.remove if is_gone else guests.add)(part.position, stay)
 
+    def undo_last(self, job: Job, shape: Shape, parts: list[Part]) -> None:
+        """Undo the last start(), which was of this job, as if there had been none; nodes are the working copy's."""
+        takes, end_at = self._taken.pop()
+        self._timeline.undo_start(takes, end_at)
+        self.note_beside(shape, self._snapshot.now_at, parts, is_gone=True)
+        start = self.starts.pop()
+        allocation = start.allocation
+        self.licenses.put_back(allocation.licenses)
+        self.gate.undo_start(job, shape, self._takes(parts), allocation.licenses)
+        if start.reservation:
+            held = ((grant.node, grant.cpu_count) for grant in allocation.grants)
+            self.book.note_start(start.reservation, held, allocation.licenses, is_gone=True)
+        if start.task_id is not None or job.array_task_id is not None:
+            self._array_starts[job.array_job_id or job.id] -= 1
+        if start.task_id is not None:
+            self.tasks_started[job.id] -= 1
+
+    def nodes_since(self, count: int) -> set[int]:
+        """Return the positions of the nodes that were taken after the first starts, so many of them."""
+        return {position for takes, _ in self._taken[count:] for position, _ in takes}
+
     def undo(self) -> None:
         """Take the starts out of the timeline; the working copy comes back with the next snapshot."""
         for takes, end_at in self._taken:
@@ -121,9 +143,15 @@ class Ledger:
             return None
         return Blocker(reason=Reason.JOB_ARRAY_TASK_LIMIT, text=f"{running} of at most {throttle} tasks run")
 
-    def find_placed_blockers(self, job: Job, shape: Shape, parts: list[Part]) -> tuple[Blocker, ...]:
-        """Return the limits that keep it from starting where it was placed."""
-        return self.gate.find_placed_blockers(job, shape, self._takes(parts), self.licenses.choose(shape.needs))
+    def find_placed_blockers(
+        self, job: Job, shape: Shape, parts: list[Part], is_lasting: bool = True
+    ) -> tuple[Blocker, ...]:
+        """Return the limits that keep it from starting where it was placed.
+
+        is_lasting: False while starts are tried that may be taken back.
+        """
+        licenses = self.licenses.choose(shape.needs)
+        return self.gate.find_placed_blockers(job, shape, self._takes(parts), licenses, is_lasting)
 
     def _takes(self, parts: list[Part]) -> list[tuple[Kind, Take]]:
         kinds = self._working.kinds

@@ -157,7 +157,8 @@ class Preemptions:
         self._lift(job_id, place)
         yield
         if has_started():
-            del self._places[job_id], self._planned[job_id]
+            del self._places[job_id]
+            self._planned.pop(job_id, None)
         else:
             self._put(job_id, place)
 

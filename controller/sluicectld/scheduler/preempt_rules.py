@@ -147,8 +147,8 @@ class Rights:
             self._ranked = {}
             for running in self._snapshot.running:
                 job = running.job
-                # Who is being preempted already makes room once.
-                if job is None or job.state is not JobState.RUNNING or job.preemption is not None:
+                # Who is being preempted already makes room once, and no part of a heterogeneous job can go alone.
+                if job is None or job.state is not JobState.RUNNING or job.preemption is not None or job.is_component:
                     continue
                 contender = self._contender(job, self._partition_of(job))
                 entry = self._ranked.setdefault(id(contender), (contender, []))

@@ -12,6 +12,7 @@ from .needs import compute_shape_key
 from .reservation_texts import begin_blocker
 from .reservations import OPEN, Book, View, find_window
 from .shapes import Access, Shape
+from .shorten import within_deadline
 from .snapshot import Policy, Snapshot
 from .switches import relax
 
@@ -35,7 +36,7 @@ class Shaper:
 
     def find(self, job: Job, partition: Partition, view: View) -> Shape:
         """Return the job's shape in the partition, when it runs in this way."""
-        job = self._relaxed(job)
+        job = within_deadline(self._relaxed(job), self._snapshot.now_at)
         uid = self._uid_of(job)
         own_id = job.id if job.id in self.own_ids else 0
         if view is OPEN and not own_id:
@@ -48,7 +49,7 @@ class Shaper:
 
     def make(self, job: Job, partition: Partition, view: View) -> Shape:
         """Return the same, as a shape of its own that is kept nowhere."""
-        job = self._relaxed(job)
+        job = within_deadline(self._relaxed(job), self._snapshot.now_at)
         uid = self._uid_of(job)
         if view is OPEN:
             return make_shape(self._scene, job, partition, self._policy, uid)

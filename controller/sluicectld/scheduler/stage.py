@@ -17,9 +17,10 @@ from sluice.model.partition import Partition
 from .decide import Pass, tasks_of
 from .memory import Memory, Scene, renew
 from .plan import Plan
-from .queue import Queue, find_place
-from .search import find_now
+from .queue import Queue
+from .queue import find_place as find_turn
 from .shapes import Shape
+from .shorten import find_place
 from .snapshot import Policy, Snapshot
 
 
@@ -28,8 +29,8 @@ class Rehearsal(Pass):
 
     def run_before(self, job_id: int) -> None:
         """Run the pass up to the job's turn in the queue, and no further."""
-        self._restore_promises()
-        self._walk(self.queue.entries[: find_place(self.queue, job_id)])
+        self._set_out()
+        self._walk(self.queue.entries[: find_turn(self.queue, job_id)])
 
     def would_start(self, job: Job) -> bool:
         """Would the job start at this point of the pass?  Nothing is taken for it."""
@@ -45,10 +46,10 @@ class Rehearsal(Pass):
 
     def _fits(self, job: Job, shape: Shape) -> bool:
         """Make the checks of the walk for the job, or for the first task of it."""
-        if self._find_queue_blocker(job, shape) or self._find_task_blocker(job, next(tasks_of(job)), shape):
+        if self.find_queue_blocker(job, shape) or self._find_task_blocker(job, next(tasks_of(job)), shape):
             return False
-        parts = find_now(shape, self.working, self.timeline)
-        return parts is not None and not self.ledger.find_placed_blockers(job, shape, parts)
+        place = find_place(self, job, shape)
+        return place is not None and not self.ledger.find_placed_blockers(job, *place)
 
 
 class Stage:

@@ -34,9 +34,12 @@ def find_changes(
     """Return the cheapest changes with which the job would start now; nothing if it does so anyway, or none helps.
 
     The job may be one that is held or has to wait for something: lifting that is then part of every suggestion.
+    Nothing either for a component of a heterogeneous job: it starts only with all the others.
     stage: of the snapshot, with the job in it.  usable_partitions: those that its user may name.  name: what commands
     call the job.
     """
+    if job.is_component:
+        return ()
     turn = _Turn(snapshot, stage, job.id)
     ground = _ground(snapshot, job, usable_partitions)
     base = _lift_gates(job, ground)

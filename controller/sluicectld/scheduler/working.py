@@ -29,6 +29,8 @@ _shared = operator.attrgetter("shared")
 _tasks_of_socket = operator.attrgetter("spec.ntasks_per_socket")
 _gres_of_socket = operator.attrgetter("spec.gres_per_socket")
 _hint = operator.attrgetter("spec.hint")
+#: How a node stood: its position, what is free, who is there and who owns it.
+Saved = tuple[int, tuple[Level, int, tuple[int, ...]], tuple[int, ...] | None, int | None]
 #: Choices of CPU numbers that are remembered.
 _PICKS_MAX = 20_000
 #: Lists of usable positions that are remembered.
@@ -228,6 +230,18 @@ class WorkingCopy:
         self.uids_by_position[position] = (*self.uids_by_position.get(position, ()), uid)
         if is_user_exclusive:
             self.owner_by_position[position] = uid
+
+    def save_node(self, position: int) -> Saved:
+        """Return how a node stands, for restore_node()."""
+        counts = (self.levels[position], self.cpu_masks[position], self.gres_masks[position])
+        return position, counts, self.uids_by_position.get(position), self.owner_by_position.get(position)
+
+    def restore_node(self, saved: Saved) -> None:
+        """Undo everything that was done to a node since save_node()."""
+        position, counts, uids, owner = saved
+        self.levels[position], self.cpu_masks[position], self.gres_masks[position] = counts
+        _set_or_drop(self.uids_by_position, position, uids)
+        _set_or_drop(self.owner_by_position, position, owner)
 
     def _read_level(self, free: NodeFree, kind: Kind) -> Level:
         if kind.is_exact:

@@ -6,6 +6,7 @@ step and note the changed records for the store.  Finished jobs are forgotten he
 Invariant: invariants.validate() holds after every event.
 """
 
+import bisect
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import TypeVar
@@ -88,6 +89,8 @@ class Cluster:
         self.cancelled_parts: dict[int, set[int]] = {}
         #: array id -> what its records add up to.
         self.tallies: dict[int, ArrayTally] = {}
+        #: leader's id -> ids of the components in memory, ascending.
+        self.components: dict[int, list[int]] = {}
         #: Pending jobs whose record was changed by a user -> the version since which a plan may start them.
         self.revised: dict[int, int] = {}
         #: (name, uid) -> jobs that are not ended, for singleton.
@@ -121,6 +124,10 @@ class Cluster:
         self.states_count[job.state] -= 1
         if job.array_job_id:
             self._forget_of_array(job)
+        if job.is_component:
+            self.components[job.het_job_id].remove(job_id)
+            if not self.components[job.het_job_id]:
+                del self.components[job.het_job_id]
 
     def _forget_of_array(self, job: Job) -> None:
         tally = self.tallies[job.array_job_id]
@@ -208,6 +215,8 @@ class Cluster:
         self._index_dependency(old, job)
         if job.array_job_id:
             self._index_array(old, job)
+        if job.is_component and old is None:
+            bisect.insort(self.components.setdefault(job.het_job_id, []), job.id)
 
     def _index_array(self, old: Job | None, job: Job) -> None:
         tally = self.tallies.get(job.array_job_id)
@@ -348,13 +357,19 @@ class Cluster:
         return None
 
     def jobs_named(self, job_id: int) -> Iterable[Job]:
-        """Return the jobs that an id stands for: itself, or every task and the pending rest of an array."""
+        """Return the jobs that an id stands for: itself, all of an array, or the components that it leads."""
+        if job_id in self.components:
+            return self.components_of(self.jobs[self.components[job_id][0]])
         base = self.jobs.get(job_id)
         others = (*self.tasks.get(job_id, {}).values(), *self.cancelled_parts.get(job_id, ()))
         tasks = [self.jobs[other] for other in others if other != job_id]
         if base is not None and (not tasks or base.array_job_id == job_id):
             return [base, *tasks]
         return tasks if base is None else [base]
+
+    def components_of(self, job: Job) -> tuple[Job, ...]:
+        """Return the components in memory of the heterogeneous job that *job* belongs to; () for any other job."""
+        return tuple([self.jobs[each] for each in self.components.get(job.het_job_id, ())])
 
     def node_word(self, node: Node) -> str:
         """Return the base word that listings use: idle, mixed, allocated, down, unknown or future."""

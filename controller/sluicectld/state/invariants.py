@@ -21,6 +21,7 @@ def validate(cluster: Cluster) -> None:
     _validate_jobs(cluster)
     _validate_indexes(cluster)
     _validate_arrays(cluster)
+    _validate_components(cluster)
     _validate_steps(cluster)
 
 
@@ -126,6 +127,22 @@ def _validate_arrays(cluster: Cluster) -> None:
         have, wanted = cluster.tallies[array_id], tally
         for field in ("records", "begun", "ended", "successes"):
             assert getattr(have, field) == getattr(wanted, field), f"array {array_id}: {field} of its tally is wrong"
+
+
+def _validate_components(cluster: Cluster) -> None:
+    found: dict[int, list[int]] = {}
+    for job in sorted(cluster.jobs.values(), key=lambda job: job.id):
+        assert not job.components, f"job {job.id} keeps its components"
+        if job.is_component:
+            found.setdefault(job.het_job_id, []).append(job.id)
+            assert job.id == job.het_job_id + job.het_offset, f"job {job.id} is {job.het_job_id}+{job.het_offset}"
+    assert cluster.components == found, f"components are {found}, the index has {cluster.components}"
+    for leader_id, job_ids in found.items():
+        components = [cluster.jobs[job_id] for job_id in job_ids]
+        attempts = {job.attempt: job.id for job in components if job.state in _RUNNING_STATES}
+        assert len(attempts) <= 1, f"heterogeneous job {leader_id}: components run in several attempts: {attempts}"
+        is_waiting = any(job.state is JobState.PENDING for job in components)
+        assert not (attempts and is_waiting), f"heterogeneous job {leader_id} has started in part"
 
 
 def _validate_steps(cluster: Cluster) -> None:

@@ -184,6 +184,8 @@ class QueryAccounting(Message, frozen=True, kw_only=True):
     all_users: bool = False
     with_steps: bool = True
     with_duplicates: bool = False
+    #: Of heterogeneous jobs: all components with any that is named; None: with the first; False: only those named.
+    whole_het: bool | None = None
 
 
 class AccountingRow(Message, frozen=True, kw_only=True):
