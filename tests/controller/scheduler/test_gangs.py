@@ -105,8 +105,9 @@ def test_a_gang_counts_as_a_candidate_when_it_is_done_with():
 def test_components_beside_one_another_keep_to_the_cpus_of_their_partition():
     """Two of four CPUs of the node are the partition's: the planned starts count what the others of the gang hold."""
     cluster = Cluster(nodes=2, cpus=4).running(nodes=("n1", "n2"), ends_in_s=600)
-    cluster.partition("batch", ("n1", "n2"), max_cpus_per_node=2)
-    gang = cluster.gang(*[cluster.pending(ntasks=1, cpus_per_task=2, nodes=1) for _ in range(2)])
+    cluster.partition("capped", max_cpus_per_node=2)
+    fields = {"ntasks": 1, "cpus_per_task": 2, "nodes": 1, "partitions": ("capped",)}
+    gang = cluster.gang(*[cluster.pending(**fields) for _ in range(2)])
 
     plan = decide(cluster.snapshot())
 
