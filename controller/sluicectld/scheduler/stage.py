@@ -6,6 +6,7 @@ them, are the snapshot's.  With a memory the next question, of a snapshot not mu
 Invariant: nothing that a pass takes is left when the next one begins, or when the scene itself is looked at.
 """
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,7 +19,6 @@ from .decide import Pass, tasks_of
 from .memory import Memory, Scene, renew
 from .plan import Plan
 from .queue import Queue
-from .queue import find_place as find_turn
 from .shapes import Shape
 from .shorten import find_place
 from .snapshot import Policy, Snapshot
@@ -29,8 +29,8 @@ class Rehearsal(Pass):
 
     def run_before(self, job_id: int) -> None:
         """Run the pass up to the job's turn in the queue, and no further."""
-        self._set_out()
-        self._walk(self.queue.entries[: find_turn(self.queue, job_id)])
+        ahead = itertools.takewhile(lambda entry: entry[0].id != job_id, self._set_out())
+        self._walk(list(ahead))
 
     def would_start(self, job: Job) -> bool:
         """Would the job start at this point of the pass?  Nothing is taken for it."""

@@ -68,7 +68,7 @@ class WorkingCopy:
             if free.exclusive_uid is not None
         }
         self.partition_cpus = PartitionCpus(self.table, snapshot.partitions)
-        self.partition_cpus.count(snapshot.running, self.position_by_name)
+        self.partition_cpus.count(snapshot.running, self.position_by_name, snapshot.now_at)
         self._touched: set[int] = set()
         self._kind_counts: Counter[tuple[Kind, bool]] = Counter()
         self._kinds_seen = -1
@@ -107,7 +107,7 @@ class WorkingCopy:
         return changed
 
     def _begin(self, snapshot: Snapshot) -> None:
-        self.partition_cpus.count(snapshot.running, self.position_by_name)
+        self.partition_cpus.count(snapshot.running, self.position_by_name, snapshot.now_at)
         self._touched.clear()
         for arranger in self.arrangers.values():
             arranger.begin()
