@@ -58,6 +58,9 @@ TEXTS: dict[str, str] = {
     "step_limit": "Step limit reached for this job",
     "storage": "The controller can not store the request now",
     "revoked": "Job allocation has been revoked",
+    "component": "Operation not permitted on individual component of heterogeneous job",
+    "het_size": "Invalid job request",
+    "not_leader": "Job not heterogeneous job leader",
     "immediate": "Requested partition configuration not available now",
 }
 

@@ -61,8 +61,11 @@ _OWNED = frozenset(
         "SLURM_CLUSTER_NAME",
         "SLURM_WORKING_CLUSTER",
         "SLURM_NODE_ALIASES",
+        "SLURM_HET_SIZE",
     )
 )
+#: Between a variable's name and the number of the component that it is about.
+_GROUP = "_HET_GROUP_"
 #: What the submitting command says about itself; it is believed.
 _FROM_SUBMITTER = frozenset(("SLURM_SUBMIT_DIR", "SLURM_SUBMIT_HOST", "SLURM_PRIO_PROCESS", "SLURM_UMASK"))
 
@@ -180,6 +183,30 @@ def job_variables(job: Job, site: Site) -> dict[str, str]:
     }
     variables |= {name: value for name, value in optional.items() if value}
     variables |= _allocation_variables(job) | _request_variables(job) | _array_variables(job) | _time_variables(job)
+    return variables | _component_variables(job)
+
+
+def _component_variables(job: Job) -> dict[str, str]:
+    """Return what tells each component of a heterogeneous job about all of them, a set of variables a component."""
+    if not job.components:
+        return {}
+    variables = {"SLURM_HET_SIZE": str(job.het_size)}
+    for component in job.components:
+        spec = component.spec
+        own = {
+            "SLURM_JOB_ID": str(component.id),
+            "SLURM_JOBID": str(component.id),
+            "SLURM_JOB_NAME": spec.name,
+            "SLURM_JOB_PARTITION": component.partition,
+        }
+        optional = {
+            "SLURM_JOB_ACCOUNT": spec.account,
+            "SLURM_JOB_QOS": spec.qos,
+            "SLURM_JOB_RESERVATION": component.reservation or spec.reservation,
+        }
+        own |= {name: value for name, value in optional.items() if value}
+        own |= _allocation_variables(component) | _request_variables(component)
+        variables |= {f"{name}{_GROUP}{component.het_offset}": value for name, value in own.items()}
     return variables
 
 
@@ -342,4 +369,4 @@ def _dependency_text(job: Job) -> str:
 
 
 def _is_owned(name: str) -> bool:
-    return name in _OWNED or name.startswith(_OWNED_PREFIXES)
+    return name in _OWNED or name.startswith(_OWNED_PREFIXES) or _GROUP in name

@@ -86,13 +86,14 @@ class Cluster:
         gres: tuple[tuple[str, int], ...] = (),
         uid: int = 1000,
         exclusive_uid: int | None = None,
+        partition: str = "batch",
     ) -> Self:
         """Add a job that runs on the first nodes with so many CPUs free (all of a node's when None)."""
         names = nodes if isinstance(nodes, tuple) else self._first_free(nodes, cpus)
         grants = tuple(self._occupy(name, cpus, memory_mib, gres, uid, exclusive_uid) for name in names)
         job_id = self._new_id()
         end_at = None if ends_in_s is None else self.now_at + ends_in_s
-        self.running_jobs.append(RunningJob(job_id, str(job_id), Allocation(grants=grants), end_at, uid, "batch"))
+        self.running_jobs.append(RunningJob(job_id, str(job_id), Allocation(grants=grants), end_at, uid, partition))
         return self
 
     def pending(
@@ -124,6 +125,16 @@ class Cluster:
         )
         self.pending_jobs.append(job)
         return job
+
+    def gang(self, *jobs: Job) -> tuple[Job, ...]:
+        """Make pending jobs the components of one heterogeneous job; their ids must follow one another."""
+        leader_id = jobs[0].id
+        components = tuple(
+            replace(job, het_job_id=leader_id, het_offset=job.id - leader_id, het_size=len(jobs)) for job in jobs
+        )
+        by_id = {job.id: job for job in components}
+        self.pending_jobs = [by_id.get(job.id, job) for job in self.pending_jobs]
+        return components
 
     def snapshot(self) -> Snapshot:
         return Snapshot(

@@ -106,17 +106,18 @@ class World:
 
     def submit(self, caller: Caller = ANN, *, nodes: int = 1, after: str = "", token: str = "", **fields: Any) -> int:
         """Return the id of a job that asks for so many nodes.  after: "afterok:3" or several such words."""
-        values: dict[str, Any] = {"name": "job", "min_nodes": nodes, "max_nodes": nodes, "memory_per_node_mib": 1}
-        if after:
-            values["dependency"] = dependency_of(after)
-        if isinstance(fields.get("array"), str):
-            fields["array"], fields["array_throttle"] = array_spec.parse(fields["array"])
         ended = fields.pop("ended", {})
         groups = fields.pop("groups", ())
-        identity: dict[str, Any] = {"uid": caller.uid, "gid": caller.gid, "user": caller.user}
-        spec = JobSpec(**(identity | values | fields))
+        spec = _spec_of(caller, {"nodes": nodes, "after": after, **fields})
         request = messages.SubmitJob(token=token, spec=spec)
         submitted: messages.Submitted = self.do(commands.AcceptJob(request=request, ended=ended, groups=groups), caller)
+        return submitted.job_id
+
+    def submit_het(self, *components: dict[str, Any], caller: Caller = ANN, token: str = "", **shared: Any) -> int:
+        """Return the leader's id of a heterogeneous job; each component says what it has besides *shared*."""
+        specs = tuple([_spec_of(caller, shared | component) for component in components])
+        request = messages.SubmitHetJob(token=token, specs=specs)
+        submitted: messages.Submitted = self.do(commands.AcceptHetJob(request=request), caller)
         return submitted.job_id
 
     def plan(self) -> Plan:
@@ -287,6 +288,18 @@ class World:
         assert rebuilt.nodes == self.cluster.nodes
         assert rebuilt.partitions == self.cluster.partitions
         assert rebuilt.reservations == self.cluster.reservations
+
+
+def _spec_of(caller: Caller, fields: dict[str, Any]) -> JobSpec:
+    """Return a spec that asks for so many nodes; after: as in submit()."""
+    nodes, after = fields.pop("nodes", 1), fields.pop("after", "")
+    values: dict[str, Any] = {"name": "job", "min_nodes": nodes, "max_nodes": nodes, "memory_per_node_mib": 1}
+    if after:
+        values["dependency"] = dependency_of(after)
+    if isinstance(fields.get("array"), str):
+        fields["array"], fields["array_throttle"] = array_spec.parse(fields["array"])
+    identity: dict[str, Any] = {"uid": caller.uid, "gid": caller.gid, "user": caller.user}
+    return JobSpec(**(identity | values | fields))
 
 
 def dependency_of(text: str) -> Dependency:

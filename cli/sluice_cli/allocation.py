@@ -11,7 +11,6 @@ import contextlib
 
 from sluice.errors import RequestError, SluiceError
 from sluice.wire.faults import is_passing
-from sluice.wire.light import new_token
 from sluice_cli import client, job_request
 from sluice_cli.inbox import ENDING, Inbox, Interrupted
 from sluice_cli.waiting import Question, TimedOut
@@ -51,28 +50,30 @@ class NotAtOnce(Exception):
         self.text = "Requested nodes are busy" if is_at_once else "Connection timed out"
 
 
-def submit(draft: Draft, name: str, words: Sequence[str], voice: Voice) -> int:
-    """Submit the request; return its job id.  Raises SluiceError, or Revoked for a signal."""
-    spec = job_request.job_spec(draft, name, words)
-    spec["is_batch"] = False
-    body = {"token": new_token(), "spec": spec}
+def submit(drafts: Sequence[Draft], name: str, words: Sequence[str], voice: Voice) -> int:
+    """Submit the request, a draft for each component; return its job id.
+
+    Raises SluiceError, or Revoked for a signal.
+    """
+    specs = [job_request.job_spec(draft, name, words) | {"is_batch": False} for draft in drafts]
+    request, body = job_request.submission(specs)
     try:
-        reply = client.call_patiently("SubmitJob", body, voice)
+        reply = client.call_patiently(request, body, voice)
     except Interrupted as interrupt:
-        raise Revoked(_take_back(body, voice), interrupt.number) from None
+        raise Revoked(_take_back(request, body, voice), interrupt.number) from None
     for warning in reply.get("warnings", ()):
         voice.lines(warning)
     job_id: int = reply["job_id"]
     return job_id
 
 
-def _take_back(body: dict[str, Any], voice: Voice) -> int:
+def _take_back(request: str, body: dict[str, Any], voice: Voice) -> int:
     """End the job of a submission whose answer was not awaited; return its id, 0 when there is none.
 
     The token tells the job if the request has arrived; if not, a job is made that never starts.
     """
     try:
-        job_id: int = client.call("SubmitJob", body, _TAKE_BACK_S)["job_id"]
+        job_id: int = client.call(request, body, _TAKE_BACK_S)["job_id"]
     except SluiceError as error:
         if is_passing(error):
             voice.error(f"a job may have been queued, see squeue --me: {client.sentence(error)}")

@@ -24,7 +24,9 @@ def lines(view: Map) -> list[str]:
     state = job.get("state", "PENDING")
     if state == "PENDING":
         return [_pending_line(view), *blocker_lines(view), *planned_lines(view), *suggestion_lines(view)]
-    return [_active_line(view)] if state in ("RUNNING", "SUSPENDED") else _ended_lines(view)
+    if state not in ("RUNNING", "SUSPENDED"):
+        return _ended_lines(view)
+    return [_active_line(view), *([f"{_INDENT}{view['note']}"] if view.get("note") else [])]
 
 
 def test_lines(reply: Map) -> list[str]:
@@ -80,6 +82,8 @@ def suggestion_lines(view: Map) -> list[str]:
     """Return the changes with which it would start now, the cheapest first."""
     suggestions = view.get("suggestions", ())
     if not suggestions:
+        if view.get("job", {}).get("het_job_id"):
+            return ["no changes were looked for: a component starts only with all others of its heterogeneous job"]
         if not view.get("is_searched") or _is_free(view):
             return []
         return ["no change of its request, nor two together, would let it start now"]

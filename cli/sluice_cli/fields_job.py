@@ -166,8 +166,12 @@ _QUEUE_FIELDS = (
     Field("Requeue", "", "REQUEUE", lambda row: "0" if row.spec.get("can_requeue") is False else "1"),
     Field("exit_code", "", "EXIT_CODE", lambda row: str(row.job.get("exit_code", 0))),
     Field("DerivedEC", "", "DERIVED_EC", lambda row: str(row.job.get("derived_exit_code", 0))),
-    Field("BatchFlag", "", "BATCH_FLAG", lambda row: "1" if row.spec.get("is_batch", True) else "0"),
+    Field("BatchFlag", "", "BATCH_FLAG", lambda row: str(job_row.batch_flag(row))),
 )
+
+def _preempt_time(row: JobRow) -> str:
+    return row.context.clock((row.job.get("preemption") or {}).get("at"), "N/A")
+
 
 _TIME_FIELDS = (
     Field("TimeUsed", "M", "TIME", lambda row: duration.format_short(job_row.elapsed_s(row)), job_row.elapsed_s),
@@ -179,7 +183,7 @@ _TIME_FIELDS = (
     Field("EligibleTime", "", "ELIGIBLE_TIME", _clock("eligible_at"), _time_key("eligible_at")),
     Field("AccrueTime", "", "ACCRUE_TIME", lambda row: row.context.clock(accrued_at(row), "N/A"), _time_key("eligible_at")),
     Field("Deadline", "", "DEADLINE", lambda row: row.context.clock(row.spec.get("deadline_at"), "N/A")),
-    Field("PreemptTime", "", "PREEMPT_TIME", constant("N/A")),
+    Field("PreemptTime", "", "PREEMPT_TIME", _preempt_time),
     Field("LastSchedEval", "", "LAST_SCHED_EVAL", _last_evaluated),
     Field("PendingTime", "", "PENDING_TIME", lambda row: str(_pending_s(row)), _pending_s),
     Field("MinTime", "", "TIME_MIN", lambda row: duration.format_short(row.spec.get("min_limit_s") or 0)),
@@ -257,9 +261,9 @@ _FILE_FIELDS = (
     Field("CronJob", "", "CRON_JOB", constant("No")),
     Field("AssocID", "", "ASSOC_ID", constant("0")),
     Field("SLUID", "s", "SLUID", _own_id),
-    Field("HetJobID", "", "HET_JOB_ID", constant("N/A")),
-    Field("HetJobOffset", "", "HET_JOB_OFFSET", constant("N/A")),
-    Field("HetJobIDSet", "", "HET_JOB_ID_SET", constant("N/A")),
+    Field("HetJobID", "", "HET_JOB_ID", lambda row: str(row.job.get("het_job_id") or "N/A")),
+    Field("HetJobOffset", "", "HET_JOB_OFFSET", lambda row: str(row.job.get("het_offset", 0)) if row.job.get("het_job_id") else "N/A"),
+    Field("HetJobIDSet", "", "HET_JOB_ID_SET", lambda row: job_row.component_ids(row) or "N/A"),
     Field("Origin", "", "ORIGIN", constant("NA")),
     Field("OriginRaw", "", "ORIGIN_RAW", constant("NA")),
     Field("SiblingsActive", "", "ACTIVE_SIBLINGS", constant("NA")),

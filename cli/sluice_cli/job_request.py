@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 
+from sluice.wire.light import new_token
 from sluice_cli import environment
 from sluice_cli.draft import REFUSED_EXIT, OptionError
 
@@ -59,6 +60,16 @@ def job_spec(draft: Draft, default_name: str, submit_words: Sequence[str]) -> di
         if draft.command == "sbatch" and spec.get(field, "").lower() == "none":
             spec[field] = os.devnull
     return spec
+
+
+def submission(specs: Sequence[dict[str, Any]]) -> tuple[str, dict[str, Any]]:
+    """Return the request that submits a job, or a heterogeneous one of several components, and its body."""
+    if len(specs) == 1:
+        return "SubmitJob", {"token": new_token(), "spec": specs[0]}
+    for spec in specs[1:]:
+        # The script runs once, on the first component.
+        spec["is_batch"] = False
+    return "SubmitHetJob", {"token": new_token(), "specs": list(specs)}
 
 
 def _printable(text: str) -> str:

@@ -146,8 +146,10 @@ def short_state(row: JobRow) -> str:
 
 
 def display_id(row: JobRow) -> str:
-    """Return 12, a task's 12_4, or a waiting array's 12_[4-9%2]."""
+    """Return 12, a task's 12_4, a waiting array's 12_[4-9%2], or a component's 12+1."""
     job = row.job
+    if job.get("het_job_id"):
+        return f"{job['het_job_id']}+{job.get('het_offset', 0)}"
     if row.tasks is not None:
         ranges = array_spec.format_ranges(row.tasks, row.throttle, row.context.array_length_max)
         return f"{job['array_job_id']}_[{ranges}]"
@@ -156,8 +158,17 @@ def display_id(row: JobRow) -> str:
     return str(job["id"])
 
 
+def component_ids(row: JobRow) -> str:
+    """Return the ids of all components of the heterogeneous job, 12-14; "" for any other job."""
+    first = row.job.get("het_job_id")
+    return f"{first}-{first + row.job['het_size'] - 1}" if first else ""
+
+
 def id_key(row: JobRow) -> tuple[int, int]:
-    """Return the sort key of ids: array by array, its tasks in order, the waiting ones after those that started."""
+    """Return the sort key of ids: array by array, its tasks in order, the waiting ones after those that started.
+
+    Components of a heterogeneous job have ids that follow one another.
+    """
     array_id = row.job.get("array_job_id") or row.job["id"]
     if row.tasks is not None:
         return array_id, array_spec.SIZE_MAX + array_spec.least(row.tasks)
@@ -204,7 +215,15 @@ def end_at(row: JobRow) -> float | None:
     limit_s = row.job.get("limit_s")
     if begin_at is None or limit_s is None:
         return None
-    return float(begin_at + limit_s + row.job.get("suspended_s", 0.0))
+    at = float(begin_at + limit_s + row.job.get("suspended_s", 0.0))
+    grace = row.job.get("preemption")
+    return min(at, grace["ends_at"]) if grace and row.state == "RUNNING" else at
+
+
+def batch_flag(row: JobRow) -> int:
+    """Return 1 for a batch job, all components of one included, though only the first runs the script."""
+    is_of_batch = row.job.get("het_job_id") and row.spec.get("origin", "sbatch") == "sbatch"
+    return int(bool(row.spec.get("is_batch", True) or is_of_batch))
 
 
 def partitions(row: JobRow) -> str:

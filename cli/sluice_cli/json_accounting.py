@@ -31,6 +31,10 @@ def job_object(lines: list[AccountLine]) -> Map:
             "task_id": number(row.index),
             "task": job_row.task_text(row, "") if row.tasks is not None else "",
         },
+        "het": {
+            "job_id": job.get("het_job_id", 0),
+            "job_offset": number(job.get("het_offset", 0) if job.get("het_job_id") else None),
+        },
         "account": spec.get("account", ""),
         "user": spec["user"],
         "group": job_text.group_name(row),

@@ -46,6 +46,8 @@ def read_question(values: dict[str, str], now_at: float, needs_steps: bool) -> Q
     if values.get("nodelist"):
         wanted["nodes"] = _node_names(values["nodelist"])
     body: Map = {"filter": wanted, "with_steps": needs_steps, "with_duplicates": "duplicates" in values}
+    if "whole-hetjob" in values:
+        body["whole_het"] = values["whole-hetjob"] != "no"
     if window.start_at is not None:
         body["start_at"] = window.start_at
     if window.end_at is not None:
@@ -167,6 +169,10 @@ def is_step_named(ids: list[jobid_spec.JobIdSpec], row: JobRow, step_id: int) ->
 
 
 def _is_of(spec: jobid_spec.JobIdSpec, row: JobRow) -> bool:
+    leader = row.job.get("het_job_id")
+    if leader:
+        # Which components are meant with one is the controller's to say.
+        return bool(leader <= spec.job_id + (spec.component or 0) < leader + row.job["het_size"])
     if spec.tasks is None:
         return spec.job_id in (row.job["id"], row.job.get("array_job_id"))
     if spec.job_id != row.job.get("array_job_id"):

@@ -10,7 +10,7 @@ import sys
 import time
 
 from sluice.errors import SluiceError
-from sluice_cli import allocation, client, job_request, layers, script, talk
+from sluice_cli import allocation, client, components, job_request, layers, talk
 from sluice_cli.combine import combine
 from sluice_cli.draft import REFUSED_EXIT, Draft, OptionError
 from sluice_cli.getopt import UsageError
@@ -62,19 +62,19 @@ def exit_status(variable: str) -> int:
 
 def _run(words: list[str], voice: talk.Voice) -> int:
     table = table_for("salloc")
-    found, command = table.parse(words)
+    asked, command = components.parse(table, words)
+    found = [each for component in asked for each in component]
     for key, _ in found:
         if talk.put_standard_answer("salloc", key, table, _SYNOPSIS):
             return 0
     layers.set_loudness(voice, found, os.environ, "salloc")
-    if ":" in command[:1]:
-        raise OptionError(script.NO_HETJOB, exit_code=REFUSED_EXIT)
-    draft = _make_draft(found, voice)
+    drafts = [_make_draft(each, voice) for each in components.hand_on(asked)]
+    draft = drafts[0]
     if answer := job_request.check_gres_help(draft):
         talk.put(answer)
         return 0
     job_request.check_clusters(draft, client.find_endpoints())
-    job_id = allocation.submit(draft, "interactive", words, voice)
+    job_id = allocation.submit(drafts, "interactive", words, voice)
     with allocation.given_back(job_id, voice):
         started = allocation.wait_started(
             job_id,

@@ -13,8 +13,7 @@ import sys
 import time
 
 from sluice.errors import RequestError, SluiceError
-from sluice.wire.light import new_token
-from sluice_cli import client, job_request, layers, script, talk
+from sluice_cli import client, components, job_request, layers, script, talk
 from sluice_cli.combine import combine
 from sluice_cli.draft import REFUSED_EXIT, Draft, OptionError
 from sluice_cli.getopt import UsageError
@@ -69,24 +68,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(words: list[str], voice: talk.Voice) -> int:
     table = table_for("sbatch")
-    found, positionals = table.parse(words)
+    asked, positionals = components.parse(table, words)
+    found = [each for component in asked for each in component]
     for key, _ in found:
         if talk.put_standard_answer("sbatch", key, table, _SYNOPSIS):
             return 0
     layers.set_loudness(voice, found, os.environ, "sbatch")
-    if positionals[:1] == [":"]:
-        raise OptionError(script.NO_HETJOB, exit_code=REFUSED_EXIT)
     source = _read_source(dict(found), positionals)
-    draft = _make_draft(source, table, found, voice)
+    drafts = _make_drafts(source, table, asked, voice)
+    draft = drafts[0]
     if answer := job_request.check_gres_help(draft):
         talk.put(answer)
         return 0
     where = client.find_endpoints()
     job_request.check_clusters(draft, where)
-    spec = _make_spec(draft, source, words)
+    specs = [_make_spec(each, source, words) for each in drafts]
     if draft.own.get("test-only") or draft.own.get("explain"):
-        return _test(spec, bool(draft.own.get("explain")), voice)
-    return _submit(spec, source, draft, where, voice)
+        if len(specs) > 1:
+            raise OptionError("--test-only/--explain takes one component: ask for each alone", exit_code=REFUSED_EXIT)
+        return _test(specs[0], bool(draft.own.get("explain")), voice)
+    return _submit(specs, source, draft, where, voice)
 
 
 def _read_source(values: dict[str, str | None], positionals: Sequence[str]) -> Source:
@@ -106,11 +107,16 @@ def _read_source(values: dict[str, str | None], positionals: Sequence[str]) -> S
     return source
 
 
-def _make_draft(source: Source, table: OptionTable, found: Found, voice: talk.Voice) -> Draft:
-    draft = Draft("sbatch", time.time())
+def _make_drafts(source: Source, table: OptionTable, asked: Sequence[Found], voice: talk.Voice) -> list[Draft]:
+    """Return a draft for each component."""
     directives = script.directives(source.script, table, source.label)
-    if not any(key == "ignore-pbs" for key, _ in found) and "SBATCH_IGNORE_PBS" not in os.environ:
-        directives = _foreign_directives(source) + directives
+    if not any(key == "ignore-pbs" for key, _ in asked[0]) and "SBATCH_IGNORE_PBS" not in os.environ:
+        directives[0] = _foreign_directives(source) + directives[0]
+    return [_make_draft(*each, voice) for each in components.pair(directives, asked)]
+
+
+def _make_draft(directives: Found, found: Found, voice: talk.Voice) -> Draft:
+    draft = Draft("sbatch", time.time())
     layers.apply_layers(draft, directives, os.environ, found)
     combine(draft)
     for warning in draft.warnings:
@@ -165,14 +171,10 @@ def estimate(reply: dict[str, Any]) -> str:
     )
 
 
-def _submit(spec: dict[str, Any], source: Source, draft: Draft, where: Endpoints, voice: talk.Voice) -> int:
-    body = {
-        "token": new_token(),
-        "spec": spec,
-        "script": source.script,
-        "environment": job_request.job_environment(draft),
-    }
-    reply = client.call_patiently("SubmitJob", body, voice)
+def _submit(specs: list[dict[str, Any]], source: Source, draft: Draft, where: Endpoints, voice: talk.Voice) -> int:
+    name, body = job_request.submission(specs)
+    body |= {"script": source.script, "environment": job_request.job_environment(draft)}
+    reply = client.call_patiently(name, body, voice)
     for warning in reply.get("warnings", ()):
         voice.lines(warning)
     _tell_id(reply["job_id"], draft, where, voice)

@@ -39,6 +39,8 @@ def confirmed_ids(request: dict[str, Any], voice: Voice) -> list[str]:
 
 
 def _display_id(job: dict[str, Any]) -> str:
+    if job.get("het_job_id"):
+        return f"{job['het_job_id']}+{job.get('het_offset', 0)}"
     base = job.get("array_job_id") or job["id"]
     if job.get("array_task_id") is not None:
         return f"{base}_{job['array_task_id']}"

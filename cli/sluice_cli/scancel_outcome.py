@@ -13,6 +13,8 @@ _UNKNOWN = "Invalid job id specified"
 _DENIED = "Access/permission denied"
 #: Slurm's error number for a refused user, modulo 256.
 _DENIED_EXIT = 210
+#: Likewise for a component that is not to be ended alone.
+_COMPONENT_EXIT = 60
 
 
 def tell_plan(voice: Voice, request: dict[str, Any], job: str) -> None:
@@ -39,6 +41,9 @@ def tell_outcome(voice: Voice, outcome: dict[str, Any], is_strict: bool) -> int:
     if code in _GONE_CODES and not is_strict and not is_step:
         voice.verbose(f"error: {what}: {outcome.get('message') or _UNKNOWN}")
         return 0
+    if code == "component":
+        voice.error(f"{what}: {outcome['message']}")
+        return _COMPONENT_EXIT
     text = _UNKNOWN if is_strict and code in _GONE_CODES else outcome.get("message") or _UNKNOWN
     voice.error(f"{what}: {text}")
     return 1

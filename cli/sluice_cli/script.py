@@ -26,7 +26,8 @@ _NO_SCRIPT = (
     "line must start with #! followed by the path to an interpreter.",
     "For instance: #!/bin/sh",
 )
-NO_HETJOB = "heterogeneous jobs (hetjob, ':') are not supported: submit one job a component and use --dependency"
+#: Directives that begin the next component of a heterogeneous job; the second is the old word.
+_SEPARATORS = ("hetjob", "packjob")
 
 
 def wrap(command: str) -> bytes:
@@ -98,20 +99,20 @@ def check(script: bytes) -> None:
         raise InvalidRequest(f"the script has more than {SIZE_MAX} bytes", code="too_long")
 
 
-def directives(script: bytes, table: OptionTable, name: str) -> list[tuple[str, str | None]]:
-    """Return the options of the script's directives, in order.
+def directives(script: bytes, table: OptionTable, name: str) -> list[list[tuple[str, str | None]]]:
+    """Return the options of the script's directives, in order, a list for each component.
 
     name: for messages.  Raises OptionError or UsageError.
     """
-    found: list[tuple[str, str | None]] = []
+    components: list[list[tuple[str, str | None]]] = [[]]
     for number, text in _directive_lines(script):
         line_found, positionals = table.parse(_split(text, number, name))
-        found += line_found
-        if positionals and positionals[0] == "hetjob":
-            raise OptionError(NO_HETJOB, exit_code=REFUSED_EXIT)
-        if positionals:
+        components[-1] += line_found
+        if positionals and positionals[0] in _SEPARATORS:
+            components.append([])
+        elif positionals:
             raise OptionError(f"Invalid directive found in batch script: {positionals[0]}")
-    return found
+    return components
 
 
 def _split(text: str, number: int, name: str) -> list[str]:

@@ -69,6 +69,9 @@ def load_rows(session: Session, spec: JobIdSpec | None) -> list[JobRow]:
         return rows
     if not rows:
         raise NotFound(f"job {spec.job_id} is not known", "invalid_job")
+    if spec.component is not None:
+        named = f"{spec.job_id}+{spec.component}"
+        return [row for row in rows if job_row.display_id(row) == named]
     if spec.tasks is not None:
         return [part for row in rows for part in _tasks_of(row, spec.tasks)]
     return sorted(rows, key=lambda row: (row.tasks is None, job_row.id_key(row)))
@@ -106,9 +109,13 @@ def _identity_lines(row: JobRow) -> list[str]:
         array = f" ArrayJobId={job['array_job_id']} ArrayTaskId={job_row.task_text(row)}"
         throttle = row.throttle or spec.get("array_throttle", 0)
         array += f" ArrayTaskThrottle={throttle}" if throttle else ""
+    het_ids = job_row.component_ids(row)
+    if het_ids:
+        array = f" HetJobId={job['het_job_id']} HetJobOffset={job.get('het_offset', 0)}"
     wckey = f" WCKey={spec['wckey']}" if spec.get("wckey") else ""
     return [
         f"JobId={job['id']}{array} JobName={spec['name']}",
+        *([f"HetJobIdSet={het_ids}"] if het_ids else ()),
         f"UserId={spec['user']}({spec['uid']}) GroupId={job_text.group_name(row)}({spec['gid']}) MCS_label=N/A",
         f"Priority={job.get('priority', 0)} Nice={spec.get('nice', 0)} Account={spec.get('account') or NULL} "
         f"QOS={spec.get('qos') or NULL}{wckey}",
@@ -122,7 +129,7 @@ def _state_lines(row: JobRow, has_details: bool) -> list[str]:
     lines = [
         f"JobState={job_row.shown_state(row)} Reason={reason}{failed} Dependency={job_text.dependency(row)}",
         f"Requeue={0 if row.spec.get('can_requeue') is False else 1} Restarts={job.get('attempt', 0)} "
-        f"BatchFlag={int(row.spec.get('is_batch', True))} Reboot=0 "
+        f"BatchFlag={job_row.batch_flag(row)} Reboot=0 "
         f"ExitCode={job.get('exit_code', 0)}:{job.get('exit_signal', 0)}",
     ]
     if has_details:
@@ -136,6 +143,8 @@ def _time_lines(row: JobRow) -> list[str]:
     eligible_at = job.get("eligible_at") or (job.get("begin_at") if row.state == "PENDING" else None)
     evaluated_at = row.view.get("last_scheduled_at") or job.get("started_at") or job.get("submitted_at")
     ran_s = int(job_row.elapsed_s(row)) if job.get("suspended_at") is not None else 0
+    preempted_at = (job.get("preemption") or {}).get("at")
+    preempted = [f"PreemptTime={clock(preempted_at, 'None')}"] if preempted_at else []
     return [
         f"RunTime={duration.format_long(job_row.elapsed_s(row))} TimeLimit={duration.format_long(job.get('limit_s'))} "
         f"TimeMin={duration.format_long(least_s) if least_s else 'N/A'}",
@@ -143,6 +152,7 @@ def _time_lines(row: JobRow) -> list[str]:
         f"AccrueTime={clock(accrued_at(row), 'Unknown')}",
         f"StartTime={clock(job_row.start_at(row), 'Unknown')} EndTime={clock(job_row.end_at(row), 'Unknown')} "
         f"Deadline={clock(spec.get('deadline_at'), 'N/A')}",
+        *preempted,
         f"SuspendTime={clock(job.get('suspended_at'), 'None')} SecsPreSuspend={ran_s} "
         f"LastSchedEval={clock(evaluated_at, 'Unknown')} Scheduler=Main",
     ]

@@ -199,11 +199,18 @@ def _running_test(bound_s: int, sign: int) -> Callable[[JobRow], bool]:
 
 
 def _ranges_by_job(ids: list[jobid_spec.JobIdSpec]) -> dict[int, array_spec.Ranges | None]:
-    """Return the tasks asked of each job; None: all of it.  Empty when no tasks are named."""
-    if all(spec.tasks is None for spec in ids):
+    """Return the tasks asked of each job; None: all of it; by the negative id a component alone.
+
+    Empty when neither tasks nor components are named.
+    """
+    if all(spec.tasks is None and spec.component is None for spec in ids):
         return {}
     ranges: dict[int, array_spec.Ranges | None] = {}
     for spec in ids:
+        if spec.component is not None:
+            # Ids of components follow one another.
+            ranges[-spec.job_id - spec.component] = None
+            continue
         known = ranges.get(spec.job_id, ())
         ranges[spec.job_id] = None if spec.tasks is None or known is None else array_spec.union(known, spec.tasks)
     return ranges
@@ -211,7 +218,7 @@ def _ranges_by_job(ids: list[jobid_spec.JobIdSpec]) -> dict[int, array_spec.Rang
 
 def _asked(row: JobRow, ranges_by_job: dict[int, array_spec.Ranges | None]) -> Iterator[JobRow]:
     own, array = row.job["id"], row.job.get("array_job_id", 0)
-    if ranges_by_job.get(own, ()) is None or ranges_by_job.get(array, ()) is None:
+    if any(ranges_by_job.get(each, ()) is None for each in (own, array, row.job.get("het_job_id", 0), -own)):
         yield row
         return
     wanted = ranges_by_job.get(array) or ()

@@ -13,7 +13,7 @@ import sys
 import time
 
 from sluice.errors import RequestError, SluiceError
-from sluice_cli import allocation, client, job_request, layers, script, talk
+from sluice_cli import allocation, client, components, job_request, layers, talk
 from sluice_cli.combine import combine
 from sluice_cli.draft import REFUSED_EXIT, Draft, OptionError
 from sluice_cli.getopt import UsageError
@@ -23,7 +23,7 @@ from sluice_cli.salloc import exit_status
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from sluice_cli.getopt import Found
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _SYNOPSIS = "[OPTIONS] executable [args...]"
 _FAILED = "Unable to allocate resources"
 #: What the step daemons wire up (--mpi).
+_NO_HET_STEP = "a step runs in one component of a heterogeneous job: start one srun for each, with --het-group=NUMBER"
 MPI_TYPES = ("none", "pmi2", "pmix")
 
 
@@ -71,7 +72,7 @@ def _run(words: list[str], voice: talk.Voice) -> int:
         if talk.put_standard_answer("srun", key, table, _SYNOPSIS):
             return 0
     layers.set_loudness(voice, found, os.environ, "srun")
-    draft = _make_draft(found)
+    draft = _make_draft(found, _environment_of(dict(found)))
     if answer := job_request.check_gres_help(draft):
         talk.put(answer)
         return 0
@@ -79,8 +80,8 @@ def _run(words: list[str], voice: talk.Voice) -> int:
         return 0
     if not argv:
         raise OptionError("No command given to execute.", exit_code=REFUSED_EXIT, is_fatal=True)
-    if argv[0] == ":":
-        raise OptionError(script.NO_HETJOB, exit_code=REFUSED_EXIT)
+    if components.SEPARATOR in argv[:1]:
+        raise OptionError(_NO_HET_STEP, exit_code=REFUSED_EXIT)
     for warning in draft.warnings:
         voice.lines(f"Warning: {warning}")
     job_request.check_clusters(draft, client.find_endpoints())
@@ -91,9 +92,23 @@ def _run(words: list[str], voice: talk.Voice) -> int:
     return _run_outside(draft, argv, words, voice)
 
 
-def _make_draft(found: Found) -> Draft:
+def _environment_of(values: dict[str, str | None]) -> Mapping[str, str]:
+    """Return the variables that count: with --het-group those of one component.  Raises OptionError."""
+    group, size = values.get("het-group"), os.environ.get("SLURM_HET_SIZE", "")
+    if group is None or not size.isdecimal():
+        # Outside a heterogeneous job the option says nothing.
+        return os.environ
+    if not group.isdecimal():
+        raise OptionError(_NO_HET_STEP, exit_code=REFUSED_EXIT)
+    if int(group) >= int(size):
+        text = f"Requested het-group offset exceeds highest hetjob index ({int(group)} > {int(size) - 1})"
+        raise OptionError(text, exit_code=REFUSED_EXIT)
+    return components.group_environment(os.environ, int(group))
+
+
+def _make_draft(found: Found, variables: Mapping[str, str]) -> Draft:
     draft = Draft("srun", time.time())
-    layers.apply_layers(draft, (), os.environ, found)
+    layers.apply_layers(draft, (), variables, found)
     combine(draft)
     return draft
 
@@ -161,7 +176,7 @@ def _run_outside(draft: Draft, argv: Sequence[str], words: Sequence[str], voice:
         raise OptionError("--relative option invalid for job allocation request", exit_code=REFUSED_EXIT, is_fatal=True)
     _load_programs(draft, argv)
     _check_programs(draft, argv)
-    job_id = allocation.submit(draft, os.path.basename(argv[0]), words, voice)
+    job_id = allocation.submit([draft], os.path.basename(argv[0]), words, voice)
     with allocation.given_back(job_id, voice):
         allocation.wait_started(
             job_id,

@@ -126,11 +126,11 @@ class Core:
         if responder is not None:
             responder.reply(reply(outcome.reply) if reply is not None else outcome.reply)
         if outcome.events:
-            self.waiting.on_events(outcome.events, self._array_of)
+            self.waiting.on_events(outcome.events, self._family_of)
 
-    def _array_of(self, job_id: int) -> int:
+    def _family_of(self, job_id: int) -> int:
         job = self.engine.cluster.jobs.get(job_id)
-        return job.array_job_id if job is not None else 0
+        return job.array_job_id or job.het_job_id if job is not None else 0
 
     def _apply_plan(self, plan: Plan, decided_at: float) -> int:
         outcome = self.run(ApplyPlan(plan, decided_at), SYSTEM)

@@ -107,6 +107,7 @@ class Engine:
             self.timers.add((job.ended_at or 0.0) + self.settings.min_job_age_s, Due.FORGET, job_id)
             return
         self.timers.add_job_limit(job)
+        self.timers.add_preemption(job)
         if job.begin_at is not None:
             self.timers.add(job.begin_at, Due.PASS)
         if job.started_at is None:
@@ -120,6 +121,7 @@ class Engine:
 
 
 _HANDLERS: dict[type, Callable[[Turn, Any], Any]] = {
+    commands.AcceptHetJob: submit.handle_submit_het,
     commands.AcceptJob: submit.handle_submit,
     commands.AgentLost: nodes.handle_agent_lost,
     commands.ApplyConfiguration: configure.handle_configuration,

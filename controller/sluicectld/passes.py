@@ -117,7 +117,7 @@ class Passes:
         self.statistics.note(self.plan, took_s, self._now())
         self._set_alarm(self.plan.look_again_at)
         self.forecasts.note(self.plan, self._now())
-        if self.plan.starts:
+        if self.plan.starts or self.plan.preemptions or self.plan.resumes:
             try:
                 self.statistics.stale += self._apply(self.plan, snapshot.now_at)
             except Exception:

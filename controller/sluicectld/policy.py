@@ -11,8 +11,9 @@ from msgspec.structs import replace
 from sluice.config.records import ClusterConfig
 from sluice.config.settings import Settings
 from sluice.errors import PluginError
+from sluice.model.preemption import PreemptSetup
 from sluice.model.priority import PrioritySetup
-from sluice_plugins.registry import build_networks, prepare_priority
+from sluice_plugins.registry import build_networks, find_preemption, prepare_priority
 from sluicectld.configuration import nodes_of, partitions_of
 from sluicectld.scheduler.snapshot import Policy
 from sluicectld.scheduler.totals import compute_totals
@@ -69,6 +70,8 @@ def policy_of(config: ClusterConfig) -> Policy:
         max_memory_per_node_mib=settings.max_memory_per_node_mib,
         time_zone=find_local_zone(),
         reservation_overrun_s=settings.reservation_overrun_s,
+        preempt=preempt_setup_of(settings),
+        preempt_plugin=find_preemption(settings.preempt_type.removeprefix("preempt/")),
         planned_max=_count(parameters, "bf_plans", 500),
         backfill_user_jobs_max=_count(parameters, "bf_max_job_user", 0),
         backfill_partition_jobs_max=_count(parameters, "bf_max_job_part", 0),
@@ -129,6 +132,29 @@ def priority_setup_of(settings: Settings) -> PrioritySetup:
         usage_reset_period=settings.priority_usage_reset_period,
         calculation_period_s=float(settings.priority_calc_period_s),
         dampening=float(settings.fair_share_dampening_factor),
+    )
+
+
+def preempt_setup_of(settings: Settings) -> PreemptSetup:
+    """Return how jobs are preempted.  The words of PreemptParameters are heard in SchedulerParameters too, as once."""
+    once = {
+        name.removeprefix("preempt_"): value
+        for name, value in settings.scheduler_parameters.items()
+        if name.startswith("preempt_")
+    }
+    parameters = once | settings.preempt_parameters
+    least = parameters.get("min_exempt_priority", "")
+    return PreemptSetup(
+        type=settings.preempt_type.removeprefix("preempt/"),
+        modes=frozenset(settings.preempt_mode),
+        exempt_s=float(settings.preempt_exempt_s or 0),
+        min_exempt_priority=int(least) if least.isdecimal() else None,
+        reclaims_licenses="reclaim_licenses" in parameters,
+        reorder_count=_count(parameters, "reorder_count", 1),
+        sends_user_signal="send_user_signal" in parameters,
+        is_strict_order="strict_order" in parameters,
+        is_youngest_first="youngest_first" in parameters,
+        requeues=settings.job_requeue,
     )
 
 

@@ -48,8 +48,11 @@ class Waiting:
             if waiter.is_hearer:
                 waiter.responder.connection.notify("UserMessage", message)
 
-    def on_events(self, committed: Iterable[events.AnyEvent], array_of: Callable[[int], int]) -> None:
-        """Try again what waits for the jobs that these events are about.  array_of: a task's array, 0 if none."""
+    def on_events(self, committed: Iterable[events.AnyEvent], family_of: Callable[[int], int]) -> None:
+        """Try again what waits for the jobs that these events are about.
+
+        family_of: the id that a job has in common with others, of its array or its leader; 0 if none.
+        """
         if not self._waiters:
             return
         touched: set[int] = set()
@@ -57,7 +60,7 @@ class Waiting:
             job_id = events.job_id_of(event)
             if job_id is not None:
                 touched.add(job_id)
-                touched.add(array_of(job_id))
+                touched.add(family_of(job_id))
             base_id = getattr(event, "job_id", None)
             if base_id is not None:
                 touched.add(base_id)

@@ -11,7 +11,9 @@ import msgspec
 
 from sluice.model.job import Job
 from sluice.model.partition import Partition
+from sluice.model.preemption import PreemptMode, PreemptSetup
 from sluice.model.priority import Asked, Candidates, JobPriority, PriorityContext, PrioritySetup, Standing
+from sluice.model.qos import Qos
 from sluice.model.request import JobSpec
 from sluice.model.topology import Topology
 
@@ -142,3 +144,49 @@ class TopologyPlugin(Protocol):
 
     def build(self, topology: Topology, nodes: Sequence[str]) -> TopologyMap:
         """Return the map of the nodes; called once for each configuration."""
+
+
+class Contender(msgspec.Struct, frozen=True):
+    """Whose jobs these are, as far as preemption cares: all of one partition with the same QOS share the answers.
+
+    qoses: in the order of precedence, the partition's among them.  qos: the jobs' own.
+    """
+
+    partition: Partition
+    qos: Qos | None = None
+    qoses: tuple[Qos, ...] = ()
+
+
+class PreemptRight(msgspec.Struct, frozen=True):
+    """What may be done to the victim.  needs_priority: only by a job of higher priority than the victim's."""
+
+    mode: PreemptMode
+    needs_priority: bool = False
+
+
+class VictimCost(msgspec.Struct, frozen=True):
+    """What losing a running job means.  work_lost_s: CPU-seconds since it started, or was requeued last."""
+
+    job_id: int
+    priority: int
+    started_at: float
+    work_lost_s: float
+
+
+class PreemptPlugin(Protocol):
+    """Kind "preempt": PreemptType=preempt/NAME.  Pure: the scheduler asks it in the middle of a pass."""
+
+    def may_preempt(self, preemptor: Contender, victim: Contender, setup: PreemptSetup) -> PreemptRight | None:
+        """Return how jobs of *preemptor* may preempt those of *victim*, None if they may not.
+
+        Two contenders never have a right over each other, nor one over itself, unless priority decides.
+        """
+
+    def grace_s(self, victim: Contender, setup: PreemptSetup) -> float:
+        """Return how long a victim may go on after it was warned."""
+
+    def exempt_s(self, victim: Contender, setup: PreemptSetup) -> float:
+        """Return how long a job runs before it may be cancelled or requeued."""
+
+    def rank(self, cost: VictimCost, setup: PreemptSetup) -> tuple[float, ...]:
+        """Return where the job stands among victims: the smallest goes first."""

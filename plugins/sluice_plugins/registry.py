@@ -9,6 +9,7 @@ from sluice.model.priority import PrioritySetup
 from sluice.model.request import JobSpec
 from sluice.model.topology import Topology
 from sluice_plugins.interfaces import (
+    PreemptPlugin,
     PriorityFactor,
     PriorityPlugin,
     PriorityRule,
@@ -96,3 +97,9 @@ def build_networks(topologies: Iterable[Topology], nodes: Sequence[str]) -> dict
         if topology.is_default:
             networks[""] = network
     return networks
+
+
+def find_preemption(name: str) -> PreemptPlugin | None:
+    """Return the plugin of the configured PreemptType; None for "none".  Raises PluginError."""
+    plugin: PreemptPlugin | None = None if name == "none" else find("preempt", name)
+    return plugin

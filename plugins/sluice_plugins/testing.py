@@ -13,11 +13,15 @@ from msgspec.structs import replace
 from sluice.errors import RequestError
 from sluice.model.job import Job
 from sluice.model.partition import Partition
+from sluice.model.preemption import PreemptMode, PreemptSetup
 from sluice.model.priority import Asked, Candidates, PriorityContext, PrioritySetup, PriorityTables, Standing
+from sluice.model.qos import Qos
 from sluice.model.request import JobSpec
 from sluice.model.topology import Topology
 from sluice_plugins.interfaces import (
+    Contender,
     JobFactor,
+    PreemptPlugin,
     PriorityFactor,
     PriorityPlugin,
     SizeFactor,
@@ -27,6 +31,7 @@ from sluice_plugins.interfaces import (
     TopologyMap,
     TopologyPlugin,
     TopologyRequest,
+    VictimCost,
 )
 
 _PARTITIONS = (Partition(name="batch", is_default=True), Partition(name="short", state="INACTIVE"))
@@ -195,3 +200,47 @@ def _check_addresses(network: TopologyMap, nodes: Sequence[str]) -> None:
         assert address.split(".")[-1] == name, f"{name}: its address {address!r} does not end with its name"
         assert pattern.split(".")[-1] == "node", f"{name}: the pattern {pattern!r} does not end with node"
         assert len(address.split(".")) == len(pattern.split(".")), f"{name}: {address!r} is not as {pattern!r} says"
+
+
+def check_preempt_plugin(plugin: PreemptPlugin) -> None:
+    """Raise AssertionError unless the plugin keeps its contract: see _check_rights; victims have one strict order."""
+    for setup in _preempt_setups():
+        contenders = _contenders()
+        for one in contenders:
+            assert plugin.grace_s(one, setup) >= 0, f"{one}: a grace below zero"
+            assert plugin.exempt_s(one, setup) >= 0, f"{one}: an exempt time below zero"
+            for other in contenders:
+                _check_rights(plugin, one, other, setup)
+        costs = [
+            VictimCost(job_id, priority, started_at, work_lost_s)
+            for job_id, (priority, started_at, work_lost_s) in enumerate(((5, 1.0, 9.0), (5, 2.0, 9.0), (1, 0.0, 50.0)))
+        ]
+        ranks = [plugin.rank(cost, setup) for cost in costs]
+        assert ranks == [plugin.rank(cost, setup) for cost in costs], "the same victim got two places"
+        assert len(set(ranks)) == len(ranks), "two victims stand at the same place"
+
+
+def _check_rights(plugin: PreemptPlugin, one: Contender, other: Contender, setup: PreemptSetup) -> None:
+    """The same pair gets the same answer; nobody preempts who may preempt it, unless priority decides."""
+    right, back = plugin.may_preempt(one, other, setup), plugin.may_preempt(other, one, setup)
+    assert right == plugin.may_preempt(one, other, setup), "the same pair got two answers"
+    if right is not None:
+        assert isinstance(right.mode, PreemptMode), f"{right.mode!r} is no mode"
+        assert back is None or right.needs_priority, f"{one} and {other} may preempt each other for ever"
+
+
+def _preempt_setups() -> list[PreemptSetup]:
+    words = (("CANCEL",), ("REQUEUE",), ("SUSPEND", "GANG"), ("REQUEUE", "WITHIN"), ("CANCEL", "PRIORITY"))
+    return [PreemptSetup(modes=frozenset(each), is_youngest_first=len(each) > 1) for each in words]
+
+
+def _contenders() -> list[Contender]:
+    low, high = Partition(name="low"), Partition(name="high", priority_tier=9, grace_s=60)
+    gentle = Partition(name="gentle", preempt_mode="SUSPEND")
+    plain, standby = Qos(name="normal", preempt=("standby",)), Qos(name="standby", grace_s=30, preempt_exempt_s=60)
+    rivals = Qos(name="red", preempt=("blue",)), Qos(name="blue", preempt=("red",), preempt_mode="CANCEL")
+    return [
+        Contender(partition, qos, () if qos is None else (qos,))
+        for partition in (low, high, gentle)
+        for qos in (None, plain, standby, *rivals)
+    ]

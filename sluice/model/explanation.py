@@ -69,6 +69,7 @@ class Explanation(Record, frozen=True, kw_only=True):
     is_searched: suggestions were looked for, so that an empty tuple means that there are none.
     likely_start_at, safe_start_at: by when half, and nine in ten, of plans like this one have come true, by the last
     forecasts_scored starts; None while these are too few.  late_share: of them that came later than planned.
+    note: what is to become of a running or suspended job that makes room for another.
     """
 
     job: Job
@@ -87,3 +88,4 @@ class Explanation(Record, frozen=True, kw_only=True):
     safe_start_at: float | None = None
     forecasts_scored: int = 0
     late_share: float = 0.0
+    note: str = ""

@@ -2,6 +2,7 @@
 
 from .allocation import Allocation
 from .base import Record
+from .preemption import Preemption
 from .reason import Reason
 from .request import Dependency, JobSpec
 from .states import ENDED_STATES, Ending, Hold, JobState
@@ -72,6 +73,27 @@ class Job(Record, frozen=True, kw_only=True):
     failed_node: str = ""
     #: The reservation that it runs or ran in; of a pending job spec.reservation tells which it asks for.
     reservation: str = ""
+    #: Of a job that is being preempted, or was and is suspended.
+    preemption: Preemption | None = None
+    #: Its CPUs were given away when it was suspended.
+    is_without_cpus: bool = False
+    #: Of a component of a heterogeneous job: its leader's id, its place among the components, and how many there are.
+    #: Components have consecutive ids, the leader's first.
+    het_job_id: int = 0
+    het_offset: int = 0
+    het_size: int = 0
+    #: All components, this one included, on their way to whoever describes them to the job; never stored.
+    components: tuple["Job", ...] = ()
+
+    @property
+    def is_component(self) -> bool:
+        """Is it a part of a heterogeneous job?"""
+        return self.het_job_id != 0
+
+    @property
+    def is_leader(self) -> bool:
+        """Is it the first component of a heterogeneous job, whose end is everybody's?"""
+        return self.het_job_id == self.id
 
     @property
     def is_ended(self) -> bool:

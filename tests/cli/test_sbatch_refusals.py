@@ -302,11 +302,6 @@ def test_no_controller(capfd):
     assert capfd.readouterr() == ("", failed("Unable to contact slurm controller (connect failure)"))
 
 
-def test_a_heterogeneous_job_is_refused_clearly(capfd):
-    assert main(["-n2", ":", "-n1", "x.sh"]) == 1
-    assert "heterogeneous jobs" in capfd.readouterr().err
-
-
 def test_help_and_version_need_no_cluster(monkeypatch, capfd):
     monkeypatch.delenv("SLUICE_CONF")
 

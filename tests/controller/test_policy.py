@@ -6,6 +6,7 @@ import pytest
 
 from sluice.config.load import load
 from sluice.errors import PluginError
+from sluice.model.preemption import PreemptSetup
 from sluicectld.fairshare.factors import FairShareRules, fair_share_rules_of
 from sluicectld.policy import policy_of
 from sluicectld.scheduler.priority import is_lasting
@@ -120,3 +121,39 @@ def test_a_backfill_policy_has_a_name(
 def test_an_unknown_backfill_policy_is_refused_with_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(PluginError, match="bf_policy=lazy: no such backfill policy; known are hybrid, easy, "):
         policy(tmp_path, "SchedulerParameters=bf_policy=lazy\n")
+
+
+def test_every_key_of_preemption_is_read(tmp_path: Path) -> None:
+    text = """PreemptType=preempt/qos
+PreemptMode=REQUEUE,WITHIN
+PreemptExemptTime=10
+JobRequeue=0
+PreemptParameters=min_exempt_priority=50,reclaim_licenses,reorder_count=3,send_user_signal,strict_order,youngest_first
+"""
+    found = policy(tmp_path, text)
+
+    assert found.preempt == PreemptSetup(
+        type="qos",
+        modes=frozenset({"REQUEUE", "WITHIN"}),
+        exempt_s=600.0,
+        min_exempt_priority=50,
+        reclaims_licenses=True,
+        reorder_count=3,
+        sends_user_signal=True,
+        is_strict_order=True,
+        is_youngest_first=True,
+        requeues=False,
+    )
+    assert found.preempt_plugin is not None
+
+
+def test_preemption_is_off_by_default_and_older_names_of_its_words_are_known(tmp_path: Path) -> None:
+    assert policy(tmp_path).preempt_plugin is None
+    text = "SchedulerParameters=preempt_youngest_first,preempt_reorder_count=2\n"
+    found = policy(tmp_path, text).preempt
+    assert (found.is_youngest_first, found.reorder_count) == (True, 2)
+
+
+def test_an_unknown_preempt_plugin_is_told(tmp_path: Path) -> None:
+    with pytest.raises(PluginError, match="no preempt plugin is called 'dice': partition_prio, qos"):
+        policy(tmp_path, "PreemptType=preempt/dice\n")

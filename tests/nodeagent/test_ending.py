@@ -173,3 +173,55 @@ def _cluster_with_hooks(make_cluster: Callable[..., Cluster], prolog: str, epilo
     cluster.controller.config = msgspec.structs.replace(cluster.controller.config, **paths)
     cluster.start_agent()
     return cluster
+
+
+#: In the year 2100.
+DEADLINE_AT = 4102444800.0
+WARNED_PROGRAM = """cat > program <<'END'
+trap 'cat $SLUICE_NOTICE_FILE >> notice; exit 4' TERM
+echo $$ > pid
+kill -STOP $$
+while :; do sleep 0.1; done
+END
+sh program
+echo "the program said $?"
+exit 7
+"""
+
+
+def _warn(cluster: Cluster, job_id: int, times: int = 1) -> None:
+    order = SignalJob(
+        node=NODE,
+        epoch=1,
+        job_id=job_id,
+        attempt=0,
+        signal=signal.SIGTERM,
+        to_batch=True,
+        reason=Ending.PREEMPTION.value,
+        deadline_at=DEADLINE_AT,
+    )
+    for _ in range(times):
+        cluster.controller.order(signals=(order,))
+
+
+def test_the_programs_of_a_script_are_warned_and_its_shell_is_not(cluster: Cluster) -> None:
+    """The shell lives on to tidy up; a stopped program hears too, once, and can read until when it has time."""
+    job_id = cluster.submit(WARNED_PROGRAM)
+    pid = _pid(cluster.work / "pid")
+    wait_until(lambda: Path(f"/proc/{pid}/stat").read_text().split()[2] == "T")
+
+    _warn(cluster, job_id, times=3)
+
+    assert cluster.result(job_id).exit_code == 7
+    assert cluster.read() == "the program said 4\n"
+    notice = json.loads(cluster.read("notice"))
+    assert (notice["reason"], notice["signal"], notice["deadline_at"]) == ("preemption", signal.SIGTERM, DEADLINE_AT)
+
+
+def test_a_script_that_became_its_program_is_warned_itself(cluster: Cluster) -> None:
+    job_id = cluster.submit("echo $$ > pid; exec sleep 300")
+    _pid(cluster.work / "pid")
+
+    _warn(cluster, job_id)
+
+    assert cluster.result(job_id).exit_signal == signal.SIGTERM

@@ -180,3 +180,36 @@ def test_a_node_knows_its_way_from_the_top_of_the_network() -> None:
 
     assert environment["SLURM_TOPOLOGY_ADDR"] == "top..s3.n2"
     assert environment["SLURM_TOPOLOGY_ADDR_PATTERN"] == "switch.switch.switch.node"
+
+
+#: Recorded from 22.05: what its script's environment says of both components; names that it has from before 20.02,
+#: with PACK for HET, left out.
+HET = """
+SLURM_HET_SIZE=2 SLURM_JOB_CPUS_PER_NODE_HET_GROUP_0=1 SLURM_JOB_CPUS_PER_NODE_HET_GROUP_1=3 SLURM_JOB_ID_HET_GROUP_0=1
+SLURM_JOB_ID_HET_GROUP_1=2 SLURM_JOB_NAME_HET_GROUP_0=wrap SLURM_JOB_NAME_HET_GROUP_1=wrap
+SLURM_JOB_NODELIST_HET_GROUP_0=n2 SLURM_JOB_NODELIST_HET_GROUP_1=n2 SLURM_JOB_NUM_NODES_HET_GROUP_0=1
+SLURM_JOB_NUM_NODES_HET_GROUP_1=1 SLURM_JOB_PARTITION_HET_GROUP_0=batch SLURM_JOB_PARTITION_HET_GROUP_1=batch
+SLURM_NNODES_HET_GROUP_0=1 SLURM_NNODES_HET_GROUP_1=1 SLURM_NODELIST_HET_GROUP_0=n2 SLURM_NODELIST_HET_GROUP_1=n2
+SLURM_NPROCS_HET_GROUP_0=1 SLURM_NPROCS_HET_GROUP_1=3 SLURM_NTASKS_HET_GROUP_0=1 SLURM_NTASKS_HET_GROUP_1=3
+SLURM_TASKS_PER_NODE_HET_GROUP_0=1 SLURM_TASKS_PER_NODE_HET_GROUP_1=3
+"""
+
+
+def test_each_component_of_a_heterogeneous_job_is_described_to_all() -> None:
+    place: dict[str, Any] = {"het_job_id": 1, "het_size": 2}
+    parts = []
+    for offset, ntasks in enumerate((1, 3)):
+        job = _job(ntasks, ntasks=ntasks, given=frozenset({"ntasks"}))
+        assert job.allocation is not None
+        whole = replace(job.allocation, tasks_per_node=(ntasks,))
+        parts.append(replace(job, id=1 + offset, allocation=whole, het_offset=offset, **place))
+    leader = replace(parts[0], components=tuple(parts))
+    outer = {"SLURM_HET_SIZE": "9", "SLURM_JOB_ID_HET_GROUP_8": "77"}
+
+    seen = job_env.batch_environment(leader, "n2", _SITE, outer)
+
+    told = {name: value for name, value in seen.items() if "_HET_" in name}
+    expected = _parse(HET)
+    assert {name: told.get(name) for name in expected} == expected
+    assert "SLURM_JOB_ID_HET_GROUP_8" not in seen, "an outer job's"
+    assert seen["SLURM_JOB_ID"] == "1"

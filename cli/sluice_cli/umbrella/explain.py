@@ -71,6 +71,7 @@ def _as_json(view: dict[str, Any]) -> dict[str, Any]:
         "ended_at": job.get("ended_at"),
         "exit_code": job.get("exit_code", 0),
         "exit_signal": job.get("exit_signal", 0),
+        "note": view.get("note", ""),
     }
 
 

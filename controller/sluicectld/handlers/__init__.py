@@ -7,6 +7,8 @@ submit       SubmitJob
 endings      how a job ends: final state, what still has to be cleaned
 dependents   who waits for a job: woken, released, marked or cancelled
 kill         scancel: KillJobs; FinishAllocation
+preempt      victims warned, suspended or ended
+suspend      jobs frozen, and let go on
 change       hold, release, requeue, suspend, resume, top
 notify       scontrol notify
 update_job   scontrol update of a job, one row a key

@@ -114,6 +114,8 @@ def _fill(settings: Settings, partition: Partition, spec: JobSpec) -> JobSpec:
         changes["is_unlimited"] = limit_s is None
     elif spec.limit_s is not None:
         changes["limit_s"] = -(-spec.limit_s // _MINUTE_S) * _MINUTE_S
+    if spec.min_limit_s:
+        changes["min_limit_s"] = -(-spec.min_limit_s // _MINUTE_S) * _MINUTE_S
     if spec.core_spec and settings.allow_spec_resources_usage and spec.exclusive != "node":
         # Cores that stay with the system are kept by having the whole node.
         changes["exclusive"] = "node"
@@ -138,6 +140,9 @@ def _first(*values: int | None) -> int | None:
 
 
 def _check_times(turn: Turn, spec: JobSpec) -> None:
+    if spec.min_limit_s and spec.limit_s and spec.min_limit_s > spec.limit_s:
+        text = f"a limit of at least {spec.min_limit_s} s requested (--time-min), the limit is {spec.limit_s} s"
+        raise InvalidRequest(text, "time_limit")
     if spec.deadline_at is None:
         return
     shortest_s = spec.min_limit_s or spec.limit_s or 0

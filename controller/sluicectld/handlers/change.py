@@ -13,18 +13,20 @@ from sluice.errors import NotFound, NotPermitted, RequestError
 from sluice.model.job import Job
 from sluice.model.reason import Reason
 from sluice.model.states import Ending, Hold, JobState
-from sluice.wire.messages import ChangeJobs, Done, JobFilter, SignalJob
+from sluice.wire.messages import ChangeJobs, Done, JobFilter
 from sluicectld.permissions import Verb
-from sluicectld.state.events import JobResumed, JobRevised, JobSuspended
+from sluicectld.state.events import JobRevised
 
+from . import components
 from .dependents import judge_dependency
 from .endings import end_job, may_requeue, requeue
 from .select import Named, named_jobs, split_off
+from .suspend import can_resume, resume_job, suspend_job, wish_to_resume
 from .turn import Turn, current_priority
 
-_SIGCONT = 18
-_SIGSTOP = 19
 _RUNNING = (JobState.RUNNING, JobState.SUSPENDED)
+#: What is done to all components of a heterogeneous job or to none, by its leader's id.
+_OF_WHOLE_JOBS = frozenset(("requeue", "requeuehold", "suspend", "resume"))
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -42,6 +44,8 @@ def handle_change(turn: Turn, command: ChangeJobs) -> Done:
     found = named_jobs(turn.cluster, command.ids, JobFilter(names=command.names))
     if not found:
         raise NotFound(f"no job is called {','.join(command.ids or command.names)}", "invalid_job")
+    if command.action in _OF_WHOLE_JOBS:
+        found = components.without_led(turn.cluster, found)
     return for_each(turn, found, lambda job: rule.check(turn, command, job), lambda job: rule.act(turn, command, job))
 
 
@@ -125,6 +129,7 @@ def _without_hold(reason: Reason) -> Reason:
 
 def _check_requeue(turn: Turn, command: ChangeJobs, job: Job) -> None:
     turn.require(Verb.REQUEUE, job)
+    components.require_whole(job, "not_leader")
     if not job.spec.is_batch:
         raise RequestError(f"job {job.id} has no batch script", "disabled")
     if not may_requeue(turn, job):
@@ -136,8 +141,8 @@ def _check_requeue(turn: Turn, command: ChangeJobs, job: Job) -> None:
 
 
 def _requeue(turn: Turn, command: ChangeJobs, job: Job) -> None:
-    if command.action == "requeuehold":
-        held = replace(job, hold=new_hold(turn, job), priority=0, is_special_exit=command.is_special_exit)
+    for each in components.whole_job(turn.cluster, job) if command.action == "requeuehold" else ():
+        held = replace(each, hold=new_hold(turn, each), priority=0, is_special_exit=command.is_special_exit)
         turn.emit(JobRevised(at=turn.now_at, job=held, what="requeue hold"))
     if job.is_ended:
         requeue(turn, turn.job(job.id))
@@ -147,46 +152,37 @@ def _requeue(turn: Turn, command: ChangeJobs, job: Job) -> None:
 
 def _check_suspend(turn: Turn, command: ChangeJobs, job: Job) -> None:
     turn.require(Verb.SUSPEND, job)
+    components.require_whole(job)
     if job.state not in _RUNNING:
         raise RequestError(f"job {job.id} is {job.state.value}", _state_code(job))
 
 
 def _suspend(turn: Turn, command: ChangeJobs, job: Job) -> None:
-    if job.state is JobState.SUSPENDED:
-        return
-    turn.emit(JobSuspended(at=turn.now_at, job_id=job.id))
-    _signal_everything(turn, job, _SIGSTOP)
+    for each in components.whole_job(turn.cluster, job):
+        if each.state is JobState.RUNNING:
+            suspend_job(turn, each)
 
 
 def _check_resume(turn: Turn, command: ChangeJobs, job: Job) -> None:
     turn.require(Verb.SUSPEND, job)
+    components.require_whole(job)
     if job.state is not JobState.SUSPENDED:
         raise RequestError(f"job {job.id} is {job.state.value}, not suspended", _state_code(job))
 
 
 def _resume(turn: Turn, command: ChangeJobs, job: Job) -> None:
-    turn.emit(JobResumed(at=turn.now_at, job_id=job.id))
-    _signal_everything(turn, job, _SIGCONT)
-    turn.timers.add_job_limit(turn.job(job.id))
+    parts = [each for each in components.whole_job(turn.cluster, job) if each.state is JobState.SUSPENDED]
+    if all(can_resume(turn, each) for each in parts):
+        for each in parts:
+            resume_job(turn, each)
+        return
+    for each in parts:
+        if each.preemption is None:
+            wish_to_resume(turn, each)
 
 
 def _state_code(job: Job) -> str:
     return "finished" if job.is_ended else "not_running"
-
-
-def _signal_everything(turn: Turn, job: Job, signal: int) -> None:
-    for node in job.nodes:
-        turn.effects.append(
-            SignalJob(
-                node=node,
-                epoch=turn.cluster.epoch,
-                job_id=job.id,
-                attempt=job.attempt,
-                signal=signal,
-                to_batch=node == job.nodes[0],
-                full=True,
-            )
-        )
 
 
 def _check_top(turn: Turn, command: ChangeJobs, job: Job) -> None:

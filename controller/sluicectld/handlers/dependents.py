@@ -19,6 +19,7 @@ from sluicectld.state.dependencies import Verdict, judge, resolve
 from sluicectld.state.events import JobEnded, JobRevised, TasksCancelled
 from sluicectld.state.timers import Due
 
+from .components import pending_siblings
 from .turn import Turn
 
 if TYPE_CHECKING:
@@ -99,6 +100,8 @@ def _judge_singleton(cluster: "Cluster", job: Job) -> Verdict:
         other = cluster.jobs[other_id]
         if other_id == job.id or other.array_job_id == job.id:
             continue
+        if job.is_component and other.het_job_id == job.het_job_id:
+            continue
         if other.state is not JobState.PENDING or _goes_first(other, job):
             return Verdict.WAITS
     return Verdict.HOLDS
@@ -131,22 +134,27 @@ def _task_count(job: Job) -> int:
 def give_up(turn: Turn, job: Job) -> None:
     """The job's dependency can never hold: cancel it if it or the site wants that, else mark it."""
     if must_end(turn, job):
-        turn.emit(
-            JobEnded(
-                at=turn.now_at,
-                job_id=job.id,
-                state=JobState.CANCELLED,
-                ending=Ending.CANCEL,
-                reason=Reason.DEPENDENCY_NEVER_SATISFIED,
-                reason_text="its dependency can never be satisfied",
-                by_uid=job.spec.uid,
-            )
-        )
-        turn.timers.add(turn.now_at + turn.settings.min_job_age_s, Due.FORGET, job.id)
-        wake_dependents(turn, job)
+        for each in (job, *pending_siblings(turn.cluster, job)):
+            _cancel_hopeless(turn, each)
     elif job.reason is not Reason.DEPENDENCY_NEVER_SATISFIED:
         revised = replace(job, reason=Reason.DEPENDENCY_NEVER_SATISFIED)
         turn.emit(JobRevised(at=turn.now_at, job=revised, what="dependency"))
+
+
+def _cancel_hopeless(turn: Turn, job: Job) -> None:
+    turn.emit(
+        JobEnded(
+            at=turn.now_at,
+            job_id=job.id,
+            state=JobState.CANCELLED,
+            ending=Ending.CANCEL,
+            reason=Reason.DEPENDENCY_NEVER_SATISFIED,
+            reason_text="its dependency can never be satisfied",
+            by_uid=job.spec.uid,
+        )
+    )
+    turn.timers.add(turn.now_at + turn.settings.min_job_age_s, Due.FORGET, job.id)
+    wake_dependents(turn, job)
 
 
 def check_circle(cluster: "Cluster", job: Job, dependency: Dependency) -> None:

@@ -13,9 +13,10 @@ from sluice.model.reason import Reason
 from sluice.model.states import Ending, JobState, StepState
 from sluice.model.step import Step
 from sluice.wire.messages import EndJob, EndStep
-from sluicectld.state.events import JobEnded, JobRequeued, NodeCleaned, StepRevised
+from sluicectld.state.events import JobEnded, JobRequeued, JobRevised, NodeCleaned, StepRevised
 from sluicectld.state.timers import Due
 
+from .components import coming_back_with, ending_with, leader_of
 from .dependents import wake_dependents
 from .turn import Turn
 
@@ -34,8 +35,12 @@ def end_job(
     clean_nodes: frozenset[str] = frozenset(),
     is_requeued: bool = False,
     failed_node: str = "",
+    kill_wait_s: float | None = None,
 ) -> None:
-    """End a pending or running job.  clean_nodes: already reported clean, or lost and not waited for."""
+    """End a pending or running job.  clean_nodes: already reported clean, or lost and not waited for.
+
+    kill_wait_s: None for KillWait.
+    """
     completing = tuple(node for node in job.nodes if node not in clean_nodes)
     if clean_nodes:
         step_state = StepState.NODE_FAIL if ending is Ending.NODE_FAILURE else StepState.CANCELLED
@@ -57,15 +62,33 @@ def end_job(
         )
     )
     for node in completing:
-        turn.effects.append(end_order(turn, job, node, ending, by_uid))
+        turn.effects.append(end_order(turn, job, node, ending, by_uid, kill_wait_s))
     turn.is_pass_due = True
     if not is_requeued:
         wake_dependents(turn, job)
     if not completing:
         _finish(turn, job.id)
+    for other in ending_with(turn, job):
+        # A lost node is lost to all; one that has reported this job's end may have others' processes left.
+        end_job(
+            turn,
+            other,
+            state,
+            ending,
+            exit_code=exit_code,
+            exit_signal=exit_signal,
+            reason=reason,
+            reason_text=reason_text,
+            by_uid=by_uid,
+            clean_nodes=clean_nodes.intersection(other.nodes) if ending is Ending.NODE_FAILURE else frozenset(),
+            is_requeued=is_requeued,
+            failed_node=failed_node if failed_node in other.nodes else "",
+        )
 
 
-def end_order(turn: Turn, job: Job, node: str, ending: Ending, by_uid: int | None = None) -> EndJob:
+def end_order(
+    turn: Turn, job: Job, node: str, ending: Ending, by_uid: int | None = None, kill_wait_s: float | None = None
+) -> EndJob:
     """Return the order that ends the job's processes on one node."""
     return EndJob(
         node=node,
@@ -73,7 +96,7 @@ def end_order(turn: Turn, job: Job, node: str, ending: Ending, by_uid: int | Non
         job_id=job.id,
         attempt=job.attempt,
         ending=ending,
-        kill_wait_s=float(turn.settings.kill_wait_s),
+        kill_wait_s=float(turn.settings.kill_wait_s) if kill_wait_s is None else kill_wait_s,
         by_uid=by_uid or 0,
         ended_at=turn.now_at,
     )
@@ -137,6 +160,11 @@ def requeue(turn: Turn, job: Job, begin_at: float | None = None) -> None:
     turn.timers.add_deadline(turn.job(job.id))
     wake_dependents(turn, job)
     turn.is_pass_due = True
+    for other in coming_back_with(turn, job):
+        if other.completing_nodes:
+            turn.emit(JobRevised(at=turn.now_at, job=replace(other, is_requeued=True), what="requeue"))
+        else:
+            requeue(turn, other, begin_at)
 
 
 def _requeue_begin_at(turn: Turn) -> float | None:
@@ -148,11 +176,12 @@ def _requeue_begin_at(turn: Turn) -> float | None:
 
 
 def requeue_or_fail(turn: Turn, job: Job, node: str, text: str, lost_nodes: frozenset[str]) -> None:
-    """A node of a running job failed: back to the queue if it may, else NODE_FAIL."""
-    may = job.spec.is_batch and may_requeue(turn, job)
+    """A node of a running job failed: back to the queue if it may, with all components; else NODE_FAIL."""
+    leader = leader_of(turn, job)
+    may = leader.spec.is_batch and may_requeue(turn, leader) and not leader.is_ended
     end_job(
         turn,
-        job,
+        leader if may else job,
         JobState.NODE_FAIL,
         Ending.NODE_FAILURE,
         reason=Reason.NODE_DOWN,

@@ -24,6 +24,7 @@ from sluice.wire.messages import (
 from sluicectld.permissions import Verb
 from sluicectld.state.events import JobRevised, StepRevised
 
+from . import components
 from .dependents import cancel_tasks, wake_dependents
 from .endings import end_job
 from .select import jobs_of_id, passing_test, select_jobs
@@ -45,7 +46,13 @@ def handle_kill(turn: Turn, command: KillJobs) -> KilledJobs:
         raise InvalidRequest("no job is named, by id or filter")
     found = select_jobs(turn.cluster, wanted)
     passing = sorted(job.id for job in found if not job.is_ended or job.is_requeued)
-    outcomes = [_kill_job(turn, command, turn.job(job_id), None, str(job_id)) for job_id in passing]
+    outcomes = []
+    for job_id in passing:
+        job = turn.job(job_id)
+        if job.is_component and job.is_ended and not job.is_requeued:
+            # Its leader has passed, too.
+            continue
+        outcomes.append(_kill_job(turn, command, job, None, str(job_id)))
     return KilledJobs(outcomes=tuple(outcomes))
 
 
@@ -71,7 +78,8 @@ def _kill_id(
         return [KillOutcome(id=text, code="unknown", message="Invalid job id specified")]
     if spec.step is not None:
         return [_kill_step(turn, command, found[0][0], spec.step, text)]
-    outcomes = [_kill_job(turn, command, job, tasks, text) for job, tasks in found if passes(job)]
+    named = [(job.id, tasks) for job, tasks in found if passes(job)]
+    outcomes = [_kill_job(turn, command, turn.job(job_id), tasks, text) for job_id, tasks in named]
     # An array with ended tasks is no error as long as something was done.
     done = [outcome for outcome in outcomes if outcome.code != "ended"]
     return done or outcomes[:1]
@@ -86,6 +94,8 @@ def _kill_job(turn: Turn, command: KillJobs, job: Job, tasks: array_spec.Ranges 
         return KillOutcome(id=text, code="ended", message="Job/step already completing or completed")
     if command.signal and not _is_plain_kill(command):
         return _signal_job(turn, command, job, text)
+    if components.is_inseparable(job):
+        return KillOutcome(id=text, code="component", message=components.ALONE)
     if tasks is not None:
         cancel_tasks(turn, job, tasks, turn.caller.uid)
     else:
@@ -101,7 +111,9 @@ def _is_plain_kill(command: KillJobs) -> bool:
 def cancel_job(turn: Turn, job: Job, by_uid: int) -> None:
     """End a job because somebody asked; a requeued one that is not yet clean stays ended."""
     if job.is_ended:
-        _cancel_requeue(turn, job, by_uid)
+        for each in components.whole_job(turn.cluster, job):
+            if each.is_requeued:
+                _cancel_requeue(turn, each, by_uid)
         return
     end_job(turn, job, JobState.CANCELLED, Ending.CANCEL, by_uid=by_uid)
 

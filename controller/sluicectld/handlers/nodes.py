@@ -9,15 +9,17 @@ from sluice.errors import InvalidRequest, NotFound, NotPermitted
 from sluice.model.job import Job
 from sluice.model.node import Inventory, Node
 from sluice.model.states import Ending, JobState, NodeState, StepState
-from sluice.wire.messages import Done, EndStep, NodeReport, Register, UpdateNodes
+from sluice.wire.messages import Done, EndStep, NodeReport, Register, SignalJob, UpdateNodes
 from sluicectld.permissions import Verb
 from sluicectld.state.commands import AgentLost
-from sluicectld.state.effects import Launch
 from sluicectld.state.events import NodeChanged
 
+from .components import launch_of
 from .endings import clean_node, end_order, end_steps_on, requeue_or_fail, unlaunched_order
 from .numbers import read_count
+from .preempt import warn_orders
 from .steps import LAUNCH_WAIT_S
+from .suspend import freeze_order
 from .turn import Turn
 
 NOT_RESPONDING = "Not responding"
@@ -102,9 +104,19 @@ def _reconcile(turn: Turn, report: NodeReport) -> list[tuple[str, int, int]]:
             turn.effects.append(end_order(turn, job, node.name, job.ending or Ending.CANCEL, job.cancelled_by))
         else:
             if (job.id, job.attempt) not in present and _has_batch_here(job, node.name):
-                turn.effects.append(Launch(node.name, job))
+                turn.effects.append(launch_of(turn.cluster, job))
             turn.effects += _unlaunched(turn, job, node.name, known)
+            turn.effects += _repeated_signals(turn, job, node.name)
     return [(node.name, job_id, attempt) for job_id, attempt in sorted(present - wanted)]
+
+
+def _repeated_signals(turn: Turn, job: Job, node: str) -> list[SignalJob]:
+    """Return what the agent may have missed: that the job stands still or goes on, or that it is being preempted."""
+    if job.state is JobState.SUSPENDED or (job.state is JobState.RUNNING and job.suspended_s):
+        return [freeze_order(turn, job, node)]
+    if job.state is JobState.RUNNING and job.preemption is not None:
+        return warn_orders(turn, job, node)
+    return []
 
 
 def _unlaunched(turn: Turn, job: Job, node: str, known: set[tuple[int, int, int]]) -> list[EndStep]:
@@ -120,7 +132,8 @@ def _unlaunched(turn: Turn, job: Job, node: str, known: set[tuple[int, int, int]
 
 
 def _has_batch_here(job: Job, node: str) -> bool:
-    return job.state is JobState.RUNNING and job.spec.is_batch and job.nodes[0] == node
+    is_running = job.state in (JobState.RUNNING, JobState.SUSPENDED)
+    return is_running and job.spec.is_batch and job.nodes[0] == node
 
 
 def _fail_unknown(turn: Turn, report: NodeReport) -> None:
@@ -143,6 +156,9 @@ def _fail_job(turn: Turn, job: Job, node: str, text: str) -> None:
     """A completing job is clean on a lost node; a running one fails or requeues, unless it can do without the node."""
     if node in job.completing_nodes:
         clean_node(turn, job.id, node, StepState.NODE_FAIL)
+    elif job.is_ended or node not in job.nodes:
+        # It has ended, or gone back, with another component of its heterogeneous job.
+        return
     elif job.spec.no_kill and len(job.nodes) > 1 and job.nodes[0] != node:
         end_steps_on(turn, job, (node,), StepState.NODE_FAIL)
     else:

@@ -1,39 +1,78 @@
-"""Applying a pass's plan: every start is checked against the state as it is now.
+"""Applying a pass's plan: every decision is checked against the state as it is now.
 
-A stale one is dropped; the next pass decides about its job again.
+A stale one is dropped, and with it those of all components of its heterogeneous job; the next pass decides again.
 """
+
+import itertools
+from collections import ChainMap
+from collections.abc import Mapping, MutableMapping
+
+from msgspec.structs import replace
 
 from sluice import array_spec
 from sluice.model.job import Job
 from sluicectld.scheduler.needs import count_sharers
 from sluicectld.scheduler.plan import StartJob
+from sluicectld.scheduler.snapshot import NodeFree
 from sluicectld.state import resources
 from sluicectld.state.arrays import has_pending, is_last, ready_tasks
 from sluicectld.state.cluster import Cluster
 from sluicectld.state.commands import ApplyPlan
-from sluicectld.state.effects import Launch
 from sluicectld.state.events import JobStarted
 
+from .components import launch_of
 from .dependents import judge_dependency, wake_dependents
+from .preempt import apply_preemptions, apply_resumes
 from .turn import Turn
 
 
 def handle_plan(turn: Turn, command: ApplyPlan) -> int:
     """Return how many decisions were stale."""
     stale = 0
-    version = command.plan.version
-    for start in command.plan.starts:
-        job = turn.cluster.jobs.get(start.job_id)
-        if job is None or not may_start(turn.cluster, job, start, version):
-            stale += 1
+    plan = command.plan
+    for _, group in itertools.groupby(plan.starts, key=lambda start: _gang_of(turn.cluster, start)):
+        starts = tuple(group)
+        if not _may_start_together(turn.cluster, starts, plan.version):
+            stale += len(starts)
             continue
-        _start(turn, job, start, command)
-    turn.is_pass_due = turn.is_pass_due or stale > 0 or command.plan.has_more
+        for started in [_start(turn, start, command) for start in starts]:
+            if started.spec.is_batch:
+                turn.effects.append(launch_of(turn.cluster, started))
+    stale += apply_resumes(turn, plan)
+    stale += apply_preemptions(turn, plan)
+    turn.is_pass_due = turn.is_pass_due or stale > 0 or plan.has_more
     return stale
 
 
-def may_start(cluster: Cluster, job: Job, start: StartJob, version: int) -> bool:
-    """Does a decision that was made at *version* still hold?"""
+def _gang_of(cluster: Cluster, start: StartJob) -> object:
+    """Return what the starts of one heterogeneous job have in common, and no other start."""
+    job = cluster.jobs.get(start.job_id)
+    return job.het_job_id if job is not None and job.is_component else (start.job_id, start.task_id)
+
+
+def _may_start_together(cluster: Cluster, starts: tuple[StartJob, ...], version: int) -> bool:
+    """May all of them start, each beside the ones before it?  All components of a heterogeneous job, or one job."""
+    free: MutableMapping[str, NodeFree] = ChainMap({}, cluster.free) if len(starts) > 1 else cluster.free
+    for start in starts:
+        job = cluster.jobs.get(start.job_id)
+        if job is None or (job.is_component and len(starts) != job.het_size):
+            return False
+        if not may_start(cluster, job, start, version, free):
+            return False
+        if len(starts) > 1:
+            placed = replace(job, allocation=start.allocation, partition=start.partition)
+            for grant in start.allocation.grants:
+                free[grant.node] = resources.take(free[grant.node], grant, placed)
+    return True
+
+
+def may_start(
+    cluster: Cluster, job: Job, start: StartJob, version: int, free_by_name: Mapping[str, NodeFree] | None = None
+) -> bool:
+    """Does a decision that was made at *version* still hold?
+
+    free_by_name: what is free on the nodes, if others are to start before.
+    """
     if cluster.reservations_version > version:
         # What it takes may be kept for others by now.
         return False
@@ -48,7 +87,7 @@ def may_start(cluster: Cluster, job: Job, start: StartJob, version: int) -> bool
         return False
     sharers_max = count_sharers(job.spec, partition) if start.allocation.is_sharing else 1
     for grant in start.allocation.grants:
-        free = cluster.free.get(grant.node)
+        free = (free_by_name or cluster.free).get(grant.node)
         if free is None or not free.node.is_usable or free.exclusive_job:
             return False
         if not resources.fits(free, grant, start.partition, sharers_max):
@@ -64,7 +103,8 @@ def _is_task_ready(cluster: Cluster, job: Job, task_id: int) -> bool:
     return not job.dependency.terms or array_spec.contains(ready_tasks(job, cluster), task_id)
 
 
-def _start(turn: Turn, job: Job, start: StartJob, command: ApplyPlan) -> None:
+def _start(turn: Turn, start: StartJob, command: ApplyPlan) -> Job:
+    job = turn.job(start.job_id)
     # Every event counts in both, so that the two numbers move together.
     events_since = turn.cluster.version - command.plan.version
     decided_at = command.decided_at
@@ -88,9 +128,8 @@ def _start(turn: Turn, job: Job, start: StartJob, command: ApplyPlan) -> None:
     )
     started = turn.job(new_id)
     turn.timers.add_job_limit(started)
-    if started.spec.is_batch:
-        turn.effects.append(Launch(started.nodes[0], started))
     wake_dependents(turn, started)
     if new_id != job.id and job.dependency.terms:
         # What is left of the array may have nothing to hope for.
         judge_dependency(turn, job.id)
+    return started

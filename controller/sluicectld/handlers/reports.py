@@ -15,6 +15,7 @@ from sluicectld.state.events import JobRevised, StepRevised
 
 from .endings import clean_node, end_job
 from .nodes import drain_node
+from .preempt import end_preempted
 from .turn import Turn
 
 _ENDING_SIGNALS = (9, 15)
@@ -111,6 +112,11 @@ def _end_batch_job(turn: Turn, job: Job, result: StepResult) -> None:
     clean = frozenset((result.node,)) if result.is_node_clean else frozenset()
     if result.reason == Reason.PROLOG.value:
         _requeue_held(turn, job, result, clean)
+        return
+    if job.preemption is not None and job.state is JobState.RUNNING and (result.exit_code or result.exit_signal):
+        # Told to end, it ended before its time; only one that succeeded has done its work.
+        codes = {"exit_code": result.exit_code, "exit_signal": result.exit_signal}
+        end_preempted(turn, job, clean_nodes=clean, **codes)
         return
     is_requeued = _wants_requeue(turn, job, result)
     if is_requeued and result.exit_code in turn.settings.requeue_exit_hold:

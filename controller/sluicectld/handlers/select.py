@@ -20,6 +20,10 @@ Named = tuple[int, array_spec.Ranges | None]
 
 def jobs_of_id(cluster: Cluster, spec: jobid_spec.JobIdSpec) -> list[tuple[Job, array_spec.Ranges | None]]:
     """Return (job, pending tasks meant or None for all of it) for one id; empty when nothing has it."""
+    if spec.component is not None:
+        component = cluster.jobs.get(spec.job_id + spec.component)
+        is_known = component is not None and component.het_job_id == spec.job_id
+        return [(component, None)] if component is not None and is_known else []
     if spec.tasks is None:
         return [(job, None) for job in cluster.jobs_named(spec.job_id)]
     found: list[tuple[Job, array_spec.Ranges | None]] = []

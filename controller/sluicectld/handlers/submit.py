@@ -1,4 +1,4 @@
-"""SubmitJob: admit the request and make it a pending job; a repeated token gives the first answer again."""
+"""SubmitJob, SubmitHetJob: admit a request and make it pending jobs; a repeated token gives the first answer again."""
 
 from msgspec.structs import replace
 
@@ -8,12 +8,13 @@ from sluice.model.request import DependencyTerm, JobSpec
 from sluice.model.states import Hold, JobState
 from sluice.wire.messages import Submitted
 from sluicectld.permissions import Verb
-from sluicectld.state.commands import AcceptJob, EndedOutcomes
+from sluicectld.state.commands import AcceptHetJob, AcceptJob, EndedOutcomes
 from sluicectld.state.dependencies import Verdict, judge, resolve
 from sluicectld.state.events import JobSubmitted
 from sluicectld.state.timers import Due
 
 from .admission import admit
+from .components import check_components
 from .dependents import give_up, judge_dependency
 from .turn import Turn, current_priority
 
@@ -41,9 +42,54 @@ def handle_submit(turn: Turn, command: AcceptJob) -> Submitted:
     return Submitted(job_id=job.id, warnings=tuple(warnings))
 
 
-def _check_room(turn: Turn) -> None:
+def handle_submit_het(turn: Turn, command: AcceptHetJob) -> Submitted:
+    """Accept all components of a heterogeneous job, or none; return the leader's id."""
+    request = command.request
+    known = turn.cluster.tokens.get(request.token) if request.token else None
+    if known is not None:
+        return Submitted(job_id=known)
+    turn.caller.require(Verb.SUBMIT)
+    check_components(request.specs)
+    _check_room(turn, len(request.specs))
+    jobs, warnings = _new_components(turn, command)
+    resolved = [resolve_dependency(turn, job, command.ended) for job in jobs]
+    for job, _ in resolved:
+        token = request.token if job.is_leader else ""
+        turn.emit(JobSubmitted(at=turn.now_at, job=job, token=token))
+        _set_timers(turn, job)
+    for job, is_never in resolved:
+        if turn.job(job.id).is_ended:
+            break
+        if is_never:
+            give_up(turn, job)
+        elif _is_to_be_judged(job):
+            judge_dependency(turn, job.id)
+    turn.is_pass_due = True
+    return Submitted(job_id=jobs[0].id, warnings=tuple(dict.fromkeys(warnings)))
+
+
+def _new_components(turn: Turn, command: AcceptHetJob) -> tuple[list[Job], list[str]]:
+    """Return the jobs that the components become, and warnings.  The first has the script; it leads."""
+    size = len(command.request.specs)
+    leader_id, spec_id = turn.cluster.next_job_id, turn.cluster.next_spec_id
+    jobs: list[Job] = []
+    warnings: list[str] = []
+    for offset, asked in enumerate(command.request.specs):
+        spec, said = admit(turn, asked, command.groups)
+        if offset == 0:
+            spec = replace(spec, script_digest=command.script_digest, environment_digest=command.environment_digest)
+        elif spec.is_batch:
+            spec = replace(spec, is_batch=False)
+        job = new_job(turn, spec)
+        place = {"id": leader_id + offset, "het_job_id": leader_id, "het_offset": offset, "het_size": size}
+        jobs.append(replace(job, spec_id=spec_id + offset, **place))
+        warnings += said
+    return jobs, warnings
+
+
+def _check_room(turn: Turn, count: int = 1) -> None:
     active = sum(turn.cluster.states_count[state] for state in (JobState.PENDING, JobState.RUNNING, JobState.SUSPENDED))
-    if active >= turn.settings.jobs_max:
+    if active + count > turn.settings.jobs_max:
         raise RequestError(
             f"{active} jobs are queued or running, at most {turn.settings.jobs_max} may be (MaxJobCount)",
             "too_many_jobs",

@@ -12,6 +12,7 @@ from sluicectld.state.timers import Due, deadline_due_at
 
 from .dependents import judge_dependency
 from .endings import end_job
+from .preempt import preemption_due
 from .reservation_times import judge_reservation
 from .steps import give_up_unlaunched
 from .turn import Turn
@@ -117,7 +118,9 @@ def _forget(turn: Turn, job_id: int) -> None:
     if job.array_job_id and not turn.cluster.tallies[job.array_job_id].ended_before(turn.now_at - age_s):
         # The one that ends last has a timer of its own.
         return
-    family = list(turn.cluster.jobs_named(job.array_job_id)) if job.array_job_id else [job]
+    if not all(_is_old(turn, other) for other in turn.cluster.components_of(job)):
+        return
+    family = list(turn.cluster.jobs_named(job.array_job_id or job.het_job_id or job.id))
     free_at = (job.ended_at or 0.0) + age_s
     if free_at > turn.now_at:
         turn.timers.add(free_at, Due.FORGET, job_id)
@@ -126,6 +129,10 @@ def _forget(turn: Turn, job_id: int) -> None:
     elif all(map(_is_over, family)):
         for member in family:
             turn.cluster.forget_job(member.id)
+
+
+def _is_old(turn: Turn, job: Job) -> bool:
+    return job.ended_at is not None and job.ended_at + turn.settings.min_job_age_s <= turn.now_at
 
 
 def _names(family: list[Job]) -> set[int]:
@@ -151,4 +158,5 @@ _RULES: dict[Due, Callable[[Turn, int], None]] = {
     Due.RESERVATION: judge_reservation,
     Due.IMMEDIATE: _immediate,
     Due.STEP_LAUNCH: give_up_unlaunched,
+    Due.PREEMPTION: preemption_due,
 }

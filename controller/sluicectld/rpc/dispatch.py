@@ -23,6 +23,7 @@ Answer = Callable[[Call, Any], None]
 
 ANSWERS: dict[str, Answer] = {
     "SubmitJob": jobs.answer_submit,
+    "SubmitHetJob": jobs.answer_submit_het,
     "SubmitJobs": jobs.answer_submit_many,
     "TestJob": jobs.answer_test,
     "WaitJobStart": jobs.answer_wait_start,

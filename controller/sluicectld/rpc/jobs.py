@@ -14,6 +14,7 @@ from sluice.wire.messages import (
     EndedJob,
     NotifyJob,
     StartedJob,
+    SubmitHetJob,
     SubmitJob,
     SubmitJobs,
     SubmitOutcome,
@@ -27,12 +28,13 @@ from sluice.wire.messages import (
 from sluice_plugins.interfaces import Submission
 from sluicectld.core import answer_error
 from sluicectld.handlers import admission, submit
+from sluicectld.handlers.components import check_components, described
 from sluicectld.handlers.turn import Turn
 from sluicectld.permissions import Verb
 from sluicectld.scheduler.estimate import estimate, explain_unsubmitted
 from sluicectld.scheduler.memory import Memory
 from sluicectld.state.arrays import has_pending
-from sluicectld.state.commands import AcceptJob, EndedOutcomes, ReviseJobs, TellJobs
+from sluicectld.state.commands import AcceptHetJob, AcceptJob, EndedOutcomes, ReviseJobs, TellJobs
 from sluicectld.state.dependencies import Outcome, combine, outcome_of
 from sluicectld.store.read import read_jobs
 from sluicectld.texts import digest_of, encode_environment
@@ -78,6 +80,16 @@ def answer_notify(call: Call, request: NotifyJob) -> None:
     call.core.run(TellJobs(request, call.core.waiting.hearers()), call.caller, call.responder)
 
 
+def answer_submit_het(call: Call, request: SubmitHetJob) -> None:
+    """Accept a heterogeneous job, after the same look."""
+    terms = [term for spec in request.specs for term in spec.dependency.terms]
+    with_ended(
+        call,
+        terms,
+        lambda ended: call.core.run(_het_command(call, request, ended), call.caller, call.responder),
+    )
+
+
 def with_ended(call: Call, terms: Iterable[DependencyTerm], then: Callable[[EndedOutcomes], object]) -> None:
     """Go on with what the accounting knows of those jobs that memory does not."""
     cluster = call.core.engine.cluster
@@ -109,24 +121,9 @@ def _read_outcome(call: Call, job_id: int, task_id: int | None) -> Outcome | Non
 
 def _command(call: Call, request: SubmitJob, ended: EndedOutcomes) -> AcceptJob:
     """Return the command, with its texts kept and on their way into the store."""
-    if len(request.script) > SCRIPT_SIZE_MAX:
-        raise RequestError(
-            f"the script has {len(request.script)} bytes, at most {SCRIPT_SIZE_MAX} are taken", "too_long"
-        )
-    if request.spec.is_batch and not request.script:
-        raise InvalidRequest("a batch job needs a script")
+    _check_script(request.spec, request.script)
     spec = _filter(call, _identify(call, request.spec))
-    core = call.core
-    script_digest = environment_digest = ""
-    if request.script:
-        script_digest = digest_of(request.script)
-        if core.texts.put(script_digest, request.script):
-            core.engine.cluster.batch.scripts[script_digest] = request.script
-    if request.environment:
-        environment = encode_environment(request.environment)
-        environment_digest = digest_of(environment)
-        if core.texts.put(environment_digest, environment):
-            core.engine.cluster.batch.environments[environment_digest] = environment
+    script_digest, environment_digest = _keep_texts(call, request.script, request.environment)
     return AcceptJob(
         request=SubmitJob(token=_own_token(call, request.token), spec=spec),
         script_digest=script_digest,
@@ -134,6 +131,44 @@ def _command(call: Call, request: SubmitJob, ended: EndedOutcomes) -> AcceptJob:
         groups=call.callers.groups(spec.user, spec.gid),
         ended=ended,
     )
+
+
+def _het_command(call: Call, request: SubmitHetJob, ended: EndedOutcomes) -> AcceptHetJob:
+    """Return the same for a heterogeneous job."""
+    check_components(request.specs)
+    _check_script(request.specs[0], request.script)
+    specs = tuple([_filter(call, _identify(call, spec)) for spec in request.specs])
+    script_digest, environment_digest = _keep_texts(call, request.script, request.environment)
+    return AcceptHetJob(
+        request=SubmitHetJob(token=_own_token(call, request.token), specs=specs),
+        script_digest=script_digest,
+        environment_digest=environment_digest,
+        groups=call.callers.groups(specs[0].user, specs[0].gid),
+        ended=ended,
+    )
+
+
+def _check_script(spec: JobSpec, script: bytes) -> None:
+    if len(script) > SCRIPT_SIZE_MAX:
+        raise RequestError(f"the script has {len(script)} bytes, at most {SCRIPT_SIZE_MAX} are taken", "too_long")
+    if spec.is_batch and not script:
+        raise InvalidRequest("a batch job needs a script")
+
+
+def _keep_texts(call: Call, script: bytes, environment: tuple[bytes, ...]) -> tuple[str, str]:
+    """Keep a job's texts, also for the store; return their digests."""
+    core = call.core
+    script_digest = environment_digest = ""
+    if script:
+        script_digest = digest_of(script)
+        if core.texts.put(script_digest, script):
+            core.engine.cluster.batch.scripts[script_digest] = script
+    if environment:
+        encoded = encode_environment(environment)
+        environment_digest = digest_of(encoded)
+        if core.texts.put(environment_digest, encoded):
+            core.engine.cluster.batch.environments[environment_digest] = encoded
+    return script_digest, environment_digest
 
 
 def _filter(call: Call, spec: JobSpec) -> JobSpec:
@@ -237,7 +272,7 @@ def started(call: Call, job: Job) -> StartedJob:
     addresses = tuple(
         (name, nodes[name].address or nodes[name].hostname, nodes[name].port) for name in job.nodes if name in nodes
     )
-    return StartedJob(job=job, addresses=addresses, is_ended=job.is_ended)
+    return StartedJob(job=described(call.core.engine.cluster, job), addresses=addresses, is_ended=job.is_ended)
 
 
 def answer_wait_end(call: Call, request: WaitJobEnd) -> None:

@@ -6,6 +6,7 @@ from sluice.errors import NotFound, RequestError
 from sluice.model.step import Step
 from sluice.wire.messages import CreateStep, LocateJob, StepAddress, StepCreated, StepWaits
 from sluice.wire.step_credential import StepGrant, mint_step_credential
+from sluicectld.handlers.components import described
 from sluicectld.handlers.steps import StepBusy
 
 from .call import Call
@@ -51,7 +52,7 @@ def _created(call: Call, step: Step) -> StepCreated:
             StepAddress(node=node, address=nodes[node.node].address, port=nodes[node.node].port) for node in step.nodes
         ),
         credential=_mint(call, step),
-        job=job,
+        job=described(cluster, job),
         cluster=settings.cluster_name,
         mpi_default=settings.mpi_default,
         kill_wait_s=float(settings.kill_wait_s),

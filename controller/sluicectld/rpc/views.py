@@ -18,6 +18,7 @@ from sluice.model.states import Hold, JobState
 from sluice.wire.messages import JobView, NodeView
 from sluicectld.scheduler.explain import held_blockers
 from sluicectld.scheduler.plan import Plan, PlannedStart
+from sluicectld.scheduler.preempt_texts import describe_preemption
 from sluicectld.scheduler.ranking import rank_blockers
 from sluicectld.scheduler.snapshot import NodeFree
 from sluicectld.state.cluster import Cluster
@@ -67,6 +68,7 @@ def job_view(job: Job, plan: Plan, now_at: float, revised: Mapping[int, int]) ->
         planned_start_at=planned.at if planned is not None else _begin_at(job),
         planned_nodes=_planned_nodes(planned),
         nodes=hostlist.fold(job.nodes) if job.allocation is not None else "",
+        note=describe_preemption(job, now_at, time.localtime(now_at).tm_gmtoff) if job.preemption is not None else "",
     )
 
 

@@ -38,7 +38,17 @@ native/      the same in C
 predict      how long a job will probably run, from its user's last runs
 patience     until when a job lets shorter ones pass; the order of the candidates for backfill
 backfill     planned starts: the earliest slot beside all that runs or is planned
+gangs        heterogeneous jobs: all components start together or none does
+savepoint    what a pass has started and may take back
+shorten      --time-min: the longest limit with which a job starts now
 promises     planned starts that outlive their pass (conservative backfill)
+preempt      preemption in one pass: who makes room for whom, whose place is kept meanwhile
+preempt_rules    who may be preempted by whom, and which victims go first
+preempt_choice   the cheapest set of victims
+preempt_search   where a job would start if others were gone
+preempt_texts    preemption as sentences
+departures   preempted jobs on their way out
+resuming     suspended jobs that go on
 limits       a room: partitions, licenses, associations, QOS and their limits
 explain      reasons as sentences with their numbers, as a pass writes them
 ranking      in which order the causes of a wait are told

@@ -54,6 +54,11 @@ def find_slot(
     return None
 
 
+def first_moment_after(shape: Shape, timeline: Timeline, at: float) -> float:
+    """Return the first moment after *at* at which a job of the shape may fit that did not before; NEVER if none."""
+    return next((moment for moment in _moments(shape, timeline, at) if moment > at), NEVER)
+
+
 def _moments(shape: Shape, timeline: Timeline, from_at: float) -> Iterable[float]:
     """Return the moments, ascending, at which a job of the shape may fit: never one too few."""
     needs, positions = shape.needs, timeline.make_positions(shape.candidates)

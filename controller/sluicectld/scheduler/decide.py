@@ -9,27 +9,32 @@ Invariant: every eligible job is in starts (an array: with all its tasks) or in 
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from sluice.model.job import Job
 from sluice.model.partition import Partition
-from sluice.model.reason import Blocker
+from sluice.model.reason import Blocker, Reason
+from sluice.model.states import JobState
 
 from . import explain, verdicts
 from .backfill import Slot, find_slot, release, reserve
 from .bounds import Bounds
+from .gangs import Gangs, consider_component
 from .ledger import Ledger
 from .limits.partition import find_orphan_blocker
 from .memory import Memory, Scene, find_shape
 from .patience import compute_due_at, rank_candidates
 from .plan import Plan, PlannedStart
+from .preempt import Preemptions
 from .promises import keep_promises, restore_promises
 from .queue import Queue, rank
 from .reservation_texts import find_closed_blocker
 from .reservations import View
+from .resuming import Resuming, with_suspended
 from .search import Part, find_idle, find_now
 from .shapes import Shape
 from .shaping import Shaper
+from .shorten import find_place, may_shorten
 from .snapshot import Policy, Snapshot
 from .standing import Entry
 from .tail import Tail, is_plain_job
@@ -82,6 +87,8 @@ class Pass:
         self.stopped: set[str] = set()
         #: Those that started of the jobs that ask for several partitions.
         self.started_ids: set[int] = set()
+        #: Heterogeneous jobs, each considered as a whole.
+        self.gangs = Gangs(())
         #: What is kept for each planned job.
         self.slots: dict[int, tuple[Slot, Shape]] = {}
         #: Promises that were taken back to look for earlier ones.
@@ -93,9 +100,14 @@ class Pass:
         self.has_more = False
         self.tested = 0
         self._queue = queue
+        self.resuming = Resuming(scene)
+        self.preemptions = Preemptions(snapshot, policy, scene, self.ledger, self.planned, self.slots)
+        self.shaper.own_ids = self.preemptions.waiting_ids
         #: Nobody reads what is found out about the jobs that do not start, and nothing but room decides.
-        is_shared = bool(snapshot.reservations) or focus_id != 0 or self.shaper.is_user_sensitive or self.bounds.are_set
-        self.is_quiet = policy.is_backfilling and self.gate.is_open and not (policy.is_explaining or is_shared)
+        is_moving = self.preemptions.is_active or bool(snapshot.leaving)
+        is_shared = bool(snapshot.reservations) or self.shaper.is_user_sensitive or self.bounds.are_set
+        is_seen = policy.is_explaining or focus_id != 0
+        self.is_quiet = policy.is_backfilling and self.gate.is_open and not (is_moving or is_shared or is_seen)
 
     @property
     def queue(self) -> Queue:
@@ -107,8 +119,7 @@ class Pass:
         queue = self.queue
         for job in queue.orphans:
             self.blockers[job.id] = (find_orphan_blocker(job),)
-        self._restore_promises()
-        self._walk(queue.entries)
+        self._walk(self._set_out())
         if self.policy.keeps_promises:
             self._note_next_promise()
         return Plan(
@@ -120,12 +131,35 @@ class Pass:
             self.tested,
             len(self.scene.shapes),
             queue.priorities,
-            self.shaper.look_again_at,
+            _earlier(self.shaper.look_again_at, self.preemptions.look_again_at),
+            tuple(self.preemptions.chosen),
+            tuple(self.resuming.resumed),
         )
 
-    def _restore_promises(self) -> None:
+    def _keep_places(self, entries: list[Entry]) -> None:
+        """Keep the places of those for whom others are going, from everybody else."""
+        waiting_ids = self.preemptions.waiting_ids
+        for job, partition in entries if waiting_ids else ():
+            if job.id in waiting_ids:
+                partition = self.gate.relax(job, partition)
+                shapes = [self.shaper.find(job, partition, view) for view in self.ledger.book.views_of(job)]
+                self.preemptions.keep_place(job, shapes)
+
+    def _set_out(self) -> list[Entry]:
+        """Take up what is known before the walk, and return what is to be walked through.
+
+        Known are: which jobs belong together, earlier promises, places that others make free.
+        """
+        self.gangs = Gangs(self.queue.entries)
         if self.policy.keeps_promises:
-            self.slots = restore_promises(self.scene, self.snapshot, self.policy)
+            is_user_sensitive = self.shaper.is_user_sensitive
+            self.slots.update(restore_promises(self.scene, self.snapshot, self.policy, is_user_sensitive))
+            for slot, shape in self.slots.values():
+                self.ledger.note_beside(shape, slot.at, slot.parts)
+        self.preemptions.begin(self.queue.priorities)
+        entries = with_suspended(self.queue.entries, self.snapshot, self.queue.priorities)
+        self._keep_places(entries)
+        return entries
 
     def _walk(self, entries: list[Entry]) -> None:
         """Consider the entries in their order, or first those that may be planned and then the rest in another one."""
@@ -138,7 +172,7 @@ class Pass:
             if self._has_started_most():
                 self._leave_for_next_pass(rest + entries[place:])
                 return
-            if self._is_full(entry[1].name):
+            if self._is_full(entry[1].name) and entry[0].state is not JobState.SUSPENDED:
                 rest.append(entry)
             else:
                 self._consider(*entry)
@@ -197,23 +231,40 @@ class Pass:
     def undo(self) -> None:
         """Take what this pass added out of the scene."""
         if self.policy.keeps_promises:
-            self.ledger.undo()
+            self._undo_decisions()
             keep_promises(self.scene, self.slots, self.planned)
         else:
             self.undo_all()
 
     def undo_all(self) -> None:
         """Take out promises, too."""
-        self.ledger.undo()
+        self._undo_decisions()
         for job_id, (slot, shape) in self.slots.items():
             release(job_id, slot, shape, self.timeline)
 
+    def _undo_decisions(self) -> None:
+        self.ledger.undo()
+        self.preemptions.undo()
+        self.resuming.undo()
+
     def _consider(self, job: Job, partition: Partition) -> None:
-        if job.id in self.started_ids:
-            return
+        if job.state is JobState.SUSPENDED:
+            self.resuming.consider(job)
+        elif self.preemptions.keeps_place(job.id):
+            starts = len(self.ledger.starts)
+            with self.preemptions.aside(job.id, lambda: len(self.ledger.starts) > starts):
+                self._consider_views(job, partition)
+        elif job.id not in self.started_ids:
+            self._consider_views(job, partition)
+
+    def _consider_views(self, job: Job, partition: Partition) -> None:
         self.tested += 1
+        if job.is_component:
+            consider_component(self, job, partition)
+            return
         partition = self.gate.relax(job, partition)
         blockers: Blockers = ()
+        lifted, starts = self._lift_slot(job), len(self.ledger.starts)
         for view in self.ledger.book.views_of(job):
             found = self._consider_view(job, partition, view)
             if found is None:
@@ -221,6 +272,8 @@ class Pass:
                 return
             # Of magnetic reservations nobody knows who did not ask for them: they are no reason to wait.
             blockers = blockers + found if job.spec.reservation else found
+        if lifted is not None and not self.preemptions.keeps_place(job.id):
+            self._settle_slot(job, *lifted, starts)
         if len(job.spec.partitions) > 1:
             blockers = self.blockers.get(job.id, ()) + explain.of_partition(blockers, partition.name)
         self.blockers[job.id] = blockers
@@ -229,7 +282,7 @@ class Pass:
         """Start or plan the job one way; return what stops it, None if nothing does."""
         shape = self.shaper.find(job, partition, view)
         if job.id in self.slots and job.id not in self.planned and self._keeps(job, shape):
-            return self._tell_waiting(job, shape)
+            return self._preempt(job, shape, self._tell_waiting(job, shape))
         blockers = shape.blockers
         limited = self.gate.find_blockers(job, shape)
         if limited:
@@ -237,11 +290,19 @@ class Pass:
             # What bars the shape for good is more telling than a limit, that others are ahead of it is not.
             is_barred = blockers is not None and not shape.is_waiting
             return (*(blockers or ()), *limited) if is_barred else (*limited, *(blockers or ()))
-        if blockers is None:
-            return self._try_start(job, shape)
-        if self._may_plan(shape) or (job.id == self.focus_id and shape.is_waiting):
-            self._plan(job, shape)
-        return blockers
+        if blockers is None or (shape.is_waiting and may_shorten(self, job)):
+            blockers = self._try_start(job, shape)
+        else:
+            blockers = self._wait_on(job, shape)
+        return self._preempt(job, shape, blockers)
+
+    def _preempt(self, job: Job, shape: Shape, blockers: Blockers | None) -> Blockers | None:
+        """Make room for the job unless it starts, or has to wait for others of its queue."""
+        if blockers is None or not self.preemptions.is_active:
+            return blockers
+        name = _queue_name(shape)
+        is_behind = name in self.stopped or (not self.policy.is_backfilling and self.heads.get(name) != job.id)
+        return blockers if is_behind else self.preemptions.consider(job, shape, blockers)
 
     def _stands(self, job: Job) -> bool:
         """Does a plain job's promise stand as it is?  Otherwise it may be taken back: the job is to be looked at."""
@@ -261,15 +322,16 @@ class Pass:
     def _keeps(self, job: Job, shape: Shape) -> bool:
         """Does an earlier promise stand as it is?  Otherwise it is taken back: the job is to be looked at again."""
         slot, promised_shape = self.slots[job.id]
-        if promised_shape is not shape:
+        if promised_shape.partition.name != shape.partition.name:
             return False
-        if slot.at > self.snapshot.now_at and not self.snapshot.is_freed:
+        if slot.at > self.snapshot.now_at and not self.snapshot.is_freed and promised_shape is shape:
             self.planned[job.id] = self.snapshot.promised[job.id]
             # Its twins that have no promise yet do not start either, but get one.
             shape.is_waiting = shape.may_plan = True
             return True
-        self.earlier[job.id] = slot
-        release(job.id, *self.slots.pop(job.id), self.timeline)
+        if promised_shape is shape:
+            self.earlier[job.id] = slot
+        self.drop_slot(job)
         # What kept its twins from starting, or later, may have been this promise.
         shape.begin()
         return False
@@ -282,24 +344,33 @@ class Pass:
 
     def _try_start(self, job: Job, shape: Shape) -> Blockers | None:
         """Start the job, or as many tasks of the array as may start; return what stops it, None if nothing does."""
-        closed = self._find_queue_blocker(job, shape)
+        closed = self.find_queue_blocker(job, shape)
         if closed is not None:
             return (closed,)
-        if self.bounds.are_set and _queue_name(shape) in self.heads:
-            self.bounds.note_candidate(job, _queue_name(shape))
+        if self.is_candidate(shape):
+            self.note_candidate(job, shape)
         for task_id in itertools.islice(tasks_of(job), self.ledger.tasks_started[job.id], None):
             blockers = self._find_task_blocker(job, task_id, shape)
             if blockers is not None:
+                if blockers[0].reason is Reason.JOB_ARRAY_TASK_LIMIT:
+                    # Its next task waits for one that runs, not for the place kept for it in another partition.
+                    self._forget_slot(job)
                 return blockers
-            parts = find_now(shape, self.working, self.timeline)
-            if parts is None:
-                return self._block(job, shape)
-            limited = self.ledger.find_placed_blockers(job, shape, parts)
+            place = find_place(self, job, shape)
+            if place is None:
+                return self._block(job, shape) if shape.blockers is None else self._wait_on(job, shape)
+            limited = self.ledger.find_placed_blockers(job, *place)
             if limited:
                 self._note_stop(job, shape)
                 return limited
-            self._start(job, shape, parts, task_id)
+            self._start(job, *place, task_id)
         return None
+
+    def _wait_on(self, job: Job, shape: Shape) -> Blockers | None:
+        """Plan a job of a shape that is known not to fit; return what stops it."""
+        if self._may_plan(shape) or (job.id == self.focus_id and shape.is_waiting):
+            self._plan(job, shape)
+        return shape.blockers
 
     def _find_task_blocker(self, job: Job, task_id: int | None, shape: Shape) -> Blockers | None:
         lacking = self.ledger.find_license_blocker(shape)
@@ -319,42 +390,88 @@ class Pass:
     def _has_started_most(self) -> bool:
         return len(self.ledger.starts) >= self.policy.starts_max
 
-    def _find_queue_blocker(self, job: Job, shape: Shape) -> Blocker | None:
+    def find_queue_blocker(self, job: Job, shape: Shape) -> Blocker | None:
         """Return that the job has to wait behind another one of its queue, whatever room there is."""
         name = _queue_name(shape)
         if name in self.stopped or (not self.policy.is_backfilling and name in self.heads):
             return self._priority_blocker(shape)
-        if self.bounds.are_set and name in self.heads:
+        if self.is_candidate(shape):
             return self.bounds.find_candidate_blocker(job, name)
         return None
+
+    def is_candidate(self, shape: Shape) -> bool:
+        """Would its jobs go ahead of one that waits, where it is counted how many do?"""
+        return self.bounds.are_set and _queue_name(shape) in self.heads
+
+    def note_candidate(self, job: Job, shape: Shape) -> None:
+        """Count a job that was looked at behind one that waits."""
+        self.bounds.note_candidate(job, _queue_name(shape))
+
+    def note_head(self, job: Job, shape: Shape) -> None:
+        """Remember the first job of a queue that did not fit."""
+        self.heads.setdefault(_queue_name(shape), job.id)
 
     def _note_stop(self, job: Job, shape: Shape) -> None:
         """Remember a job that a limit keeps from starting, where that stops its queue."""
         if self.policy.stops_at_limits:
             self.stopped.add(_queue_name(shape))
-            self.heads.setdefault(_queue_name(shape), job.id)
+            self.note_head(job, shape)
 
     def _may_plan(self, shape: Shape) -> bool:
         return shape.may_plan and _queue_name(shape) not in self.stopped
 
-    def _start(self, job: Job, shape: Shape, parts: list[Part], task_id: int | None) -> None:
+    def note_start(self, shape: Shape) -> None:
+        """Count a start, if it is ahead of a job that waits."""
         if _queue_name(shape) in self.heads:
             self.bounds.note_start()
+
+    def _start(self, job: Job, shape: Shape, parts: list[Part], task_id: int | None) -> None:
+        self.note_start(shape)
         self.ledger.start(job, shape, parts, task_id)
 
     def _forget_slot(self, job: Job) -> None:
-        """Give the planned start back of a job that started in another of its partitions."""
-        planned = self.slots.pop(job.id, None)
-        if planned is not None:
-            slot, shape = planned
-            release(job.id, slot, shape, self.timeline)
-            self.ledger.uncount_cpus(shape, slot.at, slot.parts)
-            del self.planned[job.id]
+        """Give up the planned start, if any, of a job that has started, or waits for something else than room."""
+        had_slot = self.drop_slot(job) is not None
+        if self.planned.pop(job.id, None) is not None or had_slot:
             self.has_more = True
+
+    def _lift_slot(self, job: Job) -> tuple[Slot, Shape] | None:
+        """Take a planned start out while the job is looked at in another partition, where it is not in its own way."""
+        return self.drop_slot(job) if job.id in self.planned else None
+
+    def _settle_slot(self, job: Job, slot: Slot, shape: Shape, starts: int) -> None:
+        """Put a planned start back that was lifted, unless it was given up, or tasks of the job's array stand there.
+
+        starts: how many there were before it was looked at.
+        """
+        if job.id not in self.planned:
+            return
+        if self.ledger.nodes_since(starts).isdisjoint(part.position for part in slot.parts):
+            self.hold(job, slot, shape)
+            self.slots[job.id] = (slot, shape)
+        else:
+            self._forget_slot(job)
+
+    def hold(self, job: Job, slot: Slot, shape: Shape) -> None:
+        """Keep the place for the job, on the timeline and beside it."""
+        reserve(job.id, slot, shape, self.timeline)
+        self.ledger.note_beside(shape, slot.at, slot.parts)
+
+    def let_go(self, job: Job, slot: Slot, shape: Shape) -> None:
+        """Undo hold()."""
+        release(job.id, slot, shape, self.timeline)
+        self.ledger.note_beside(shape, slot.at, slot.parts, is_gone=True)
+
+    def drop_slot(self, job: Job) -> tuple[Slot, Shape] | None:
+        """Let go of the place that is kept for the job; return it."""
+        kept = self.slots.pop(job.id, None)
+        if kept is not None:
+            self.let_go(job, *kept)
+        return kept
 
     def _block(self, job: Job, shape: Shape) -> Blockers:
         """Settle that the shape does not fit now; return the blockers of this job, the first of its shape."""
-        if not self._fits_idle(shape):
+        if not self.fits_idle(shape):
             shape.blockers = (verdicts.unavailable(shape, self.working),)
             return shape.blockers
         closed = find_closed_blocker(shape, self.working, self.timeline, self.policy.utc_offset_s)
@@ -372,7 +489,7 @@ class Pass:
         is_near = self.looked_ahead <= self.policy.backfill_jobs_max
         if is_head:
             self.heads[name] = job.id
-        resources = (self._resources_blocker(job, shape),) if is_head or is_near else ()
+        resources = (self.resources_blocker(job, shape),) if is_head or is_near else ()
         shape.blockers = (self._priority_blocker(shape), *resources)
         return resources if is_head else shape.blockers
 
@@ -383,7 +500,7 @@ class Pass:
             shape.may_plan = self.looked_ahead < self.policy.backfill_jobs_max
             self._plan(job, shape)
 
-    def _fits_idle(self, shape: Shape) -> bool:
+    def fits_idle(self, shape: Shape) -> bool:
         """Would the usable nodes hold the job if nobody used them?"""
         if shape.idle_seen != self.working.usable_version:
             shape.idle_seen = self.working.usable_version
@@ -405,12 +522,7 @@ class Pass:
             return
         if not (is_focus or self.bounds.may_plan(job, queue, self.queue.priorities.get(job.id, job.priority))):
             return
-        # The first of a queue is found a start however far it is: without one it could wait for ever.
-        is_first = not self.plan_counts[queue] or policy.is_predicting
-        latest_at = NEVER if is_focus or is_first else self.latest_at
-        looks_max = NEVER if is_focus else policy.backfill_node_looks_max
-        due_at = compute_due_at(job, policy.patience) if policy.is_predicting else 0.0
-        slot = find_slot(shape, self.working, self.timeline, latest_at, looks_max, due_at)
+        slot = find_slot(shape, self.working, self.timeline, *self.plan_bounds([(job, shape)]))
         earlier = self.earlier.get(job.id)
         if slot is None or (earlier is not None and slot.at >= earlier.at > self.snapshot.now_at):
             # It is no better off anywhere else: it stays where it was promised.
@@ -418,17 +530,47 @@ class Pass:
         if slot is None:
             shape.may_plan = False
             return
-        reserve(job.id, slot, shape, self.timeline)
-        self.ledger.count_cpus(shape, slot.at, slot.parts)
-        self.slots[job.id] = (slot, shape)
-        self.plan_counts[queue] += 1
-        self.bounds.note_plan(queue)
-        self._note_planned(job, slot, shape)
+        self.hold(job, slot, shape)
+        self.keep_slot(job, slot, shape)
         shape.planned_at = slot.at
         shape.planned_count += 1
         shape.may_plan = shape.planned_count < policy.planned_per_shape_max
 
-    def _note_planned(self, job: Job, slot: Slot, shape: Shape) -> None:
+    def may_look_ahead(self, jobs: Sequence[tuple[Job, Shape]]) -> bool:
+        """May these jobs, which are planned together, still get a start?  Counts them as looked at."""
+        policy = self.policy
+        self.looked_ahead += len(jobs)
+        if any(job.id == self.focus_id for job, _ in jobs):
+            return True
+        is_far = self.looked_ahead > policy.backfill_jobs_max or self.timeline.tracks.looks >= (
+            policy.backfill_node_looks_max
+        )
+        return policy.is_backfilling and not is_far and all(itertools.starmap(self._may_hold, jobs))
+
+    def _may_hold(self, job: Job, shape: Shape) -> bool:
+        """Do the bounds of its queue let the job have a planned start?"""
+        queue, priority = _queue_name(shape), self.queue.priorities.get(job.id, job.priority)
+        return not self._is_full(queue) and self.bounds.may_plan(job, queue, priority)
+
+    def plan_bounds(self, jobs: Sequence[tuple[Job, Shape]]) -> tuple[float, int | float, float]:
+        """Return the latest start that jobs planned together may get, how many nodes may be looked at, and the first.
+
+        The first of a queue is found a start however far it is: without one it could wait for ever.
+        """
+        policy = self.policy
+        is_focus = any(job.id == self.focus_id for job, _ in jobs)
+        is_first = policy.is_predicting or not all(self.plan_counts[_queue_name(shape)] for _, shape in jobs)
+        latest_at = NEVER if is_focus or is_first else self.latest_at
+        looks_max = NEVER if is_focus else policy.backfill_node_looks_max
+        due_at = max(compute_due_at(job, policy.patience) for job, _ in jobs) if policy.is_predicting else 0.0
+        return latest_at, looks_max, due_at
+
+    def keep_slot(self, job: Job, slot: Slot, shape: Shape) -> None:
+        """Make a place that is held the job's planned start."""
+        queue = _queue_name(shape)
+        self.slots[job.id] = (slot, shape)
+        self.plan_counts[queue] += 1
+        self.bounds.note_plan(queue)
         names = self.working.names
         self.planned[job.id] = PlannedStart(
             slot.at,
@@ -438,7 +580,7 @@ class Pass:
             tuple([part.tasks for part in slot.parts]),
         )
 
-    def _resources_blocker(self, job: Job, shape: Shape) -> Blocker:
+    def resources_blocker(self, job: Job, shape: Shape) -> Blocker:
         if not self.policy.is_explaining:
             return verdicts.RESOURCES
         return self.verdicts.resources(shape, has_plans=len(self.slots) > (job.id in self.slots))
@@ -451,8 +593,10 @@ class Pass:
     def _leave_for_next_pass(self, entries: list[Entry]) -> None:
         self.has_more = True
         blockers = (verdicts.next_pass(len(self.ledger.starts)),)
+        for job_id in self.gangs.unfinished():
+            self.blockers.setdefault(job_id, blockers)
         for job, partition in entries:
-            if job.id in self.started_ids:
+            if job.id in self.started_ids or job.state is JobState.SUSPENDED:
                 continue
             if job.id == self.focus_id:
                 self._consider(job, partition)
@@ -463,6 +607,10 @@ class Pass:
 def _queue_name(shape: Shape) -> str:
     """Return what names the queue that the shape's jobs stand in: those of a reservation have one of their own."""
     return f"{shape.partition.name}@{shape.view.reservation}" if shape.view.reservation else shape.partition.name
+
+
+def _earlier(one: float | None, other: float | None) -> float | None:
+    return other if one is None else one if other is None else min(one, other)
 
 
 def _limit_of(entry: Entry) -> float:

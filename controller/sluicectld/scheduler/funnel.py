@@ -66,8 +66,10 @@ class Demand(msgspec.Struct, frozen=True):
     lost: Callable[[], str] = str
 
 
-def compute_steps(shape: Shape, census: Census, now_at: float, utc_offset_s: int) -> tuple[FunnelStep, ...]:
-    """Return the funnel of a request on the nodes as they are now."""
+def compute_steps(
+    shape: Shape, census: Census, now_at: float, utc_offset_s: int, fits: bool = False
+) -> tuple[FunnelStep, ...]:
+    """Return the funnel of a request on the nodes as they are now.  fits: there is a place for it, plans left out."""
     demands = (*_configured(shape, census.working), *_free(shape), *_left(shape, now_at, utc_offset_s))
     steps, left = _pour(shape, census, demands, find_marks(shape, census.working, now_at))
     room = sum(count * shape.offer(group[0]) for group, count in left.items())
@@ -75,7 +77,7 @@ def compute_steps(shape: Shape, census: Census, now_at: float, utc_offset_s: int
         if room < shape.needs.tasks:
             last = steps[-1]
             steps[-1] = replace(last, demand=f"{last.demand}, room for {count_of(room, 'task')}")
-        elif _is_arranged(shape):
+        elif not fits and _is_arranged(shape):
             steps.append(FunnelStep(nodes=0, demand=_describe_arrangement(shape)))
     return tuple(steps)
 

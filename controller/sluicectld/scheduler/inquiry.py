@@ -25,6 +25,7 @@ from .judge import Judge, is_judged_here
 from .limits.partition import find_orphan_blocker
 from .memory import Memory
 from .plan import Plan, PlannedStart
+from .preempt_texts import describe_preemption
 from .queue import cut, rank
 from .ranking import rank_blockers
 from .snapshot import Policy, Snapshot
@@ -77,7 +78,9 @@ def answer(question: Question, memory: Memory | None = None) -> Explanation:
 def _known(question: Question) -> Explanation:
     job = question.job
     nodes = hostlist.fold(job.nodes) if job.allocation is not None else ""
-    return Explanation(job=job, name=question.name or str(job.id), nodes=nodes)
+    snapshot, policy = question.snapshot, question.policy
+    note = describe_preemption(job, snapshot.now_at, policy.utc_offset_s)
+    return Explanation(job=job, name=question.name or str(job.id), nodes=nodes, note=note)
 
 
 def _answer(question: Question, stage: Stage, judge: Judge) -> Explanation:
@@ -106,7 +109,8 @@ def _answer(question: Question, stage: Stage, judge: Judge) -> Explanation:
         place=place,
         queue_length=length,
         suggestions=_search(question, stage) if question.is_searching else (),
-        is_searched=question.is_searching,
+        # What one component might ask for instead says nothing of whether all of them start.
+        is_searched=question.is_searching and not job.is_component,
     )
 
 
@@ -127,7 +131,9 @@ def _find_plan(question: Question, stage: Stage) -> Plan:
     up = {name: _as_open(partition) for name, partition in snapshot.partitions.items()}
     others = tuple([each for each in snapshot.pending if each.id != job.id])
     asked = replace(snapshot, partitions=up, pending=(*others, lift_gates(job)))
-    queue = cut(rank(asked, question.policy), question.policy, job.id)
+    queue = rank(asked, question.policy)
+    if not job.is_component:
+        queue = cut(queue, question.policy, job.id)
     return stage.decide(asked, question.policy, focus_id=job.id, queue=queue)
 
 
@@ -159,7 +165,9 @@ def _rank(question: Question, plan: Plan, outlooks: Iterable[Outlook]) -> tuple[
     if not _partitions(question):
         found.append(find_orphan_blocker(job))
     if not found:
-        found += [blocker for blocker in plan.blockers.get(job.id, ()) if not is_judged_here(blocker.reason)]
+        # Of a component that has nothing against itself, only a pass knows how it stands beside the others.
+        told = plan.blockers.get(job.id, ())
+        found += [each for each in told if job.is_component or not is_judged_here(each.reason)]
     if not found:
         text = "nothing stands against it any more: the next pass looks at it"
         found.append(Blocker(reason=Reason.NONE, text=text))

@@ -147,11 +147,11 @@ class Judge:
         is_kept = _waits_for_room(job, plan, outlook.partition) if is_known else _is_short(step, shape)
         if step is None or not is_kept:
             return outlook
-        steps = (*self._steps(shape), step)
+        steps = (*self._steps(shape, fits=True), step)
         return self._with_resources(replace(outlook, steps=steps, kept_for=tuple(kept)), Holders())
 
-    def _steps(self, shape: Shape) -> tuple[FunnelStep, ...]:
-        return funnel.compute_steps(shape, self._census, *self._clock)
+    def _steps(self, shape: Shape, fits: bool = False) -> tuple[FunnelStep, ...]:
+        return funnel.compute_steps(shape, self._census, *self._clock, fits)
 
     def _with_resources(self, outlook: Outlook, holders: Holders) -> Outlook:
         waits = sharers.describe_holders(holders, *self._clock)

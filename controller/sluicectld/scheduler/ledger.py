@@ -3,7 +3,8 @@
 The walk (decide.py) decides who starts where; here it is written down, and here the walk asks whether what is not on
 nodes is left: licenses and tasks of an array.
 
-Invariant: whatever start() takes out of the timeline, undo() puts back.
+Invariant: whatever start() takes out of the timeline, undo() puts back; undo_last() puts back all that start() took
+but what the working copy says of the nodes.
 """
 
 from collections import Counter
@@ -12,6 +13,7 @@ from sluice.model.allocation import Allocation
 from sluice.model.job import Job
 from sluice.model.reason import Blocker, Reason
 
+from .guests import Stay
 from .levels import Kind, Take
 from .limits.gate import Gate
 from .limits.licenses import LicensePool
@@ -31,7 +33,8 @@ class Ledger:
         self._snapshot = snapshot
         self._working = scene.working
         self._timeline = scene.timeline
-        self._licenses = LicensePool(snapshot.licenses_free)
+        self._guests = scene.guests
+        self.licenses = LicensePool(snapshot.licenses_free)
         self.gate = Gate(snapshot, policy)
         self.book = Book(snapshot, policy.backfill_window_s, policy.reservation_overrun_s)
         self.starts: list[StartJob] = []
@@ -45,7 +48,7 @@ class Ledger:
     def start(self, job: Job, shape: Shape, parts: list[Part], task_id: int | None) -> None:
         """Start the job, or one task of it, on these parts."""
         parts = shape.batch_host_first(parts)
-        licenses = self._licenses.take(shape.needs)
+        licenses = self.licenses.take(shape.needs)
         self.gate.add_start(job, shape, self._takes(parts), licenses)
         allocation = Allocation(
             grants=tuple([self._working.grant(part.position, part.take) for part in parts]),
@@ -73,22 +76,46 @@ class Ledger:
         end_at = now_at + shape.duration_s
         self._timeline.start(takes, end_at)
         self._taken.append((takes, end_at))
-        self.count_cpus(shape, now_at, parts)
+        self.note_beside(shape, now_at, parts)
         if shape.uid is not None:
             for part in parts:
                 self._working.note_user(part.position, shape.uid, shape.needs.is_user_exclusive)
 
-    def count_cpus(self, shape: Shape, from_at: float, parts: list[Part]) -> None:
-        """Count the CPUs of a started or planned job where those of a partition are bounded."""
-        for part in parts if shape.is_capped else ():
-            use = (from_at, from_at + shape.duration_s, part.take.cpus)
-            self._working.partition_cpus.add(shape.partition.name, part.position, use)
+    def note_beside(self, shape: Shape, from_at: float, parts: list[Part], is_gone: bool = False) -> None:
+        """Note what a started or planned job has beside its resources: CPUs of its partition, and its user's place.
 
-    def uncount_cpus(self, shape: Shape, from_at: float, parts: list[Part]) -> None:
-        """Undo count_cpus()."""
-        for part in parts if shape.is_capped else ():
-            use = (from_at, from_at + shape.duration_s, part.take.cpus)
-            self._working.partition_cpus.remove(shape.partition.name, part.position, use)
+        is_gone: take it back.
+        """
+        until_at = from_at + shape.duration_s
+        cpus, guests = self._working.partition_cpus, self._guests
+        for part in parts:
+            if shape.is_capped:
+                use = (from_at, until_at, part.take.cpus)
+                (cpus.remove if is_gone else cpus.add)(shape.partition.name, part.position, use)
+            if guests is not None and shape.uid is not None:
+                stay = Stay(shape.uid, from_at, until_at, shape.needs.is_user_exclusive)
+                (guests.remove if is_gone else guests.add)(part.position, stay)
+
+    def undo_last(self, job: Job, shape: Shape, parts: list[Part]) -> None:
+        """Undo the last start(), which was of this job, as if there had been none; nodes are the working copy's."""
+        takes, end_at = self._taken.pop()
+        self._timeline.undo_start(takes, end_at)
+        self.note_beside(shape, self._snapshot.now_at, parts, is_gone=True)
+        start = self.starts.pop()
+        allocation = start.allocation
+        self.licenses.put_back(allocation.licenses)
+        self.gate.undo_start(job, shape, self._takes(parts), allocation.licenses)
+        if start.reservation:
+            held = ((grant.node, grant.cpu_count) for grant in allocation.grants)
+            self.book.note_start(start.reservation, held, allocation.licenses, is_gone=True)
+        if start.task_id is not None or job.array_task_id is not None:
+            self._array_starts[job.array_job_id or job.id] -= 1
+        if start.task_id is not None:
+            self.tasks_started[job.id] -= 1
+
+    def nodes_since(self, count: int) -> set[int]:
+        """Return the positions of the nodes that were taken after the first starts, so many of them."""
+        return {position for takes, _ in self._taken[count:] for position, _ in takes}
 
     def undo(self) -> None:
         """Take the starts out of the timeline; the working copy comes back with the next snapshot."""
@@ -97,7 +124,7 @@ class Ledger:
 
     def find_license_blocker(self, shape: Shape, needs: Needs | None = None) -> Blocker | None:
         """Return which licenses are short for a job of the shape that starts now.  needs: a part of the shape's."""
-        licenses = self._licenses
+        licenses = self.licenses
         if shape.view.license_closures:
             now_at = self._snapshot.now_at
             until_at = now_at + shape.duration_s
@@ -116,9 +143,15 @@ class Ledger:
             return None
         return Blocker(reason=Reason.JOB_ARRAY_TASK_LIMIT, text=f"{running} of at most {throttle} tasks run")
 
-    def find_placed_blockers(self, job: Job, shape: Shape, parts: list[Part]) -> tuple[Blocker, ...]:
-        """Return the limits that keep it from starting where it was placed."""
-        return self.gate.find_placed_blockers(job, shape, self._takes(parts), self._licenses.choose(shape.needs))
+    def find_placed_blockers(
+        self, job: Job, shape: Shape, parts: list[Part], is_lasting: bool = True
+    ) -> tuple[Blocker, ...]:
+        """Return the limits that keep it from starting where it was placed.
+
+        is_lasting: False while starts are tried that may be taken back.
+        """
+        licenses = self.licenses.choose(shape.needs)
+        return self.gate.find_placed_blockers(job, shape, self._takes(parts), licenses, is_lasting)
 
     def _takes(self, parts: list[Part]) -> list[tuple[Kind, Take]]:
         kinds = self._working.kinds

@@ -248,6 +248,22 @@ class LevelTable:
         free = masks.give_back(level.free, take.masks, level.kind.is_counted)
         return self.exact(level.kind, memory_mib, level.job_count - 1, free)
 
+    def give_cpus_back(self, level: Level, take: Take) -> Level:
+        """Return the level after a job was suspended: what else it has it keeps, and it stays on the node."""
+        kind = level.kind
+        if level.job_count <= 1:
+            # A node that it had as a whole counts as taken with all that is in it.
+            idle = self.idle(kind)
+            kept = Take(0, take.memory_mib, take.gres, take.masks and TakenMasks(0, take.masks.units))
+            return self.take(idle, kept)
+        if level.free is not None:
+            assert take.masks is not None, "an exact level takes numbers back"
+            cpus = TakenMasks(take.masks.cpus, (0,) * len(level.free.units), take.masks.partition)
+            free = masks.give_back(level.free, cpus, kind.is_counted)
+            return self.exact(kind, level.memory_mib, level.job_count, free)
+        cpus_free = min(level.cpus + take.cpus, kind.full.cpus)
+        return self.level(kind, cpus_free, level.memory_mib, level.gres, level.job_count)
+
     def with_cpus(self, level: Level, cpus: int) -> Level:
         """Return the level with only so many of its CPUs, in whole units."""
         if cpus >= level.cpus:

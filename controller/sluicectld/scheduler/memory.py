@@ -14,9 +14,11 @@ from sluice.model.job import Job
 from sluice.model.partition import Partition
 from sluice.model.request import JobSpec
 
+from .departures import expect_ends
+from .guests import Guests
 from .needs import ShapeKey, compute_needs, compute_shape_key
 from .reservations import limit_within
-from .shapes import Access, Shape
+from .shapes import Access, Shape, is_user_sensitive
 from .snapshot import Policy, Snapshot
 from .timeline import Timeline
 from .working import WorkingCopy
@@ -33,6 +35,8 @@ class Scene(msgspec.Struct):
     working: WorkingCopy
     timeline: Timeline
     pass_number: int = 0
+    #: Whose jobs are on which node when, in a pass in which it matters.
+    guests: Guests | None = None
     shapes: dict[tuple[ShapeKey, int], Shape] = {}
     #: (spec, limit, shape) by job and partition.
     shape_by_job: dict[tuple[int, str], tuple[JobSpec, int | None, Shape]] = {}
@@ -58,6 +62,8 @@ class Memory:
         scene, self._scene = self._scene, None
         if scene is None or not self._is_alike(scene, snapshot, policy) or not _update(scene, snapshot):
             scene = make_scene(snapshot, policy)
+        else:
+            _bring_guests(scene, snapshot)
         scene.pass_number += 1
         self._policy, self._partitions = policy, snapshot.partitions
         return scene
@@ -80,15 +86,23 @@ def make_scene(snapshot: Snapshot, policy: Policy) -> Scene:
     """Return a scene made of nothing but the snapshot."""
     working = WorkingCopy(snapshot, policy)
     timeline = Timeline(working)
-    timeline.update(snapshot.running, snapshot.now_at, ())
-    return Scene(working, timeline)
+    timeline.update(expect_ends(snapshot), snapshot.now_at, ())
+    scene = Scene(working, timeline)
+    _bring_guests(scene, snapshot)
+    return scene
 
 
 def renew(scene: Scene, snapshot: Snapshot) -> None:
     """Make the scene ready for another pass over its snapshot, after undo()."""
     changed = scene.working.restore(snapshot)
-    scene.timeline.update(snapshot.running, snapshot.now_at, changed)
+    scene.timeline.update(expect_ends(snapshot), snapshot.now_at, changed)
+    _bring_guests(scene, snapshot)
     scene.pass_number += 1
+
+
+def _bring_guests(scene: Scene, snapshot: Snapshot) -> None:
+    is_sensitive = is_user_sensitive(scene.working, snapshot.pending, snapshot.partitions)
+    scene.guests = Guests(snapshot, scene.working) if is_sensitive else None
 
 
 def find_shape(scene: Scene, job: Job, partition: Partition, policy: Policy, uid: int | None = None) -> Shape:
@@ -106,6 +120,7 @@ def find_shape(scene: Scene, job: Job, partition: Partition, policy: Policy, uid
         scene.shape_by_job[job.id, partition.name] = (job.spec, job.limit_s, shape)
     if shape.pass_number != scene.pass_number:
         shape.pass_number = scene.pass_number
+        shape.guests = scene.guests
         shape.begin()
     return shape
 
@@ -124,7 +139,9 @@ def make_shape(
         limit_s = limit_within(access.view, access.window, scene.timeline.now_at, limit_s)
     needs = compute_needs(job.spec, partition, policy)
     is_least_loaded = policy.is_least_loaded or partition.least_loaded
-    return Shape(needs, partition, limit_s, scene.working, scene.timeline, uid, is_least_loaded, access)
+    shape = Shape(needs, partition, limit_s, scene.working, scene.timeline, uid, is_least_loaded, access)
+    shape.guests = scene.guests
+    return shape
 
 
 def _update(scene: Scene, snapshot: Snapshot) -> bool:
@@ -134,7 +151,7 @@ def _update(scene: Scene, snapshot: Snapshot) -> bool:
     changed = scene.working.update(snapshot)
     if changed is None:
         return False
-    scene.timeline.update(snapshot.running, snapshot.now_at, changed)
+    scene.timeline.update(expect_ends(snapshot), snapshot.now_at, changed)
     if max(len(scene.shape_by_job), len(scene.asks)) > 2 * len(snapshot.pending) + _JOBS_SPARE:
         scene.shape_by_job.clear()
         scene.asks.clear()

@@ -143,7 +143,7 @@ def _place_contiguous(
             run = []
         offer = offer_of(position)
         run = [*run, (position, offer)] if offer else []
-        while run and _holds(run[1:], needs, required):
+        while run and (0 < needs.nodes_max < len(run) or _holds(run[1:], needs, required)):
             run = run[1:]
         if _holds(run, needs, required) and (best is None or len(run) < len(best)):
             best = run

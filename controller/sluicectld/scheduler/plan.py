@@ -3,6 +3,7 @@
 import msgspec
 
 from sluice.model.allocation import Allocation
+from sluice.model.preemption import PreemptMode
 from sluice.model.reason import Blocker
 
 
@@ -31,6 +32,18 @@ class PlannedStart(msgspec.Struct, frozen=True):
     tasks: tuple[int, ...] = ()
 
 
+class PreemptJob(msgspec.Struct, frozen=True):
+    """End or suspend a running job for a pending one.  nodes: where that one is to start."""
+
+    job_id: int
+    mode: PreemptMode
+    for_job_id: int
+    grace_s: float = 0.0
+    nodes: tuple[str, ...] = ()
+    #: And in which partition.
+    partition: str = ""
+
+
 class Plan(msgspec.Struct, frozen=True):
     """starts in order; for every other eligible job its blockers, most telling first (never empty)."""
 
@@ -47,3 +60,7 @@ class Plan(msgspec.Struct, frozen=True):
     priorities: dict[int, int] = {}
     #: A pass is due then even if nothing happens; None: at no known time.
     look_again_at: float | None = None
+    #: All that are for one job are needed, and none is without the others.
+    preemptions: tuple[PreemptJob, ...] = ()
+    #: Suspended jobs that go on.
+    resumes: tuple[int, ...] = ()

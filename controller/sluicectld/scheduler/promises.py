@@ -9,13 +9,10 @@ Invariant: promises are restored in the order in which they were made, whether o
 
 from collections.abc import Iterable, Iterator
 
-from sluice.model.job import Job
-from sluice.model.partition import Partition
-
 from .backfill import Slot, release, reserve
 from .memory import Scene, find_shape
 from .plan import PlannedStart
-from .search import Part
+from .search import Part, find_at
 from .shapes import Shape
 from .snapshot import Policy, Snapshot
 from .tracks import NEVER
@@ -24,7 +21,9 @@ from .tracks import NEVER
 Promise = tuple[Slot, Shape]
 
 
-def restore_promises(scene: Scene, snapshot: Snapshot, policy: Policy) -> dict[int, Promise]:
+def restore_promises(
+    scene: Scene, snapshot: Snapshot, policy: Policy, is_user_sensitive: bool = False
+) -> dict[int, Promise]:
     """Return the promises of the jobs that still wait, by job id, reserved on the timeline."""
     if scene.promised is snapshot.promised and not scene.timeline.is_disturbed:
         kept: dict[int, Promise] = scene.promises
@@ -38,7 +37,10 @@ def restore_promises(scene: Scene, snapshot: Snapshot, policy: Policy) -> dict[i
     restored: dict[int, Promise] = {}
     for job_id, promised in snapshot.promised.items():
         job, partition = jobs.get(job_id), snapshot.partitions.get(promised.partition)
-        found = restore_promise(scene, policy, job, partition, promised) if job and partition else None
+        if job is None or partition is None:
+            continue
+        shape = find_shape(scene, job, partition, policy, job.spec.uid if is_user_sensitive else None)
+        found = restore_promise(scene, shape, promised)
         if found is not None:
             reserve(job_id, *found, scene.timeline)
             restored[job_id] = found
@@ -58,15 +60,14 @@ def forget_promises(scene: Scene) -> None:
     scene.promises, scene.promised = {}, None
 
 
-def restore_promise(
-    scene: Scene, policy: Policy, job: Job, partition: Partition, promised: PlannedStart
-) -> Promise | None:
+def restore_promise(scene: Scene, shape: Shape, promised: PlannedStart) -> Promise | None:
     """Return the promise as it was, None when it can't be kept."""
-    shape = find_shape(scene, job, partition, policy)
-    if shape.is_level_dependent or shape.uid is not None or not promised.tasks:
-        return None
-    positions = [scene.working.position_by_name.get(name, -1) for name in promised.nodes]
     at = max(promised.at, scene.timeline.now_at)
+    if shape.is_level_dependent:
+        # Which units it would take depends on what is there: nodes are looked for anew, at the same moment.
+        parts = find_at(shape, scene.working, scene.timeline, at)
+        return None if parts is None else (Slot(promised.at, parts), shape)
+    positions = [scene.working.position_by_name.get(name, -1) for name in promised.nodes]
     if not all(_holds(scene, shape, *each, at) for each in zip(positions, promised.tasks, strict=True)):
         return None
     return Slot(promised.at, list(_parts(scene, shape, zip(positions, promised.tasks, strict=True)))), shape

@@ -66,7 +66,7 @@ def has_fixed_order(policy: Policy) -> bool:
     return not (policy.is_shortest_first or policy.is_predicting)
 
 
-def find_place(queue: Queue, job_id: int) -> int:
+def find_turn(queue: Queue, job_id: int) -> int:
     """Return how many turns come before the job's first one."""
     entries = queue.entries
     return next((place for place, (job, _) in enumerate(entries) if job.id == job_id), len(entries))

@@ -116,14 +116,20 @@ class Book:
                 self.note_start(running.reservation, grants, running.licenses)
 
     def note_start(
-        self, reservation: str, grants: Iterable[tuple[str, int]], licenses: Iterable[tuple[str, int]]
+        self,
+        reservation: str,
+        grants: Iterable[tuple[str, int]],
+        licenses: Iterable[tuple[str, int]],
+        is_gone: bool = False,
     ) -> None:
-        """Count what a job holds that runs in the reservation: (node, CPUs) and (license, count)."""
+        """Count what a job holds that runs in the reservation: (node, CPUs) and (license, count).  is_gone: no more."""
+        sign = -1 if is_gone else 1
         for node, cpus in grants:
             key = (reservation, self._positions.get(node, -1))
-            self.used_cpus[key] = self.used_cpus.get(key, 0) + cpus
+            self.used_cpus[key] = self.used_cpus.get(key, 0) + sign * cpus
         for name, count in licenses:
-            self.used_licenses[reservation, name] = self.used_licenses.get((reservation, name), 0) + count
+            held = self.used_licenses.get((reservation, name), 0)
+            self.used_licenses[reservation, name] = held + sign * count
 
     def views_of(self, job: Job) -> tuple[View, ...]:
         """Return the ways in which the job may run, the first to be tried first; never empty."""

@@ -45,7 +45,7 @@ def find_now(shape: Shape, working: WorkingCopy, timeline: Timeline) -> list[Par
             return working.idle_level(position)
         return shape.cut(timeline.floor_now(position, until_at), position, timeline.now_at, until_at)
 
-    if shape.is_first_fit and not shape.is_level_dependent and not shape.orderings:
+    if shape.is_first_fit and not (shape.is_level_dependent or shape.orderings or shape.uid is not None):
         tasks = shape.needs.tasks
         shape.cursor = tracks.first_now(shape.task_rows, positions, shape.cursor, until_at, tasks)
         if shape.cursor < len(candidates):
@@ -54,6 +54,7 @@ def find_now(shape: Shape, working: WorkingCopy, timeline: Timeline) -> list[Par
             return None
     return _find(
         shape,
+        (None, until_at),
         shape.orderings,
         level_of,
         lambda tasks, nodes: tracks.collect_now(shape.task_rows, positions, until_at, tasks, nodes),
@@ -73,6 +74,7 @@ def find_at(shape: Shape, working: WorkingCopy, timeline: Timeline, at: float) -
 
     return _find(
         shape,
+        (at, until_at),
         shape.planning_orderings,
         level_of,
         lambda tasks, nodes: tracks.collect_at(shape.task_rows, positions, at, until_at, tasks, nodes),
@@ -88,7 +90,17 @@ def find_idle(shape: Shape, working: WorkingCopy, candidates: Sequence[int]) -> 
     return _find_among(shape, candidates, level_of, lambda position: shape.offer(level_of(position)))
 
 
-def _find(shape: Shape, orderings: tuple[str, ...], level_of: LevelOf, collect: Collect) -> list[Part] | None:
+def find_with(
+    shape: Shape, candidates: list[int], interval: tuple[float, float], level_of: LevelOf, offer_of: OfferOf
+) -> list[Part] | None:
+    """Return where it would fit if so much were free on the candidates, which are in placement order."""
+    candidates = shape.only_own(candidates, *interval)
+    return _find_among(shape, shape.rank(candidates, shape.orderings), level_of, offer_of)
+
+
+def _find(
+    shape: Shape, interval: tuple[float | None, float], orderings: tuple[str, ...], level_of: LevelOf, collect: Collect
+) -> list[Part] | None:
     """Search among the first candidates that could be enough, then among all of them."""
     tasks, nodes = (0, 0) if orderings or _needs_all(shape) else (shape.needs.tasks, _wanted_nodes(shape))
     for enough in ((tasks, nodes), (0, 0))[nodes == 0 :]:
@@ -100,6 +112,7 @@ def _find(shape: Shape, orderings: tuple[str, ...], level_of: LevelOf, collect: 
         elif not _is_enough_of_few(offers, shape.needs):
             continue
         offer_by_position = dict(zip(positions, offers, strict=True))
+        positions = shape.only_own(positions, *interval)
         parts = _find_among(shape, shape.rank(positions, orderings), level_of, offer_by_position.__getitem__)
         if parts is not None:
             return parts
@@ -117,6 +130,7 @@ def _needs_all(shape: Shape) -> bool:
     needs = shape.needs
     return bool(
         shape.required
+        or shape.uid is not None
         or shape.groups
         or shape.alternatives
         or shape.is_level_dependent

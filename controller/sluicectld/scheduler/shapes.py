@@ -17,6 +17,7 @@ from sluice.model.reason import Blocker
 
 from .constraints import Group, Tree, compute_alternatives, compute_groups, parse_constraint
 from .demand import Share
+from .guests import Guests
 from .levels import Kind, Level, Take
 from .limits.partition import find_partition_blocker
 from .needs import Needs
@@ -103,7 +104,9 @@ class Shape:
         self._working = working
         self._timeline = timeline
         self._candidates: list[int] | None = None
-        self._seen: tuple[int, int] = (-1, -1)
+        self._usable_seen = -1
+        #: Whose jobs are on which node when; only looked at where the shape is of one user.
+        self.guests: Guests | None = None
         #: Whether idle nodes would hold it, and of which usable nodes that is known.
         self.fits_idle = False
         self.idle_seen = -1
@@ -124,7 +127,7 @@ class Shape:
             or any(kind.is_exact or self._has_choice(kind) for kind in working.table.kinds if self.suits(kind))
         )
         #: Whether it starts now depends on what is free on one node, and on nothing else.
-        is_single = needs.is_single_node or len(working.nodes) == 1
+        is_single = uid is None and (needs.is_single_node or len(working.nodes) == 1)
         self.is_plain = self.is_first_fit and is_single and not self.is_level_dependent and not self.orderings
         self._ask: Any = None
         self._asked_of: list[int] | None = None
@@ -145,7 +148,7 @@ class Shape:
         self.planned_count = 0
         #: No job of this shape can start before this: the last planned start.
         self.planned_at = 0.0
-        if self.uid is not None or self.arranger is not None:
+        if self.arranger is not None:
             self._candidates = None
             self.idle_seen = -1
         if self.partition_blocker is not None:
@@ -159,10 +162,9 @@ class Shape:
     def candidates(self) -> list[int]:
         """Positions of the usable nodes that could hold a part of it, in placement order."""
         working = self._working
-        seen = (working.usable_version, working.owner_version)
-        if self._candidates is None or self._seen != seen:
-            self._seen = seen
-            self._candidates = self._find_candidates()
+        if self._candidates is None or self._usable_seen != working.usable_version:
+            self._usable_seen = working.usable_version
+            self._candidates = working.only_usable(self.configured_candidates())
         return self._candidates
 
     def candidates_during(self, from_at: float, until_at: float) -> tuple[list[int], Any]:
@@ -172,6 +174,18 @@ class Shape:
         if self.access is not None:
             candidates = self.access.only_open(candidates, from_at, until_at)
         return candidates, self._timeline.make_positions(candidates)
+
+    def only_own(self, positions: list[int], from_at: float | None, until_at: float) -> list[int]:
+        """Return the nodes that are not kept to other users, nor used by any that the jobs can't have beside them.
+
+        from_at: None for now, in fact.
+        """
+        if self.uid is None or self.guests is None:
+            return positions
+        uid, is_alone, guests = self.uid, self.needs.is_user_exclusive, self.guests
+        if from_at is None:
+            return [each for each in positions if not guests.is_foreign_now(each, uid, is_alone, until_at)]
+        return [each for each in positions if not guests.is_foreign(each, uid, is_alone, from_at, until_at)]
 
     @property
     def ask(self) -> Any:
@@ -188,14 +202,6 @@ class Shape:
     def view(self) -> View:
         """How the cluster looks to its jobs with respect to reservations."""
         return OPEN if self.access is None else self.access.view
-
-    def _find_candidates(self) -> list[int]:
-        working = self._working
-        found = self.configured_candidates()
-        if self.uid is None:
-            return working.only_usable(found)
-        uid, is_alone = self.uid, self.needs.is_user_exclusive
-        return [each for each in working.only_usable(found) if not working.is_foreign(each, uid, is_alone)]
 
     def configured_candidates(self) -> list[int]:
         """Return the candidates as if every node were usable; not to be changed."""

@@ -11,7 +11,8 @@ from .memory import Scene, find_shape, make_shape
 from .needs import compute_shape_key
 from .reservation_texts import begin_blocker
 from .reservations import OPEN, Book, View, find_window
-from .shapes import Access, Shape, is_user_sensitive
+from .shapes import Access, Shape
+from .shorten import within_deadline
 from .snapshot import Policy, Snapshot
 from .switches import relax
 
@@ -26,25 +27,29 @@ class Shaper:
         self._book = book
         #: Shapes of jobs that reservations restrict; they last for this pass.
         self._restricted: dict[object, Shape] = {}
-        self.is_user_sensitive = is_user_sensitive(scene.working, snapshot.pending, snapshot.partitions)
+        #: It matters in this pass whose jobs share a node.
+        self.is_user_sensitive = scene.guests is not None
         #: The first moment at which a job looks different although nothing happened.
         self.look_again_at: float | None = None
+        #: Jobs that find what their twins do not: they have shapes of their own.
+        self.own_ids: frozenset[int] = frozenset()
 
     def find(self, job: Job, partition: Partition, view: View) -> Shape:
         """Return the job's shape in the partition, when it runs in this way."""
-        job = self._relaxed(job)
+        job = within_deadline(self._relaxed(job), self._snapshot.now_at)
         uid = self._uid_of(job)
-        if view is OPEN:
+        own_id = job.id if job.id in self.own_ids else 0
+        if view is OPEN and not own_id:
             return find_shape(self._scene, job, partition, self._policy, uid)
-        key = view.key, compute_shape_key(job, partition.name, -1 if uid is None else uid), id(partition)
+        key = own_id, view.key, compute_shape_key(job, partition.name, -1 if uid is None else uid), id(partition)
         shape = self._restricted.get(key)
         if shape is None:
-            shape = self._restricted[key] = self._make_restricted(job, partition, uid, view)
+            shape = self._restricted[key] = self.make(job, partition, view)
         return shape
 
     def make(self, job: Job, partition: Partition, view: View) -> Shape:
         """Return the same, as a shape of its own that is kept nowhere."""
-        job = self._relaxed(job)
+        job = within_deadline(self._relaxed(job), self._snapshot.now_at)
         uid = self._uid_of(job)
         if view is OPEN:
             return make_shape(self._scene, job, partition, self._policy, uid)

@@ -10,11 +10,12 @@ from sluice.model.association import Association, AssociationKey
 from sluice.model.job import Job
 from sluice.model.node import Node
 from sluice.model.partition import Partition
+from sluice.model.preemption import PreemptSetup
 from sluice.model.priority import PrioritySetup, PriorityTables
 from sluice.model.qos import Qos
 from sluice.model.reservation import Reservation
 from sluice.model.usage import Holder, Usage
-from sluice_plugins.interfaces import PriorityRule
+from sluice_plugins.interfaces import PreemptPlugin, PriorityRule
 from sluice_plugins.registry import Network
 
 from .memo import StandingMemo
@@ -79,6 +80,8 @@ class RunningJob(msgspec.Struct, frozen=True):
     #: The reservation that it runs in, and the licenses that it holds.
     reservation: str = ""
     licenses: tuple[tuple[str, int], ...] = ()
+    #: Its record; a job without one is never preempted.  One that is suspended holds no CPUs.
+    job: Job | None = None
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -112,6 +115,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     reservations: tuple[Reservation, ...] = ()
     #: How long pending jobs will probably run, by job id, fixed at their submission (Policy.is_predicting).
     predicted_s: dict[int, float] = {}
+    #: Jobs that are being preempted, that were and are suspended, or have ended and still hold what is not clean.
+    leaving: tuple[RunningJob, ...] = ()
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -197,3 +202,6 @@ class Policy(msgspec.Struct, frozen=True):
     reservation_overrun_s: float | None = 0.0
     #: How long jobs let shorter ones pass, with predictions.
     patience: Patience = Patience()
+    preempt: PreemptSetup = PreemptSetup()
+    #: The preempt plugin at work; None: nobody preempts.
+    preempt_plugin: PreemptPlugin | None = None

@@ -6,6 +6,7 @@ them, are the snapshot's.  With a memory the next question, of a snapshot not mu
 Invariant: nothing that a pass takes is left when the next one begins, or when the scene itself is looked at.
 """
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,9 +20,10 @@ from .decide import Pass, tasks_of
 from .memory import Memory, Scene, renew
 from .plan import Plan
 from .promises import restore_promise
-from .queue import Queue, find_place, has_fixed_order
-from .search import find_now
+from .queue import Queue, find_turn, has_fixed_order
+from .reservations import OPEN
 from .shapes import Shape
+from .shorten import find_place
 from .snapshot import Policy, Snapshot
 
 
@@ -30,30 +32,36 @@ class Rehearsal(Pass):
 
     def run_before(self, job_id: int) -> None:
         """Run the pass up to the job's turn in the queue, and no further."""
-        self._restore_promises()
-        self._walk(self.queue.entries[: find_place(self.queue, job_id)])
+        ahead = itertools.takewhile(lambda entry: entry[0].id != job_id, self._set_out())
+        self._walk(list(ahead))
 
     def recall(self, job_id: int, plan: Plan) -> bool:
         """Stand where run_before() would, by what a plan of this state says; return whether it says enough.
 
         Nothing started then, so that what stands before the job is the planned starts of jobs before it.
         """
-        policy = self.policy
-        is_plain = (
-            policy.is_backfilling and has_fixed_order(policy) and not (policy.keeps_promises or self.bounds.are_set)
-        )
-        is_certain = plan.version == self.snapshot.version and not (plan.starts or plan.has_more)
-        if not (is_plain and is_certain) or policy.stops_at_limits or self.snapshot.reservations:
+        if not (self._is_plain() and _is_settled(plan, self.snapshot)):
             return False
-        for job, partition in self.queue.entries[: find_place(self.queue, job_id)]:
+        for job, partition in self.queue.entries[: find_turn(self.queue, job_id)]:
             planned = plan.planned.get(job.id)
             if planned is not None and planned.partition == partition.name:
-                found = restore_promise(self.scene, policy, job, partition, planned)
-                if found is None:
+                shape = self.shaper.find(job, partition, OPEN)
+                found = None if shape.is_level_dependent else restore_promise(self.scene, shape, planned)
+                if found is None or job.is_component:
                     return False
-                reserve(job.id, *found, self.timeline)
+                slot, _ = found
+                reserve(job.id, slot, shape, self.timeline)
+                self.ledger.note_beside(shape, slot.at, slot.parts)
                 self.slots[job.id] = found
         return True
+
+    def _is_plain(self) -> bool:
+        """Is all that stands before a job in the queue a planned start or nothing?"""
+        policy = self.policy
+        is_ordered = policy.is_backfilling and has_fixed_order(policy) and not policy.stops_at_limits
+        is_bound = policy.keeps_promises or self.bounds.are_set
+        is_moving = self.preemptions.is_active or bool(self.snapshot.leaving or self.snapshot.reservations)
+        return is_ordered and not (is_bound or is_moving)
 
     def would_start(self, job: Job) -> bool:
         """Would the job start at this point of the pass?  Nothing is taken for it."""
@@ -69,10 +77,16 @@ class Rehearsal(Pass):
 
     def _fits(self, job: Job, shape: Shape) -> bool:
         """Make the checks of the walk for the job, or for the first task of it."""
-        if self._find_queue_blocker(job, shape) or self._find_task_blocker(job, next(tasks_of(job)), shape):
+        if self.find_queue_blocker(job, shape) or self._find_task_blocker(job, next(tasks_of(job)), shape):
             return False
-        parts = find_now(shape, self.working, self.timeline)
-        return parts is not None and not self.ledger.find_placed_blockers(job, shape, parts)
+        place = find_place(self, job, shape)
+        return place is not None and not self.ledger.find_placed_blockers(job, *place)
+
+
+def _is_settled(plan: Plan, snapshot: Snapshot) -> bool:
+    """Is the plan one of this very state, and is it to change nothing?"""
+    is_acting = plan.starts or plan.preemptions or plan.resumes or plan.has_more
+    return plan.version == snapshot.version and not is_acting
 
 
 class Stage:

@@ -20,7 +20,8 @@ def is_plain_job(job: Job) -> bool:
     """Does nothing but what is free keep the job from starting?"""
     spec = job.spec
     is_alone = job.pending_array is None and job.array_task_id is None and len(spec.partitions) <= 1
-    return is_alone and not (spec.licenses or spec.switches or spec.reservation)
+    is_bound = job.is_component or spec.min_limit_s is not None or spec.licenses or spec.switches or spec.reservation
+    return is_alone and not is_bound
 
 
 class Tail:

@@ -9,9 +9,12 @@ Source: Mu'alem & Feitelson 2001, section 2.
 """
 
 import bisect
+import operator
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
+
+from msgspec.structs import replace
 
 from sluice import cpuset
 from sluice.model.allocation import GresGrant, NodeGrant
@@ -63,13 +66,18 @@ class Timeline:
         self._is_new = True
         #: The running jobs of the last update.
         self._seen: Sequence[RunningJob] | None = None
+        #: Positions whose tracks hold for the present pass only.
+        self._passing: set[int] = set()
+        #: What jobs that are to be suspended have on exact positions.
+        self._frozen: dict[int, list[Take]] = {}
 
     def update(self, running: Sequence[RunningJob], now_at: float, changed: Sequence[int]) -> None:
         """Bring it to a snapshot; changed: the positions whose working copy is another than before."""
         self.tracks.begin(now_at)
         self.now_at = now_at
         self._exact.clear()
-        stale: set[int] = set()
+        stale, self._passing = self._passing, set()
+        self._frozen.clear()
         touched = set(changed)
         if self._is_new:
             self._is_new = False
@@ -223,6 +231,33 @@ class Timeline:
             del self.plans[position]
         self._exact.pop(position, None)
 
+    def let_go(self, job: RunningJob, keeps_memory: bool) -> None:
+        """Expect for the rest of the pass that the job is gone now, or (keeps_memory) its CPUs; in fact it is not yet.
+
+        The tracks of its nodes are made anew at the next update: a job's end can't be undone.
+        """
+        _, takes = self._running[job.job_id]
+        end_at = _end_of(job)
+        for position, take in takes:
+            self._passing.add(position)
+            self._exact.pop(position, None)
+            if keeps_memory:
+                self._frozen.setdefault(position, []).append(take)
+                self._let_cpus_go(position, take, end_at)
+        if not keeps_memory:
+            self._change(takes, self.now_at, end_at, Move.RETURN, False)
+            self._running[job.job_id] = (replace(job, expected_end_at=self.now_at), takes)
+            self._seen = None
+
+    def _let_cpus_go(self, position: int, take: Take, end_at: float) -> None:
+        before, width = self._working.levels[position], self._width
+        after = self._table.give_cpus_back(before, take)
+        more = tuple(map(operator.sub, row_of(after, width), row_of(before, width)))
+        nothing = (0,) * width
+        # It stays on the node: the number of jobs there is the same afterwards.
+        self.tracks.change([position], self.now_at, end_at, self.tracks.make_row(more), Move.UNDO, False)
+        self.tracks.change([position], self.now_at, end_at, self.tracks.make_row(nothing), Move.TAKE, False)
+
     # --- questions
 
     def make_positions(self, positions: list[int]) -> Any:
@@ -266,6 +301,8 @@ class Timeline:
         self, position: int, at: float, ends: Iterable[tuple[float, Take]], plans: Iterable[Plan]
     ) -> Level:
         level = self._working.levels[position]
+        for take in self._frozen.get(position, ()):
+            level = self._table.give_cpus_back(level, take)
         for _, take in sorted((end for end in ends if end[0] <= at), key=_first):
             level = self._table.give_back(level, take)
         for take, from_at, until_at in plans:

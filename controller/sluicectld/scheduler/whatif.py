@@ -21,7 +21,7 @@ from .changes import CHANGES
 from .cheapest import Candidate, Search
 from .memory import make_shape
 from .plan import Plan
-from .queue import Queue, cut, find_place, has_fixed_order, rank
+from .queue import Queue, cut, find_turn, has_fixed_order, rank
 from .snapshot import Snapshot
 from .stage import Rehearsal, Stage
 
@@ -40,9 +40,12 @@ def find_changes(
     """Return the cheapest changes with which the job would start now; nothing if it does so anyway, or none helps.
 
     The job may be one that is held or has to wait for something: lifting that is then part of every suggestion.
+    Nothing either for a component of a heterogeneous job: it starts only with all the others.
     stage: of the snapshot, with the job in it.  usable_partitions: those that its user may name.  name: what commands
     call the job.  plan: the last pass's, which spares one if nothing has happened since.
     """
+    if job.is_component:
+        return ()
     turn = _Turn(snapshot, stage, job.id, plan)
     ground = _ground(snapshot, job, usable_partitions)
     base = _lift_gates(job, ground)
@@ -99,7 +102,7 @@ class _Turn:
         queue = rank(asked, self._policy)
         if has_fixed_order(self._policy) and len(_names(job)) == 1:
             known = self._places.get(_names(job))
-            if known is not None and known[0] == find_place(queue, job.id):
+            if known is not None and known[0] == find_turn(queue, job.id):
                 return True
         plan = self._stage.decide(asked, self._stage.quiet_policy, queue=cut(queue, self._policy, job.id))
         self._stopped = None
@@ -115,7 +118,7 @@ class _Turn:
         known = self._places.get(names)
         if known is None:
             queue = rank(self._asked(job), self._policy)
-            known = self._places[names] = find_place(queue, job.id), queue
+            known = self._places[names] = find_turn(queue, job.id), queue
         place, queue = known
         if self._stopped is None or self._census is None or place != self._stopped_place:
             self._stopped = self._stage.stop_before(job.id, self._asked(job), queue, self._plan)

@@ -15,6 +15,7 @@ from typing import TypeVar
 from sluice import cpuset
 from sluice.model.allocation import GresGrant, NodeGrant
 
+from . import masks
 from .arrange import Arranger, bind_networks
 from .layout import find_whole_units
 from .levels import Exactness, Kind, Level, LevelTable, Take, count_whole_units, row_of
@@ -28,6 +29,8 @@ _shared = operator.attrgetter("shared")
 _tasks_of_socket = operator.attrgetter("spec.ntasks_per_socket")
 _gres_of_socket = operator.attrgetter("spec.gres_per_socket")
 _hint = operator.attrgetter("spec.hint")
+#: How a node stood: its position, what is free, who is there and who owns it.
+Saved = tuple[int, tuple[Level, int, tuple[int, ...]], tuple[int, ...] | None, int | None]
 #: Choices of CPU numbers that are remembered.
 _PICKS_MAX = 20_000
 #: Lists of usable positions that are remembered.
@@ -47,8 +50,6 @@ class WorkingCopy:
         self.is_usable = [free.node.is_usable for free in snapshot.nodes]
         #: Changes whenever a node becomes usable or unusable.
         self.usable_version = 0
-        #: Changes whenever it changes whose jobs may come to a node.
-        self.owner_version = 0
         self._weights = [free.node.weight for free in snapshot.nodes]
         #: All positions, lowest weight first, then in the order of the configuration.
         self.placement_order = sorted(range(len(snapshot.nodes)), key=self._weights.__getitem__)
@@ -67,7 +68,7 @@ class WorkingCopy:
             if free.exclusive_uid is not None
         }
         self.partition_cpus = PartitionCpus(self.table, snapshot.partitions)
-        self.partition_cpus.count(snapshot.running, self.position_by_name)
+        self.partition_cpus.count(snapshot.running, self.position_by_name, snapshot.now_at)
         self._touched: set[int] = set()
         self._kind_counts: Counter[tuple[Kind, bool]] = Counter()
         self._kinds_seen = -1
@@ -106,7 +107,7 @@ class WorkingCopy:
         return changed
 
     def _begin(self, snapshot: Snapshot) -> None:
-        self.partition_cpus.count(snapshot.running, self.position_by_name)
+        self.partition_cpus.count(snapshot.running, self.position_by_name, snapshot.now_at)
         self._touched.clear()
         for arranger in self.arrangers.values():
             arranger.begin()
@@ -211,19 +212,43 @@ class WorkingCopy:
             gres=gres,
         )
 
+    def take_cpus(self, position: int, take: Take) -> None:
+        """Take the CPUs out that a job gets back which is on the node already."""
+        assert take.masks is not None, "CPUs without numbers"
+        self._touched.add(position)
+        self.cpu_masks[position] &= ~take.masks.cpus
+        level, kind = self.levels[position], self.kinds[position]
+        if level.free is None:
+            after = self.table.level(kind, level.cpus - take.cpus, level.memory_mib, level.gres, level.job_count)
+        else:
+            free = masks.take(level.free, take.masks, kind.is_counted)
+            after = self.table.exact(kind, level.memory_mib, level.job_count, free)
+        self.levels[position] = after
+
     def note_user(self, position: int, uid: int, is_user_exclusive: bool) -> None:
         """Remember who came to the node."""
         self.uids_by_position[position] = (*self.uids_by_position.get(position, ()), uid)
-        self.owner_version += 1
         if is_user_exclusive:
             self.owner_by_position[position] = uid
+
+    def save_node(self, position: int) -> Saved:
+        """Return how a node stands, for restore_node()."""
+        counts = (self.levels[position], self.cpu_masks[position], self.gres_masks[position])
+        return position, counts, self.uids_by_position.get(position), self.owner_by_position.get(position)
+
+    def restore_node(self, saved: Saved) -> None:
+        """Undo everything that was done to a node since save_node()."""
+        position, counts, uids, owner = saved
+        self.levels[position], self.cpu_masks[position], self.gres_masks[position] = counts
+        _set_or_drop(self.uids_by_position, position, uids)
+        _set_or_drop(self.owner_by_position, position, owner)
 
     def _read_level(self, free: NodeFree, kind: Kind) -> Level:
         if kind.is_exact:
             nothing = FreeMasks(0, (0,) * len(free.gres))
-            masks = FreeMasks(free.free_cpus, tuple([item.free for item in free.gres]), free.shared)
+            whole = FreeMasks(free.free_cpus, tuple([item.free for item in free.gres]), free.shared)
             memory_mib = 0 if free.exclusive_job else free.free_memory_mib
-            return self.table.exact(kind, memory_mib, free.job_count, nothing if free.exclusive_job else masks)
+            return self.table.exact(kind, memory_mib, free.job_count, nothing if free.exclusive_job else whole)
         if free.exclusive_job:
             return self.table.level(kind, 0, 0, (0,) * len(kind.gres), free.job_count or 1)
         cpus = count_whole_units(free.free_cpus, kind.unit)
@@ -243,20 +268,20 @@ class WorkingCopy:
 
     def _take_units(self, position: int, take: Take) -> tuple[GresGrant, ...]:
         kind = self.levels[position].kind
-        masks = list(self.gres_masks[position])
+        free = list(self.gres_masks[position])
         grants = []
         for place, count in enumerate(take.gres):
             if not count:
                 continue
             name, unit_type, _ = kind.gres[place]
             if kind.is_counted[place]:
-                masks[place] -= count
+                free[place] -= count
                 grants.append(GresGrant(name=name, type=unit_type, count=count))
                 continue
-            units = take.masks.units[place] if take.masks else cpuset.lowest(masks[place], count)
-            masks[place] &= ~units
+            units = take.masks.units[place] if take.masks else cpuset.lowest(free[place], count)
+            free[place] &= ~units
             grants.append(GresGrant(name=name, type=unit_type, units=cpuset.format(units), count=count))
-        self.gres_masks[position] = tuple(masks)
+        self.gres_masks[position] = tuple(free)
         return tuple(grants)
 
 

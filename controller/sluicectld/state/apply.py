@@ -216,6 +216,8 @@ def _job_requeued(cluster: Cluster, event: events.JobRequeued) -> None:
             reservation="",
             suspended_s=0.0,
             warned_at=None,
+            preemption=None,
+            is_without_cpus=False,
             next_step_id=0,
         )
     )
@@ -227,8 +229,16 @@ def _node_cleaned(cluster: Cluster, event: events.NodeCleaned) -> None:
     cluster.put_job(replace(job, completing_nodes=left))
 
 
+def _job_preempted(cluster: Cluster, event: events.JobPreempted) -> None:
+    job = cluster.jobs[event.job_id]
+    assert job.state is JobState.RUNNING, f"job {job.id} is {job.state} and cannot be preempted"
+    cluster.put_job(replace(job, preemption=event.preemption))
+
+
 def _job_suspended(cluster: Cluster, event: events.JobSuspended) -> None:
-    cluster.put_job(replace(cluster.jobs[event.job_id], state=JobState.SUSPENDED, suspended_at=event.at))
+    cluster.put_job(
+        replace(cluster.jobs[event.job_id], state=JobState.SUSPENDED, suspended_at=event.at, is_without_cpus=True)
+    )
 
 
 def _job_resumed(cluster: Cluster, event: events.JobResumed) -> None:
@@ -239,6 +249,8 @@ def _job_resumed(cluster: Cluster, event: events.JobResumed) -> None:
             state=JobState.RUNNING,
             suspended_at=None,
             suspended_s=job.suspended_s + _suspended_for(job, event.at),
+            preemption=None,
+            is_without_cpus=False,
         )
     )
 
@@ -306,6 +318,7 @@ _APPLIERS: dict[type, Callable[[Cluster, Any], None]] = {
     events.JobWarned: _job_warned,
     events.JobRequeued: _job_requeued,
     events.NodeCleaned: _node_cleaned,
+    events.JobPreempted: _job_preempted,
     events.JobSuspended: _job_suspended,
     events.JobResumed: _job_resumed,
     events.StepBegan: _step_began,

@@ -6,6 +6,7 @@ step and note the changed records for the store.  Finished jobs are forgotten he
 Invariant: invariants.validate() holds after every event.
 """
 
+import bisect
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import TypeVar
@@ -76,6 +77,8 @@ class Cluster:
         #: Pending, not held, nothing to wait for (begin_at may still lie ahead).
         self.ready: dict[int, Job] = {}
         self.running: dict[int, RunningJob] = {}
+        #: Jobs that are being preempted, that were and are suspended, or have ended and are not clean everywhere.
+        self.leaving: dict[int, RunningJob] = {}
         self.job_ids_by_node: dict[str, set[int]] = {}
         #: job or array id -> pending jobs that depend on it.
         self.dependents: dict[int, set[int]] = {}
@@ -86,6 +89,8 @@ class Cluster:
         self.cancelled_parts: dict[int, set[int]] = {}
         #: array id -> what its records add up to.
         self.tallies: dict[int, ArrayTally] = {}
+        #: leader's id -> ids of the components in memory, ascending.
+        self.components: dict[int, list[int]] = {}
         #: Pending jobs whose record was changed by a user -> the version since which a plan may start them.
         self.revised: dict[int, int] = {}
         #: (name, uid) -> jobs that are not ended, for singleton.
@@ -119,6 +124,10 @@ class Cluster:
         self.states_count[job.state] -= 1
         if job.array_job_id:
             self._forget_of_array(job)
+        if job.is_component:
+            self.components[job.het_job_id].remove(job_id)
+            if not self.components[job.het_job_id]:
+                del self.components[job.het_job_id]
 
     def _forget_of_array(self, job: Job) -> None:
         tally = self.tallies[job.array_job_id]
@@ -206,6 +215,8 @@ class Cluster:
         self._index_dependency(old, job)
         if job.array_job_id:
             self._index_array(old, job)
+        if job.is_component and old is None:
+            bisect.insort(self.components.setdefault(job.het_job_id, []), job.id)
 
     def _index_array(self, old: Job | None, job: Job) -> None:
         tally = self.tallies.get(job.array_job_id)
@@ -229,6 +240,10 @@ class Cluster:
             self.running[job.id] = _running_view(job)
         elif was_running:
             del self.running[job.id]
+        if job.preemption is not None and (is_running or job.completing_nodes):
+            self.leaving[job.id] = self.running.get(job.id) or _running_view(job)
+        else:
+            self.leaving.pop(job.id, None)
         if job.array_task_id is not None and was_running != is_running:
             count = self.running_tasks.get(job.array_job_id, 0) + (1 if is_running else -1)
             if count:
@@ -250,14 +265,13 @@ class Cluster:
         after = resources.held_grants(job)
         if before is after or before == after:
             return
-        kept = {grant.node for grant in after}
+        kept, had = set(after), set(before)
         for grant in before:
-            if grant.node not in kept:
+            if grant not in kept:
                 self.job_ids_by_node[grant.node].discard(job.id)
                 self._give_back(grant, old or job)
-        had = {grant.node for grant in before}
         for grant in after:
-            if grant.node not in had:
+            if grant not in had:
                 self.job_ids_by_node.setdefault(grant.node, set()).add(job.id)
                 if grant.node in self.free:
                     self.free[grant.node] = resources.take(self.free[grant.node], grant, job)
@@ -319,6 +333,7 @@ class Cluster:
             licenses_free,
             priority_tables=self.priority_tables,
             reservations=tuple(self.reservations.values()),
+            leaving=tuple(self.leaving.values()),
         )
 
     def outcome(self, job_id: int, task_id: int | None = None) -> Outcome | None:
@@ -342,13 +357,19 @@ class Cluster:
         return None
 
     def jobs_named(self, job_id: int) -> Iterable[Job]:
-        """Return the jobs that an id stands for: itself, or every task and the pending rest of an array."""
+        """Return the jobs that an id stands for: itself, all of an array, or the components that it leads."""
+        if job_id in self.components:
+            return self.components_of(self.jobs[self.components[job_id][0]])
         base = self.jobs.get(job_id)
         others = (*self.tasks.get(job_id, {}).values(), *self.cancelled_parts.get(job_id, ()))
         tasks = [self.jobs[other] for other in others if other != job_id]
         if base is not None and (not tasks or base.array_job_id == job_id):
             return [base, *tasks]
         return tasks if base is None else [base]
+
+    def components_of(self, job: Job) -> tuple[Job, ...]:
+        """Return the components in memory of the heterogeneous job that *job* belongs to; () for any other job."""
+        return tuple([self.jobs[each] for each in self.components.get(job.het_job_id, ())])
 
     def node_word(self, node: Node) -> str:
         """Return the base word that listings use: idle, mixed, allocated, down, unknown or future."""
@@ -400,8 +421,18 @@ def _running_view(job: Job) -> RunningJob:
     assert job.started_at is not None
     end_at = None if job.limit_s is None else job.started_at + job.suspended_s + job.limit_s
     licenses = job.allocation.licenses if job.reservation else ()
+    allocation = job.allocation
+    if job.state is not JobState.RUNNING or job.is_without_cpus:
+        allocation = replace(allocation, grants=resources.held_grants(job))
+    if job.state is JobState.SUSPENDED:
+        # Nobody knows when it will go on.
+        end_at = None
+    elif job.preemption is not None and end_at is not None:
+        end_at = min(end_at, job.preemption.ends_at)
+    elif job.preemption is not None:
+        end_at = job.preemption.ends_at
     return RunningJob(
-        job.id, job.spec.name, job.allocation, end_at, job.spec.uid, job.partition, job.reservation, licenses
+        job.id, job.spec.name, allocation, end_at, job.spec.uid, job.partition, job.reservation, licenses, job
     )
 
 

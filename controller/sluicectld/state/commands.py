@@ -4,7 +4,7 @@ import msgspec
 
 from sluice.model.node import Node
 from sluice.model.partition import Partition
-from sluice.wire.messages import NotifyJob, SubmitJob, UpdateJobs, UpdateReservation
+from sluice.wire.messages import NotifyJob, SubmitHetJob, SubmitJob, UpdateJobs, UpdateReservation
 from sluicectld.scheduler.plan import Plan
 from sluicectld.state.dependencies import Outcome
 
@@ -32,6 +32,16 @@ class AcceptJob(msgspec.Struct, frozen=True):
     """A submission with what only the shell knows: digests of the texts, groups, jobs that left memory long ago."""
 
     request: SubmitJob
+    script_digest: str = ""
+    environment_digest: str = ""
+    groups: tuple[str, ...] = ()
+    ended: EndedOutcomes = {}
+
+
+class AcceptHetJob(msgspec.Struct, frozen=True):
+    """The same for a heterogeneous job; the texts are its leader's."""
+
+    request: SubmitHetJob
     script_digest: str = ""
     environment_digest: str = ""
     groups: tuple[str, ...] = ()

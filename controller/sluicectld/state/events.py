@@ -10,6 +10,7 @@ from sluice.model.allocation import Allocation
 from sluice.model.job import Job
 from sluice.model.node import Node
 from sluice.model.partition import Partition
+from sluice.model.preemption import Preemption
 from sluice.model.reason import Reason
 from sluice.model.reservation import Reservation
 from sluice.model.states import Ending, JobState
@@ -131,7 +132,16 @@ class NodeCleaned(Event, frozen=True, kw_only=True, tag=True):
     node: str
 
 
+class JobPreempted(Event, frozen=True, kw_only=True, tag=True):
+    """A running job was told to make room: it ends at preemption.ends_at, or is suspended now."""
+
+    job_id: int
+    preemption: Preemption
+
+
 class JobSuspended(Event, frozen=True, kw_only=True, tag=True):
+    """The job's processes were frozen and its CPUs are free; memory and units stay its own."""
+
     job_id: int
 
 
@@ -193,6 +203,7 @@ AnyEvent = (
     | JobWarned
     | JobRequeued
     | NodeCleaned
+    | JobPreempted
     | JobSuspended
     | JobResumed
     | StepBegan

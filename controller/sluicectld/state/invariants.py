@@ -21,6 +21,7 @@ def validate(cluster: Cluster) -> None:
     _validate_jobs(cluster)
     _validate_indexes(cluster)
     _validate_arrays(cluster)
+    _validate_components(cluster)
     _validate_steps(cluster)
 
 
@@ -95,6 +96,12 @@ def _validate_indexes(cluster: Cluster) -> None:
     assert cluster.dependents == waiting, f"dependents are {waiting}, the index has {cluster.dependents}"
     assert cluster.active_by_name == names, f"names are {names}, the index has {cluster.active_by_name}"
     assert cluster.states_count == counts, f"states are {counts}, the index has {cluster.states_count}"
+    leaving = {
+        job.id
+        for job in cluster.jobs.values()
+        if job.preemption is not None and (job.state in _RUNNING_STATES or job.completing_nodes)
+    }
+    assert cluster.leaving.keys() == leaving, f"leaving are {leaving}, the index has {cluster.leaving.keys()}"
     stray = (cluster.ready.keys() | cluster.running.keys() | cluster.revised.keys()) - cluster.jobs.keys()
     assert not stray, f"jobs {stray} are in an index and not in memory"
 
@@ -120,6 +127,22 @@ def _validate_arrays(cluster: Cluster) -> None:
         have, wanted = cluster.tallies[array_id], tally
         for field in ("records", "begun", "ended", "successes"):
             assert getattr(have, field) == getattr(wanted, field), f"array {array_id}: {field} of its tally is wrong"
+
+
+def _validate_components(cluster: Cluster) -> None:
+    found: dict[int, list[int]] = {}
+    for job in sorted(cluster.jobs.values(), key=lambda job: job.id):
+        assert not job.components, f"job {job.id} keeps its components"
+        if job.is_component:
+            found.setdefault(job.het_job_id, []).append(job.id)
+            assert job.id == job.het_job_id + job.het_offset, f"job {job.id} is {job.het_job_id}+{job.het_offset}"
+    assert cluster.components == found, f"components are {found}, the index has {cluster.components}"
+    for leader_id, job_ids in found.items():
+        components = [cluster.jobs[job_id] for job_id in job_ids]
+        attempts = {job.attempt: job.id for job in components if job.state in _RUNNING_STATES}
+        assert len(attempts) <= 1, f"heterogeneous job {leader_id}: components run in several attempts: {attempts}"
+        is_waiting = any(job.state is JobState.PENDING for job in components)
+        assert not (attempts and is_waiting), f"heterogeneous job {leader_id} has started in part"
 
 
 def _validate_steps(cluster: Cluster) -> None:

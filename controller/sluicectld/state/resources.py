@@ -17,14 +17,23 @@ _HOLDING_STATES = frozenset({JobState.RUNNING, JobState.SUSPENDED})
 
 
 def held_grants(job: Job) -> tuple[NodeGrant, ...]:
-    """Return the grants that the job holds now: all while it runs, those not yet clean afterwards."""
+    """Return the grants that the job holds now: all while it runs, those not yet clean afterwards.
+
+    A suspended job holds no CPUs, nor while it is being ended.
+    """
     if job.allocation is None:
         return ()
-    if job.state in _HOLDING_STATES:
-        return job.allocation.grants
-    if not job.completing_nodes:
-        return ()
-    return tuple(grant for grant in job.allocation.grants if grant.node in job.completing_nodes)
+    grants = job.allocation.grants
+    if job.state not in _HOLDING_STATES:
+        if not job.completing_nodes:
+            return ()
+        grants = tuple(grant for grant in grants if grant.node in job.completing_nodes)
+    return tuple([without_cpus(grant) for grant in grants]) if job.is_without_cpus else grants
+
+
+def without_cpus(grant: NodeGrant) -> NodeGrant:
+    """Return what of a grant a suspended job keeps."""
+    return replace(grant, cpus="", cpu_count=0)
 
 
 def take(free: NodeFree, grant: NodeGrant, job: Job) -> NodeFree:
@@ -35,7 +44,7 @@ def take(free: NodeFree, grant: NodeGrant, job: Job) -> NodeFree:
         free.free_memory_mib - grant.memory_mib,
         _without(free.gres, grant.gres) if grant.gres else free.gres,
         free.job_count + 1,
-        job.id if job.spec.exclusive == "node" and not _is_sharing(job) else free.exclusive_job,
+        job.id if _has_whole_node(job, grant) else free.exclusive_job,
         (*free.uids, job.spec.uid),
         job.spec.uid if job.spec.exclusive == "user" else free.exclusive_uid,
         _with_sharer(free, grant, job),
@@ -99,7 +108,7 @@ def _units_fit(gres: tuple[GresFree, ...], usable: tuple[int, ...], wanted: Gres
 
 
 def _with_sharer(free: NodeFree, grant: NodeGrant, job: Job) -> Shared:
-    if not _is_sharing(job):
+    if not _is_sharing(job) or not grant.cpus:
         return free.shared
     return masks.add_sharer(free.shared, job.partition, cpuset.parse(grant.cpus))
 
@@ -143,6 +152,10 @@ def _masks(grants: tuple[GresGrant, ...]) -> dict[str, int]:
     for grant in grants:
         held[grant.name] = held.get(grant.name, 0) | cpuset.parse(grant.units)
     return held
+
+
+def _has_whole_node(job: Job, grant: NodeGrant) -> bool:
+    return job.spec.exclusive == "node" and bool(grant.cpus) and not _is_sharing(job)
 
 
 def _is_sharing(job: Job) -> bool:

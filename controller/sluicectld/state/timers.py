@@ -7,6 +7,7 @@ import heapq
 from enum import IntEnum
 
 from sluice.model.job import Job
+from sluice.model.states import JobState
 
 
 class Due(IntEnum):
@@ -21,6 +22,7 @@ class Due(IntEnum):
     RESERVATION = 7
     IMMEDIATE = 8
     STEP_LAUNCH = 9
+    PREEMPTION = 10
 
 
 class Timers:
@@ -40,6 +42,11 @@ class Timers:
         self.add(end_at, Due.TIME_LIMIT, job.id)
         if job.spec.warn_signal is not None and job.warned_at is None:
             self.add(end_at - job.spec.warn_signal.before_s, Due.WARN_SIGNAL, job.id)
+
+    def add_preemption(self, job: Job) -> None:
+        """Look again when the grace of a job that is being preempted is over."""
+        if job.preemption is not None and job.state is JobState.RUNNING:
+            self.add(job.preemption.ends_at, Due.PREEMPTION, job.id)
 
     def add_deadline(self, job: Job) -> None:
         """Look again when the job can no longer end by its deadline."""

@@ -54,17 +54,32 @@ def read_accounting(
 def _select_ids(engine: Engine, query: QueryAccounting, specs: Sequence[JobIdSpec]) -> "array[int]":
     """Return the ids of the jobs that SQL selects, ascending; compact, for there may be millions."""
     found: set[int] = set()
-    numbers = sorted({spec.job_id for spec in specs})
+    numbers = sorted({spec.job_id + (spec.component or 0) for spec in specs})
     with reading(engine) as connection:
         for table in _tables(query):
             # Sorted here: asked for order, SQLite would walk the whole table by its key.
             ids = select(table.c.job_id).where(conditions(query, table))
             for start in range(0, len(numbers), _IDS_PAGE):
                 page = numbers[start : start + _IDS_PAGE]
+                page += _components_of(connection, page, query.whole_het)
                 found.update(connection.scalars(ids.where(named(page, table))))
             if not specs:
                 found.update(connection.scalars(ids))
     return array("q", sorted(found))
+
+
+def _components_of(connection: Connection, ids: Sequence[int], is_whole: bool | None) -> list[int]:
+    """Return the ids of the components that are meant with these jobs.
+
+    is_whole: all components with any; None: with their leader; False: only those that are named.
+    """
+    if is_whole is False:
+        return []
+    column = tables.job.c
+    texts = select(column.record).where(column.job_id.in_(ids), column.record.contains('"het_size":'))
+    places = [records.decode_place(text) for text in connection.scalars(texts)]
+    leaders = {each.het_job_id: each.het_size for each in places if is_whole or each.het_offset == 0}
+    return [leader + offset for leader, size in leaders.items() for offset in range(size)]
 
 
 def _read_chunk(

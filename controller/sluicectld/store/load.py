@@ -1,5 +1,6 @@
 """Load what the engine needs at start: what is active, what ended lately, and where the numbers go on."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from operator import attrgetter
 
@@ -64,6 +65,10 @@ def _load(connection: Connection, ended_after_at: float, tokens_after_at: float)
     loaded = Loaded()
     wanted = or_(tables.job_is_active, tables.job.c.ended_at >= ended_after_at)
     _load_jobs(connection, loaded, wanted)
+    # One that ended long ago goes back to the queue with the others.
+    missing = _components_of(loaded.jobs.values()) - loaded.jobs.keys()
+    if missing:
+        _load_jobs(connection, loaded, tables.job.c.job_id.in_(sorted(missing)))
     _load_steps(connection, loaded)
     nodes = map(records.decode_node, connection.scalars(select(tables.node.c.record)))
     loaded.nodes = {node.name: node for node in sorted(nodes, key=attrgetter("index", "name"))}
@@ -89,6 +94,11 @@ def _load_jobs(connection: Connection, loaded: Loaded, wanted: ColumnElement[boo
     jobs = select(job.job_id, job.spec_id, job.record).where(wanted).order_by(job.job_id)
     for job_id, spec_id, text in connection.execute(jobs):
         loaded.jobs[job_id] = records.decode_job(text, loaded.specs[spec_id])
+
+
+def _components_of(jobs: Iterable[Job]) -> set[int]:
+    """Return the ids of all components of the heterogeneous jobs that any of *jobs* belong to."""
+    return {job_id for job in jobs for job_id in range(job.het_job_id, job.het_job_id + job.het_size)}
 
 
 def _load_steps(connection: Connection, loaded: Loaded) -> None:

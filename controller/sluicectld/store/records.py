@@ -28,7 +28,17 @@ def _struct_field(field: msgspec.structs.FieldInfo) -> Any:
 #: A job's fields but for its spec.
 _Life: Any = msgspec.defstruct("Life", map(_struct_field, _life_fields), frozen=True, omit_defaults=True)
 
+
+class HetPlace(msgspec.Struct, frozen=True):
+    """Which component of which heterogeneous job a stored job is, and of how many."""
+
+    het_job_id: int = 0
+    het_offset: int = 0
+    het_size: int = 0
+
+
 _encoder = msgspec.json.Encoder()
+_place_decoder = msgspec.json.Decoder(HetPlace)
 _life_decoder = msgspec.json.Decoder(_Life)
 _spec_decoder = msgspec.json.Decoder(JobSpec)
 _step_decoder = msgspec.json.Decoder(Step)
@@ -50,6 +60,11 @@ def encode_job(job: Job) -> str:
 def decode_job(text: str, spec: JobSpec) -> Job:
     life = _life_decoder.decode(text)
     return Job(spec=spec, **dict(zip(_life_names, _life_of(life), strict=True)))
+
+
+def decode_place(text: str) -> HetPlace:
+    """Return what a stored job's text says of its place in a heterogeneous job."""
+    return _place_decoder.decode(text)
 
 
 def decode_spec(text: str) -> JobSpec:

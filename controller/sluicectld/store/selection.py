@@ -60,7 +60,7 @@ def test_of(query: QueryAccounting, ids: Sequence[JobIdSpec]) -> Callable[[Job],
     """Return the test for what columns cannot say: array tasks, nodes, reservations, licenses."""
     wanted = query.filter
     tests: list[Callable[[Job], bool]] = []
-    if any(spec.tasks is not None for spec in ids):
+    if any(spec.tasks is not None or spec.component is not None for spec in ids):
         tests.append(lambda job: any(_names(spec, job) for spec in ids))
     if wanted.nodes:
         nodes = {name for text in wanted.nodes for name in hostlist.expand(text)}
@@ -83,8 +83,10 @@ def step_test_of(ids: Sequence[JobIdSpec]) -> Callable[[Job, int], bool]:
 
 
 def _names(spec: JobIdSpec, job: Job) -> bool:
+    if spec.component is not None:
+        return spec.job_id == job.het_job_id and spec.component == job.het_offset
     if spec.tasks is None:
-        return spec.job_id in (job.id, job.array_job_id)
+        return spec.job_id in (job.id, job.array_job_id, job.het_job_id)
     if spec.job_id != job.array_job_id:
         return False
     if job.pending_array is not None:

@@ -14,6 +14,7 @@ import ctypes
 import functools
 import os
 import signal
+from collections.abc import Collection
 
 from sluiced import process_id
 
@@ -56,11 +57,11 @@ def descendants(root: int) -> set[int]:
     return found - zombies
 
 
-def signal_descendants(root: int, *numbers: signal.Signals) -> int:
-    """Send *numbers* in order to everything below *root*; return how many got them."""
+def signal_descendants(root: int, *numbers: signal.Signals, spared: Collection[int] = ()) -> int:
+    """Send *numbers* in order to everything below *root* but those spared; return how many got them."""
     reached: set[int] = set()
     for _ in range(_ROUNDS_MAX):
-        new = descendants(root) - reached
+        new = descendants(root) - reached - set(spared)
         if not new:
             break
         for pid in new:

@@ -58,10 +58,15 @@ class EndOrder(Record, frozen=True, kw_only=True, tag="end"):
 
 
 class SignalOrder(Record, frozen=True, kw_only=True, tag="signal"):
-    """Send a signal to the tasks; full: to everything that they started too."""
+    """Send a signal to the tasks; full: to everything that they started too.
+
+    reason: why, for the program to read; one with a reason and its deadline is given once, however often it comes.
+    """
 
     signal: int
     full: bool = False
+    reason: str = ""
+    deadline_at: float | None = None
 
 
 class TalkOrder(Record, frozen=True, kw_only=True, tag="talk"):

@@ -83,6 +83,8 @@ class StepRunner:
         self._is_empty = False
         self._is_alone = False
         self._has_killed = False
+        #: Warnings that were given: reason, signal, deadline.
+        self._warnings: set[tuple[str, int, float | None]] = set()
         self._sample_s = _SAMPLE_FIRST_S
         self._sample_at = 0.0
         self._drain_until: float | None = None
@@ -263,6 +265,9 @@ class StepRunner:
             number = signal.Signals(order.signal)
         except ValueError:
             return
+        if order.reason:
+            self._warn(order, number)
+            return
         self._tell("signal", number, time.time(), None)
         if number == signal.SIGKILL and order.full:
             self._kill_all()
@@ -275,6 +280,21 @@ class StepRunner:
             for pid in self.ranks:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(pid, number)
+
+    def _warn(self, order: SignalOrder, number: signal.Signals) -> None:
+        """The program is to end by a deadline: a stopped one goes on, and all but a batch script's own shell hears."""
+        key = order.reason, order.signal, order.deadline_at
+        if key in self._warnings or self.schedule.ending is not None:
+            return
+        self._warnings.add(key)
+        self._tell(order.reason, number, time.time(), order.deadline_at)
+        if self.launch.is_batch and not order.full:
+            # The shell would die of it and take the job's time to end away; what it runs is what is warned.
+            below = set().union(*(descendants.descendants(pid) for pid in self.ranks))
+            spared = set(self.ranks) if below else set()
+            descendants.signal_descendants(os.getpid(), signal.SIGCONT, number, spared=spared)
+        else:
+            descendants.signal_descendants(os.getpid(), signal.SIGCONT, number)
 
     def _kill_all(self) -> None:
         """Kill everything; from the second time on also what forks faster than a walk over the tree."""

@@ -19,6 +19,18 @@ class SubmitJob(Message, frozen=True, kw_only=True):
     environment: tuple[bytes, ...] = ()
 
 
+class SubmitHetJob(Message, frozen=True, kw_only=True):
+    """Submit a heterogeneous job: all components are accepted or none.  Answered by the first one's id.
+
+    specs: a component each, in order.  script, environment: of the first, which leads.
+    """
+
+    token: str
+    specs: tuple[JobSpec, ...]
+    script: bytes = b""
+    environment: tuple[bytes, ...] = ()
+
+
 class Submitted(Message, frozen=True, kw_only=True):
     """job_id is committed.  warnings go to the user's stderr; placement is told when it started at once."""
 

@@ -51,6 +51,9 @@ class SignalJob(Message, frozen=True, kw_only=True):
     to_batch: bool = False
     to_steps: bool = True
     full: bool = False
+    #: Why, for the program to read; "" for a signal that somebody sent.  deadline_at: when KILL follows.
+    reason: str = ""
+    deadline_at: float | None = None
 
 
 class EndStep(Message, frozen=True, kw_only=True):

@@ -47,6 +47,8 @@ class JobView(Message, frozen=True, kw_only=True):
     #: The submission's nodes folded, so that a command need not fold ("n[1-4]").
     nodes: str = ""
     last_scheduled_at: float | None = None
+    #: What is to become of a running or suspended job that makes room for another.
+    note: str = ""
 
 
 class JobViews(Message, frozen=True, kw_only=True):
@@ -182,6 +184,8 @@ class QueryAccounting(Message, frozen=True, kw_only=True):
     all_users: bool = False
     with_steps: bool = True
     with_duplicates: bool = False
+    #: Of heterogeneous jobs: all components with any that is named; None: with the first; False: only those named.
+    whole_het: bool | None = None
 
 
 class AccountingRow(Message, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from .jobs import (
     KillJobs,
     NotifyJob,
     StartedJob,
+    SubmitHetJob,
     SubmitJob,
     SubmitJobs,
     Submitted,
@@ -60,6 +61,7 @@ CONTROLLER_REQUESTS: dict[str, tuple[type[Message], type[Message]]] = {
     request.__name__: (request, reply)
     for request, reply in (
         (SubmitJob, Submitted),
+        (SubmitHetJob, Submitted),
         (SubmitJobs, SubmittedJobs),
         (TestJob, TestedJob),
         (WaitJobStart, StartedJob),

@@ -198,6 +198,16 @@ class TestAsking:
             "no change of its request, nor two together, would let it start now\n"
         )
 
+    def test_explain_looks_for_no_changes_of_a_component(
+        self, sluice: Callable[..., Ran], controller: FakeController
+    ) -> None:
+        component = PENDING | {"job": {**PENDING["job"], "het_job_id": 7}, "suggestions": [], "is_searched": False}
+        controller.answers["ExplainJobs"] = {"jobs": [component]}
+
+        assert sluice("explain", "7").out.endswith(
+            "no changes were looked for: a component starts only with all others of its heterogeneous job\n"
+        )
+
     def test_explain_takes_several_jobs_and_tasks(self, sluice: Callable[..., Ran], controller: FakeController) -> None:
         spec = {"name": "big"}
         controller.answers["ExplainJobs"] = {

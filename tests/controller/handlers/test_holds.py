@@ -229,10 +229,11 @@ def test_users_do_not_suspend(world: World) -> None:
         world.change("suspend", job_id)
 
 
-def test_a_suspended_job_keeps_its_resources_and_can_be_cancelled(world: World) -> None:
-    job_id = world.start(cpus_per_task=4)
+def test_a_suspended_job_gives_its_cpus_away_keeps_its_memory_and_can_be_cancelled(world: World) -> None:
+    job_id = world.start(cpus_per_task=4, memory_per_node_mib=1000)
     world.change("suspend", job_id, caller=ROOT)
-    assert world.free_cpus("n1") == 0
+    assert world.free_cpus("n1") == 4
+    assert world.cluster.free["n1"].free_memory_mib == 3000
 
     world.cancel(job_id)
     world.clean(job_id)

@@ -287,3 +287,25 @@ def test_a_pending_job_always_has_a_reason(hold, drawn, data):
     for outlook in found.outlooks:
         counts = [step.nodes for step in outlook.steps]
         assert counts == sorted(counts, reverse=True)
+
+
+class TestComponents:
+    """A component of a heterogeneous job."""
+
+    def test_one_that_fits_alone_waits_for_the_others(self):
+        cluster = Cluster(nodes=2).running(nodes=("n2",), ends_in_s=600)
+        first, _ = cluster.gang(cluster.pending(nodes=1), cluster.pending(nodes=2))
+
+        found = ask(cluster, first)
+
+        assert reasons(found) == [Reason.RESOURCES]
+        assert f"component {first.id}+1 of its heterogeneous job" in found.blockers[0].text
+
+    def test_no_changes_are_looked_for(self):
+        cluster = Cluster(nodes=2).running(nodes=("n2",), ends_in_s=600)
+        _, second = cluster.gang(cluster.pending(nodes=1), cluster.pending(nodes=2))
+
+        found = ask(cluster, second, is_searching=True)
+
+        assert found.suggestions == ()
+        assert not found.is_searched

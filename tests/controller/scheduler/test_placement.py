@@ -224,3 +224,11 @@ def test_an_exclusive_partition_gives_whole_nodes():
     cluster = Cluster(nodes=2).partition("batch", oversubscribe="EXCLUSIVE").running(("n1",), cpus=1)
 
     assert layout(place(cluster, ntasks=1)) == {"n2": (4, 1)}
+
+
+def test_a_contiguous_job_for_one_node_passes_over_neighbours_that_are_too_small():
+    """n1 and n2 have two CPUs free each, n3 has four."""
+    cluster = Cluster(nodes=3, cpus=4).running(("n1",), cpus=2).running(("n2",), cpus=2)
+    cluster.pending(ntasks=4, max_nodes=1, is_contiguous=True)
+
+    assert decide(cluster.snapshot()).starts[0].allocation.nodes == ("n3",)

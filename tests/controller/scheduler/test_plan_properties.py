@@ -73,8 +73,11 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
         if draw(st.booleans()):
             ends_in_s = draw(st.sampled_from([-5.0, 60.0, 300.0, 1000.0, None]))
             cluster.running((name,), cpus=draw(st.sampled_from([2, 4])), ends_in_s=ends_in_s, memory_mib=500)
-    for fields in draw(st.lists(requests, max_size=8)):
-        cluster.pending(**fields)
+    jobs = [cluster.pending(**fields) for fields in draw(st.lists(requests, max_size=8))]
+    first = draw(st.integers(0, 20))
+    together = jobs[first : first + draw(st.integers(2, 3))]
+    if len(together) > 1 and all(job.pending_array is None for job in together):
+        cluster.gang(*together)
     return cluster.snapshot()
 
 

@@ -177,6 +177,12 @@ class LimitBook:
         for tally in member.tallies:
             tally.add_running(demand, member.terms.usage_factor, ran_s)
 
+    def undo_start(self, job: Job, partition: Partition, demand: Demand) -> None:
+        """Count a job as submitted that was counted as running."""
+        member = self.find_member(job.spec, partition)
+        for tally in member.tallies:
+            tally.remove_running(demand, member.terms.usage_factor, 0.0)
+
     def remove(self, job: Job, partition: Partition, demand: Demand, ran_s: float = 0.0) -> None:
         """Take a running job out that has ended after so long; its use so far is not added to the past."""
         member = self.find_member(job.spec, partition)

@@ -59,14 +59,22 @@ class Gate:
         return self._barred.get((member, shape)) or self.book.find_member_blockers(member, self._demand(shape))
 
     def find_placed_blockers(
-        self, job: Job, shape: Shape, takes: Sequence[tuple[Kind, Take]], licenses: Licenses | None
+        self,
+        job: Job,
+        shape: Shape,
+        takes: Sequence[tuple[Kind, Take]],
+        licenses: Licenses | None,
+        is_lasting: bool = True,
     ) -> Blockers:
-        """Return the limits that keep it from starting where it was placed; such jobs are barred for the whole pass."""
+        """Return the limits that keep it from starting where it was placed; such jobs are barred for the whole pass.
+
+        is_lasting: False while starts are tried that may be taken back.
+        """
         if self.is_open:
             return ()
         member = self.book.find_member(job.spec, shape.partition)
         blockers = self.book.find_member_blockers(member, self._taken(shape, takes, licenses or ()))
-        if blockers:
+        if blockers and is_lasting:
             self._barred[member, shape] = blockers
         return blockers
 
@@ -74,6 +82,11 @@ class Gate:
         """Count the job as running."""
         if not self.is_open:
             self.book.add_start(job, shape.partition, self._taken(shape, takes, licenses))
+
+    def undo_start(self, job: Job, shape: Shape, takes: Sequence[tuple[Kind, Take]], licenses: Licenses) -> None:
+        """Undo add_start()."""
+        if not self.is_open:
+            self.book.undo_start(job, shape.partition, self._taken(shape, takes, licenses))
 
     def may_reserve(self, job: Job, shape: Shape) -> bool:
         """May the job hold a planned start?"""

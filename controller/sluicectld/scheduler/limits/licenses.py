@@ -45,5 +45,10 @@ class LicensePool:
             self.free[name] -= count
         return chosen
 
+    def put_back(self, licenses: Licenses) -> None:
+        """Undo take(), which returned these."""
+        for name, count in licenses:
+            self.free[name] += count
+
     def _has(self, name: str, count: int) -> bool:
         return self.free.get(name, 0) >= count

@@ -26,12 +26,13 @@ class PartitionCpus:
         self._capped = {name: each for name, each in partitions.items() if has_cap(each)}
         self._used: dict[tuple[str, int], list[Use]] = {}
 
-    def count(self, running: Sequence[RunningJob], position_by_name: Mapping[str, int]) -> None:
+    def count(self, running: Sequence[RunningJob], position_by_name: Mapping[str, int], now_at: float) -> None:
         """Count what the running jobs have, and nothing else."""
         self._used.clear()
         for job in running if self._capped else ():
             if job.partition in self._capped:
-                until_at = NEVER if job.expected_end_at is None else job.expected_end_at
+                # A job that should have ended has its CPUs still.
+                until_at = NEVER if job.expected_end_at is None else max(job.expected_end_at, now_at + 1)
                 for grant in job.allocation.grants:
                     if grant.node in position_by_name:
                         self.add(job.partition, position_by_name[grant.node], (0.0, until_at, grant.cpu_count))
@@ -61,8 +62,6 @@ class PartitionCpus:
 
 def _peak(uses: Sequence[Use], from_at: float, until_at: float) -> int:
     """Return the most CPUs that are used at any moment of [from_at, until_at)."""
-    # A job that should have ended has its CPUs still.
-    uses = [(begin_at, max(end_at, from_at + 1), cpus) for begin_at, end_at, cpus in uses]
     moments = {from_at, *(begin_at for begin_at, _, _ in uses if from_at < begin_at < until_at)}
     return max(sum(cpus for begin_at, end_at, cpus in uses if begin_at <= at < end_at) for at in moments)
 

@@ -110,6 +110,16 @@ def test_all_jobs_of_a_partition_have_no_more_cpus_of_a_node_than_it_allows() ->
     assert plan.blockers[first[2].id]
 
 
+def test_a_job_that_waits_for_one_of_its_capped_partition_is_planned_at_that_ones_end() -> None:
+    cluster = Cluster(nodes=1, cpus=8).partition("cpu", max_cpus_per_node=6)
+    cluster.running(nodes=("n1",), cpus=4, ends_in_s=600, partition="cpu")
+    waiting = cluster.pending(partitions=("cpu",), ntasks=4)
+
+    plan = decide(cluster.snapshot())
+
+    assert plan.planned[waiting.id].at == cluster.now_at + 600
+
+
 def test_a_cap_of_each_socket_is_kept_for_the_whole_node() -> None:
     cluster = Cluster(nodes=1, cpus=8, sockets=2, cores_per_socket=4).partition("cpu", max_cpus_per_socket=3)
     jobs = [cluster.pending(partitions=("cpu",), ntasks=2) for _ in range(4)]

@@ -1,0 +1,162 @@
+"""Preemption, as it is carried out: each decision is checked again, the victim warned, suspended or ended.
+
+All victims of one preemptor are preempted or none; a victim that is warned is ended when its grace is over, once.  What
+was begun is gone through with even if the preemptor needs it no longer: the victims were told.
+"""
+
+from collections.abc import Iterable
+from itertools import groupby
+from operator import attrgetter
+
+from sluice.model.base import BATCH_STEP
+from sluice.model.job import Job
+from sluice.model.preemption import Preemption, PreemptMode
+from sluice.model.states import Ending, JobState
+from sluice.wire.messages import SignalJob
+from sluicectld.scheduler.limits.gate import Gate
+from sluicectld.scheduler.plan import Plan, PreemptJob
+from sluicectld.scheduler.preempt_rules import Rights
+from sluicectld.scheduler.resuming import waits_to_resume
+from sluicectld.state.events import JobPreempted, JobWarned
+
+from .endings import end_job, may_requeue
+from .suspend import can_resume, resume_job, suspend_job
+from .turn import Turn
+
+_SIGTERM = 15
+
+
+def apply_preemptions(turn: Turn, plan: Plan) -> int:
+    """Begin what is still right; return how many decisions were stale."""
+    if not plan.preemptions:
+        return 0
+    if turn.policy.preempt_plugin is None:
+        return len(plan.preemptions)
+    snapshot = turn.cluster.snapshot(turn.now_at, {})
+    rights = Rights(snapshot, turn.policy, plan.priorities, Gate(snapshot, turn.policy).book)
+    stale = 0
+    for for_job_id, group in groupby(plan.preemptions, attrgetter("for_job_id")):
+        orders = tuple(group)
+        if not _is_wanted(turn, for_job_id, plan.version) or not _are_victims(turn, for_job_id, orders, rights):
+            stale += len(orders)
+            continue
+        for order in orders:
+            _preempt(turn, turn.job(order.job_id), order)
+    return stale
+
+
+def apply_resumes(turn: Turn, plan: Plan) -> int:
+    """Let suspended jobs go on whose CPUs are still free; return how many are not."""
+    stale = 0
+    for job_id in plan.resumes:
+        job = turn.cluster.jobs.get(job_id)
+        if job is None or not waits_to_resume(job) or not can_resume(turn, job):
+            stale += 1
+            continue
+        resume_job(turn, job)
+    return stale
+
+
+def _is_wanted(turn: Turn, job_id: int, version: int) -> bool:
+    is_revised = turn.cluster.revised.get(job_id, 0) > version or turn.cluster.reservations_version > version
+    return job_id in turn.cluster.ready and not is_revised
+
+
+def _are_victims(turn: Turn, for_job_id: int, orders: Iterable[PreemptJob], rights: Rights) -> bool:
+    """May each of them still be preempted for the job, and in the way that was decided?"""
+    preemptor = turn.job(for_job_id)
+    for order in orders:
+        running = turn.cluster.running.get(order.job_id)
+        if running is None or not rights.is_victim(running, preemptor, order.partition, order.mode):
+            return False
+    return True
+
+
+def _preempt(turn: Turn, job: Job, order: PreemptJob) -> None:
+    ends_at = turn.now_at + order.grace_s
+    preemption = Preemption(
+        for_job_id=order.for_job_id,
+        mode=order.mode,
+        at=turn.now_at,
+        ends_at=ends_at,
+        nodes=order.nodes,
+        gives_signal=job.spec.warn_signal is not None and job.warned_at is None,
+    )
+    turn.emit(JobPreempted(at=turn.now_at, job_id=job.id, preemption=preemption))
+    job = turn.job(job.id)
+    if order.mode is PreemptMode.SUSPEND:
+        suspend_job(turn, job)
+    elif order.grace_s <= 0:
+        end_preempted(turn, job)
+    else:
+        _warn(turn, job)
+        turn.timers.add_preemption(job)
+
+
+def _warn(turn: Turn, job: Job) -> None:
+    """Tell the programs when they will be killed: by the job's own signal if it has one to give, and by TERM."""
+    turn.effects += [order for node in job.nodes for order in warn_orders(turn, job, node)]
+    if job.preemption is not None and job.preemption.gives_signal:
+        turn.emit(JobWarned(at=turn.now_at, job_id=job.id))
+    turn.is_pass_due = True
+
+
+def warn_orders(turn: Turn, job: Job, node: str) -> list[SignalJob]:
+    """Return what one node is told of a job in its grace; repeats are ignored there."""
+    assert job.preemption is not None, f"job {job.id} is not being preempted"
+    is_first = node == job.nodes[0]
+    warn = job.spec.warn_signal
+    orders = []
+    if warn is not None and job.preemption.gives_signal:
+        to_batch = warn.to_batch_only
+        if is_first or not to_batch:
+            orders.append(_order(turn, job, node, warn.number, to_batch=to_batch, to_steps=not to_batch, full=to_batch))
+    if not orders or not turn.policy.preempt.sends_user_signal:
+        orders.append(_order(turn, job, node, _SIGTERM, to_batch=is_first, to_steps=True, full=False))
+    return orders
+
+
+def _order(turn: Turn, job: Job, node: str, signal: int, *, to_batch: bool, to_steps: bool, full: bool) -> SignalJob:
+    assert job.preemption is not None, f"job {job.id} is not being preempted"
+    return SignalJob(
+        node=node,
+        epoch=turn.cluster.epoch,
+        job_id=job.id,
+        attempt=job.attempt,
+        signal=signal,
+        step_id=BATCH_STEP if to_batch and not to_steps else None,
+        to_batch=to_batch,
+        to_steps=to_steps,
+        full=full,
+        reason=Ending.PREEMPTION.value,
+        deadline_at=job.preemption.ends_at,
+    )
+
+
+def preemption_due(turn: Turn, job_id: int) -> None:
+    """The grace is over: end the job if it has not ended."""
+    job = turn.cluster.jobs.get(job_id)
+    if job is None or job.state is not JobState.RUNNING or job.preemption is None:
+        return
+    if job.preemption.ends_at > turn.now_at:
+        turn.timers.add_preemption(job)
+        return
+    end_preempted(turn, job)
+
+
+def end_preempted(turn: Turn, job: Job, **how: object) -> None:
+    """End a preempted job, or send it back to the queue.  how: what of its end is known already."""
+    assert job.preemption is not None, f"job {job.id} is not being preempted"
+    is_requeued = job.preemption.mode is PreemptMode.REQUEUE and job.spec.is_batch and may_requeue(turn, job)
+    # Whoever had a grace was told when it ends.
+    had_grace = job.preemption.ends_at > job.preemption.at
+    end_job(
+        turn,
+        job,
+        JobState.PREEMPTED,
+        Ending.PREEMPTION,
+        reason_text=f"preempted for job {job.preemption.for_job_id}",
+        is_requeued=is_requeued,
+        kill_wait_s=0.0 if had_grace else None,
+        **how,  # type: ignore[arg-type]
+    )

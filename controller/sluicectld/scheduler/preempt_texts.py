@@ -1,0 +1,67 @@
+"""Preemption as sentences: whom a job preempts, whom it waits for, and what a victim is told.
+
+Source of the words: CONTRACT section 14; the numbers are those that decided.
+"""
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from sluice import hostlist
+from sluice.model.job import Job
+from sluice.model.preemption import PreemptMode
+from sluice.model.reason import Blocker, Reason
+from sluice.model.states import JobState
+
+from .explain import format_at
+from .preempt_rules import Victim
+from .snapshot import RunningJob
+
+#: Victims that a text names; the rest is counted.
+_SHOWN_MAX = 8
+_DONE = {PreemptMode.CANCEL: "cancels", PreemptMode.REQUEUE: "requeues", PreemptMode.SUSPEND: "suspends"}
+
+
+def chosen_blocker(victims: Sequence[Victim], nodes: Sequence[str], now_at: float, utc_offset_s: int) -> Blocker:
+    """Return that the job preempts others and starts when they are gone."""
+    words = [f"{_DONE[victim.mode]} job {victim.job_id}" for victim in victims[:_SHOWN_MAX]]
+    if len(victims) > len(words):
+        words.append(f"{len(victims) - len(words)} more")
+    if not victims:
+        text = f"starts on {hostlist.fold(nodes)} when those are gone that it preempts"
+        return Blocker(reason=Reason.RESOURCES, text=text)
+    grace_s = max(victim.grace_s for victim in victims)
+    until = f", by {format_at(now_at + grace_s, now_at, utc_offset_s)} (GraceTime)" if grace_s else ""
+    text = f"{', '.join(words)}; starts on {hostlist.fold(nodes)} when they are gone{until}"
+    return Blocker(reason=Reason.RESOURCES, text=text)
+
+
+def held_blocker(leaving: Sequence[RunningJob], nodes: Sequence[str], now_at: float, utc_offset_s: int) -> Blocker:
+    """Return that the job's place is kept while those that it preempts go."""
+    words = [f"job {each.job_id}" for each in leaving[:_SHOWN_MAX]]
+    if len(leaving) > len(words):
+        words.append(f"{len(leaving) - len(words)} more")
+    ends = [each.job.preemption.ends_at for each in leaving if each.job is not None and each.job.preemption is not None]
+    until = f", by {format_at(max(ends), now_at, utc_offset_s)} (GraceTime)" if ends and max(ends) > now_at else ""
+    text = f"waits for {', '.join(words)} to make room on {hostlist.fold(nodes)}{until}"
+    return Blocker(reason=Reason.RESOURCES, text=text)
+
+
+def exempt_blocker(blocker: Blocker, at: float, now_at: float, utc_offset_s: int) -> Blocker:
+    """Return the blocker with when the job may preempt others that are exempt as yet."""
+    when = format_at(at, now_at, utc_offset_s)
+    return replace(blocker, text=f"{blocker.text}; may preempt others from {when} on (PreemptExemptTime)")
+
+
+def describe_preemption(job: Job, now_at: float, utc_offset_s: int = 0) -> str:
+    """Return what preemption does to a running or suspended job; "" when it does nothing."""
+    preemption = job.preemption
+    if preemption is None or job.is_ended:
+        return ""
+    who = f"job {preemption.for_job_id}"
+    if job.state is JobState.SUSPENDED:
+        cause = f"was suspended for {who}" if preemption.for_job_id else "is to be resumed"
+        return f"job {job.id} {cause}: goes on when its CPUs are free"
+    ends = format_at(preemption.ends_at, now_at, utc_offset_s)
+    then = ", then it is requeued" if preemption.mode is PreemptMode.REQUEUE else ""
+    return f"job {job.id} is to be preempted by {who}: ends by {ends} (GraceTime){then}"

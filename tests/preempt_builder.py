@@ -1,0 +1,130 @@
+"""Builder of clusters where some jobs may preempt others: partitions "low" and "high" of all nodes, by tier.
+
+    rivals = Rivals(nodes=2)
+    victim = rivals.runs(cpus=4)
+    urgent = rivals.urgent()
+    assert rivals.victims() == {victim: "REQUEUE"}
+
+Jobs run since an hour and for another one; what is said of a job goes into its request.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from sluice.model.allocation import Allocation
+from sluice.model.association import Association
+from sluice.model.job import Job
+from sluice.model.preemption import Preemption, PreemptMode, PreemptSetup
+from sluice.model.qos import Qos
+from sluice.model.reservation import Reservation
+from sluice.model.states import JobState
+from sluice_plugins import registry
+from sluicectld.scheduler.decide import decide
+from sluicectld.scheduler.plan import Plan
+from sluicectld.scheduler.snapshot import Policy, RunningJob, Snapshot
+from tests.builders import Cluster, make_spec
+
+HOUR_S = 3600.0
+
+
+class Rivals(Cluster):
+    """by: "partition_prio" or "qos".  setup: fields of PreemptSetup; modes as words."""
+
+    def __init__(self, nodes: int = 1, by: str = "partition_prio", modes: str = "REQUEUE", **setup: Any) -> None:
+        fields = {name: setup.pop(name) for name in ("cpus", "memory_mib", "gres") if name in setup}
+        super().__init__(nodes=nodes, **fields)
+        self.partition("low").partition("high", priority_tier=2)
+        self.policy = Policy(
+            select_unit="cpu",
+            has_memory=True,
+            preempt=PreemptSetup(type=by, modes=frozenset(modes.split(",")), **setup),
+            preempt_plugin=registry.find_preemption(by),
+        )
+        self.qos_by_name: dict[str, Qos] = {}
+        self.reservations: list[Reservation] = []
+        self.leaving: list[RunningJob] = []
+
+    def qos(self, name: str, **fields: Any) -> Rivals:
+        self.qos_by_name[name] = Qos(name=name, **fields)
+        return self
+
+    def runs(
+        self,
+        nodes: int | tuple[str, ...] = 1,
+        cpus: int | None = None,
+        *,
+        partition: str = "low",
+        priority: int = 100,
+        ran_s: float = HOUR_S,
+        ends_in_s: float | None = HOUR_S,
+        memory_mib: int = 0,
+        gres: tuple[tuple[str, int], ...] = (),
+        licenses: tuple[tuple[str, int], ...] = (),
+        reservation: str = "",
+        preemption: Preemption | None = None,
+        **spec: Any,
+    ) -> int:
+        """Add a running job; return its id."""
+        names = nodes if isinstance(nodes, tuple) else self._first_free(nodes, cpus)
+        grants = tuple(self._occupy(name, cpus, memory_mib, gres, 1000, None) for name in names)
+        job_id = self._new_id()
+        allocation = Allocation(grants=grants, licenses=licenses)
+        job = Job(
+            id=job_id,
+            spec=make_spec(len(names), (partition,), **spec),
+            state=JobState.RUNNING,
+            partition=partition,
+            priority=priority,
+            started_at=self.now_at - ran_s,
+            limit_s=None if ends_in_s is None else int(ran_s + ends_in_s),
+            allocation=allocation,
+            reservation=reservation,
+            preemption=preemption,
+        )
+        end_at = None if ends_in_s is None else self.now_at + ends_in_s
+        view = RunningJob(job_id, str(job_id), allocation, end_at, 1000, partition, reservation, (), job)
+        self.running_jobs.append(view)
+        if preemption is not None:
+            self.leaving.append(view)
+        return job_id
+
+    def urgent(self, **fields: Any) -> Job:
+        """Add a pending job of the high partition."""
+        return self.pending(**({"partitions": ("high",), "nodes": 1} | fields))
+
+    def warn(self, job_id: int, for_job_id: int, *nodes: str, mode: str = "REQUEUE") -> None:
+        """Let a running job be in its grace."""
+        preemption = Preemption(
+            for_job_id=for_job_id,
+            mode=PreemptMode(mode),
+            at=self.now_at,
+            ends_at=self.now_at + 60,
+            nodes=nodes,
+        )
+        place = next(place for place, view in enumerate(self.running_jobs) if view.job_id == job_id)
+        view = self.running_jobs[place]
+        assert view.job is not None
+        job = replace(view.job, preemption=preemption)
+        self.running_jobs[place] = replace(view, job=job, expected_end_at=self.now_at + 60)
+        self.leaving.append(self.running_jobs[place])
+
+    def snapshot(self) -> Snapshot:
+        row = Association(account="lab", user="ann", is_default=True, qos=tuple(self.qos_by_name))
+        associations = {row.key: row} if self.qos_by_name else {}
+        return replace(
+            super().snapshot(),
+            qos=self.qos_by_name,
+            associations=associations,
+            reservations=tuple(self.reservations),
+            leaving=tuple(self.leaving),
+        )
+
+    def plan(self) -> Plan:
+        return decide(self.snapshot(), self.policy)
+
+    def victims(self) -> dict[int, str]:
+        """Return how each victim of the plan is preempted, by job id."""
+        return {order.job_id: order.mode.value for order in self.plan().preemptions}
