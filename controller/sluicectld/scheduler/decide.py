@@ -107,7 +107,7 @@ class Pass:
         is_moving = self.preemptions.is_active or bool(snapshot.leaving)
         is_shared = bool(snapshot.reservations) or self.shaper.is_user_sensitive or self.bounds.are_set
         is_seen = policy.is_explaining or focus_id != 0
-        self.is_quiet = policy.is_backfilling and self.gate.is_open and not (is_moving or is_shared or is_seen)
+        self.is_quiet = self.gate.is_open and not (is_moving or is_shared or is_seen)
 
     @property
     def queue(self) -> Queue:
@@ -189,6 +189,10 @@ class Pass:
                 self._leave_for_next_pass(entries[index:])
                 return
             job, partition = entries[index]
+            if not self.policy.is_backfilling and self._is_behind(job, partition):
+                self.blockers[job.id] = (verdicts.PRIORITY,)
+                index += 1
+                continue
             if self.is_quiet and not self.policy.keeps_promises and self._is_full(partition.name):
                 done = self._start_of_tail(entries[index:])
                 index += done
@@ -197,6 +201,10 @@ class Pass:
             if not (self.is_quiet and job.id in self.slots and self._stands(job)):
                 self._consider(job, partition)
             index += 1
+
+    def _is_behind(self, job: Job, partition: Partition) -> bool:
+        """Does a plain job only wait behind another of its partition, and nobody reads more of it?"""
+        return self.is_quiet and partition.name in self.heads and is_plain_job(job)
 
     def _is_full(self, queue: str) -> bool:
         """Are as many jobs of the queue planned as may be?"""
