@@ -25,6 +25,8 @@ from sluice.wire.unixpath import bind_unix, identity_of_file
 
 logger = logging.getLogger(__name__)
 
+#: Turns of the loop until one who was accepted at last is among the connections: accept, transport, connection_made.
+_ACCEPT_TURNS = 3
 _BACKLOG = 1024
 
 
@@ -68,6 +70,8 @@ class Server:
         for path, identity in self._socket_files.items():
             if identity is not None and identity_of_file(path) == identity:
                 os.unlink(path)
+        for _ in range(_ACCEPT_TURNS):
+            await asyncio.sleep(0)
         for connection in self.connections:
             connection.close("the daemon is stopping")
         await self._wait_empty()
