@@ -190,9 +190,11 @@ def test_no_planned_start_is_delayed_by_jobs_below(snapshot):
     if len(ranked) != len(snapshot.pending):
         return
     above = [job for job in ranked if job.spec.partitions == ("half",)]
-    for place, job in enumerate(same_tier):
+    # A heterogeneous job stands where the last of its components does.
+    turns = {job.het_job_id or job.id: place for place, job in enumerate(same_tier)}
+    for job in same_tier:
         if job.id in whole.planned:
-            pending = (*above, *same_tier[: place + 1])
+            pending = (*above, *same_tier[: turns[job.het_job_id or job.id] + 1])
             alone = decide(with_pending(snapshot, pending), POLICY)
             assert alone.planned[job.id].at == whole.planned[job.id].at
 
