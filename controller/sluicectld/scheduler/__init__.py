@@ -38,6 +38,9 @@ native/      the same in C
 predict      how long a job will probably run, from its user's last runs
 patience     until when a job lets shorter ones pass; the order of the candidates for backfill
 backfill     planned starts: the earliest slot beside all that runs or is planned
+heads        the first job of each queue that did not fit, and who waits behind it
+planner      who gets a planned start, and which, as far as the bounds reach
+places       what one pass keeps for jobs that do not start
 gangs        heterogeneous jobs: all components start together or none does
 savepoint    what a pass has started and may take back
 shorten      --time-min: the longest limit with which a job starts now

@@ -83,7 +83,7 @@ def consider_component(one_pass: "Pass", job: Job, partition: Partition) -> None
     candidates = [way for ways in components for way in ways if _is_candidate(one_pass, *way)]
     _start_or_plan(one_pass, gang, components)
     for job, shape in candidates:
-        one_pass.note_candidate(job, shape)
+        one_pass.heads.note_candidate(job, shape)
 
 
 def _start_or_plan(one_pass: "Pass", gang: Gang, components: list[list[Way]]) -> None:
@@ -97,7 +97,7 @@ def _start_or_plan(one_pass: "Pass", gang: Gang, components: list[list[Way]]) ->
         one_pass.blockers[ways[0][0].id] = _blockers_of(
             one_pass, ways, components[place][0][0], number == place, barred
         )
-        one_pass.note_head(*ways[0])
+        one_pass.heads.note(*ways[0])
     if not barred:
         _plan_all(one_pass, components, promise)
 
@@ -115,7 +115,7 @@ def _find_gang_blocker(one_pass: "Pass", gang: Gang) -> Blocker | None:
 
 
 def _is_candidate(one_pass: "Pass", job: Job, shape: Shape) -> bool:
-    return one_pass.is_candidate(shape) and one_pass.find_queue_blocker(job, shape) is None
+    return one_pass.heads.is_candidate(shape) and one_pass.heads.find_blocker(job, shape) is None
 
 
 def _ways_of(one_pass: "Pass", entries: Sequence[Entry]) -> Iterator[Way]:
@@ -143,7 +143,7 @@ def _start_all(one_pass: "Pass", components: list[list[Way]]) -> tuple[int, Bloc
             savepoint.undo()
             return place, () if () in found else tuple(itertools.chain.from_iterable(found))
     for _, shape, _ in savepoint.jobs:
-        one_pass.note_start(shape)
+        one_pass.heads.note_start(shape)
     return None
 
 
@@ -167,7 +167,7 @@ def _start(one_pass: "Pass", savepoint: Savepoint, job: Job, shape: Shape) -> Bl
 def _find_limits(one_pass: "Pass", job: Job, shape: Shape) -> Blockers:
     """Return what keeps a component from starting now, whatever is free on the nodes."""
     found = list(one_pass.gate.find_blockers(job, shape))
-    found += filter(None, (one_pass.find_queue_blocker(job, shape), one_pass.ledger.find_license_blocker(shape)))
+    found += filter(None, (one_pass.heads.find_blocker(job, shape), one_pass.ledger.find_license_blocker(shape)))
     return tuple(found)
 
 
@@ -200,16 +200,16 @@ def _missing(one_pass: "Pass", job: Job, shapes: Sequence[Shape]) -> Blocker:
 
 def _keeps_promise(one_pass: "Pass", components: list[list[Way]]) -> bool:
     """Does an earlier promise stand, for nothing came back since?"""
-    promised = [one_pass.slots.get(ways[0][0].id) for ways in components]
+    promised = [one_pass.places.slots.get(ways[0][0].id) for ways in components]
     moments = {each[0].at for each in promised if each is not None}
     if None in promised or len(moments) > 1 or one_pass.snapshot.is_freed or min(moments) <= one_pass.snapshot.now_at:
         return False
     for ways, found in zip(components, promised, strict=True):
         assert found is not None, "looked at above"
         job, shape = ways[0][0], found[1]
-        one_pass.planned[job.id] = one_pass.snapshot.promised[job.id]
+        one_pass.places.planned[job.id] = one_pass.snapshot.promised[job.id]
         one_pass.blockers[job.id] = (one_pass.resources_blocker(job, shape),)
-        one_pass.note_head(job, shape)
+        one_pass.heads.note(job, shape)
     return True
 
 
@@ -218,7 +218,7 @@ def _take_back_promise(one_pass: "Pass", components: list[list[Way]]) -> Promise
     found: Promise = []
     for ways in components:
         job = ways[0][0]
-        kept = one_pass.drop_slot(job)
+        kept = one_pass.places.drop(job.id)
         if kept is not None:
             slot, shape = kept
             # What kept its twins from starting, or later, may have been this promise.
@@ -234,24 +234,24 @@ def _plan_all(one_pass: "Pass", components: list[list[Way]], promise: Promise) -
     """
     chosen = [next((way for way in ways if _may_plan(one_pass, *way)), None) for ways in components]
     found = [way for way in chosen if way is not None]
-    if len(found) < len(chosen) or not one_pass.may_look_ahead(found):
+    if len(found) < len(chosen) or not one_pass.planner.may_look_ahead(found):
         return
     slots = _find_common_slot(one_pass, found)
     planned = [(job, shape, slot) for (job, shape), slot in zip(found, slots, strict=False)]
     if promise and one_pass.snapshot.now_at < promise[0][2].at <= (slots[0].at if slots else NEVER):
-        for job, shape, slot in planned:
-            one_pass.let_go(job, slot, shape)
+        for job, _, _ in planned:
+            one_pass.places.drop(job.id)
         for job, shape, slot in promise:
-            one_pass.hold(job, slot, shape)
+            one_pass.places.keep(job.id, slot, shape)
         planned = promise
     for job, shape, slot in planned:
-        one_pass.keep_slot(job, slot, shape)
+        one_pass.planner.note(job, slot, shape)
 
 
 def _may_plan(one_pass: "Pass", job: Job, shape: Shape) -> bool:
     if shape.blockers is not None and not shape.is_waiting:
         return False
-    if one_pass.find_queue_blocker(job, shape) or one_pass.gate.find_blockers(job, shape):
+    if one_pass.heads.find_blocker(job, shape) or one_pass.gate.find_blockers(job, shape):
         return False
     return one_pass.gate.may_reserve(job, shape)
 
@@ -263,7 +263,7 @@ def _find_common_slot(one_pass: "Pass", chosen: list[Way]) -> list[Slot]:
     starts to the next, and where they don't fit together on to the next moment at which something becomes free.
     """
     working, timeline = one_pass.working, one_pass.timeline
-    latest_at, looks_max, due_at = one_pass.plan_bounds(chosen)
+    latest_at, looks_max, due_at = one_pass.planner.find_bounds(chosen)
     at = max(timeline.now_at, due_at)
     for _ in range(_ROUNDS_MAX):
         first_at = at
@@ -290,9 +290,9 @@ def _fit_at(one_pass: "Pass", chosen: list[Way], at: float) -> list[Slot]:
     for job, shape in chosen:
         parts = find_at(shape, one_pass.working, one_pass.timeline, at)
         if parts is None:
-            for (other, its_shape), slot in zip(chosen, held, strict=False):
-                one_pass.let_go(other, slot, its_shape)
+            for other, _ in chosen[: len(held)]:
+                one_pass.places.drop(other.id)
             return []
         held.append(Slot(at, parts))
-        one_pass.hold(job, held[-1], shape)
+        one_pass.places.keep(job.id, held[-1], shape)
     return held

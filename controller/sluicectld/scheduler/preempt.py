@@ -17,13 +17,13 @@ from sluice.model.job import Job
 from sluice.model.preemption import PreemptMode
 from sluice.model.reason import Blocker, Reason
 
-from .backfill import Slot, release, reserve
+from .backfill import Slot
 from .departures import departures_by_job, is_going
 from .ledger import Ledger
-from .levels import Take
 from .limits.licenses import LicensePool
 from .memory import Scene
-from .plan import PlannedStart, PreemptJob
+from .places import Places
+from .plan import PreemptJob
 from .preempt_choice import choose_victims
 from .preempt_rules import Rights, Victim
 from .preempt_search import Leaver, Situation, make_leaver
@@ -45,37 +45,25 @@ Key = tuple[Shape, tuple[int, int] | None, str]
 class Place(msgspec.Struct, frozen=True):
     """What is kept for a job from now on."""
 
-    parts: list[Part]
+    slot: Slot
     shape: Shape
     licenses: Licenses
     #: Why it does not start yet.
     blocker: Blocker
 
-    @property
-    def takes(self) -> list[tuple[int, Take]]:
-        return [(part.position, part.take) for part in self.parts]
-
 
 class Preemptions:
-    """The preemptions of one pass.  planned, slots: planned starts and what is kept for them, of the pass by job id."""
+    """The preemptions of one pass."""
 
-    def __init__(
-        self,
-        snapshot: Snapshot,
-        policy: Policy,
-        scene: Scene,
-        ledger: Ledger,
-        planned: dict[int, PlannedStart],
-        slots: dict[int, tuple[Slot, Shape]],
-    ) -> None:
+    def __init__(self, snapshot: Snapshot, policy: Policy, scene: Scene, ledger: Ledger, places: Places) -> None:
         self._snapshot = snapshot
         self._policy = policy
         self._working, self._timeline = scene.working, scene.timeline
         self._ledger = ledger
         self._gate, self._licenses = ledger.gate, ledger.licenses
-        self._planned = planned
-        self._slots = slots
-        self._places: dict[int, Place] = {}
+        self._places = places
+        #: Of jobs for which others go.
+        self._kept: dict[int, Place] = {}
         self._departures = departures_by_job(snapshot)
         #: Pending jobs for which others are going, or have gone.
         self.waiting_ids = frozenset(self._departures)
@@ -93,7 +81,7 @@ class Preemptions:
 
     def keeps_place(self, job_id: int) -> bool:
         """Is a place kept for the job?"""
-        return job_id in self._places
+        return job_id in self._kept
 
     # --- places that are kept
 
@@ -109,7 +97,7 @@ class Preemptions:
         leaving = self._departures[job.id]
         names = next((each.job.preemption.nodes for each in leaving if each.job and each.job.preemption), ())
         for shape in shapes:
-            parts = self._find_on(shape, names) if job.id not in self._places else None
+            parts = self._find_on(shape, names) if job.id not in self._kept else None
             if parts is not None:
                 now_at, offset_s = self._snapshot.now_at, self._policy.utc_offset_s
                 blocker = held_blocker(leaving, names, now_at, offset_s)
@@ -129,49 +117,42 @@ class Preemptions:
 
     def _keep(self, job_id: int, parts: list[Part], shape: Shape, blocker: Blocker, at: float) -> None:
         licenses = shape.needs.licenses or shape.needs.license_choices[:1]
-        place = self._places[job_id] = Place(parts, shape, licenses, blocker)
+        place = self._kept[job_id] = Place(Slot(self._timeline.now_at, parts), shape, licenses, blocker)
         self._put(job_id, place)
-        cpu_count = sum(part.take.charged or part.take.cpus for part in parts)
-        names = tuple(self._working.names[part.position] for part in parts)
-        tasks = tuple(part.tasks for part in parts)
-        self._planned[job_id] = PlannedStart(at, names, shape.partition.name, cpu_count, tasks)
+        self._places.tell(job_id, at, place.slot, shape)
 
     def _put(self, job_id: int, place: Place) -> None:
-        now_at = self._timeline.now_at
-        self._timeline.reserve(job_id, place.takes, now_at, now_at + place.shape.duration_s)
-        self._ledger.note_beside(place.shape, now_at, place.parts)
+        self._places.hold(job_id, place.slot, place.shape)
         for name, count in place.licenses:
             self._licenses.free[name] = self._licenses.free.get(name, 0) - count
 
     def _lift(self, job_id: int, place: Place) -> None:
-        now_at = self._timeline.now_at
-        self._timeline.release(job_id, place.takes, now_at, now_at + place.shape.duration_s)
-        self._ledger.note_beside(place.shape, now_at, place.parts, is_gone=True)
+        self._places.let_go(job_id, place.slot, place.shape)
         for name, count in place.licenses:
             self._licenses.free[name] += count
 
     @contextmanager
     def aside(self, job_id: int, has_started: Callable[[], bool]) -> Iterator[None]:
         """Put the job's place aside while it is considered.  has_started: asked afterwards; nothing is kept then."""
-        place = self._places[job_id]
+        place = self._kept[job_id]
         self._lift(job_id, place)
         yield
         if has_started():
-            del self._places[job_id]
-            self._planned.pop(job_id, None)
+            del self._kept[job_id]
+            self._places.planned.pop(job_id, None)
         else:
             self._put(job_id, place)
 
     def undo(self) -> None:
         """Take out of the timeline what the pass has put in."""
-        for job_id, place in self._places.items():
+        for job_id, place in self._kept.items():
             self._lift(job_id, place)
 
     # --- new victims
 
     def consider(self, job: Job, shape: Shape, blockers: Blockers) -> Blockers:
         """Preempt others for a job that waits, if that lets it start; return why it waits now."""
-        place = self._places.get(job.id)
+        place = self._kept.get(job.id)
         if place is not None:
             return (place.blocker,)
         if self._policy.preempt_plugin is None or not blockers or not self._may_help(blockers[0]):
@@ -195,16 +176,10 @@ class Preemptions:
     @contextmanager
     def _slot_aside(self, job_id: int) -> Iterator[None]:
         """Put the job's planned start aside; where victims are found for it, its place takes that one's place."""
-        planned = self._slots.pop(job_id, None)
-        if planned is not None:
-            slot, shape = planned
-            release(job_id, slot, shape, self._timeline)
-            self._ledger.note_beside(shape, slot.at, slot.parts, is_gone=True)
+        planned = self._places.drop(job_id)
         yield
-        if planned is not None and job_id not in self._places:
-            reserve(job_id, slot, shape, self._timeline)
-            self._ledger.note_beside(shape, slot.at, slot.parts)
-            self._slots[job_id] = planned
+        if planned is not None and job_id not in self._kept:
+            self._places.keep(job_id, *planned)
 
     def _search(self, rights: Rights, job: Job, shape: Shape, blockers: Blockers, key: Key) -> Blockers:
         """Choose victims and keep the place that they make; return why the job waits now.  key: of its equals."""
@@ -221,7 +196,7 @@ class Preemptions:
             if self._is_limited(job, shape, parts):
                 return blockers
             self._carry_out(job, shape, chosen, parts)
-            return (self._places[job.id].blocker,)
+            return (self._kept[job.id].blocker,)
         self._in_vain.add(key)
         at = _find_later(search, victims, later)
         if at is None:

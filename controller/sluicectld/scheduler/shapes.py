@@ -95,6 +95,9 @@ class Shape:
         self.required = working.positions_of(needs.required_nodes)
         #: What reservations leave to its jobs; None: all.
         self.access = access
+        reservation = access.view.reservation if access is not None else ""
+        #: What names the queue that its jobs stand in: those of a reservation have one of their own.
+        self.queue = f"{partition.name}@{reservation}" if reservation else partition.name
         #: Orders that change as jobs start: of nodes that start jobs, and of those that jobs are planned on.
         self.orderings = ("least_loaded",) if is_least_loaded else ()
         self.planning_orderings = ("in_use_first",) if working.policy.prefers_busy_nodes else ()

@@ -15,7 +15,6 @@ from msgspec.structs import replace
 from sluice.model.job import Job
 from sluice.model.partition import Partition
 
-from .backfill import reserve
 from .decide import Pass, tasks_of
 from .memory import Memory, Scene, renew
 from .plan import Plan
@@ -49,17 +48,14 @@ class Rehearsal(Pass):
                 found = None if shape.is_level_dependent else restore_promise(self.scene, shape, planned)
                 if found is None or job.is_component:
                     return False
-                slot, _ = found
-                reserve(job.id, slot, shape, self.timeline)
-                self.ledger.note_beside(shape, slot.at, slot.parts)
-                self.slots[job.id] = found
+                self.places.keep(job.id, *found)
         return True
 
     def _is_plain(self) -> bool:
         """Is all that stands before a job in the queue a planned start or nothing?"""
         policy = self.policy
         is_ordered = policy.is_backfilling and has_fixed_order(policy) and not policy.stops_at_limits
-        is_bound = policy.keeps_promises or self.bounds.are_set
+        is_bound = policy.keeps_promises or self.planner.bounds.are_set
         is_moving = self.preemptions.is_active or bool(self.snapshot.leaving or self.snapshot.reservations)
         return is_ordered and not (is_bound or is_moving)
 
@@ -77,7 +73,7 @@ class Rehearsal(Pass):
 
     def _fits(self, job: Job, shape: Shape) -> bool:
         """Make the checks of the walk for the job, or for the first task of it."""
-        if self.find_queue_blocker(job, shape) or self._find_task_blocker(job, next(tasks_of(job)), shape):
+        if self.heads.find_blocker(job, shape) or self._find_task_blocker(job, next(tasks_of(job)), shape):
             return False
         place = find_place(self, job, shape)
         return place is not None and not self.ledger.find_placed_blockers(job, *place)

@@ -150,7 +150,7 @@ def test_nothing_is_promised_twice(snapshot):
         uses += uses_of(job.allocation, snapshot.now_at, until_at)
     for start in plan.starts:
         uses += uses_of(start.allocation, snapshot.now_at, snapshot.now_at + (start.limit_s or FOREVER))
-    for slot, shape in one_pass.slots.values():
+    for slot, shape in one_pass.places.slots.values():
         for part in slot.parts:
             name = snapshot.nodes[part.position].node.name
             uses.append((name, slot.at, slot.at + shape.duration_s, part.take.cpus, part.take.memory_mib))
