@@ -25,6 +25,8 @@ cover        the fewest nodes that fill several counts of features
 offer        how many tasks of a request a node holds at a level, and what it then takes
 shapes       equal requests share everything that a pass finds out about them
 working      the working copy of what is free now, with CPU and unit numbers
+matches      the shape that a job was found to have, kept from pass to pass
+roll         what some pending job asks for that changes how a pass looks at all nodes
 memory       what one pass leaves to the next, so that a pass costs by what has changed
 search       where a shape fits, now or at a later moment
 arrange      lists of candidates by a topology: nearest nodes first

@@ -17,10 +17,11 @@ from sluice.model.states import JobState
 
 from . import explain, verdicts
 from .backfill import Slot
-from .gangs import Gangs, consider_component
+from .gangs import NO_GANGS, Gangs, consider_component
 from .heads import Heads
 from .ledger import Ledger
 from .limits.partition import find_orphan_blocker
+from .matches import is_plain_job
 from .memory import Memory, Scene, find_shape
 from .patience import rank_candidates
 from .places import Places
@@ -38,7 +39,7 @@ from .shaping import Shaper
 from .shorten import find_place, may_shorten
 from .snapshot import Policy, Snapshot
 from .standing import Entry
-from .tail import Tail, is_plain_job
+from .tail import Tail
 from .tracks import NEVER
 from .verdicts import Verdicts
 
@@ -86,18 +87,19 @@ class Pass:
         #: Those that started of the jobs that ask for several partitions.
         self.started_ids: set[int] = set()
         #: Heterogeneous jobs, each considered as a whole.
-        self.gangs = Gangs(())
+        self.gangs = NO_GANGS
         self.has_more = False
         self.tested = 0
         self._queue = queue
         self.resuming = Resuming(scene)
         self.preemptions = Preemptions(snapshot, policy, scene, self.ledger, self.places)
         self.shaper.own_ids = self.preemptions.waiting_ids
-        #: Nobody reads what is found out about the jobs that do not start, and nothing but room decides.
         is_moving = self.preemptions.is_active or bool(snapshot.leaving)
         is_shared = bool(snapshot.reservations) or self.shaper.is_user_sensitive or self.planner.bounds.are_set
-        is_seen = policy.is_explaining or focus_id != 0
-        self.is_quiet = self.gate.is_open and not (is_moving or is_shared or is_seen)
+        #: Nothing but room and the order of the queue decides.
+        self.is_simple = self.gate.is_open and not (is_moving or is_shared)
+        #: Besides, nobody reads what is found out about the jobs that do not start.
+        self.is_quiet = self.is_simple and not (policy.is_explaining or focus_id)
 
     @property
     def queue(self) -> Queue:
@@ -187,9 +189,23 @@ class Pass:
                 index += done
                 if done:
                     continue
-            if not (self.is_quiet and job.id in self.places.slots and self._stands(job)):
+            if not (self._waits_as_twins(job, partition) or self._stands(job)):
                 self._consider(job, partition)
             index += 1
+
+    def _waits_as_twins(self, job: Job, partition: Partition) -> bool:
+        """Is all known that can be said of a plain job, because it was said of another one of its shape?"""
+        match = self.scene.matches.get((job.id, partition.name))
+        if match is None or not (self.is_simple and match.is_plain and match.job is job):
+            return False
+        shape, blockers = match.shape, match.shape.blockers
+        if blockers is None or shape.may_plan or shape.pass_number != self.scene.pass_number:
+            return False
+        if match.partition is not partition or job.id == self.focus_id or job.id in self.places.slots:
+            return False
+        self.tested += 1
+        self.blockers[job.id] = blockers
+        return True
 
     def _is_behind(self, job: Job, partition: Partition) -> bool:
         """Does a plain job only wait behind another of its partition, and nobody reads more of it?"""
@@ -300,6 +316,8 @@ class Pass:
 
     def _stands(self, job: Job) -> bool:
         """Does a plain job's promise stand as it is?  Otherwise it may be taken back: the job is to be looked at."""
+        if not self.is_quiet or job.id not in self.places.slots:
+            return False
         slot, shape = self.places.slots[job.id]
         if slot.at <= self.snapshot.now_at or not (shape.is_plain and is_plain_job(job)):
             return False

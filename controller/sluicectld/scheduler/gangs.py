@@ -52,7 +52,7 @@ class Gangs:
     def __init__(self, entries: Iterable[Entry]) -> None:
         self._gangs: dict[int, Gang] = {}
         for job, _ in entries:
-            if job.is_component:
+            if job.het_job_id:
                 self._gangs.setdefault(job.het_job_id, Gang(job.het_size)).left += 1
 
     def unfinished(self) -> list[int]:
@@ -65,6 +65,10 @@ class Gangs:
         gang.entries.setdefault(job.id, []).append((job, partition))
         gang.left -= 1
         return gang if gang.left == 0 else None
+
+
+#: Before the queue is known.
+NO_GANGS = Gangs(())
 
 
 def consider_component(one_pass: "Pass", job: Job, partition: Partition) -> None:

@@ -141,6 +141,7 @@ class LevelTable:
         self._policy = policy
         self._exact = exact or Exactness()
         self._kinds: dict[tuple[object, ...], Kind] = {}
+        self._idle: dict[Kind, Level] = {}
         self._levels: dict[tuple[Kind, int, int, tuple[int, ...], int, FreeMasks | None], Level] = {}
 
     @property
@@ -198,8 +199,11 @@ class LevelTable:
 
     def idle(self, kind: Kind) -> Level:
         """Return the level of a node that nobody uses."""
-        full = kind.full
-        return self.level(kind, full.cpus, full.memory_mib, full.gres, 0, kind.free)
+        level = self._idle.get(kind)
+        if level is None:
+            full = kind.full
+            level = self._idle[kind] = self.level(kind, full.cpus, full.memory_mib, full.gres, 0, kind.free)
+        return level
 
     def exact(self, kind: Kind, memory_mib: int, job_count: int, free: FreeMasks) -> Level:
         """Return the level with these numbers free; the counts follow from them."""

@@ -12,10 +12,10 @@ import msgspec
 
 from sluice.model.job import Job
 from sluice.model.partition import Partition
-from sluice.model.request import JobSpec
 
 from .departures import expect_ends
 from .guests import Guests
+from .matches import Match
 from .needs import ShapeKey, compute_needs, compute_shape_key
 from .reservations import limit_within
 from .shapes import Access, Shape, is_user_sensitive
@@ -38,12 +38,10 @@ class Scene(msgspec.Struct):
     #: Whose jobs are on which node when, in a pass in which it matters.
     guests: Guests | None = None
     shapes: dict[tuple[ShapeKey, int], Shape] = {}
-    #: (spec, limit, shape) by job and partition.
-    shape_by_job: dict[tuple[int, str], tuple[JobSpec, int | None, Shape]] = {}
-    #: By job, for its partition: whether it fits now as a question for the tracks (tail.py); None: that is not all.
-    asks: dict[int, tuple[Job, Partition, Any]] = {}
-    #: Of which usable nodes the questions are.
-    asks_seen: int = -1
+    #: By job id and partition.
+    matches: dict[tuple[int, str], Match] = {}
+    #: Of which usable nodes their questions are.
+    usable_seen: int = -1
     #: Promises that stay on the timeline between passes (promises.py), and the planned starts that they are.
     promises: dict[int, Any] = {}
     promised: object = None
@@ -101,27 +99,37 @@ def renew(scene: Scene, snapshot: Snapshot) -> None:
 
 
 def _bring_guests(scene: Scene, snapshot: Snapshot) -> None:
-    is_sensitive = is_user_sensitive(scene.working, snapshot.pending, snapshot.partitions)
+    is_sensitive = is_user_sensitive(scene.working, snapshot.partitions)
     scene.guests = Guests(snapshot, scene.working) if is_sensitive else None
 
 
 def find_shape(scene: Scene, job: Job, partition: Partition, policy: Policy, uid: int | None = None) -> Shape:
     """Return the shape of a job in a partition, made or begun anew for this pass if need be."""
-    known = scene.shape_by_job.get((job.id, partition.name))
-    if known is not None and known[0] is job.spec and known[1] == job.limit_s and known[2].is_for(partition, uid):
-        shape = known[2]
-    else:
-        # The partition is another object when a QOS overrides its bounds.
-        key = compute_shape_key(job, partition.name, -1 if uid is None else uid), id(partition)
-        found = scene.shapes.get(key)
-        if found is None or found.partition is not partition:
-            found = scene.shapes[key] = make_shape(scene, job, partition, policy, uid)
-        shape = found
-        scene.shape_by_job[job.id, partition.name] = (job.spec, job.limit_s, shape)
+    return find_match(scene, job, partition, policy, uid).shape
+
+
+def find_match(scene: Scene, job: Job, partition: Partition, policy: Policy, uid: int | None = None) -> Match:
+    """Return the job in the partition with its shape."""
+    key = job.id, partition.name
+    match = scene.matches.get(key)
+    if match is None or match.job is not job or match.partition is not partition or match.shape.uid != uid:
+        is_known = match is not None and match.is_alike(job, partition) and match.shape.uid == uid
+        shape = match.shape if match is not None and is_known else _share_shape(scene, job, partition, policy, uid)
+        match = scene.matches[key] = Match(job, partition, shape)
+    shape = match.shape
     if shape.pass_number != scene.pass_number:
         shape.pass_number = scene.pass_number
         shape.guests = scene.guests
         shape.begin()
+    return match
+
+
+def _share_shape(scene: Scene, job: Job, partition: Partition, policy: Policy, uid: int | None) -> Shape:
+    # The partition is another object when a QOS overrides its bounds.
+    key = compute_shape_key(job, partition.name, -1 if uid is None else uid), id(partition)
+    shape = scene.shapes.get(key)
+    if shape is None or shape.partition is not partition:
+        shape = scene.shapes[key] = make_shape(scene, job, partition, policy, uid)
     return shape
 
 
@@ -152,7 +160,10 @@ def _update(scene: Scene, snapshot: Snapshot) -> bool:
     if changed is None:
         return False
     scene.timeline.update(expect_ends(snapshot), snapshot.now_at, changed)
-    if max(len(scene.shape_by_job), len(scene.asks)) > 2 * len(snapshot.pending) + _JOBS_SPARE:
-        scene.shape_by_job.clear()
-        scene.asks.clear()
+    if len(scene.matches) > 2 * len(snapshot.pending) + _JOBS_SPARE:
+        scene.matches.clear()
+    if scene.usable_seen != scene.working.usable_version:
+        scene.usable_seen = scene.working.usable_version
+        for match in scene.matches.values():
+            match.forget_ask()
     return True

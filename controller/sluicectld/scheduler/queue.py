@@ -95,6 +95,9 @@ def _enter(jobs: Sequence[Job], partitions: dict[str, Partition]) -> tuple[list[
     orphans: list[Job] = []
     for job in jobs:
         asked = job.spec.partitions or (job.partition,)
+        if len(asked) == 1 and asked[0] in partitions:
+            entries.append((job, partitions[asked[0]]))
+            continue
         found = [(job, partitions[name]) for name in asked if name in partitions]
         if found:
             entries += found

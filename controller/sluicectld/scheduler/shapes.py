@@ -7,11 +7,9 @@ begin().  The order of the search is place.py's, the arithmetic offer.py's.
 Invariant: a node that a cursor or a filter has passed by is of no use to the shape for the rest of the pass.
 """
 
-import operator
 from typing import Any, Protocol, TypeVar
 
 from sluice import feature_expr
-from sluice.model.job import Job
 from sluice.model.partition import Partition
 from sluice.model.reason import Blocker
 
@@ -29,8 +27,6 @@ from .reservations import OPEN, Book, View
 from .task_rows import TaskRows, compute_task_rows
 from .timeline import Timeline
 from .working import WorkingCopy
-
-_exclusive = operator.attrgetter("spec.exclusive")
 
 
 class Access:
@@ -156,10 +152,6 @@ class Shape:
             self.idle_seen = -1
         if self.partition_blocker is not None:
             self.blockers = (self.partition_blocker,)
-
-    def is_for(self, partition: Partition, uid: int | None) -> bool:
-        """Is it the shape of jobs in just this partition, of this user if that matters?"""
-        return self.partition is partition and self.uid == uid
 
     @property
     def candidates(self) -> list[int]:
@@ -312,11 +304,11 @@ class Shape:
         return compute_share(level, self.needs)
 
 
-def is_user_sensitive(working: WorkingCopy, jobs: tuple[Job, ...], partitions: dict[str, Partition]) -> bool:
+def is_user_sensitive(working: WorkingCopy, partitions: dict[str, Partition]) -> bool:
     """Does it matter in this pass whose jobs share a node?"""
     if working.owner_by_position or any(partition.exclusive_user for partition in partitions.values()):
         return True
-    return "user" in map(_exclusive, jobs)
+    return working.roll.traits.is_user_exclusive
 
 
 def _is_first_fit(needs: Needs) -> bool:

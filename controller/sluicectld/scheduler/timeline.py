@@ -17,7 +17,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from sluice import cpuset
-from sluice.model.allocation import GresGrant, NodeGrant
+from sluice.model.allocation import NodeGrant
 
 from .levels import Kind, Level, Take, row_of, take_row
 from .masks import TakenMasks
@@ -52,6 +52,8 @@ class Timeline:
         self.tracks = tracks or make_tracks(len(working.nodes), self._width)
         self._running: dict[int, tuple[RunningJob, Takes]] = {}
         self._job_ids_at: defaultdict[int, list[int]] = defaultdict(list)
+        #: Of grants that are counts of CPUs and memory, and nothing else.
+        self._plain_takes: dict[tuple[Kind, int, int], Take] = {}
         self._rows: dict[tuple[int, int, tuple[int, ...]], Any] = {}
         #: What planned jobs take later on: (take, from, until) by job id, for each position where there are some.
         self.plans: dict[int, dict[int, Plan]] = {}
@@ -127,32 +129,38 @@ class Timeline:
         self._change(fresh, self.now_at, _end_of(job), Move.RETURN, True)
 
     def _change(self, takes: Takes, from_at: float, until_at: float, move: Move, is_held: bool) -> None:
-        """Change the tracks; neighbours that give the same are one call."""
-        index = 0
-        while index < len(takes):
-            take = takes[index][1]
-            positions = [takes[index][0]]
-            index += 1
-            while index < len(takes) and takes[index][1] is take:
-                positions.append(takes[index][0])
-                index += 1
-            self.tracks.change(positions, from_at, until_at, self._row_of(take), move, is_held)
+        """Change the tracks; nodes that give the same are one call."""
+        if len(takes) == 1:
+            position, take = takes[0]
+            self.tracks.change((position,), from_at, until_at, self._row_of(take), move, is_held)
+            return
+        # A row is known by its identity: there is one for all takes of the same counts.
+        alike: dict[int, tuple[Any, list[int]]] = {}
+        last: Take | None = None
+        for position, take in takes:
+            if take is not last:
+                last, row = take, self._row_of(take)
+                positions = alike.setdefault(id(row), (row, []))[1]
+            positions.append(position)
+        for row, positions in alike.values():
+            self.tracks.change(positions, from_at, until_at, row, move, is_held)
 
     def _read_takes(self, job: RunningJob) -> Takes:
         """Return what the job takes; nodes of one kind that give the same share one record."""
-        position_by_name, kinds = self._working.position_by_name, self._working.kinds
+        position_by_name, kinds, known = self._working.position_by_name, self._working.kinds, self._plain_takes
         takes: list[tuple[int, Take]] = []
-        kind: Kind | None = None
-        given: tuple[int, int, tuple[GresGrant, ...]] | None = None
         for grant in job.allocation.grants:
             position = position_by_name.get(grant.node)
             if position is None:
                 continue
-            gives = (grant.cpu_count, grant.memory_mib, grant.gres)
-            is_alike = kinds[position] is kind and gives == given and not kind.is_exact and not kind.is_charged_by_cpu
-            if not is_alike:
-                kind, given = kinds[position], gives
-                take = read_take(kind, grant)
+            kind = kinds[position]
+            if grant.gres or kind.is_exact or kind.is_charged_by_cpu:
+                takes.append((position, read_take(kind, grant)))
+                continue
+            key = kind, grant.cpu_count, grant.memory_mib
+            take = known.get(key)
+            if take is None:
+                take = known[key] = read_take(kind, grant)
             takes.append((position, take))
         return takes
 

@@ -22,13 +22,11 @@ from .levels import Exactness, Kind, Level, LevelTable, Take, count_whole_units,
 from .limits.node_cpus import PartitionCpus
 from .masks import FreeMasks
 from .pick_cpus import spread
+from .roll import Roll, Traits
 from .snapshot import NodeFree, Policy, Snapshot
 
 _Value = TypeVar("_Value")
 _shared = operator.attrgetter("shared")
-_tasks_of_socket = operator.attrgetter("spec.ntasks_per_socket")
-_gres_of_socket = operator.attrgetter("spec.gres_per_socket")
-_hint = operator.attrgetter("spec.hint")
 #: How a node stood: its position, what is free, who is there and who owns it.
 Saved = tuple[int, tuple[Level, int, tuple[int, ...]], tuple[int, ...] | None, int | None]
 #: Choices of CPU numbers that are remembered.
@@ -42,7 +40,9 @@ class WorkingCopy:
 
     def __init__(self, snapshot: Snapshot, policy: Policy) -> None:
         self.policy = policy
-        self.exactness = find_exactness(snapshot)
+        #: What the pending jobs ask for.
+        self.roll = Roll()
+        self.exactness = find_exactness(snapshot, self.roll.read(snapshot.pending))
         self.table = LevelTable(policy, self.exactness)
         self.nodes: Sequence[NodeFree] = snapshot.nodes
         self.names = [free.node.name for free in snapshot.nodes]
@@ -85,7 +85,7 @@ class WorkingCopy:
 
         None: a node became another kind of machine, or is to be seen otherwise; everything has to be made anew.
         """
-        if find_exactness(snapshot) != self.exactness:
+        if find_exactness(snapshot, self.roll.read(snapshot.pending)) != self.exactness:
             return None
         changed = self._find_changed(snapshot.nodes)
         self.nodes = snapshot.nodes
@@ -306,16 +306,13 @@ def _set_or_drop(mapping: dict[int, _Value], position: int, value: _Value | None
         mapping[position] = value
 
 
-def find_exactness(snapshot: Snapshot) -> Exactness:
-    """Return what in the snapshot asks for levels with numbers."""
+def find_exactness(snapshot: Snapshot, traits: Traits) -> Exactness:
+    """Return what in the snapshot asks for levels with numbers.  traits: of its pending jobs."""
     # CPUs that are shared now stay so whatever the configuration says by now.
     sharing = {name for shared in filter(None, map(_shared, snapshot.nodes)) for name, _ in shared}
     for partition in snapshot.partitions.values():
         word = partition.oversubscribe.partition(":")[0]
         # YES shares nothing until a job asks for it.
-        if word == "FORCE" or (word == "YES" and any(job.spec.can_oversubscribe for job in snapshot.pending)):
+        if word == "FORCE" or (word == "YES" and traits.can_oversubscribe):
             sharing.add(partition.name)
-    # Walks in C: there may be many jobs.
-    pending = snapshot.pending
-    by_socket = any(map(_tasks_of_socket, pending)) or any(map(_gres_of_socket, pending))
-    return Exactness(frozenset(sharing), by_socket or "memory_bound" in map(_hint, pending))
+    return Exactness(frozenset(sharing), traits.is_by_socket)
