@@ -21,7 +21,7 @@ from .gangs import NO_GANGS, Gangs, consider_component
 from .heads import Heads
 from .ledger import Ledger
 from .limits.partition import find_orphan_blocker
-from .matches import is_plain_job
+from .matches import Match
 from .memory import Memory, Scene, find_shape
 from .patience import rank_candidates
 from .places import Places
@@ -174,42 +174,49 @@ class Pass:
         self._walk_through(rest)
 
     def _walk_through(self, entries: list[Entry]) -> None:
-        index = 0
+        policy, matches = self.policy, self.scene.matches
+        is_strict = self.is_quiet and not policy.is_backfilling
+        has_tail = self.is_quiet and not policy.keeps_promises
+        index = head_count = 0
         while index < len(entries):
             if self._has_started_most():
                 self._leave_for_next_pass(entries[index:])
                 return
+            if is_strict and self.heads.count > head_count:
+                head_count = self.heads.count
+                if self._wait_behind(entries[index:]):
+                    return
             job, partition = entries[index]
-            if not self.policy.is_backfilling and self._is_behind(job, partition):
-                self.blockers[job.id] = (verdicts.PRIORITY,)
-                index += 1
-                continue
-            if self.is_quiet and not self.policy.keeps_promises and self.planner.is_full(partition.name):
+            if has_tail and self.planner.is_full(partition.name):
                 done = self._start_of_tail(entries[index:])
                 index += done
                 if done:
                     continue
-            if not (self._waits_as_twins(job, partition) or self._stands(job)):
+            match = matches.get((job.id, partition.name))
+            is_known = match is not None and match.is_plain and match.job is job and match.partition is partition
+            if match is None or not (is_known and (self._waits_as_twins(match) or self._stands(match))):
                 self._consider(job, partition)
             index += 1
 
-    def _waits_as_twins(self, job: Job, partition: Partition) -> bool:
-        """Is all known that can be said of a plain job, because it was said of another one of its shape?"""
-        match = self.scene.matches.get((job.id, partition.name))
-        if match is None or not (self.is_simple and match.is_plain and match.job is job):
+    def _wait_behind(self, entries: list[Entry]) -> bool:
+        """Leave the rest of strict queues waiting, if a job of each waits already; return whether that is so."""
+        if not all(map(self.heads.has, {partition.name for _, partition in entries})):
             return False
-        shape, blockers = match.shape, match.shape.blockers
-        if blockers is None or shape.may_plan or shape.pass_number != self.scene.pass_number:
-            return False
-        if match.partition is not partition or job.id == self.focus_id or job.id in self.places.slots:
-            return False
-        self.tested += 1
-        self.blockers[job.id] = blockers
+        waiting = [job.id for job, _ in entries if job.id not in self.started_ids]
+        self.blockers.update(dict.fromkeys(waiting, (verdicts.PRIORITY,)))
         return True
 
-    def _is_behind(self, job: Job, partition: Partition) -> bool:
-        """Does a plain job only wait behind another of its partition, and nobody reads more of it?"""
-        return self.is_quiet and self.heads.has(partition.name) and is_plain_job(job)
+    def _waits_as_twins(self, match: Match) -> bool:
+        """Is all known that can be said of a plain job, because it was said of another one of its shape?"""
+        shape, job_id = match.shape, match.job.id
+        blockers = shape.blockers
+        if blockers is None or shape.may_plan or shape.pass_number != self.scene.pass_number:
+            return False
+        if not self.is_simple or job_id == self.focus_id or job_id in self.places.slots:
+            return False
+        self.tested += 1
+        self.blockers[job_id] = blockers
+        return True
 
     def _start_of_tail(self, entries: list[Entry]) -> int:
         """Start what fits of the plain jobs at the beginning; return how many entries are done with."""
@@ -314,21 +321,20 @@ class Pass:
         is_behind = self.heads.is_stopped(shape) or not (self.policy.is_backfilling or self.heads.is_first(job, shape))
         return blockers if is_behind else self.preemptions.consider(job, shape, blockers)
 
-    def _stands(self, job: Job) -> bool:
+    def _stands(self, match: Match) -> bool:
         """Does a plain job's promise stand as it is?  Otherwise it may be taken back: the job is to be looked at."""
-        if not self.is_quiet or job.id not in self.places.slots:
-            return False
-        slot, shape = self.places.slots[job.id]
-        if slot.at <= self.snapshot.now_at or not (shape.is_plain and is_plain_job(job)):
+        job_id = match.job.id
+        kept = self.places.slots.get(job_id) if self.is_quiet else None
+        if kept is None or kept[0].at <= self.snapshot.now_at or not kept[1].is_plain:
             return False
         if self.snapshot.is_freed:
-            position = slot.parts[0].position
-            if self.timeline.take_out_if_earlier(job.id, shape.ask, position, slot.at):
-                del self.places.slots[job.id]
+            slot, shape = kept
+            if self.timeline.take_out_if_earlier(job_id, shape.ask, slot.parts[0].position, slot.at):
+                del self.places.slots[job_id]
                 shape.begin()
                 return False
-        self.places.planned[job.id] = self.snapshot.promised[job.id]
-        self.blockers[job.id] = (verdicts.PRIORITY,)
+        self.places.planned[job_id] = self.snapshot.promised[job_id]
+        self.blockers[job_id] = (verdicts.PRIORITY,)
         return True
 
     def _keeps(self, job: Job, shape: Shape) -> bool:

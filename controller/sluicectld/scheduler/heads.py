@@ -23,6 +23,11 @@ class Heads:
         #: Queues where a job waits for a limit and all below it with it.
         self._stopped: set[str] = set()
 
+    @property
+    def count(self) -> int:
+        """How many queues have a head by now."""
+        return len(self._first)
+
     def has(self, queue: str) -> bool:
         """Does a job of the queue wait already?"""
         return queue in self._first
