@@ -43,15 +43,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     headline(f"a pass over {options.jobs} pending jobs; seconds (of CPU), medians of {options.rounds}")
-    titles = ("nodes", "running", "cold", "warm", "warm, 100 nodes changed", "starts", "planned", "KiB a job")
+    titles = ("nodes", "running", "cold", "warm", "warm, 100 nodes changed", "starts", "planned")
+    titles += ("KiB a job", "KiB, requests repeat")
     print_table(titles, [_measure(nodes, options.jobs, options.rounds) for nodes in options.nodes])
 
 
 def _measure(nodes: int, jobs: int, rounds: int) -> tuple[object, ...]:
-    tracemalloc.start()
+    weights = [_weigh(jobs, has_names) for has_names in (True, False)]
     pending = make_queue(jobs)
-    kib_a_job = tracemalloc.get_traced_memory()[0] / 1024 / jobs
-    tracemalloc.stop()
     snapshot = make_snapshot(nodes, pending)
     cold, warm, changed = [], [], []
     policy = Policy()
@@ -64,7 +63,16 @@ def _measure(nodes: int, jobs: int, rounds: int) -> tuple[object, ...]:
         changed.append(_time(_change(snapshot, 100), policy, memory))
     plan = decide(snapshot, policy)
     figures = [_median(each) for each in (cold, warm, changed)]
-    return (nodes, len(snapshot.running), *figures, len(plan.starts), len(plan.planned), f"{kib_a_job:.2f}")
+    return (nodes, len(snapshot.running), *figures, len(plan.starts), len(plan.planned), *weights)
+
+
+def _weigh(jobs: int, has_names: bool) -> str:
+    """Return the KiB of a pending job."""
+    tracemalloc.start()
+    pending = make_queue(jobs, has_names)
+    kib_a_job = tracemalloc.get_traced_memory()[0] / 1024 / len(pending)
+    tracemalloc.stop()
+    return f"{kib_a_job:.2f}"
 
 
 def _median(times: list[tuple[float, float]]) -> str:
@@ -160,12 +168,13 @@ def _make_partitions(nodes: list[Node]) -> dict[str, Partition]:
     return {name: Partition(name=name, nodes=members[name], index=index) for index, name in enumerate(_PARTITIONS)}
 
 
-def make_queue(jobs: int) -> tuple[Job, ...]:
-    """Return so many jobs of 200 shapes, in arrival order."""
+def make_queue(jobs: int, has_names: bool = True) -> tuple[Job, ...]:
+    """Return so many jobs of 200 shapes, in arrival order.  has_names: each has a name of its own."""
     rng = random.Random(3)
     shapes = [_shape(rng) for _ in range(_SHAPES)]
     sharing = Sharing()
-    return tuple(_job(number, *shapes[rng.randrange(_SHAPES)], sharing) for number in range(1, jobs + 1))
+    names = (f"job{number}" if has_names else "job" for number in range(1, jobs + 1))
+    return tuple(_job(number, name, *shapes[rng.randrange(_SHAPES)], sharing) for number, name in enumerate(names, 1))
 
 
 def _shape(rng: random.Random) -> tuple[dict[str, object], int]:
@@ -186,9 +195,9 @@ def _shape(rng: random.Random) -> tuple[dict[str, object], int]:
     return fields, rng.choice(_LIMITS_S)
 
 
-def _job(number: int, fields: dict[str, object], limit_s: int, sharing: Sharing) -> Job:
-    """Return a job with a request of its own, as the controller keeps it."""
-    spec = msgspec.convert({"name": f"job{number}", "uid": 1000, "gid": 1000, "user": "bench"} | fields, JobSpec)
+def _job(number: int, name: str, fields: dict[str, object], limit_s: int, sharing: Sharing) -> Job:
+    """Return a job as the controller keeps it."""
+    spec = msgspec.convert({"name": name, "uid": 1000, "gid": 1000, "user": "bench"} | fields, JobSpec)
     spec = sharing.share(spec)
     partition = spec.partitions[0]
     return Job(

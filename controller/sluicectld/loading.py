@@ -1,5 +1,7 @@
 """From the tables to a cluster in memory."""
 
+from msgspec.structs import replace
+
 from sluice.config.settings import Settings
 from sluicectld.state.cluster import Cluster
 from sluicectld.store.database import open_engine
@@ -29,8 +31,9 @@ def load_cluster(settings: Settings, now_at: float) -> Cluster:
     for partition in sorted(loaded.partitions.values(), key=lambda partition: partition.index):
         cluster.partitions[partition.name] = partition
     cluster.reservations = loaded.reservations
+    specs = {spec_id: cluster.sharing.share(spec) for spec_id, spec in loaded.specs.items()}
     for job in sorted(loaded.jobs.values(), key=lambda job: job.id):
-        cluster.load_job(job)
+        cluster.load_job(replace(job, spec=specs[job.spec_id]))
     _load_awaited(settings.database_url, cluster)
     for step in loaded.steps.values():
         cluster.hold_step(step)

@@ -65,6 +65,15 @@ def test_everything_that_is_in_memory_is_there_again(world: World, reload: Reloa
         assert getattr(cluster, counter) == getattr(world.cluster, counter)
 
 
+def test_equal_requests_are_one_object_again(world: World, reload: Reload) -> None:
+    one, twin, other = world.submit(), world.submit(), world.submit(nodes=2)
+
+    jobs = reload(world).jobs
+
+    assert jobs[one].spec is jobs[twin].spec
+    assert jobs[one].spec is not jobs[other].spec
+
+
 def test_a_job_that_another_waits_for_is_loaded_however_long_ago_it_ended(world: World, reload: Reload) -> None:
     failed = world.start()
     waiting = world.submit(after=f"afterok:{failed}")

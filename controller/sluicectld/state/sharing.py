@@ -40,10 +40,14 @@ class Sharing:
         self._parts: dict[Any, Any] = {}
 
     def share(self, spec: JobSpec) -> JobSpec:
-        """Return the request with parts that other requests have too."""
+        """Return the request: the very one that an equal job has, or one with parts that other requests have too."""
         parts = self._parts
         if len(parts) > _PARTS_MAX:
             parts.clear()
         values = {name: getattr(spec, name) for name in _FIELDS}
         # The type is part of the key: an empty tuple and an empty set are other things, but "" and () are not equal.
-        return replace(spec, **{name: parts.setdefault((type(value), value), value) for name, value in values.items()})
+        shared = replace(
+            spec, **{name: parts.setdefault((type(value), value), value) for name, value in values.items()}
+        )
+        same: JobSpec = parts.setdefault((JobSpec, shared), shared)
+        return same
