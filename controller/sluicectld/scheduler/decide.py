@@ -104,7 +104,7 @@ class Pass:
     @property
     def queue(self) -> Queue:
         if self._queue is None:
-            self._queue = rank(self.snapshot, self.policy)
+            self._queue = rank(self.snapshot, self.policy, self.scene.lineup)
         return self._queue
 
     def run(self) -> Plan:
