@@ -16,7 +16,7 @@ from sluice.model.partition import Partition
 from .departures import expect_ends
 from .guests import Guests
 from .lineup import Lineup
-from .matches import Match
+from .matches import UNASKED, Match
 from .needs import ShapeKey, compute_needs, compute_shape_key
 from .queue import make_lineup
 from .reservations import limit_within
@@ -168,5 +168,5 @@ def _update(scene: Scene, snapshot: Snapshot) -> bool:
     if scene.usable_seen != scene.working.usable_version:
         scene.usable_seen = scene.working.usable_version
         for match in scene.matches.values():
-            match.forget_ask()
+            match.known_ask = UNASKED
     return True
