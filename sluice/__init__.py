@@ -12,6 +12,7 @@ model/        the records that are kept, stored and sent
 config/       slurm.conf's grammar: schema, parse, check, show, diff
 wire/         frames, messages, credentials, clients and server
 api           the public Python client
+job           for programs inside a job: why a signal comes, and until when there is time
 local/        a cluster on this machine: `sluice up`, `status`, `down`
 testing       a live cluster as a pytest fixture
 """

@@ -17,6 +17,7 @@ old_cluster       ending what another cluster of the same name has left
 hooks             prolog and epilog
 inventory         what the machine has
 process_id        pids that are not mistaken
+short_path        paths that fit into a socket address
 emulated          many nodes whose jobs are timers
 steps/            step daemons and their fork server
 stdio/            files and streams of a step

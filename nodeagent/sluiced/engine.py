@@ -115,7 +115,8 @@ class StepEngine:
                 effects += self._on_launch(launch)
         for end in orders.ends:
             if self._is_valid(end):
-                effects += self._end_job(JobKey(end.job_id, end.attempt), end.ending, end.kill_wait_s, end.ended_at)
+                key = JobKey(end.job_id, end.attempt)
+                effects += self._end_job(key, end.ending, end.kill_wait_s, end.ended_at, end.text)
         for signal in orders.signals:
             if self._is_valid(signal):
                 effects += self._on_signal(signal)
@@ -286,7 +287,9 @@ class StepEngine:
 
     # Ending.
 
-    def _end_job(self, key: JobKey, ending: Ending, kill_wait_s: float, ended_at: float) -> list[Effect]:
+    def _end_job(
+        self, key: JobKey, ending: Ending, kill_wait_s: float, ended_at: float, text: str = ""
+    ) -> list[Effect]:
         here = self.jobs.get(key)
         if here is None:
             self._remember(key)
@@ -294,14 +297,22 @@ class StepEngine:
         if here.phase in (Phase.EPILOG, Phase.CLEAN):
             return []
         was_prolog = here.phase is Phase.PROLOG
-        effects = [MarkEnded(here.key), *self._end_steps(here, ending, kill_wait_s, ended_at)]
+        effects = [MarkEnded(here.key), *self._end_steps(here, ending, kill_wait_s, ended_at, text)]
         return effects if was_prolog else effects + self._advance(here)
 
-    def _end_steps(self, here: JobHere, ending: Ending, kill_wait_s: float, ended_at: float) -> list[Effect]:
+    def _end_steps(
+        self, here: JobHere, ending: Ending, kill_wait_s: float, ended_at: float, text: str = ""
+    ) -> list[Effect]:
         here.phase = Phase.ENDING
         effects: list[Effect] = []
         for number in sorted(here.running_steps):
-            order = EndOrder(ending=ending, kill_wait_s=kill_wait_s, ended_at=ended_at, names_step=number != BATCH_STEP)
+            order = EndOrder(
+                ending=ending,
+                kill_wait_s=kill_wait_s,
+                ended_at=ended_at,
+                names_step=number != BATCH_STEP,
+                text=text,
+            )
             effects.append(SendOrder(StepKey(*here.key, number), order))
         return effects
 
@@ -366,7 +377,12 @@ class StepEngine:
             is_meant = order.full or (order.to_batch if is_batch else order.to_steps) or order.step_id == number
             if is_meant:
                 signal = SignalOrder(
-                    signal=order.signal, full=order.full, reason=order.reason, deadline_at=order.deadline_at
+                    signal=order.signal,
+                    full=order.full,
+                    reason=order.reason,
+                    deadline_at=order.deadline_at,
+                    is_exact=order.is_exact,
+                    text=order.text,
                 )
                 effects.append(SendOrder(StepKey(*here.key, number), signal))
         return effects

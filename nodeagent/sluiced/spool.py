@@ -13,6 +13,7 @@
             STEP.claim        a link to PID.TICKS of the step daemon that owns the step
             STEP.control      the socket for its orders
             STEP.notice       the job's user's: why a signal comes
+            STEP.events       the job's user's socket that tells all notices
             STEP.problem      the evidence on processes that cannot be killed
             STEP.result       what came of it
         forgotten/            jobs' folders on their way out
@@ -32,7 +33,6 @@ import contextlib
 import fcntl
 import os
 import socket
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -41,14 +41,12 @@ from sluice.errors import ConfigError
 from sluice.model.base import BATCH_STEP, SPECIAL_STEP_NAMES, step_name
 from sluice.model.job import Job
 from sluice.wire.messages import StepResult
-from sluiced import process_id
+from sluiced import process_id, short_path
 from sluiced.steps.launch import StepLaunch
 
-_STEP_FILES = ("launch", "claim", "control", "notice", "notice.new", "problem", "result")
+_STEP_FILES = ("launch", "claim", "control", "notice", "notice.new", "events", "problem", "result")
 _WRITE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 _CHUNK = 1 << 20
-#: A socket address holds 108 bytes.
-_ADDRESS_MAX = 100
 _STEP_IDS_BY_NAME = {name: number for number, name in SPECIAL_STEP_NAMES.items()}
 
 
@@ -143,7 +141,7 @@ class Spool:
     def bind_control(self, key: StepKey) -> socket.socket:
         """Return the socket on which the step daemon will get its orders; orders sent from now on wait in it."""
         control = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        with _short_path(self.step_path(key) + ".control") as path:
+        with short_path.of(self.step_path(key) + ".control") as path:
             try:
                 control.bind(path)
             except OSError:
@@ -155,7 +153,7 @@ class Spool:
         """Return whether the step daemon will read *order*; False: it is gone."""
         with (
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender,
-            _short_path(self.step_path(key) + ".control") as path,
+            short_path.of(self.step_path(key) + ".control") as path,
         ):
             try:
                 sender.sendto(order, path)
@@ -344,20 +342,6 @@ def _read_file(path: str) -> bytes:
         while part := os.read(descriptor, _CHUNK):
             parts.append(part)
         return b"".join(parts)
-    finally:
-        os.close(descriptor)
-
-
-@contextlib.contextmanager
-def _short_path(path: str) -> Iterator[str]:
-    """Give a path that fits into a socket address however deep *path* is."""
-    if len(path) <= _ADDRESS_MAX:
-        yield path
-        return
-    folder, name = os.path.split(path)
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        yield f"/proc/self/fd/{descriptor}/{name}"
     finally:
         os.close(descriptor)
 

@@ -41,6 +41,14 @@ class GresPlace(Record, frozen=True, kw_only=True):
     is_counted: bool = False
 
 
+class Drain(Record, frozen=True, kw_only=True):
+    """Why the system keeps work off a node until the cause is gone.  cause: names it, whatever the reason says."""
+
+    cause: str
+    reason: str
+    at: float
+
+
 class Node(Record, frozen=True, kw_only=True):
     """A node as configured, as registered, and its state."""
 
@@ -76,6 +84,8 @@ class Node(Record, frozen=True, kw_only=True):
     core_spec_count: int = 0
     cpu_spec_list: str = ""
     mem_spec_limit_mib: int = 0
+    #: The system's own drains that it takes back by itself; empty: a drain is an administrator's, or waits for one.
+    drains: tuple[Drain, ...] = ()
     #: Where the units of gres stand, in the order of their numbers; empty: nothing is known of it.
     gres_places: tuple[GresPlace, ...] = ()
 

@@ -12,6 +12,7 @@ suspend      jobs frozen, and let go on
 change       hold, release, requeue, suspend, resume, top
 notify       scontrol notify
 update_job   scontrol update of a job, one row a key
+drain        nodes that the system sets aside and gives back
 nodes        registration, loss, scontrol update of nodes
 numbers      bounds of the numbers that users and administrators choose
 partitions   scontrol update, create, delete of partitions

@@ -92,6 +92,7 @@ def _merge(old: Node | None, new: Node, is_known: bool) -> Node:
         new,
         state=old.state if new.state.value == "UNKNOWN" else new.state,
         is_drained=old.is_drained or new.is_drained,
+        drains=() if new.is_drained else old.drains,
         is_failing=old.is_failing or new.is_failing,
         is_responding=old.is_responding,
         reason=old.reason or new.reason,

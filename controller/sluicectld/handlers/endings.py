@@ -62,7 +62,7 @@ def end_job(
         )
     )
     for node in completing:
-        turn.effects.append(end_order(turn, job, node, ending, by_uid, kill_wait_s))
+        turn.effects.append(end_order(turn, turn.job(job.id), node, ending, by_uid, kill_wait_s))
     turn.is_pass_due = True
     if not is_requeued:
         wake_dependents(turn, job)
@@ -99,6 +99,7 @@ def end_order(
         kill_wait_s=float(turn.settings.kill_wait_s) if kill_wait_s is None else kill_wait_s,
         by_uid=by_uid or 0,
         ended_at=turn.now_at,
+        text=job.reason_text or (f"by uid {by_uid}" if by_uid is not None else ""),
     )
 
 

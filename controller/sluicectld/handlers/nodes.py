@@ -15,6 +15,7 @@ from sluicectld.state.commands import AgentLost
 from sluicectld.state.events import NodeChanged
 
 from .components import launch_of
+from .drain import tell_jobs
 from .endings import clean_node, end_order, end_steps_on, requeue_or_fail, unlaunched_order
 from .numbers import read_count
 from .preempt import warn_orders
@@ -182,15 +183,6 @@ def handle_agent_lost(turn: Turn, command: AgentLost) -> Done:
     return Done()
 
 
-def drain_node(turn: Turn, name: str, reason: str) -> None:
-    """Set a node to drain for the system's own reason; an admin's reason stays."""
-    node = turn.cluster.nodes.get(name)
-    if node is None or node.is_drained:
-        return
-    drained = replace(node, is_drained=True, reason=reason, reason_uid=0, reason_at=turn.now_at)
-    turn.emit(NodeChanged(at=turn.now_at, node=drained, what="drained"))
-
-
 # --- scontrol update NodeName=...
 
 
@@ -204,7 +196,10 @@ def handle_update_nodes(turn: Turn, command: UpdateNodes) -> Done:
     changes = {key.lower(): value for key, value in command.changes}
     changed = [_change(turn, turn.cluster.nodes[name], changes) for name in names]
     for node in changed:
+        is_new_drain = node.is_drained and not turn.cluster.nodes[node.name].is_drained
         turn.emit(NodeChanged(at=turn.now_at, node=node, what="update"))
+        if is_new_drain:
+            tell_jobs(turn, node)
         if node.state is NodeState.DOWN:
             _fail_jobs(turn, node.name, f"node {node.name} was set down: {node.reason}")
     turn.is_pass_due = True
@@ -247,7 +242,7 @@ def _change_state(turn: Turn, node: Node, word: str, has_reason: bool) -> Node:
     if word in ("DRAIN", "DOWN", "FAIL") and not (has_reason or node.reason):
         raise InvalidRequest("You must specify a reason when DOWNING or DRAINING a node. Request denied", "reason")
     if word == "DRAIN":
-        return replace(node, is_drained=True)
+        return replace(node, is_drained=True, drains=())
     if word == "FAIL":
         return replace(node, is_failing=True)
     if word == "DOWN":
@@ -270,4 +265,6 @@ def _resume(node: Node, word: str) -> Node:
     state = node.state
     if word != "UNDRAIN" and state in (NodeState.DOWN, NodeState.FUTURE):
         state = NodeState.UP if node.inventory is not None else NodeState.UNKNOWN
-    return replace(node, state=state, is_drained=False, is_failing=False, reason="", reason_uid=0, reason_at=0.0)
+    return replace(
+        node, state=state, is_drained=False, drains=(), is_failing=False, reason="", reason_uid=0, reason_at=0.0
+    )

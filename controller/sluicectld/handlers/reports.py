@@ -13,8 +13,8 @@ from sluice.wire.messages import Done, NodeClean, Report, StepResult
 from sluicectld.permissions import Verb
 from sluicectld.state.events import JobRevised, StepRevised
 
+from .drain import drain_node
 from .endings import clean_node, end_job
-from .nodes import drain_node
 from .preempt import end_preempted
 from .turn import Turn
 

@@ -80,6 +80,9 @@ def _warn_signal(turn: Turn, job_id: int) -> None:
                 signal=warn.number,
                 to_batch=warn.to_batch_only,
                 to_steps=not warn.to_batch_only,
+                reason=Ending.TIME_LIMIT.value,
+                deadline_at=expected_end_at(turn, job) or end_at,
+                is_exact=True,
             )
         )
 

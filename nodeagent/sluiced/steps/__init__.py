@@ -15,7 +15,8 @@ descendants        every process of the step, wherever it went
 user               becoming the job's user
 usage              what the tasks used
 talk               the lines that the user reads
-notice             the file that says why a signal comes
+notice             why a signal comes, as a file
+notice_board       the same as a stream, for any number of readers
 login_environment  what --export=NONE starts from
 launch_failure     a step that could not begin
 """

@@ -57,7 +57,7 @@ def descendants(root: int) -> set[int]:
     return found - zombies
 
 
-def signal_descendants(root: int, *numbers: signal.Signals, spared: Collection[int] = ()) -> int:
+def signal_descendants(root: int, *numbers: int, spared: Collection[int] = ()) -> int:
     """Send *numbers* in order to everything below *root* but those spared; return how many got them."""
     reached: set[int] = set()
     for _ in range(_ROUNDS_MAX):
@@ -70,7 +70,7 @@ def signal_descendants(root: int, *numbers: signal.Signals, spared: Collection[i
     return len(reached)
 
 
-def _signal_relative(root: int, pid: int, numbers: tuple[signal.Signals, ...]) -> None:
+def _signal_relative(root: int, pid: int, numbers: tuple[int, ...]) -> None:
     try:
         descriptor = os.pidfd_open(pid)
     except OSError:

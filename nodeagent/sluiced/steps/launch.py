@@ -55,18 +55,23 @@ class EndOrder(Record, frozen=True, kw_only=True, tag="end"):
     ended_at: float = 0.0
     #: The line names the step rather than the job.
     names_step: bool = False
+    #: Why, in somebody's words.
+    text: str = ""
 
 
 class SignalOrder(Record, frozen=True, kw_only=True, tag="signal"):
-    """Send a signal to the tasks; full: to everything that they started too.
+    """Send a signal to the tasks; full: to everything that they started too.  signal 0: only tell the reason.
 
     reason: why, for the program to read; one with a reason and its deadline is given once, however often it comes.
+    Such a warning lets what is stopped go on and reaches all but the batch script's own shell, unless it is_exact.
     """
 
     signal: int
     full: bool = False
     reason: str = ""
     deadline_at: float | None = None
+    is_exact: bool = False
+    text: str = ""
 
 
 class TalkOrder(Record, frozen=True, kw_only=True, tag="talk"):

@@ -31,7 +31,7 @@ from sluiced.steps import descendants, talk
 from sluiced.steps.ending import EndSchedule
 from sluiced.steps.fork import fork
 from sluiced.steps.launch import EndOrder, SignalOrder, StepLaunch, TalkOrder, decode_order
-from sluiced.steps.notice import write_notice
+from sluiced.steps.notice_board import NoticeBoard
 from sluiced.steps.setup import Preparation
 from sluiced.steps.task import ENDING, TaskPlan, run_task, run_task_epilogs
 from sluiced.steps.usage import UsageMeter
@@ -68,6 +68,7 @@ class StepRunner:
         #: Where lines for the user go when there is no srun.
         self.talk_fd = talk_fd
         self.schedule = EndSchedule()
+        self.notices = NoticeBoard(launch.notice_path, user, launch.job.attempt)
         self.meter = UsageMeter(launch.node)
         #: rank by pid, of the tasks that run.
         self.ranks: dict[int, int] = {}
@@ -155,6 +156,8 @@ class StepRunner:
             poller.register(self.link, self.link.wanted_events(self.relay.wants_input))
         for fd, events in self.relay.poll_events().items():
             poller.register(fd, events)
+        for fd, events in self.notices.poll_events().items():
+            poller.register(fd, events)
         for fd, events in poller.poll(self._timeout_ms()):
             self._on_event(fd, events)
 
@@ -167,7 +170,7 @@ class StepRunner:
             self._on_order()
         elif self.link is not None and fd == self.link.fileno():
             self._on_link(self.link, events)
-        else:
+        elif not self.notices.on_event(fd):
             self.relay.on_event(fd, events)
 
     def _timeout_ms(self) -> int | None:
@@ -257,18 +260,20 @@ class StepRunner:
         what = f"STEP {self.launch.name}" if order.names_step else f"JOB {self.launch.job.id}"
         if order.ending is not Ending.FINISHED:
             self.say(talk.end_line(self.launch.node, what, order.ending, order.ended_at or now_at))
-        self._tell(order.ending.value, signal.SIGTERM, now_at, now_at + order.kill_wait_s)
+        self.notices.tell(order.ending.value, signal.SIGTERM, now_at, now_at + order.kill_wait_s, order.text)
         descendants.signal_descendants(os.getpid(), signal.SIGCONT, signal.SIGTERM)
 
     def _signal(self, order: SignalOrder) -> None:
-        try:
-            number = signal.Signals(order.signal)
-        except ValueError:
+        if order.signal == 0:
+            self.notices.tell(order.reason, 0, time.time(), order.deadline_at, order.text)
             return
-        if order.reason:
+        number = order.signal
+        if number not in signal.valid_signals():
+            return
+        if order.reason and not order.is_exact:
             self._warn(order, number)
             return
-        self._tell("signal", number, time.time(), None)
+        self.notices.tell(order.reason or "signal", number, time.time(), order.deadline_at, order.text)
         if number == signal.SIGKILL and order.full:
             self._kill_all()
         elif order.full:
@@ -281,13 +286,13 @@ class StepRunner:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(pid, number)
 
-    def _warn(self, order: SignalOrder, number: signal.Signals) -> None:
+    def _warn(self, order: SignalOrder, number: int) -> None:
         """The program is to end by a deadline: a stopped one goes on, and all but a batch script's own shell hears."""
         key = order.reason, order.signal, order.deadline_at
         if key in self._warnings or self.schedule.ending is not None:
             return
         self._warnings.add(key)
-        self._tell(order.reason, number, time.time(), order.deadline_at)
+        self.notices.tell(order.reason, number, time.time(), order.deadline_at, order.text)
         if self.launch.is_batch and not order.full:
             # The shell would die of it and take the job's time to end away; what it runs is what is warned.
             below = set().union(*(descendants.descendants(pid) for pid in self.ranks))
@@ -311,9 +316,6 @@ class StepRunner:
             self.exits[rank] = (0, int(signal.SIGKILL))
         self.ranks.clear()
         self.relay.abandon_output()
-
-    def _tell(self, reason: str, number: int, sent_at: float, deadline_at: float | None) -> None:
-        write_notice(self.launch.notice_path, self.user, reason, int(number), sent_at, deadline_at)
 
     # srun.
 

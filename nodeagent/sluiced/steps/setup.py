@@ -138,7 +138,7 @@ def _plan_batch(preparation: Preparation, inherited: dict[str, str]) -> TaskPlan
     spec = launch.job.spec
     site = site_of(launch)
     environment = job_env.batch_environment(launch.job, launch.node, site, inherited)
-    environment[notice.VARIABLE] = launch.notice_path
+    environment |= notice.variables(launch.notice_path)
     return TaskPlan(
         rank=0,
         local_id=0,
@@ -207,8 +207,8 @@ def _task_variables(
     launch: StepLaunch, tasks: TaskLaunch, part: StepNode, rank: int, local_id: int, inherited: dict[str, str]
 ) -> dict[str, str]:
     variables = job_env.task_environment(launch.job, tasks.step, part, rank, local_id, site_of(launch), inherited)
+    variables |= notice.variables(launch.notice_path)
     variables |= {
-        notice.VARIABLE: launch.notice_path,
         "SLURM_UMASK": f"{tasks.umask:04o}",
         "SLURM_LAUNCH_NODE_IPADDR": launch.srun_address,
         "SLURM_SRUN_COMM_HOST": launch.srun_address,

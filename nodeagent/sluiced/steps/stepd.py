@@ -101,6 +101,7 @@ def _run(
         _tell_oom(launch, runner, group)
         return _result(launch, runner, group, preparation, started_at)
     finally:
+        runner.notices.close()
         group.remove()
 
 

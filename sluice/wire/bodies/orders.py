@@ -23,7 +23,7 @@ class LaunchJob(Message, frozen=True, kw_only=True):
 class EndJob(Message, frozen=True, kw_only=True):
     """End all processes of a job on the node: TERM, after kill_wait_s KILL; then epilog; then NodeClean.
 
-    by: the user's name or "" for the system; text: for the job's stderr ("DUE TO TIME LIMIT").
+    text: why, in somebody's words, for the program to read.
     """
 
     node: str
@@ -34,12 +34,13 @@ class EndJob(Message, frozen=True, kw_only=True):
     kill_wait_s: float
     by_uid: int = 0
     ended_at: float = 0.0
+    text: str = ""
 
 
 class SignalJob(Message, frozen=True, kw_only=True):
     """Send a signal: to steps, to the batch shell, or (full) to the batch shell with all its children and steps.
 
-    step_id None: every step of the job.
+    step_id None: every step of the job.  signal 0: none, the reason is all there is to tell.
     """
 
     node: str
@@ -54,6 +55,10 @@ class SignalJob(Message, frozen=True, kw_only=True):
     #: Why, for the program to read; "" for a signal that somebody sent.  deadline_at: when KILL follows.
     reason: str = ""
     deadline_at: float | None = None
+    #: Who is named above gets it and nobody else; without it a signal with a reason is a warning to all programs.
+    is_exact: bool = False
+    #: The reason in somebody's words.
+    text: str = ""
 
 
 class EndStep(Message, frozen=True, kw_only=True):
