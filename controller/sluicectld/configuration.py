@@ -116,13 +116,17 @@ def agent_config_of(config: ClusterConfig, version: int) -> AgentConfig:
         tmp_fs=settings.tmp_fs,
         mpi_default=settings.mpi_default,
         kill_on_bad_exit=settings.kill_on_bad_exit,
-        prolog=_programs(settings.prolog),
-        epilog=_programs(settings.epilog),
+        prolog=programs_of(settings.prolog),
+        epilog=programs_of(settings.epilog),
         task_prolog=settings.task_prolog,
         task_epilog=settings.task_epilog,
         prolog_timeout_s=float(settings.prolog_epilog_timeout_s or 0),
         prolog_flags=settings.prolog_flags,
         propagate_limits=",".join(settings.propagate_resource_limits),
+        propagate_limits_except=",".join(settings.propagate_resource_limits_except),
+        propagate_nice=settings.propagate_prio_process,
+        health_check_program=settings.health_check_program,
+        unkillable_program=settings.unkillable_step_program,
         unkillable_timeout_s=float(settings.unkillable_step_timeout_s),
         constrain_cores=config.cgroup.constrain_cores,
         constrain_memory=config.cgroup.constrain_ram_space,
@@ -131,5 +135,6 @@ def agent_config_of(config: ClusterConfig, version: int) -> AgentConfig:
     )
 
 
-def _programs(text: str) -> tuple[str, ...]:
-    return (text,) if text else ()
+def programs_of(text: str) -> tuple[str, ...]:
+    """Return the patterns of a list of programs."""
+    return tuple(word for word in (part.strip() for part in text.split(",")) if word)

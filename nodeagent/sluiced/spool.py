@@ -8,6 +8,7 @@
         jobs/JOB.ATTEMPT/     0711
             slurm_script      0700, the job's user's
             job               the job's record, where no batch step's launch holds it
+            prepared          present once the prolog has run: what prolog and epilog see of the job
             ended             present once the job may start nothing more here
             STEP.launch       the launch record
             STEP.claim        a link to PID.TICKS of the step daemon that owns the step
@@ -16,6 +17,8 @@
             STEP.events       the job's user's socket that tells all notices
             STEP.problem      the evidence on processes that cannot be killed
             STEP.result       what came of it
+        hooks/                0700; the pids of running prologs and epilogs
+        unkillable/           0700; the processes that steps have ended without
         forgotten/            jobs' folders on their way out
 
 Order of writing: the launch record is whole before the fork server hears of the step, the claim (a link, which is made
@@ -42,6 +45,7 @@ from sluice.model.base import BATCH_STEP, SPECIAL_STEP_NAMES, step_name
 from sluice.model.job import Job
 from sluice.wire.messages import StepResult
 from sluiced import process_id, short_path
+from sluiced.steps.descendants import Unkillable
 from sluiced.steps.launch import StepLaunch
 
 _STEP_FILES = ("launch", "claim", "control", "notice", "notice.new", "events", "problem", "result")
@@ -133,6 +137,19 @@ class Spool:
         path = os.path.join(self.job_folder(JobKey(job.id, job.attempt)), "job")
         if not os.path.exists(path):
             write_file(path, msgspec.msgpack.encode(job))
+
+    def write_prepared(self, key: JobKey, variables: dict[str, str]) -> None:
+        """Remember that the prolog was run, and what prolog and epilog see of the job.  Raises OSError."""
+        self.make_job(key)
+        write_file(os.path.join(self.job_folder(key), "prepared"), msgspec.msgpack.encode(variables))
+
+    def read_prepared(self, key: JobKey) -> dict[str, str] | None:
+        """Return what write_prepared() was given; None: no prolog has run to its end."""
+        try:
+            data = _read_file(os.path.join(self.job_folder(key), "prepared"))
+            return msgspec.msgpack.decode(data, type=dict[str, str])
+        except (OSError, msgspec.DecodeError):
+            return None
 
     def write_launch(self, key: StepKey, launch: StepLaunch) -> None:
         """Write the launch record; on return it outlives this process."""
@@ -231,12 +248,12 @@ class Spool:
         except (OSError, msgspec.DecodeError):
             return None
 
-    def read_problem(self, key: StepKey) -> str:
-        """Return what the step could not end, empty for nothing."""
+    def read_problem(self, key: StepKey) -> Unkillable | None:
+        """Return what the step could not end; None: nothing."""
         try:
-            return _read_file(self.step_path(key) + ".problem").decode(errors="replace")
-        except OSError:
-            return ""
+            return msgspec.msgpack.decode(_read_file(self.step_path(key) + ".problem"), type=Unkillable)
+        except (OSError, msgspec.DecodeError):
+            return None
 
     def read_cluster_id(self) -> str:
         """Return the identity of the cluster whose jobs these are; empty: not known yet."""
@@ -296,9 +313,9 @@ def write_result(step_path: str, result: StepResult) -> None:
     write_file(step_path + ".result", msgspec.msgpack.encode(result))
 
 
-def write_problem(step_path: str, text: str) -> None:
+def write_problem(step_path: str, found: Unkillable) -> None:
     """Tell what the step could not end; to be written before its result."""
-    write_file(step_path + ".problem", text.encode())
+    write_file(step_path + ".problem", msgspec.msgpack.encode(found))
 
 
 def write_file(path: str, data: bytes) -> None:

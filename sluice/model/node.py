@@ -49,6 +49,14 @@ class Drain(Record, frozen=True, kw_only=True):
     at: float
 
 
+class Failure(Record, frozen=True, kw_only=True):
+    """A job that failed on a node; text: how."""
+
+    job_id: int
+    user: str
+    text: str
+
+
 class Node(Record, frozen=True, kw_only=True):
     """A node as configured, as registered, and its state."""
 
@@ -86,6 +94,8 @@ class Node(Record, frozen=True, kw_only=True):
     mem_spec_limit_mib: int = 0
     #: The system's own drains that it takes back by itself; empty: a drain is an administrator's, or waits for one.
     drains: tuple[Drain, ...] = ()
+    #: The last job of each user since one ended well here, where that is counted.
+    failures: tuple[Failure, ...] = ()
     #: Where the units of gres stand, in the order of their numbers; empty: nothing is known of it.
     gres_places: tuple[GresPlace, ...] = ()
 

@@ -13,12 +13,14 @@ change       hold, release, requeue, suspend, resume, top
 notify       scontrol notify
 update_job   scontrol update of a job, one row a key
 drain        nodes that the system sets aside and gives back
+failures     nodes on which jobs of many users fail
 nodes        registration, loss, scontrol update of nodes
 numbers      bounds of the numbers that users and administrators choose
 partitions   scontrol update, create, delete of partitions
 reports      what agents report of steps and clean nodes
 steps        CreateStep, FinishStep
 step_layout  which nodes and how many tasks a step gets inside its allocation
+prepare      prologs between a job's start and its script
 plan         applying a pass's plan, each decision checked again
 timers       time limits, warnings, deadlines, lost nodes, forgetting
 configure    a new configuration; a new epoch

@@ -12,6 +12,8 @@ from sluicectld.state.events import NodeChanged
 
 from .turn import Turn
 
+#: What the causes begin with that end with the processes of a boot.
+UNKILLABLE = "unkillable "
 #: What a program in a job reads as the reason.
 REASON = "drain"
 
@@ -49,6 +51,13 @@ def release_node(turn: Turn, name: str, cause: str) -> None:
     released = _with(node, tuple(drain for drain in node.drains if drain.cause != cause))
     turn.emit(NodeChanged(at=turn.now_at, node=released, what="drained" if released.drains else "undrained"))
     turn.is_pass_due = True
+
+
+def forget_unkillables(turn: Turn, name: str) -> None:
+    """The machine was started again: no process of before is there any more."""
+    for drain in turn.cluster.nodes[name].drains:
+        if drain.cause.startswith(UNKILLABLE):
+            release_node(turn, name, drain.cause)
 
 
 def _with(node: Node, drains: tuple[Drain, ...]) -> Node:

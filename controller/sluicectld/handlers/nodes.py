@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from sluice import hostlist
 from sluice.errors import InvalidRequest, NotFound, NotPermitted
+from sluice.model.base import BATCH_STEP
 from sluice.model.job import Job
 from sluice.model.node import Inventory, Node
 from sluice.model.states import Ending, JobState, NodeState, StepState
@@ -15,10 +16,11 @@ from sluicectld.state.commands import AgentLost
 from sluicectld.state.events import NodeChanged
 
 from .components import launch_of
-from .drain import tell_jobs
+from .drain import forget_unkillables, tell_jobs
 from .endings import clean_node, end_order, end_steps_on, requeue_or_fail, unlaunched_order
 from .numbers import read_count
 from .preempt import warn_orders
+from .prepare import may_launch, prepare_order
 from .steps import LAUNCH_WAIT_S
 from .suspend import freeze_order
 from .turn import Turn
@@ -50,10 +52,11 @@ def _register(turn: Turn, report: NodeReport) -> None:
     old = node.inventory
     if old is not None and old.boot_id != report.inventory.boot_id:
         _fail_jobs(turn, node.name, f"node {node.name} was rebooted")
+        forget_unkillables(turn, node.name)
     elif old is not None and old.spool_id != report.inventory.spool_id:
         _fail_unknown(turn, report)
     changed = replace(
-        node,
+        turn.cluster.nodes[report.node],
         inventory=report.inventory,
         registered_at=turn.now_at,
         is_responding=True,
@@ -104,7 +107,10 @@ def _reconcile(turn: Turn, report: NodeReport) -> list[tuple[str, int, int]]:
         if node.name in job.completing_nodes:
             turn.effects.append(end_order(turn, job, node.name, job.ending or Ending.CANCEL, job.cancelled_by))
         else:
-            if (job.id, job.attempt) not in present and _has_batch_here(job, node.name):
+            if not job.is_in_prolog and node.name in job.preparing_nodes:
+                turn.effects.append(prepare_order(turn, job, node.name))
+            is_launched = (job.id, job.attempt, BATCH_STEP) in known
+            if not is_launched and _has_batch_here(job, node.name) and may_launch(turn.settings, job):
                 turn.effects.append(launch_of(turn.cluster, job))
             turn.effects += _unlaunched(turn, job, node.name, known)
             turn.effects += _repeated_signals(turn, job, node.name)
@@ -266,5 +272,13 @@ def _resume(node: Node, word: str) -> Node:
     if word != "UNDRAIN" and state in (NodeState.DOWN, NodeState.FUTURE):
         state = NodeState.UP if node.inventory is not None else NodeState.UNKNOWN
     return replace(
-        node, state=state, is_drained=False, drains=(), is_failing=False, reason="", reason_uid=0, reason_at=0.0
+        node,
+        state=state,
+        is_drained=False,
+        drains=(),
+        failures=(),
+        is_failing=False,
+        reason="",
+        reason_uid=0,
+        reason_at=0.0,
     )

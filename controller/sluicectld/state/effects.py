@@ -3,10 +3,12 @@
 Replies are effects too; the engine hands them over as the outcome's reply.
 """
 
+from enum import StrEnum
+
 import msgspec
 
 from sluice.model.job import Job
-from sluice.wire.messages import EndJob, EndStep, SignalJob, TellStep
+from sluice.wire.messages import EndJob, EndStep, PrepareJob, SignalJob, TellStep
 
 
 class Launch(msgspec.Struct, frozen=True):
@@ -23,6 +25,20 @@ class TellWaiting(msgspec.Struct, frozen=True):
     text: str
 
 
-Effect = Launch | EndJob | EndStep | SignalJob | TellStep | TellWaiting
+class Program(StrEnum):
+    """The site's programs that the controller runs for a job."""
+
+    PROLOG = "prolog"
+    EPILOG = "epilog"
+
+
+class RunProgram(msgspec.Struct, frozen=True):
+    """Run the controller's prolog or epilog of a job; how a prolog ended comes back as a command."""
+
+    program: Program
+    job: Job
+
+
+Effect = Launch | PrepareJob | EndJob | EndStep | SignalJob | TellStep | TellWaiting | RunProgram
 #: What goes to an agent.
-Order = Launch | EndJob | EndStep | SignalJob | TellStep
+Order = Launch | PrepareJob | EndJob | EndStep | SignalJob | TellStep

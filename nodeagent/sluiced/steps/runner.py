@@ -78,7 +78,7 @@ class StepRunner:
         #: The pids of running task epilogs.
         self._epilogs: set[int] = set()
         #: What does not die; the step ends without it.
-        self.unkillable = ""
+        self.unkillable: descendants.Unkillable | None = None
         #: (exit code, signal) of the tasks that ended.
         self.exits: dict[int, tuple[int, int]] = {}
         self._is_empty = False
@@ -311,7 +311,7 @@ class StepRunner:
 
     def _give_up(self) -> None:
         """The kernel does not let them go: say what is left, and end without it."""
-        self.unkillable = descendants.describe(descendants.descendants(os.getpid()))
+        self.unkillable = descendants.find_unkillable(descendants.descendants(os.getpid()))
         for rank in self.ranks.values():
             self.exits[rank] = (0, int(signal.SIGKILL))
         self.ranks.clear()

@@ -20,10 +20,24 @@ class LaunchJob(Message, frozen=True, kw_only=True):
     environment: msgspec.Raw | tuple[bytes, ...] = ()
 
 
+class PrepareJob(Message, frozen=True, kw_only=True):
+    """Run the prolog of a job that has just got the node; NodePrepared tells what came of it.
+
+    variables: what prologs and epilogs see of the job.
+    """
+
+    node: str
+    epoch: int
+    job_id: int
+    attempt: int
+    variables: dict[str, str] = msgspec.field(default_factory=dict)
+
+
 class EndJob(Message, frozen=True, kw_only=True):
     """End all processes of a job on the node: TERM, after kill_wait_s KILL; then epilog; then NodeClean.
 
-    text: why, in somebody's words, for the program to read.
+    text: why, in somebody's words, for the program to read.  variables: what the epilog sees of the job, for a node
+    that has never heard of it; empty where there is no epilog.
     """
 
     node: str
@@ -35,6 +49,7 @@ class EndJob(Message, frozen=True, kw_only=True):
     by_uid: int = 0
     ended_at: float = 0.0
     text: str = ""
+    variables: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class SignalJob(Message, frozen=True, kw_only=True):
@@ -96,4 +111,7 @@ class Orders(Message, frozen=True, kw_only=True):
     signals: tuple[SignalJob, ...] = ()
     step_ends: tuple[EndStep, ...] = ()
     talks: tuple[TellStep, ...] = ()
+    prepares: tuple[PrepareJob, ...] = ()
+    #: Nodes that are to run their health check.
+    checks: tuple[str, ...] = ()
     config: AgentConfig | None = None
