@@ -12,6 +12,7 @@ multi_prog         which program each rank runs
 runner             the poll loop: tasks, streams, orders, timers
 ending             when TERM and KILL are due
 descendants        every process of the step, wherever it went
+limits             which resource limits and which nice value a task gets
 user               becoming the job's user
 usage              what the tasks used
 talk               the lines that the user reads

@@ -19,6 +19,7 @@ from sluiced.stdio.relay import STDERR, STDOUT, Relay, set_terminal_size
 from sluiced.steps import multi_prog, notice
 from sluiced.steps.launch import StepLaunch
 from sluiced.steps.launch_failure import LaunchFailure
+from sluiced.steps.limits import chosen_limits, nice_of
 from sluiced.steps.login_environment import read_login_environment
 from sluiced.steps.task import TaskPlan
 from sluiced.steps.task_hooks import task_hooks
@@ -148,7 +149,8 @@ def _plan_batch(preparation: Preparation, inherited: dict[str, str]) -> TaskPlan
         work_dir=spec.work_dir or user.home,
         fallback_dir=site.tmp_dir,
         umask=spec.umask,
-        rlimits=spec.rlimits if launch.config.propagate_limits.upper() != "NONE" else (),
+        rlimits=chosen_limits(spec.rlimits, launch.config, "propagate" in spec.given),
+        nice=nice_of(environment, launch.config, os.getpriority(os.PRIO_PROCESS, 0)),
         user=user,
         node=launch.node,
         hooks=task_hooks(launch),
@@ -186,16 +188,18 @@ def _plan_task(
 ) -> TaskPlan:
     launch = preparation.launch
     has_terminal = tasks.is_pty and rank == 0
+    environment = _task_variables(launch, tasks, part, rank, local_id, inherited)
     return TaskPlan(
         rank=rank,
         local_id=local_id,
         argv=multi_prog.program_of(tasks.multi_prog, rank) if tasks.multi_prog else tasks.argv,
-        environment=_task_variables(launch, tasks, part, rank, local_id, inherited),
+        environment=environment,
         descriptors=_task_descriptors(preparation, tasks, rank),
         work_dir=tasks.work_dir or launch.job.spec.work_dir or preparation.user.home,
         fallback_dir=launch.config.tmp_fs or "/tmp",
         umask=tasks.umask,
-        rlimits=tasks.rlimits,
+        rlimits=chosen_limits(tasks.rlimits, launch.config, tasks.is_limits_asked),
+        nice=nice_of(environment, launch.config, os.getpriority(os.PRIO_PROCESS, 0)),
         user=preparation.user,
         node=launch.node,
         hooks=task_hooks(launch),

@@ -86,7 +86,7 @@ def _run(
 ) -> StepResult:
     descendants.adopt_orphans()
     spec = launch.job.spec
-    user = load_user(spec.uid, spec.gid, spec.user)
+    user = load_user(spec.uid, spec.gid, spec.user, launch.node)
     link = SrunLink(connection, launch.srun_early) if connection is not None else None
     relay = Relay(link, launch.config.output_tail_bytes)
     preparation = prepare_step(launch, user, relay)
