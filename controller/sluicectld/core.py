@@ -34,7 +34,7 @@ from sluicectld.scheduler.memory import Memory
 from sluicectld.scheduler.plan import Plan
 from sluicectld.state import events
 from sluicectld.state.commands import ApplyPlan, PrologEnded, Tick
-from sluicectld.state.effects import RunProgram, TellWaiting
+from sluicectld.state.effects import SiteWork, TellWaiting
 from sluicectld.store.database import open_engine
 from sluicectld.store.read import read_environments, read_scripts
 from sluicectld.texts import TextCache
@@ -121,7 +121,7 @@ class Core:
                 refuse_storage(responder, error)
             return
         for effect in outcome.effects:
-            if isinstance(effect, RunProgram):
+            if isinstance(effect, SiteWork):
                 self.programs.run(effect, self.config.settings)
             elif isinstance(effect, TellWaiting):
                 self.waiting.tell(effect.job_id, UserMessage(job_id=effect.job_id, text=effect.text))

@@ -17,6 +17,7 @@ from sluicectld.handlers import (
     change,
     configure,
     kill,
+    mail,
     nodes,
     notify,
     partitions,
@@ -67,6 +68,7 @@ class Engine:
         turn = Turn(self.cluster, self.settings, self.policy, self.timers, caller, now_at)
         reply = _HANDLERS[type(command)](turn, command)
         reservation_times.keep_up(turn)
+        mail.send_mails(turn)
         self.is_pass_due = self.is_pass_due or turn.is_pass_due
         return Outcome(reply, turn.events, turn.effects)
 

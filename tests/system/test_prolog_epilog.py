@@ -28,6 +28,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cluster(site: Path) -> Iterator[LocalCluster]:
     keys = ("Prolog", "Epilog", "PrologSlurmctld", "EpilogSlurmctld")
     settings = dict.fromkeys(keys, str(site / "program")) | {"PrologFlags": "Alloc", "KillWait": "5"}
+    for key in ("MailProg", "ResvProlog", "ResvEpilog", "SrunProlog", "SrunEpilog"):
+        path = site / key
+        path.write_text(f'#!/bin/sh\necho "{key} $SLURM_SCRIPT_CONTEXT ${{SLURM_JOB_ID:--}} $*" >> {site}/others\n')
+        path.chmod(0o755)
+        settings[key] = str(path)
     with LocalCluster(nodes=2, cpus=4, settings=settings) as running:
         yield running
 
@@ -157,3 +162,47 @@ def test_a_controller_killed_during_its_prolog_runs_it_again(
     cluster.wait_jobs_ended()
     assert (tmp_path / "out").read_text() == "ran\n"
     assert log.read_text().count(f"prolog_slurmctld {job_id}") == 2
+
+
+@pytest.fixture
+def others(site: Path) -> Path:
+    """What the programs that are not around jobs have written, nothing at first."""
+    path = site / "others"
+    path.write_text("")
+    return path
+
+
+def test_mail_is_sent_by_the_sites_program(cluster: LocalCluster, log: Path, others: Path, tmp_path: Path) -> None:
+    options = ("--mail-type=END,FAIL", "--mail-user=ann@example.org", "-J", "big")
+    job_id = cluster.submit(*options, "--wrap", "exit 4", cwd=tmp_path)
+
+    cluster.wait_until(others.read_text, "a mail is sent")
+
+    subject = f"Slurm Job_id={job_id} Name=big Failed, Run time "
+    assert others.read_text().startswith(f"MailProg mail {job_id} -s {subject}")
+    assert others.read_text().endswith(", FAILED, ExitCode 4 ann@example.org\n")
+
+
+def test_srun_runs_the_sites_programs_around_a_step(
+    cluster: LocalCluster, log: Path, others: Path, tmp_path: Path
+) -> None:
+    cluster.run("srun", "true", cwd=tmp_path)
+    assert [line.split()[:2] for line in others.read_text().splitlines()] == [
+        ["SrunProlog", "prolog_srun"],
+        ["SrunEpilog", "epilog_srun"],
+    ]
+
+    others.write_text("")
+    cluster.run("srun", "--prolog=none", "--epilog=none", "true", cwd=tmp_path)
+    assert others.read_text() == ""
+
+
+def test_a_reservation_has_its_programs(cluster: LocalCluster, log: Path, others: Path) -> None:
+    wish = ("ReservationName=r1", "StartTime=now", "Duration=1", "Nodes=n2", "Users=root")
+    cluster.run("scontrol", "create", "reservation", *wish)
+    cluster.wait_until(others.read_text, "it has begun")
+    assert others.read_text() == "ResvProlog prolog_resv - r1\n"
+
+    cluster.run("scontrol", "update", "ReservationName=r1", "EndTime=now+1")
+
+    cluster.wait_until(lambda: "ResvEpilog epilog_resv - r1\n" in others.read_text(), "it has ended", 90)

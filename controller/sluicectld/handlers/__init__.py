@@ -10,6 +10,7 @@ kill         scancel: KillJobs; FinishAllocation
 preempt      victims warned, suspended or ended
 suspend      jobs frozen, and let go on
 change       hold, release, requeue, suspend, resume, top
+mail         what --mail-type tells a job's user
 notify       scontrol notify
 update_job   scontrol update of a job, one row a key
 drain        nodes that the system sets aside and gives back

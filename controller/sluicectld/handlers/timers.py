@@ -12,6 +12,7 @@ from sluicectld.state.timers import Due, deadline_due_at
 
 from .dependents import judge_dependency
 from .endings import end_job
+from .mail import tell_time
 from .preempt import preemption_due
 from .reservation_times import judge_reservation
 from .steps import give_up_unlaunched
@@ -162,4 +163,5 @@ _RULES: dict[Due, Callable[[Turn, int], None]] = {
     Due.IMMEDIATE: _immediate,
     Due.STEP_LAUNCH: give_up_unlaunched,
     Due.PREEMPTION: preemption_due,
+    Due.MAIL: tell_time,
 }

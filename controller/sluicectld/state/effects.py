@@ -39,6 +39,24 @@ class RunProgram(msgspec.Struct, frozen=True):
     job: Job
 
 
-Effect = Launch | PrepareJob | EndJob | EndStep | SignalJob | TellStep | TellWaiting | RunProgram
+class SendMail(msgspec.Struct, frozen=True):
+    """Tell a job's user what happened.  word: of --mail-type."""
+
+    job: Job
+    address: str
+    word: str
+    subject: str
+
+
+class RunForReservation(msgspec.Struct, frozen=True):
+    """Run the site's program for the beginning or the end of a reservation."""
+
+    name: str
+    has_begun: bool
+
+
+#: What the controller runs as programs of the site.
+SiteWork = RunProgram | SendMail | RunForReservation
+Effect = Launch | PrepareJob | EndJob | EndStep | SignalJob | TellStep | TellWaiting | SiteWork
 #: What goes to an agent.
 Order = Launch | PrepareJob | EndJob | EndStep | SignalJob | TellStep
