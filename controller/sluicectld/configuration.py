@@ -125,6 +125,7 @@ def agent_config_of(config: ClusterConfig, version: int) -> AgentConfig:
         propagate_limits=",".join(settings.propagate_resource_limits),
         propagate_limits_except=",".join(settings.propagate_resource_limits_except),
         propagate_nice=settings.propagate_prio_process,
+        reboot_program=settings.reboot_program,
         health_check_program=settings.health_check_program,
         unkillable_program=settings.unkillable_step_program,
         unkillable_timeout_s=float(settings.unkillable_step_timeout_s),

@@ -23,6 +23,7 @@ from sluicectld.handlers import (
     partitions,
     plan,
     prepare,
+    reboot,
     reports,
     reservation_times,
     reservations,
@@ -68,6 +69,7 @@ class Engine:
         turn = Turn(self.cluster, self.settings, self.policy, self.timers, caller, now_at)
         reply = _HANDLERS[type(command)](turn, command)
         reservation_times.keep_up(turn)
+        reboot.go_on(turn)
         mail.send_mails(turn)
         self.is_pass_due = self.is_pass_due or turn.is_pass_due
         return Outcome(reply, turn.events, turn.effects)

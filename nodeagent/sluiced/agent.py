@@ -16,6 +16,7 @@ from sluice.clock import WallClock
 from sluice.errors import InvalidRequest, PeerError
 from sluice.model.base import BATCH_STEP
 from sluice.model.job import Job
+from sluice.programs import run_programs
 from sluice.wire.connection import Connection
 from sluice.wire.keyfile import read_key_file
 from sluice.wire.messages import (
@@ -72,6 +73,7 @@ logger = logging.getLogger(__name__)
 _LOCK_PAUSE_S = 0.05
 _LOCK_TRIES_MAX = 400
 _SWEEP_PAUSE_S = 0.5
+_REBOOT_DEADLINE_S = 300.0
 
 
 class Agent:
@@ -255,9 +257,22 @@ class Agent:
         self._link.report(trouble)
 
     def _on_orders(self, orders: Orders) -> None:
+        for node, reason in orders.reboots:
+            if node == self._node:
+                self._group.create_task(self._reboot(reason))
         if self._node in orders.checks:
             self._health.start(self._engine.config, self._group)
         self._perform(self._engine.on_orders(orders))
+
+    async def _reboot(self, reason: str) -> None:
+        """Have the site's program restart the machine; where it fails, the node waits for somebody."""
+        config = self._engine.config
+        logger.warning("node %s: to be restarted: %s", self._node, reason or "no reason given")
+        variables = {"SLURMD_NODENAME": self._node, "SLURM_CLUSTER_NAME": config.cluster, "SLURM_REBOOT_REASON": reason}
+        environment = hook_env.program_environment(variables, "reboot", self._options.conf_path)
+        problem = await run_programs((config.reboot_program,), environment, _REBOOT_DEADLINE_S)
+        if problem:
+            self._tell_trouble(NodeTrouble(node=self._node, cause="reboot failed", reason=f"Reboot failed: {problem}"))
 
     def _on_acknowledged(self, items: list[Item]) -> None:
         for item in items:

@@ -57,6 +57,18 @@ class Failure(Record, frozen=True, kw_only=True):
     text: str
 
 
+class Reboot(Record, frozen=True, kw_only=True):
+    """A restart that was asked for.  issued_at: when the node was told; None: it waits until nothing runs there.
+
+    next_state: "RESUME" or "DOWN" afterwards; "" is as before.
+    """
+
+    reason: str = ""
+    next_state: str = ""
+    is_asap: bool = False
+    issued_at: float | None = None
+
+
 class Node(Record, frozen=True, kw_only=True):
     """A node as configured, as registered, and its state."""
 
@@ -94,6 +106,7 @@ class Node(Record, frozen=True, kw_only=True):
     mem_spec_limit_mib: int = 0
     #: The system's own drains that it takes back by itself; empty: a drain is an administrator's, or waits for one.
     drains: tuple[Drain, ...] = ()
+    reboot: Reboot | None = None
     #: The last job of each user since one ended well here, where that is counted.
     failures: tuple[Failure, ...] = ()
     #: Where the units of gres stand, in the order of their numbers; empty: nothing is known of it.

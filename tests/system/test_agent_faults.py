@@ -35,7 +35,7 @@ def site(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def cluster(site: Path) -> Iterator[LocalCluster]:
-    settings = {"Prolog": str(site / "gate"), "Epilog": str(site / "gate")}
+    settings = {key: str(site / "gate") for key in ("Prolog", "Epilog", "RebootProgram")}
     with LocalCluster(nodes=1, cpus=4, settings=settings) as running:
         yield running
 
@@ -159,3 +159,24 @@ def test_a_restarted_machine_ends_its_jobs(
     cluster.wait_jobs_ended()
     assert states(cluster, job_id) == expected
     assert runs.read_text().splitlines() == ["run 0", "run 1"][: len(expected)]
+
+
+@pytest.mark.skipif(
+    os.getuid() != 0 or shutil.which("unshare") is None, reason="puts another boot id into place, which takes root"
+)
+def test_a_node_is_restarted_once_its_job_has_ended(cluster: LocalCluster, site: Path, reboot: object) -> None:
+    """Nothing new starts there meanwhile; the job that waited runs when it is back."""
+    running = cluster.submit("-o", "/dev/null", "--wrap", f"until [ -e {site}/go ]; do sleep 0.02; done")
+    cluster.wait_until(lambda: log_of(site) == ["prolog_slurmd"], "the job runs")
+
+    cluster.run("scontrol", "reboot", "ASAP", "reason=kernel", "n1")
+    waiting = cluster.submit("-o", "/dev/null", "--wrap", "true")
+    (site / "go").touch()
+
+    cluster.wait_until(lambda: log_of(site)[-1] == "reboot", "the node is told")
+    assert cluster.run("sinfo", "-h", "-o", "%T").stdout.strip() == "reboot^"
+    assert states(cluster, waiting) == ["PENDING|0:0"]
+    assert callable(reboot)
+    reboot()
+    cluster.wait_jobs_ended()
+    assert states(cluster, running) + states(cluster, waiting) == ["COMPLETED|0:0", "COMPLETED|0:0"]

@@ -13,6 +13,7 @@ change       hold, release, requeue, suspend, resume, top
 mail         what --mail-type tells a job's user
 notify       scontrol notify
 update_job   scontrol update of a job, one row a key
+reboot       restarting nodes
 drain        nodes that the system sets aside and gives back
 failures     nodes on which jobs of many users fail
 nodes        registration, loss, scontrol update of nodes

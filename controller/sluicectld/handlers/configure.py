@@ -98,6 +98,7 @@ def _merge(old: Node | None, new: Node, is_known: bool) -> Node:
         state=old.state if new.state.value == "UNKNOWN" else new.state,
         is_drained=old.is_drained or new.is_drained,
         failures=old.failures,
+        reboot=old.reboot,
         drains=() if new.is_drained else old.drains,
         is_failing=old.is_failing or new.is_failing,
         is_responding=old.is_responding,

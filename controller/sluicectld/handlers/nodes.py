@@ -15,6 +15,7 @@ from sluicectld.permissions import Verb
 from sluicectld.state.commands import AgentLost
 from sluicectld.state.events import NodeChanged
 
+from . import reboot
 from .components import launch_of
 from .drain import forget_unkillables, tell_jobs
 from .endings import clean_node, end_order, end_steps_on, requeue_or_fail, unlaunched_order
@@ -50,9 +51,11 @@ def _check_agent(turn: Turn, name: str) -> None:
 def _register(turn: Turn, report: NodeReport) -> None:
     node = turn.cluster.nodes[report.node]
     old = node.inventory
+    is_restarted = False
     if old is not None and old.boot_id != report.inventory.boot_id:
         _fail_jobs(turn, node.name, f"node {node.name} was rebooted")
         forget_unkillables(turn, node.name)
+        is_restarted = True
     elif old is not None and old.spool_id != report.inventory.spool_id:
         _fail_unknown(turn, report)
     changed = replace(
@@ -63,7 +66,7 @@ def _register(turn: Turn, report: NodeReport) -> None:
         address=report.address or node.address,
         port=report.port or node.port,
     )
-    changed = _return_to_service(turn, changed)
+    changed = _return_to_service(turn, reboot.returned(changed) if is_restarted else changed)
     problem = _shortfall(turn, changed, report.inventory)
     if problem and not changed.is_drained:
         changed = replace(changed, is_drained=True, reason=problem, reason_uid=0, reason_at=turn.now_at)
@@ -213,13 +216,13 @@ def handle_update_nodes(turn: Turn, command: UpdateNodes) -> Done:
 
 
 def _change(turn: Turn, node: Node, changes: dict[str, str]) -> Node:
-    if "reason" in changes:
+    if "reason" in changes and not changes.get("state", "").upper().startswith("REBOOT"):
         node = replace(node, reason=changes["reason"], reason_uid=turn.caller.uid, reason_at=turn.now_at)
     for key, value in changes.items():
-        if key == "reason":
+        if key in ("reason", "nextstate"):
             continue
         if key == "state":
-            node = _change_state(turn, node, value.upper(), "reason" in changes)
+            node = _change_state(turn, node, value.upper(), changes)
         elif key in _FIELDS:
             field, parse = _FIELDS[key]
             node = replace(node, **{field: parse(value)})
@@ -244,8 +247,8 @@ _FIELDS: dict[str, tuple[str, Callable[[str], object]]] = {
 }
 
 
-def _change_state(turn: Turn, node: Node, word: str, has_reason: bool) -> Node:
-    if word in ("DRAIN", "DOWN", "FAIL") and not (has_reason or node.reason):
+def _change_state(turn: Turn, node: Node, word: str, changes: dict[str, str]) -> Node:
+    if word in ("DRAIN", "DOWN", "FAIL") and not ("reason" in changes or node.reason):
         raise InvalidRequest("You must specify a reason when DOWNING or DRAINING a node. Request denied", "reason")
     if word == "DRAIN":
         return replace(node, is_drained=True, drains=())
@@ -257,10 +260,15 @@ def _change_state(turn: Turn, node: Node, word: str, has_reason: bool) -> Node:
         return replace(node, is_responding=False)
     if word in ("RESUME", "UNDRAIN", "IDLE"):
         return _resume(node, word)
+    if word in ("REBOOT", "REBOOT_ASAP"):
+        return reboot.request(turn, node, changes, is_asap=word == "REBOOT_ASAP")
+    if word == "CANCEL_REBOOT":
+        return reboot.cancel(node)
     if word == "FUTURE":
         return replace(node, state=NodeState.FUTURE)
     raise InvalidRequest(
-        f"{word!r} is no state for a node: DOWN, DRAIN, RESUME, UNDRAIN, IDLE, FAIL, FUTURE", "invalid_node_state"
+        f"{word!r} is no state for a node: DOWN, DRAIN, RESUME, UNDRAIN, IDLE, FAIL, FUTURE, CANCEL_REBOOT",
+        "invalid_node_state",
     )
 
 

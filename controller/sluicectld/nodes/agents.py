@@ -14,7 +14,7 @@ from sluice.clock import WallClock
 from sluice.model.job import Job
 from sluice.wire.connection import Connection
 from sluice.wire.messages import AgentConfig, EndJob, EndStep, LaunchJob, Orders, PrepareJob, SignalJob, TellStep
-from sluicectld.state.effects import Launch, Order
+from sluicectld.state.effects import Launch, Order, RebootNode
 
 logger = logging.getLogger(__name__)
 
@@ -113,6 +113,9 @@ class Agents:
         connection = self._connections.get(effect.node)
         if connection is None:
             logger.info("node %s: no agent is connected, %s waits for it", effect.node, type(effect).__name__)
+            return
+        if isinstance(effect, RebootNode):
+            connection.notify("Orders", Orders(reboots=((effect.node, effect.reason),)))
             return
         if isinstance(effect, Launch):
             self._launch(connection, effect, epoch)

@@ -55,8 +55,15 @@ class RunForReservation(msgspec.Struct, frozen=True):
     has_begun: bool
 
 
+class RebootNode(msgspec.Struct, frozen=True):
+    """Have the node restarted by the site's program."""
+
+    node: str
+    reason: str
+
+
 #: What the controller runs as programs of the site.
 SiteWork = RunProgram | SendMail | RunForReservation
-Effect = Launch | PrepareJob | EndJob | EndStep | SignalJob | TellStep | TellWaiting | SiteWork
+Effect = Launch | RebootNode | PrepareJob | EndJob | EndStep | SignalJob | TellStep | TellWaiting | SiteWork
 #: What goes to an agent.
-Order = Launch | PrepareJob | EndJob | EndStep | SignalJob | TellStep
+Order = Launch | RebootNode | PrepareJob | EndJob | EndStep | SignalJob | TellStep

@@ -112,6 +112,8 @@ class Orders(Message, frozen=True, kw_only=True):
     step_ends: tuple[EndStep, ...] = ()
     talks: tuple[TellStep, ...] = ()
     prepares: tuple[PrepareJob, ...] = ()
+    #: (node, reason): restart the machine.
+    reboots: tuple[tuple[str, str], ...] = ()
     #: Nodes that are to run their health check.
     checks: tuple[str, ...] = ()
     config: AgentConfig | None = None

@@ -68,6 +68,7 @@ class AgentConfig(Message, frozen=True, kw_only=True):
     task_epilog: str = ""
     prolog_timeout_s: float = 0.0
     health_check_program: str = ""
+    reboot_program: str = ""
     #: Called with what KILL has not ended.
     unkillable_program: str = ""
     #: What KILL has not ended after this long stays, and its node is drained; 0: wait for ever.
