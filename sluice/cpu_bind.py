@@ -92,7 +92,9 @@ def _number(digits: str, base: int) -> int:
     allowed = "0123456789abcdef"[:base]
     wrong = next((letter for letter in digits if letter.lower() not in allowed), "")
     if wrong or not digits or (base == 10 and len(digits) > 6) or len(digits) > 1024:
-        raise InvalidRequest(f"Failed to validate number: {digits[:40]}, the offending character is {wrong}", "cpu_bind")
+        raise InvalidRequest(
+            f"Failed to validate number: {digits[:40]}, the offending character is {wrong}", "cpu_bind"
+        )
     return int(digits, base)
 
 

@@ -34,7 +34,7 @@ def parse(text: str) -> Distribution:
     layout, _, pack = text.lower().partition(",")
     levels = [*layout.split(":"), "*", "*"]
     name, equals, size = levels[0].partition("=")
-    if name == "plane" and not (size.isdecimal() and size.isascii() and 0 < int(size[:_PLANE_DIGITS_MAX])):
+    if name == "plane" and not (size.isdecimal() and size.isascii() and int(size[:_PLANE_DIGITS_MAX]) > 0):
         raise InvalidRequest("Invalid plane size or size not specified", "distribution")
     is_known = len(levels) <= 5 and (name in _NODES or not text) and bool(equals) == (name == "plane")
     is_known = is_known and all(level in _CPUS for level in levels[1:-1])

@@ -47,7 +47,9 @@ def _with_list(bind: MemBind, kind: str, listed: str) -> MemBind:
     try:
         values = cpu_bind.parse(f"{kind.replace('_mem', '_ldom')}:{listed}").values
     except InvalidRequest as error:
-        raise InvalidRequest(error.message.replace("cpu-bind", "mem-bind").replace("_ldom", "_mem"), "mem_bind") from None
+        raise InvalidRequest(
+            error.message.replace("cpu-bind", "mem-bind").replace("_ldom", "_mem"), "mem_bind"
+        ) from None
     return bind._replace(kind=kind, listed=listed, values=values)
 
 

@@ -173,7 +173,7 @@ _SRUN_ROWS = (
     Row("bcast", "", OPTIONAL, "r", v.other, "", "", "SLURM_BCAST", "dest", "copy executable to the compute nodes first"),
     Row("bcast-exclude", "", REQUIRED, "r", v.other, "", "", "SLURM_BCAST_EXCLUDE", "paths", "libraries not to copy"),
     Row("compress", "", OPTIONAL, "r", v.other, "", "", "SLURM_COMPRESS", "library", "compress copied files"),
-    Row("cpu-bind", "", REQUIRED, "r", v.own, "", "", "SLURM_CPU_BIND", "type", "bind tasks to CPUs"),
+    Row("cpu-bind", "", REQUIRED, "r", v.cpu_bind, "", "", "SLURM_CPU_BIND", "type", "bind tasks to CPUs"),
     Row("disable-status", "X", NONE, "r", v.own_flag, "", "", "SLURM_DISABLE_STATUS", "", "disable srun status when it gets SIGINT"),
     Row("epilog", "", REQUIRED, "r", v.own, "", "", "SLURM_EPILOG", "program", "run program after the job step"),
     Row("exact", "", NONE, "r", v.own_flag, "", "", "SLURM_EXACT", "", "the step takes just what it asks"),

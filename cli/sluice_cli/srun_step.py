@@ -37,6 +37,11 @@ _SHARED = {
     "required_nodes": ("nodelist", "nodefile"),
     "excluded_nodes": ("exclude",),
     "distribution": ("distribution",),
+    "hint": ("hint",),
+    "threads_per_core": ("threads-per-core",),
+    "ntasks_per_core": ("ntasks-per-core",),
+    "ntasks_per_socket": ("ntasks-per-socket",),
+    "gpu_bind": ("gpu-bind",),
     "is_overcommitted": ("overcommit",),
     "limit_s": ("time",),
 }
@@ -54,7 +59,9 @@ def step_spec(draft: Draft, argv: Sequence[str]) -> dict[str, Any]:
     if draft.given.get("job-name") == COMMAND_LINE:
         spec["name"] = draft.spec["name"]
     spec["argv"] = list(argv)
-    for field, key in (("relative", "relative"), ("cpu_bind", "cpu-bind"), ("mpi", "mpi")):
+    if _is_outer_bind(draft):
+        del draft.own["cpu-bind"]
+    for field, key in (("relative", "relative"), ("cpu_bind", "cpu-bind"), ("mem_bind", "mem-bind"), ("mpi", "mpi")):
         if key in draft.own:
             spec[field] = draft.own[key]
     spec["is_overlapping"] = bool(draft.own.get("overlap"))
@@ -64,6 +71,12 @@ def step_spec(draft: Draft, argv: Sequence[str]) -> dict[str, Any]:
     spec["srun_host"] = os.uname().nodename
     spec["srun_pid"] = os.getpid()
     return spec
+
+
+def _is_outer_bind(draft: Draft) -> bool:
+    """Tell whether SLURM_CPU_BIND is the masks of the task that this srun runs in; its own step has other CPUs."""
+    is_told = draft.given.get("cpu-bind") not in (None, COMMAND_LINE)
+    return is_told and "SLURM_STEP_ID" in os.environ and "mask_cpu:" in draft.own["cpu-bind"]
 
 
 def check_nodes(draft: Draft, job: dict[str, Any]) -> None:

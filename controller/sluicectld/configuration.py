@@ -1,11 +1,15 @@
 """From the configuration files to the records that the engine, the scheduler and the agents work with.  Pure."""
 
+from collections.abc import Iterable
+
+from msgspec.structs import replace
+
 from sluice.config.records import NO_LIMIT_S, ClusterConfig, GresLine, NodeConfig, PartitionConfig
 from sluice.model.node import Node
 from sluice.model.partition import Partition
 from sluice.model.request import GresRequest
 from sluice.model.states import NodeState
-from sluice.wire.messages import AgentConfig
+from sluice.wire.messages import AgentConfig, NodeSetup
 
 from .gres_places import compute_places
 
@@ -14,14 +18,51 @@ _STATES = {"UNKNOWN": NodeState.UNKNOWN, "DOWN": NodeState.DOWN, "FUTURE": NodeS
 
 def nodes_of(config: ClusterConfig) -> tuple[Node, ...]:
     """Return the configured nodes, in order."""
-    everywhere = [line for line in config.gres if not line.node_names]
-    by_name: dict[str, list[GresLine]] = {}
-    for line in config.gres:
-        for name in line.node_names:
-            by_name.setdefault(name, []).append(line)
-    return tuple(
-        _node(index, node, [*everywhere, *by_name.get(node.name, ())]) for index, node in enumerate(config.nodes)
-    )
+    lines = _GresLines(config)
+    return tuple(_node(index, node, lines.of(node.name)) for index, node in enumerate(config.nodes))
+
+
+class _GresLines:
+    """The lines of gres.conf by node; those of every node come first."""
+
+    def __init__(self, config: ClusterConfig) -> None:
+        self._everywhere = [line for line in config.gres if not line.node_names]
+        self._by_name: dict[str, list[GresLine]] = {}
+        for line in config.gres:
+            for name in line.node_names:
+                self._by_name.setdefault(name, []).append(line)
+
+    def of(self, name: str) -> list[GresLine]:
+        return [*self._everywhere, *self._by_name.get(name, ())]
+
+
+class NodeSetups:
+    """What agents are told of their nodes' hardware."""
+
+    def __init__(self, config: ClusterConfig) -> None:
+        self._lines = _GresLines(config)
+        self._nodes = {node.name: node for node in config.nodes}
+        self._is_believed = "config_overrides" in config.settings.slurmd_parameters
+
+    def of(self, name: str) -> NodeSetup | None:
+        node = self._nodes.get(name)
+        if node is None:
+            return None
+        return NodeSetup(
+            cpus=node.cpus,
+            sockets=node.sockets,
+            cores_per_socket=node.cores_per_socket,
+            threads_per_core=node.threads_per_core,
+            cpu_bind=node.cpu_bind,
+            gres=_requests(node.gres),
+            # Of all the nodes that a line may name, an agent needs to know none.
+            gres_lines=tuple(replace(line, node_names=()) for line in self._lines.of(name)),
+            is_believed=self._is_believed,
+        )
+
+
+def _requests(gres: Iterable[tuple[str, str, int]]) -> tuple[GresRequest, ...]:
+    return tuple(GresRequest(name=name, type=kind, count=count) for name, kind, count in gres)
 
 
 def _node(index: int, node: NodeConfig, lines: list[GresLine]) -> Node:
@@ -38,7 +79,7 @@ def _node(index: int, node: NodeConfig, lines: list[GresLine]) -> Node:
         memory_mib=node.memory_mib,
         tmp_disk_mib=node.tmp_disk_mib,
         features=node.features,
-        gres=tuple(GresRequest(name=name, type=kind, count=count) for name, kind, count in node.gres),
+        gres=_requests(node.gres),
         weight=node.weight,
         index=index,
         state=_STATES.get(node.state, NodeState.UNKNOWN),
@@ -128,6 +169,9 @@ def agent_config_of(config: ClusterConfig, version: int) -> AgentConfig:
         constrain_memory=config.cgroup.constrain_ram_space,
         constrain_swap=config.cgroup.constrain_swap_space,
         constrain_devices=config.cgroup.constrain_devices,
+        task_plugins=settings.task_plugins,
+        task_parameters=settings.task_plugin_parameters,
+        partition_cpu_bind={part.name: part.cpu_bind for part in config.partitions if part.cpu_bind != "none"},
     )
 
 

@@ -25,7 +25,7 @@ from sluice.wire.keyfile import read_key_file
 from sluice.wire.limits import Limits
 from sluice.wire.server import Server
 from sluice_plugins.registry import SubmitFilters
-from sluicectld.configuration import agent_config_of, nodes_of, partitions_of
+from sluicectld.configuration import NodeSetups, agent_config_of, nodes_of, partitions_of
 from sluicectld.core import Core
 from sluicectld.engine import Engine
 from sluicectld.loading import load_cluster
@@ -181,6 +181,7 @@ class Daemon:
         core.submit_filters = filters
         core.engine.policy = policy
         core.agent_config = agent_config_of(config, cluster.config_version)
+        core.node_setups = NodeSetups(config)
         return lines
 
     def _reconfigure(self) -> tuple[str, ...]:

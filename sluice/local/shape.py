@@ -105,6 +105,8 @@ def render_conf(shape: Shape, folder: str, socket_folder: str, first_port: int) 
             raise ConfigError(f"{path!r}: blanks, quotes and the signs # \\ % do not fit into a configuration file")
     # Nobody connects to an emulated node, so it may have the address of none.
     where = "" if shape.is_emulated else f"NodeAddr=127.0.0.1 Port={_span(first_port + 1, first_port + shape.nodes)} "
+    # Several nodes of one machine would all bind their tasks to its first CPUs.
+    settings = ({"TaskPlugin": "task/cgroup"} if shape.nodes > 1 else {}) | shape.settings
     return _CONF.format(
         folder=folder,
         sockets=socket_folder,
@@ -115,7 +117,7 @@ def render_conf(shape: Shape, folder: str, socket_folder: str, first_port: int) 
         cpus=shape.cpus,
         memory=shape.memory_mib,
         memory_per_cpu=max(1, shape.memory_mib // shape.cpus),
-        settings="".join(f"{key}={value}\n" for key, value in shape.settings.items()),
+        settings="".join(f"{key}={value}\n" for key, value in settings.items()),
     )
 
 

@@ -25,12 +25,15 @@ class Limits(NamedTuple):
     per_socket: int = 0
 
 
+NO_LIMITS = Limits()
+
+
 class NotEnough(Exception):
     """The CPUs are used up."""
 
 
 def deal(
-    places: dict[int, Place], ntasks: int, size: int, distribution: Distribution, limits: Limits = Limits()
+    places: dict[int, Place], ntasks: int, size: int, distribution: Distribution, limits: Limits = NO_LIMITS
 ) -> list[list[int]]:
     """Return for each task the numbers of *size* of the CPUs.  Raises NotEnough.
 
@@ -42,7 +45,7 @@ def deal(
 
 def deal_again(places: dict[int, Place], ntasks: int, size: int, distribution: Distribution) -> list[list[int]]:
     """Return as deal() does; when the CPUs are used up, tasks share them from the first one on."""
-    dealer = _Dealer(places, size, distribution, Limits())
+    dealer = _Dealer(places, size, distribution, NO_LIMITS)
     return [dealer.take(is_refilled=True) for _ in range(ntasks)]
 
 

@@ -13,6 +13,7 @@ from sluice.model.job import Job
 from sluice.model.reason import Reason
 from sluice.model.step import Step, StepNode
 from sluice.wire.messages import TaskLaunch
+from sluiced.binding.plan import TaskBinding, bind_batch, bind_tasks
 from sluiced.stdio import output_files
 from sluiced.stdio.file_names import file_path, job_fields
 from sluiced.stdio.relay import STDERR, STDOUT, Relay, set_terminal_size
@@ -152,6 +153,7 @@ def _plan_batch(preparation: Preparation, inherited: dict[str, str]) -> TaskPlan
         user=user,
         node=launch.node,
         hooks=task_hooks(launch),
+        binding=bind_batch(launch),
     )
 
 
@@ -178,11 +180,21 @@ def _plan_tasks(preparation: Preparation, tasks: TaskLaunch) -> list[TaskPlan]:
     part = next(node for node in tasks.step.nodes if node.node == launch.node)
     ranks = cpuset.numbers(cpuset.parse(part.ranks)) or list(range(part.ntasks))
     inherited = job_env.read_environment(tasks.environment)
-    return [_plan_task(preparation, tasks, part, rank, local_id, inherited) for local_id, rank in enumerate(ranks)]
+    bindings = bind_tasks(launch, tasks.step, part)
+    return [
+        _plan_task(preparation, tasks, part, rank, local_id, inherited, bindings[local_id])
+        for local_id, rank in enumerate(ranks)
+    ]
 
 
 def _plan_task(
-    preparation: Preparation, tasks: TaskLaunch, part: StepNode, rank: int, local_id: int, inherited: dict[str, str]
+    preparation: Preparation,
+    tasks: TaskLaunch,
+    part: StepNode,
+    rank: int,
+    local_id: int,
+    inherited: dict[str, str],
+    binding: TaskBinding,
 ) -> TaskPlan:
     launch = preparation.launch
     has_terminal = tasks.is_pty and rank == 0
@@ -190,7 +202,7 @@ def _plan_task(
         rank=rank,
         local_id=local_id,
         argv=multi_prog.program_of(tasks.multi_prog, rank) if tasks.multi_prog else tasks.argv,
-        environment=_task_variables(launch, tasks, part, rank, local_id, inherited),
+        environment=_task_variables(launch, tasks, part, rank, local_id, inherited) | dict(binding.variables),
         descriptors=_task_descriptors(preparation, tasks, rank),
         work_dir=tasks.work_dir or launch.job.spec.work_dir or preparation.user.home,
         fallback_dir=launch.config.tmp_fs or "/tmp",
@@ -199,6 +211,7 @@ def _plan_task(
         user=preparation.user,
         node=launch.node,
         hooks=task_hooks(launch),
+        binding=binding,
         has_terminal=has_terminal,
     )
 

@@ -16,6 +16,8 @@ import termios
 from collections.abc import Callable
 from typing import NamedTuple, NoReturn
 
+from sluiced.binding.apply import bind_self
+from sluiced.binding.plan import TaskBinding
 from sluiced.steps.talk import error_line
 from sluiced.steps.task_hooks import PrologFailed, TaskHooks, run_epilogs, run_prologs
 from sluiced.steps.user import User, become
@@ -42,6 +44,7 @@ class TaskPlan(NamedTuple):
     user: User
     node: str
     hooks: TaskHooks = TaskHooks()
+    binding: TaskBinding = TaskBinding()
     #: Descriptor 0 is the slave of a pseudo terminal that becomes the controlling one.
     has_terminal: bool = False
 
@@ -63,6 +66,8 @@ def run_task(plan: TaskPlan, enter_group: Callable[[], None]) -> NoReturn:
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
         else:
             os.setpgid(0, 0)
+        for line in bind_self(plan.binding, plan.node, plan.rank, plan.local_id):
+            os.write(2, os.fsencode(line + "\n"))
         set_limits(plan.rlimits)
         become(plan.user)
         os.umask(plan.umask)

@@ -2,7 +2,9 @@
 
 import msgspec
 
+from sluice.config.records import GresLine
 from sluice.model.node import Inventory
+from sluice.model.request import GresRequest
 from sluice.model.step import Usage
 
 from .base import Message
@@ -49,6 +51,22 @@ class Registered(Message, frozen=True, kw_only=True):
     stale_jobs: tuple[tuple[str, int, int], ...] = ()
 
 
+class NodeSetup(Message, frozen=True, kw_only=True):
+    """What the configuration says of one node's hardware.
+
+    gres_lines: of gres.conf, those that speak of the node.  is_believed: count what is configured, whatever there is.
+    """
+
+    cpus: int
+    sockets: int = 1
+    cores_per_socket: int = 1
+    threads_per_core: int = 1
+    cpu_bind: str = "none"
+    gres: tuple[GresRequest, ...] = ()
+    gres_lines: tuple[GresLine, ...] = ()
+    is_believed: bool = False
+
+
 class AgentConfig(Message, frozen=True, kw_only=True):
     """The numbered configuration that agents run with."""
 
@@ -78,6 +96,12 @@ class AgentConfig(Message, frozen=True, kw_only=True):
     settings: dict[str, str] = msgspec.field(default_factory=dict)
     #: node -> (way to it from the top of the network, what the parts are), for the agent's own nodes.
     topology_addresses: dict[str, tuple[str, str]] = msgspec.field(default_factory=dict)
+    #: The agent's own nodes.
+    nodes: dict[str, NodeSetup] = msgspec.field(default_factory=dict)
+    #: How tasks are bound unless they say it: partition -> level, where it says one, and TaskPluginParam.
+    partition_cpu_bind: dict[str, str] = msgspec.field(default_factory=dict)
+    task_plugins: tuple[str, ...] = ()
+    task_parameters: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class Heartbeat(Message, frozen=True, kw_only=True):
