@@ -40,7 +40,6 @@ _LIMIT_NAMES = ["AS", "CORE", "CPU", "DATA", "FSIZE", "MEMLOCK", "NOFILE", "NPRO
 _GRES_FLAGS = frozenset(
     ["disable-binding", "enforce-binding", "multiple-tasks-per-sharing", "one-task-per-sharing", "allow-task-sharing"]
 )
-_GPU_BINDS = ("closest", "none", "single:", "map_gpu:", "mask_gpu:", "map:", "mask:", "per_task:")
 _CPU_GOVERNORS = frozenset(
     (
         "low",
@@ -260,9 +259,13 @@ def switches(draft: Draft, option: JobOption, value: str | None) -> None:
 
 
 def gpu_bind(draft: Draft, option: JobOption, value: str | None) -> None:
-    kind = (value or "").lower().removeprefix("verbose,").removeprefix("v,")
-    if not any(kind.startswith(known) if known.endswith(":") else kind == known for known in _GPU_BINDS):
-        raise OptionError(f"Invalid --gpu-bind argument: gpu:{value}")
+    from sluice import gpu_bind as language
+    from sluice.errors import InvalidRequest
+
+    try:
+        language.parse(value or "")
+    except InvalidRequest as error:
+        raise OptionError(error.message) from None
     draft.spec["gpu_bind"] = value or ""
 
 

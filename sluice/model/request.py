@@ -166,6 +166,8 @@ class StepSpec(Record, frozen=True, kw_only=True):
     gres_per_node: tuple[GresRequest, ...] = ()
     gres_per_step: tuple[GresRequest, ...] = ()
     gres_per_task: tuple[GresRequest, ...] = ()
+    #: --gres=none: nothing of what the job has.
+    has_no_gres: bool = False
     required_nodes: tuple[str, ...] = ()
     excluded_nodes: tuple[str, ...] = ()
     relative: int | None = None

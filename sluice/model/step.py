@@ -1,5 +1,6 @@
 """A step: one parallel launch inside an allocation; the batch script is itself a step."""
 
+from .allocation import GresGrant
 from .base import Record
 from .request import StepSpec
 from .states import StepState
@@ -17,6 +18,7 @@ class StepNode(Record, frozen=True, kw_only=True):
     cpus: str = ""
     cpu_count: int = 0
     memory_mib: int = 0
+    gres: tuple[GresGrant, ...] = ()
 
 
 class Usage(Record, frozen=True, kw_only=True):
