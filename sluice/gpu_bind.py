@@ -20,10 +20,10 @@ _COUNT_DIGITS_MAX = 5
 
 
 class GpuBind(NamedTuple):
-    """kind: "" where nothing is said.  count: of single and per_task; values: of map_gpu and mask_gpu."""
+    """kind: "" where nothing is said.  size: of single and per_task; values: of map_gpu and mask_gpu."""
 
     kind: str = ""
-    count: int = 0
+    size: int = 0
     values: tuple[int, ...] = ()
     is_verbose: bool = False
 

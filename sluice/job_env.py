@@ -76,7 +76,7 @@ class Site:
     topology_addresses: node -> (way to it from the top of the network, what the parts are).
     """
 
-    __slots__ = ("cluster", "conf_path", "controller", "devices_are_isolated", "tmp_dir", "topology_addresses")
+    __slots__ = ("cluster", "conf_path", "controller", "tmp_dir", "topology_addresses")
 
     def __init__(
         self,
@@ -84,14 +84,12 @@ class Site:
         conf_path: str = "",
         controller: str = "",
         tmp_dir: str = "/tmp",
-        devices_are_isolated: bool = False,
         topology_addresses: dict[str, tuple[str, str]] | None = None,
     ) -> None:
         self.cluster = cluster
         self.conf_path = conf_path
         self.controller = controller
         self.tmp_dir = tmp_dir
-        self.devices_are_isolated = devices_are_isolated
         self.topology_addresses = topology_addresses or {}
 
 
@@ -305,25 +303,18 @@ def _node_variables(job: Job, node: str, site: Site) -> dict[str, str]:
     grant = job.allocation.grant_on(node) if job.allocation else None
     if grant is not None:
         variables["SLURM_CPUS_ON_NODE"] = str(grant.cpu_count)
-        variables |= _gpu_variables(grant, site)
+        variables |= _gpu_variables(grant)
     return variables
 
 
-def _gpu_variables(grant: NodeGrant, site: Site) -> dict[str, str]:
+def _gpu_variables(grant: NodeGrant) -> dict[str, str]:
+    """How a program calls its GPUs is the node agent's to tell."""
     units = sorted(
         number for gres in grant.gres if gres.name == "gpu" for number in cpuset.numbers(cpuset.parse(gres.units))
     )
     if not units:
         return {}
-    own = ",".join(map(str, units))
-    seen = ",".join(map(str, range(len(units)))) if site.devices_are_isolated else own
-    return {
-        "SLURM_JOB_GPUS": own,
-        "SLURM_GPUS_ON_NODE": str(len(units)),
-        "CUDA_VISIBLE_DEVICES": seen,
-        "GPU_DEVICE_ORDINAL": seen,
-        "ROCR_VISIBLE_DEVICES": seen,
-    }
+    return {"SLURM_JOB_GPUS": ",".join(map(str, units)), "SLURM_GPUS_ON_NODE": str(len(units))}
 
 
 def _rank_variables(rank: int, local_id: int, ranks_here: str) -> dict[str, str]:

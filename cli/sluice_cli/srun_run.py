@@ -80,6 +80,7 @@ class StepRun:
             streams.outputs, ntasks, bool(draft.own.get("label")), bool(draft.own.get("unbuffered") or size)
         )
         body = srun_launch.launch_body(created, draft, self._argv, streams, size)
+        body["is_verbose"] = voice.verbosity > 0
         inbox.ignore(inbox.SIGTTIN)
         with Inbox(WATCHED) as signals, self._terminal(size):
             try:

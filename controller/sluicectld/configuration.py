@@ -1,15 +1,12 @@
 """From the configuration files to the records that the engine, the scheduler and the agents work with.  Pure."""
 
-from collections.abc import Iterable
-
-from msgspec.structs import replace
-
+from sluice.config.node_setup import GresLines
 from sluice.config.records import NO_LIMIT_S, ClusterConfig, GresLine, NodeConfig, PartitionConfig
 from sluice.model.node import Node
 from sluice.model.partition import Partition
 from sluice.model.request import GresRequest
 from sluice.model.states import NodeState
-from sluice.wire.messages import AgentConfig, NodeSetup
+from sluice.wire.messages import AgentConfig
 
 from .gres_places import compute_places
 
@@ -18,51 +15,8 @@ _STATES = {"UNKNOWN": NodeState.UNKNOWN, "DOWN": NodeState.DOWN, "FUTURE": NodeS
 
 def nodes_of(config: ClusterConfig) -> tuple[Node, ...]:
     """Return the configured nodes, in order."""
-    lines = _GresLines(config)
+    lines = GresLines(config)
     return tuple(_node(index, node, lines.of(node.name)) for index, node in enumerate(config.nodes))
-
-
-class _GresLines:
-    """The lines of gres.conf by node; those of every node come first."""
-
-    def __init__(self, config: ClusterConfig) -> None:
-        self._everywhere = [line for line in config.gres if not line.node_names]
-        self._by_name: dict[str, list[GresLine]] = {}
-        for line in config.gres:
-            for name in line.node_names:
-                self._by_name.setdefault(name, []).append(line)
-
-    def of(self, name: str) -> list[GresLine]:
-        return [*self._everywhere, *self._by_name.get(name, ())]
-
-
-class NodeSetups:
-    """What agents are told of their nodes' hardware."""
-
-    def __init__(self, config: ClusterConfig) -> None:
-        self._lines = _GresLines(config)
-        self._nodes = {node.name: node for node in config.nodes}
-        self._is_believed = "config_overrides" in config.settings.slurmd_parameters
-
-    def of(self, name: str) -> NodeSetup | None:
-        node = self._nodes.get(name)
-        if node is None:
-            return None
-        return NodeSetup(
-            cpus=node.cpus,
-            sockets=node.sockets,
-            cores_per_socket=node.cores_per_socket,
-            threads_per_core=node.threads_per_core,
-            cpu_bind=node.cpu_bind,
-            gres=_requests(node.gres),
-            # Of all the nodes that a line may name, an agent needs to know none.
-            gres_lines=tuple(replace(line, node_names=()) for line in self._lines.of(name)),
-            is_believed=self._is_believed,
-        )
-
-
-def _requests(gres: Iterable[tuple[str, str, int]]) -> tuple[GresRequest, ...]:
-    return tuple(GresRequest(name=name, type=kind, count=count) for name, kind, count in gres)
 
 
 def _node(index: int, node: NodeConfig, lines: list[GresLine]) -> Node:
@@ -79,7 +33,7 @@ def _node(index: int, node: NodeConfig, lines: list[GresLine]) -> Node:
         memory_mib=node.memory_mib,
         tmp_disk_mib=node.tmp_disk_mib,
         features=node.features,
-        gres=_requests(node.gres),
+        gres=tuple(GresRequest(name=name, type=kind, count=count) for name, kind, count in node.gres),
         weight=node.weight,
         index=index,
         state=_STATES.get(node.state, NodeState.UNKNOWN),

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from sqlalchemy import Engine as Database
 
 from sluice.clock import WallClock
+from sluice.config.node_setup import NodeSetups
 from sluice.config.records import ClusterConfig
 from sluice.errors import RequestError, SluiceError, StorageError
 from sluice.model.job import Job
@@ -23,7 +24,6 @@ from sluice.wire.messages import AgentConfig, UserMessage
 from sluice.wire.responder import Responder
 from sluice_plugins.registry import SubmitFilters
 from sluicectld.commit import Committer
-from sluicectld.configuration import NodeSetups
 from sluicectld.engine import Engine, Outcome
 from sluicectld.nodes.agents import Agents
 from sluicectld.passes import Passes

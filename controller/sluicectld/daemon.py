@@ -15,6 +15,7 @@ from collections.abc import Callable
 from sluice.clock import WallClock
 from sluice.config.check import list_findings
 from sluice.config.load import inspect, load
+from sluice.config.node_setup import NodeSetups
 from sluice.config.problems import ConfigErrors
 from sluice.config.records import ClusterConfig
 from sluice.errors import ConfigError, InvalidRequest, PluginError, RequestError, StorageError
@@ -25,7 +26,7 @@ from sluice.wire.keyfile import read_key_file
 from sluice.wire.limits import Limits
 from sluice.wire.server import Server
 from sluice_plugins.registry import SubmitFilters
-from sluicectld.configuration import NodeSetups, agent_config_of, nodes_of, partitions_of
+from sluicectld.configuration import agent_config_of, nodes_of, partitions_of
 from sluicectld.core import Core
 from sluicectld.engine import Engine
 from sluicectld.loading import load_cluster

@@ -48,6 +48,7 @@ from sluiced.effects import (
     TellResult,
 )
 from sluiced.engine import StepEngine
+from sluiced.gpu.measure import Devices
 from sluiced.hooks import hook_environment, run_hooks
 from sluiced.link import ControllerLink
 from sluiced.old_cluster import end_old_cluster
@@ -86,6 +87,7 @@ class Agent:
         self._hooks: asyncio.TaskGroup | None = None
         self._sweep_wanted = asyncio.Event()
         self._unenforced = unenforced()
+        self._devices = Devices(self._node, options.setup)
         key = read_key_file(options.key_file)
         self._handler = AgentServer(key, self._node, self._on_tasks, self._on_srun)
         self._server = Server(self._handler, audience=self._handler.audience)
@@ -195,7 +197,8 @@ class Agent:
     # What the link asks and tells.
 
     def _describe(self) -> tuple[NodeReport, ...]:
-        measured = inventory.measure(self._spool.id, self._started_at, self._unenforced, self._engine.config.tmp_fs)
+        tmp_fs, units = self._engine.config.tmp_fs, self._devices.measured
+        measured = inventory.measure(self._spool.id, self._started_at, self._unenforced, tmp_fs, units)
         return (NodeReport(node=self._node, inventory=measured, steps=self._engine.running_steps()),)
 
     def _measure(self) -> Heartbeat:
@@ -213,7 +216,14 @@ class Agent:
             write_durably(self._spool.path, "config", msgspec.msgpack.encode(config))
         stale = [JobKey(job_id, attempt) for node, job_id, attempt in registered.stale_jobs if node == self._node]
         self._perform(self._engine.on_registered(registered.epoch, config, stale))
+        self._look_again()
         return True
+
+    def _look_again(self) -> None:
+        """Measure the node's devices anew if the configuration says something else of them now."""
+        setup = self._engine.config.nodes.get(self._node)
+        if setup is not None and self._devices.set_up(setup):
+            self._link.register_again()
 
     def _forget_cluster(self) -> None:
         """Begin anew for another cluster of the same name."""
@@ -227,6 +237,8 @@ class Agent:
 
     def _on_orders(self, orders: Orders) -> None:
         self._perform(self._engine.on_orders(orders))
+        if orders.config is not None:
+            self._look_again()
 
     def _on_acknowledged(self, items: list[Item]) -> None:
         for item in items:
@@ -354,6 +366,7 @@ class Agent:
             conf_path=self._options.conf_path,
             controller=f"{_numeric(address)}:{port}" if address else "",
             notice_path=self._spool.notice_path(key),
+            devices=self._devices.measured.devices,
             accepted_at=self._clock.now(),
         )
 

@@ -5,5 +5,6 @@ deal      CPUs to tasks, over sockets and cores
 masks     --cpu-bind, --hint and the rest: each task's mask
 memory    --mem-bind: each task's NUMA domains, and setting them
 plan      from a launch to each task's binding and variables
+table     what `srun -v` tells of it
 apply     what a task does to itself, and the lines that tell of it
 """

@@ -30,6 +30,8 @@ class TaskBinding(NamedTuple):
     mask: int = 0
     is_real: bool = True
     style: str = ""
+    #: The cores of mask, as gres.conf numbers them.
+    cores: frozenset[int] = frozenset()
     memory: MemoryPolicy | None = None
     is_memory_told: bool = False
     #: Lines for the task's stderr.
@@ -87,6 +89,7 @@ def _bindings(
             mask=0 if masks.style == "NONE" else mask,
             is_real=not topology.is_made_up,
             style=masks.style if is_verbose else "",
+            cores=frozenset(place.core for place in topology.places if place.mask & mask),
             memory=policy,
             is_memory_told=bind.is_verbose,
             notes=notes if local_id == 0 else (),

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import enum
+
 import msgspec
 
 from sluice.model.base import BATCH_STEP, Record, step_name
 from sluice.model.job import Job
 from sluice.model.states import Ending
 from sluice.wire.messages import AgentConfig, TaskLaunch
+from sluiced.gpu.device import NodeDevices
+
+
+class FenceLevel(enum.StrEnum):
+    """Around what the devices that others have are out of reach."""
+
+    NONE = "none"
+    JOB = "job"
+    TASK = "task"
 
 
 class StepLaunch(Record, frozen=True, kw_only=True):
@@ -23,6 +34,9 @@ class StepLaunch(Record, frozen=True, kw_only=True):
     boot_id: str
     config: AgentConfig
     conf_path: str = ""
+    #: The node's devices, those of other jobs too.
+    devices: NodeDevices = NodeDevices()
+    fence_level: FenceLevel = FenceLevel.NONE
     #: "host:port" for SLURM_WORKING_CLUSTER.
     controller: str = ""
     script_path: str = ""

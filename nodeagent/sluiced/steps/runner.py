@@ -106,6 +106,8 @@ class StepRunner:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
         preparation.close_task_ends()
         self._notify(TaskStarted(node=self.launch.node, pids=tuple((rank, pid) for pid, rank in self.ranks.items())))
+        for line in preparation.notes:
+            self.say(line)
         for message in self.link.receive_early() if self.link is not None else ():
             self._on_message(message)
 

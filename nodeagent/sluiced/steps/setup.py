@@ -14,6 +14,8 @@ from sluice.model.reason import Reason
 from sluice.model.step import Step, StepNode
 from sluice.wire.messages import TaskLaunch
 from sluiced.binding.plan import TaskBinding, bind_batch, bind_tasks
+from sluiced.binding.table import binding_table
+from sluiced.gpu import plan as gpu
 from sluiced.stdio import output_files
 from sluiced.stdio.file_names import file_path, job_fields
 from sluiced.stdio.relay import STDERR, STDOUT, Relay, set_terminal_size
@@ -46,6 +48,8 @@ class Preparation:
         self.user = user
         self.relay = relay
         self.plans: list[TaskPlan] = []
+        #: Lines for the user, once the tasks have started.
+        self.notes: list[str] = []
         self.files: dict[str, OpenFile] = {}
         #: Given to a task: this side has no use for them after the fork.
         self.task_ends: list[int] = []
@@ -118,7 +122,6 @@ def site_of(launch: StepLaunch) -> job_env.Site:
         launch.conf_path,
         launch.controller,
         config.tmp_fs or "/tmp",
-        config.constrain_devices,
         config.topology_addresses,
     )
 
@@ -139,6 +142,7 @@ def _plan_batch(preparation: Preparation, inherited: dict[str, str]) -> TaskPlan
     spec = launch.job.spec
     site = site_of(launch)
     environment = job_env.batch_environment(launch.job, launch.node, site, inherited)
+    environment |= gpu.plan_batch(launch)
     environment[notice.VARIABLE] = launch.notice_path
     return TaskPlan(
         rank=0,
@@ -181,8 +185,11 @@ def _plan_tasks(preparation: Preparation, tasks: TaskLaunch) -> list[TaskPlan]:
     ranks = cpuset.numbers(cpuset.parse(part.ranks)) or list(range(part.ntasks))
     inherited = job_env.read_environment(tasks.environment)
     bindings = bind_tasks(launch, tasks.step, part)
+    gpus = gpu.plan_tasks(launch, tasks.step, part, [binding.cores for binding in bindings])
+    if tasks.is_verbose:
+        preparation.notes += binding_table(launch.node, ranks, bindings, gpus)
     return [
-        _plan_task(preparation, tasks, part, rank, local_id, inherited, bindings[local_id])
+        _plan_task(preparation, tasks, part, rank, local_id, inherited, bindings[local_id], gpus[local_id])
         for local_id, rank in enumerate(ranks)
     ]
 
@@ -195,6 +202,7 @@ def _plan_task(
     local_id: int,
     inherited: dict[str, str],
     binding: TaskBinding,
+    gpus: gpu.TaskGpus,
 ) -> TaskPlan:
     launch = preparation.launch
     has_terminal = tasks.is_pty and rank == 0
@@ -202,7 +210,9 @@ def _plan_task(
         rank=rank,
         local_id=local_id,
         argv=multi_prog.program_of(tasks.multi_prog, rank) if tasks.multi_prog else tasks.argv,
-        environment=_task_variables(launch, tasks, part, rank, local_id, inherited) | dict(binding.variables),
+        environment=_task_variables(launch, tasks, part, rank, local_id, inherited)
+        | dict(binding.variables)
+        | dict(gpus.variables),
         descriptors=_task_descriptors(preparation, tasks, rank),
         work_dir=tasks.work_dir or launch.job.spec.work_dir or preparation.user.home,
         fallback_dir=launch.config.tmp_fs or "/tmp",

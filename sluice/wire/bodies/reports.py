@@ -2,9 +2,8 @@
 
 import msgspec
 
-from sluice.config.records import GresLine
+from sluice.config.node_setup import NodeSetup
 from sluice.model.node import Inventory
-from sluice.model.request import GresRequest
 from sluice.model.step import Usage
 
 from .base import Message
@@ -49,22 +48,6 @@ class Registered(Message, frozen=True, kw_only=True):
     cluster_id: str = ""
     #: (node, job_id, attempt) of jobs that the controller does not have on that node: end them.
     stale_jobs: tuple[tuple[str, int, int], ...] = ()
-
-
-class NodeSetup(Message, frozen=True, kw_only=True):
-    """What the configuration says of one node's hardware.
-
-    gres_lines: of gres.conf, those that speak of the node.  is_believed: count what is configured, whatever there is.
-    """
-
-    cpus: int
-    sockets: int = 1
-    cores_per_socket: int = 1
-    threads_per_core: int = 1
-    cpu_bind: str = "none"
-    gres: tuple[GresRequest, ...] = ()
-    gres_lines: tuple[GresLine, ...] = ()
-    is_believed: bool = False
 
 
 class AgentConfig(Message, frozen=True, kw_only=True):

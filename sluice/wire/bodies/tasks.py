@@ -34,6 +34,8 @@ class TaskLaunch(Message, frozen=True, kw_only=True):
     multi_prog: str = ""
     task_prolog: str = ""
     task_epilog: str = ""
+    #: The step daemons tell which CPUs and GPUs the tasks have.
+    is_verbose: bool = False
     mpi: str = "none"
     cluster: str = ""
 
