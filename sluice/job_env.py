@@ -245,8 +245,13 @@ def _request_variables(job: Job) -> dict[str, str]:
         "threads-per-core": ("SLURM_THREADS_PER_CORE", spec.threads_per_core),
     }
     variables |= {name: str(number) for option, (name, number) in numbers.items() if option in given}
+    other = dict(spec.other)
     texts = {
         "SLURM_DISTRIBUTION": spec.distribution,
+        "SLURM_DIST_PLANESIZE": _plane_size(spec.distribution),
+        "SLURM_MEM_BIND": other.get("mem-bind", ""),
+        "SLURM_GPU_BIND": spec.gpu_bind,
+        "SLURM_NTASKS_PER_GPU": other.get("ntasks-per-gpu", ""),
         "SLURM_HINT": spec.hint,
         "SLURM_OVERCOMMIT": "1" if spec.is_overcommitted else "",
         "SLURM_EXPORT_ENV": spec.export if "export" in given else "",
@@ -258,6 +263,12 @@ def _request_variables(job: Job) -> dict[str, str]:
     }
     variables |= {name: text for name, text in texts.items() if text}
     return variables | _memory_variables(spec.memory_per_node_mib, spec.memory_per_cpu_mib, spec.memory_per_gpu_mib)
+
+
+def _plane_size(distribution: str) -> str:
+    """Return the 2 of "plane=2:block"."""
+    name, _, size = distribution.partition(",")[0].partition(":")[0].partition("=")
+    return size if name == "plane" else ""
 
 
 def _memory_variables(per_node_mib: int | None, per_cpu_mib: int | None, per_gpu_mib: int | None) -> dict[str, str]:

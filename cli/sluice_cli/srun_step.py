@@ -54,6 +54,9 @@ def step_spec(draft: Draft, argv: Sequence[str]) -> dict[str, Any]:
     }
     if "gres_per_job" in draft.spec:
         spec["gres_per_step"] = draft.spec["gres_per_job"]
+    per_gpu = draft.other.get("ntasks-per-gpu") or draft.other.get("ntasks-per-tres")
+    if per_gpu and not spec.get("gpu_bind"):
+        spec["gpu_bind"] = f"single:{per_gpu}"
     spec["has_no_gres"] = draft.own.get("gres", "").lower() == "none"
     spec["name"] = os.path.basename(argv[0])
     # SLURM_JOB_NAME inside a job is the job's name, not the step's.
