@@ -48,10 +48,11 @@ def main() -> None:
 def _show_devices(devices: tuple[Device, ...]) -> list[str]:
     """Print the inventory; return what of it is not on the machine."""
     for device in devices:
+        links = ",".join(map(str, device.links)) or "none"
         print(
-            f"GPU {device.ordinal}: {device.type} {device.uuid} {device.memory_mib} MiB, cpus {device.cpus or 'unknown'}, "
-            f"links {','.join(map(str, device.links)) or 'none'}, {device.ailment or 'healthy'}, {' '.join(device.files)}"
+            f"GPU {device.ordinal}: {device.type} {device.uuid}, {device.memory_mib} MiB, {device.ailment or 'healthy'}"
         )
+        print(f"GPU {device.ordinal}: cpus {device.cpus or 'unknown'}, links {links}, files {' '.join(device.files)}")
     return [f"{path} does not exist" for device in devices for path in device.files if not os.path.exists(path)]
 
 

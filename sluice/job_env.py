@@ -257,7 +257,8 @@ def _request_variables(job: Job) -> dict[str, str]:
         "SLURM_EXPORT_ENV": spec.export if "export" in given else "",
         "SLURM_GET_USER_ENV": "1" if spec.get_user_env else "",
         "SLURM_GPUS": _gpus_text(spec.gres_per_job),
-        "SLURM_GPUS_PER_NODE": _gpus_text(spec.gres_per_node),
+        # --gres asks for GPUs too, but would be asked for twice by an srun that is told so and has a --gres of its own.
+        "SLURM_GPUS_PER_NODE": _gpus_text(spec.gres_per_node) if "gpus-per-node" in given else "",
         "SLURM_GPUS_PER_TASK": _gpus_text(spec.gres_per_task),
         "SLURM_GPUS_PER_SOCKET": _gpus_text(spec.gres_per_socket),
     }

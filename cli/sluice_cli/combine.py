@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from sluice_cli.draft import REFUSED_EXIT, OptionError
-from sluice_cli.layers import ENVIRONMENT
+from sluice_cli.layers import COMMAND_LINE, ENVIRONMENT
 from sluice_cli.size_values import INVALID_GRES, names_in_file
 
 TYPE_CHECKING = False
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from sluice_cli.draft import Draft
 
+_GPU_KEYS = ("gpus", "gpus-per-node", "gpus-per-task", "gpus-per-socket")
 _GEOMETRY = ("extra-node-info", "sockets-per-node", "cores-per-socket", "ntasks-per-core", "ntasks-per-socket")
 
 
@@ -97,6 +98,8 @@ def combine_gres(draft: Draft) -> None:
     """Collect the options of generic resources under the fields of the spec."""
     from sluice import gres_spec
 
+    if draft.command == "srun":
+        _drop_inherited_gres(draft)
     fields = {
         "gres_per_node": _per_node(draft),
         "gres_per_job": draft.own.get("gpus", ()),
@@ -106,6 +109,15 @@ def combine_gres(draft: Draft) -> None:
     for field, entries in fields.items():
         if entries:
             draft.spec[field] = _maps(gres_spec.merge(entries))
+
+
+def _drop_inherited_gres(draft: Draft) -> None:
+    """What srun's own options ask for stands in place of what the job's variables would."""
+    own = {"gres": "gres-entries", "tres-per-task": "tres-per-task"} | {key: key for key in _GPU_KEYS}
+    if any(draft.given.get(key) == COMMAND_LINE for key in own):
+        for key, entries in own.items():
+            if draft.given.get(key) == ENVIRONMENT:
+                draft.own.pop(entries, None)
 
 
 def _maps(entries: Iterable[tuple[str, str, int]]) -> list[dict[str, Any]]:

@@ -349,3 +349,28 @@ def test_tasks_for_each_gpu_share_one(monkeypatch: pytest.MonkeyPatch) -> None:
     draft = _arbitrary("--ntasks-per-gpu=2", "--gpus=2", monkeypatch=monkeypatch)
 
     assert step_spec(draft, ["true"])["gpu_bind"] == "single:2"
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "expected"),
+    [
+        (["--gres=gpu:1"], {"SLURM_GPUS_PER_NODE": "4"}, {"gres_per_node": [("gpu", 1)]}),
+        (["--gres=none"], {"SLURM_GPUS": "4"}, {}),
+        (["--gpus=2"], {"SLURM_GPUS_PER_TASK": "1"}, {"gres_per_step": [("gpu", 2)]}),
+        ([], {"SLURM_GPUS_PER_NODE": "4"}, {"gres_per_node": [("gpu", 4)]}),
+    ],
+)
+def test_what_srun_asks_for_stands_in_place_of_the_jobs_variables(
+    words: list[str], environment: dict[str, str], expected: dict[str, list[tuple[str, int]]]
+) -> None:
+    found, _ = table_for("srun").parse(["-n1", *words, "true"])
+    draft = Draft("srun", 0.0)
+    apply_layers(draft, (), environment, found)
+    combine(draft)
+
+    spec = step_spec(draft, ["true"])
+
+    fields = ("gres_per_node", "gres_per_step", "gres_per_task")
+    asked = {field: [(each["name"], each["count"]) for each in spec[field]] for field in fields if field in spec}
+    assert asked == expected
+    assert spec["has_no_gres"] == ("--gres=none" in words)

@@ -56,8 +56,6 @@ def test_a_step_takes_of_the_jobs_gpus_what_it_asks_for(cluster: LocalCluster) -
     script = "\n".join(
         [
             "#!/bin/sh",
-            # The job's own variables would be the steps' requests.
-            "unset SLURM_GPUS SLURM_GPUS_PER_NODE",
             f"srun -n1 --gres=gpu:1 {SHOW[0]} {SHOW[1]} '{SHOW[2]}'",
             f"srun -n1 {SHOW[0]} {SHOW[1]} '{SHOW[2]}'",
             f"srun -n1 --gres=none {SHOW[0]} {SHOW[1]} '{SHOW[2]}'",

@@ -37,11 +37,12 @@ def share_gres(
     free = [_free(grant, names, running) for grant in grants]
     taken: list[list[GresGrant]] = [[] for _ in grants]
     for index, grant in enumerate(grants):
-        per_node = [*spec.gres_per_node, *(_times(request, ntasks[index]) for request in spec.gres_per_task)]
-        for request in per_node:
+        for request in _on_node(spec, ntasks[index]):
             taken[index] += _take(free[index], request, grant.node)
     for request in spec.gres_per_step:
-        _spread(request, free, taken, grants)
+        has = sum(own.count for node in taken for own in node if _is_of(own, request))
+        if has < request.count:
+            _spread(_with_count(request, request.count - has), free, taken, grants)
     rest = [tuple(gres for gres in grant.gres if gres.name not in names) for grant in grants]
     return [_merged(own) + others for own, others in zip(taken, rest, strict=True)]
 
@@ -54,8 +55,22 @@ def check_gres(spec: StepSpec, grants: Sequence[NodeGrant], ntasks: Sequence[int
         raise InvalidRequest(f"job {job_id}: {missing}", "invalid_gres") from None
 
 
-def _times(request: GresRequest, factor: int) -> GresRequest:
-    return GresRequest(name=request.name, type=request.type, count=request.count * factor)
+def _on_node(spec: StepSpec, ntasks: int) -> list[GresRequest]:
+    """Return what the step wants on a node: of each name what it says for a node, or what its tasks need if more."""
+    per_task = [_with_count(request, request.count * ntasks) for request in spec.gres_per_task]
+    wanted = []
+    for name in dict.fromkeys(request.name for request in (*spec.gres_per_node, *per_task)):
+        choices = [[each for each in side if each.name == name] for side in (per_task, spec.gres_per_node)]
+        wanted += max(choices, key=lambda side: sum(each.count for each in side))
+    return wanted
+
+
+def _with_count(request: GresRequest, count: int) -> GresRequest:
+    return GresRequest(name=request.name, type=request.type, count=count)
+
+
+def _is_of(grant: GresGrant, request: GresRequest) -> bool:
+    return grant.name == request.name and request.type in ("", grant.type)
 
 
 def _free(grant: NodeGrant, names: set[str], running: Iterable[Step]) -> list[GresGrant]:
@@ -88,7 +103,7 @@ def _take(free: list[GresGrant], request: GresRequest, node: str, most: int | No
     left = request.count if most is None else most
     taken = []
     for index, gres in enumerate(free):
-        if gres.name != request.name or request.type not in ("", gres.type):
+        if not _is_of(gres, request):
             continue
         count = min(left, gres.count)
         units = cpuset.lowest(cpuset.parse(gres.units), count)

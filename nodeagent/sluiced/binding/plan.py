@@ -30,7 +30,7 @@ class TaskBinding(NamedTuple):
     mask: int = 0
     is_real: bool = True
     style: str = ""
-    #: The cores of mask, as gres.conf numbers them.
+    #: The cores of mask, as gres.conf numbers them; of a step with devices alone, for nobody else asks.
     cores: frozenset[int] = frozenset()
     memory: MemoryPolicy | None = None
     is_memory_told: bool = False
@@ -71,11 +71,16 @@ def bind_tasks(launch: StepLaunch, step: Step, part: StepNode) -> list[TaskBindi
         policies = [_policy(step, topology, local_id, mask) for local_id, mask in enumerate(masks.masks)]
     except InvalidRequest as error:
         raise LaunchFailure(Reason.JOB_LAUNCH_FAILURE, error.message) from None
-    return _bindings(launch, step, topology, masks, policies)
+    return _bindings(launch, step, topology, masks, policies, bool(part.gres))
 
 
 def _bindings(
-    launch: StepLaunch, step: Step, topology: Topology, masks: Masks, policies: list[MemoryPolicy | None]
+    launch: StepLaunch,
+    step: Step,
+    topology: Topology,
+    masks: Masks,
+    policies: list[MemoryPolicy | None],
+    has_devices: bool,
 ) -> list[TaskBinding]:
     bind = _mem_bind(step)
     is_verbose = masks.bind.is_verbose or "verbose" in launch.config.task_parameters
@@ -89,7 +94,9 @@ def _bindings(
             mask=0 if masks.style == "NONE" else mask,
             is_real=not topology.is_made_up,
             style=masks.style if is_verbose else "",
-            cores=frozenset(place.core for place in topology.places if place.mask & mask),
+            cores=frozenset(place.core for place in topology.places if place.mask & mask)
+            if has_devices
+            else frozenset(),
             memory=policy,
             is_memory_told=bind.is_verbose,
             notes=notes if local_id == 0 else (),

@@ -63,6 +63,8 @@ def _shown(shares: Sequence[tuple[GresGrant, ...]]) -> list[str]:
         ({"gres_per_node": "gpu:a100:2"}, ["gpu:a100=0-1 tokens=10", "gpu:a100=2-3"]),
         ({"gres_per_step": "gpu:3"}, ["gpu:a100=0-1 tokens=10", "gpu:a100=2"]),
         ({"gres_per_step": "gpu:5"}, ["gpu:a100=0-1 gpu:h100=4 tokens=10", "gpu:a100=2-3"]),
+        ({"gres_per_step": "gpu:4", "gres_per_task": "gpu:1"}, ["gpu:a100=0-1 gpu:h100=4 tokens=10", "gpu:a100=2"]),
+        ({"gres_per_node": "gpu:1", "gres_per_task": "gpu:1"}, ["gpu:a100=0-1 gpu:h100=4 tokens=10", "gpu:a100=2"]),
         ({"gres_per_task": "gpu:1"}, ["gpu:a100=0-1 gpu:h100=4 tokens=10", "gpu:a100=2"]),
     ],
 )
