@@ -7,9 +7,10 @@ What the tasks are bound to, the first that says something:
     threads; else TaskPluginParam's autobind; else nothing.
 
 What is bound to nothing may run on all of the step's CPUs, and so may all tasks of a step that need more CPUs than it
-has.  With too few cores for its tasks a step that is bound to cores has tasks share them, in turn.
+has.  A step that has one thread of a core may run on the others that its job has there, so that a task has its core.
+With too few cores for its tasks a step that is bound to cores has tasks share them, in turn.
 
-Invariant: a mask is within the step's CPUs, and never empty while the step has any.
+Invariant: a mask is within the step's CPUs and their cores, and never empty while the step has any.
 Source: CONTRACT section 4; masks recorded from Slurm 22.05 (tests/nodeagent/binding).
 """
 
@@ -35,7 +36,8 @@ _STYLES = {
 class Request(NamedTuple):
     """What decides on the masks of a step's tasks on one node.
 
-    cpus: of the step, as the scheduler numbers them.  default_kind, auto_kind: of the configuration, "" for none.
+    cpus: of the step, as the scheduler numbers them.  job_cpus: of its job, 0 for the same.
+    default_kind, auto_kind: of the configuration, "" for none.
     """
 
     topology: Topology
@@ -50,10 +52,19 @@ class Request(NamedTuple):
     tasks_per_socket: int = 0
     default_kind: str = ""
     auto_kind: str = ""
+    job_cpus: int = 0
 
     @property
-    def is_whole_node(self) -> bool:
-        return self.cpus == self.topology.all_cpus
+    def reach(self) -> int:
+        """Return the step's CPUs, and the job's others on the same cores."""
+        places = self.topology.places
+        own = self.cpus & self.topology.all_cpus
+        cores = {places[number].core for number in cpuset.numbers(own)}
+        return own | sum(
+            1 << number
+            for number in cpuset.numbers(self.job_cpus & self.topology.all_cpus & ~own)
+            if places[number].core in cores
+        )
 
     @property
     def uses_one_thread(self) -> bool:
@@ -71,8 +82,9 @@ class Masks(NamedTuple):
 def decide_masks(request: Request) -> Masks:
     """Return each task's mask.  Raises InvalidRequest where a map names CPUs that the step does not have."""
     kind = request.bind.kind or _implied_kind(request) or _matching_kind(request) or request.auto_kind
-    allowed = request.topology.kernel_mask(request.cpus)
-    if kind == "none" and request.is_whole_node:
+    reach = request.reach
+    allowed = request.topology.kernel_mask(reach)
+    if kind == "none" and reach == request.topology.all_cpus:
         return Masks((allowed,) * request.ntasks, "NONE", request.bind._replace(kind="none"))
     if request.bind.is_manual and kind != "none":
         return _by_hand(request, allowed)
@@ -97,7 +109,7 @@ def _matching_kind(request: Request) -> str:
     for kind, level in (("sockets", "socket"), ("cores", "core")):
         if _count_whole(request, level) == needed:
             return kind
-    return "threads" if request.cpus.bit_count() == needed else ""
+    return "threads" if request.reach.bit_count() == needed else ""
 
 
 def _count_whole(request: Request, level: str) -> int:
@@ -106,7 +118,8 @@ def _count_whole(request: Request, level: str) -> int:
     for number, place in enumerate(request.topology.places):
         group = getattr(place, level)
         masks[group] = masks.get(group, 0) | 1 << number
-    return sum(1 for mask in masks.values() if mask & request.cpus == mask)
+    reach = request.reach
+    return sum(1 for mask in masks.values() if mask & reach == mask)
 
 
 # Dealt masks.
@@ -115,16 +128,17 @@ def _count_whole(request: Request, level: str) -> int:
 def _dealt(request: Request, kind: str) -> list[int]:
     topology = request.topology
     own = {number: topology.places[number] for number in cpuset.numbers(request.cpus & topology.all_cpus)}
-    everything = [topology.kernel_mask(request.cpus)] * request.ntasks
+    reach = {number: topology.places[number] for number in cpuset.numbers(request.reach)}
+    everything = [topology.kernel_mask(request.reach)] * request.ntasks
     if request.ntasks * request.cpus_per_task > len(own):
         return everything
     if kind == "cores":
-        return [_widened(own, numbers, "core") for numbers in _deal_cores(request, own)]
+        return [_widened(reach, numbers, "core") for numbers in _deal_cores(request, own)]
     dealt = _deal_threads(request, own)
     level = {"sockets": "socket", "ldoms": "domain"}.get(kind)
     if level is None:
         return [topology.kernel_mask(sum(1 << number for number in numbers)) for numbers in dealt]
-    return [_widened(own, numbers, level) for numbers in dealt]
+    return [_widened(reach, numbers, level) for numbers in dealt]
 
 
 def _deal_cores(request: Request, own: dict[int, Place]) -> list[list[int]]:
@@ -160,11 +174,11 @@ def _deal_threads(request: Request, own: dict[int, Place]) -> list[list[int]]:
     return deal(own, request.ntasks, request.cpus_per_task, request.distribution)
 
 
-def _widened(own: dict[int, Place], numbers: list[int], level: str) -> int:
+def _widened(reach: dict[int, Place], numbers: list[int], level: str) -> int:
     """Return the kernel's CPUs of all that the step has of these CPUs' cores, sockets or domains."""
-    groups = {getattr(own[number], level) for number in numbers}
+    groups = {getattr(reach[number], level) for number in numbers}
     mask = 0
-    for place in own.values():
+    for place in reach.values():
         if getattr(place, level) in groups:
             mask |= place.mask
     return mask
@@ -183,7 +197,7 @@ def _hand_mask(request: Request, allowed: int, local_id: int) -> int:
     bind = request.bind
     value = bind.values[local_id % len(bind.values)] if bind.values else local_id
     if bind.kind == "rank":
-        numbers = cpuset.numbers(allowed)
+        numbers = cpuset.numbers(request.topology.kernel_mask(request.cpus))
         return 1 << numbers[value % len(numbers)]
     if bind.kind in ("map_cpu", "mask_cpu"):
         mask = 1 << value if bind.kind == "map_cpu" else value

@@ -122,6 +122,7 @@ def _request(launch: StepLaunch, step: Step, part: StepNode, topology: Topology,
         tasks_per_socket=spec.ntasks_per_socket or 0,
         default_kind=default_kind,
         auto_kind=auto_kind,
+        job_cpus=_granted(launch),
     )
 
 

@@ -152,6 +152,25 @@ def test_masks_on_a_part_of_a_node_are_as_recorded(cpus: int, options: str, expe
 
 
 @pytest.mark.parametrize(
+    ("cpus", "options", "expected"),
+    [
+        (0x1, "-n1", "3"),
+        (0x1, "-n1 threads", "1"),
+        (0x2, "-n1 threads", "2"),
+        (0x2, "-n1 rank", "2"),
+        (0x7, "-n3", "F F F"),
+        (0x7, "-n3 cores", "3 C 3"),
+        (0x1, "-n1 map_cpu:1", "2"),
+    ],
+)
+def test_a_step_that_has_a_thread_reaches_its_jobs_other_threads_of_the_core(
+    cpus: int, options: str, expected: str
+) -> None:
+    """Slurm gives steps whole cores; here two steps may have a thread each of one."""
+    assert _listed(decide_masks(_request(options, cpus)._replace(job_cpus=0x00FF)).masks) == expected
+
+
+@pytest.mark.parametrize(
     ("options", "expected"),
     [
         ("-n4 cores", "101 202 404 808"),
@@ -235,6 +254,7 @@ def requests(draw: st.DrawFn) -> Request:
         draw(st.integers(0, 2)),
         draw(st.integers(0, 2)),
         draw(st.integers(0, 2)),
+        job_cpus=cpus | draw(st.integers(0, topology.all_cpus)),
     )
 
 
@@ -243,7 +263,8 @@ def test_every_mask_is_within_the_step_and_not_empty(request: Request) -> None:
     """masks(request) ⊆ cpus(request), one a task, none empty."""
     decided = decide_masks(request)
 
-    allowed = request.topology.kernel_mask(request.cpus)
+    assert not request.reach & ~(request.cpus | request.job_cpus)
+    allowed = request.topology.kernel_mask(request.reach)
     assert len(decided.masks) == request.ntasks
     assert all(mask and not mask & ~allowed for mask in decided.masks)
 
@@ -269,6 +290,6 @@ def test_a_task_that_is_bound_to_cores_has_all_of_its_cores_that_the_step_has(re
 
     for mask in decided.masks:
         cores = {place.core for place in request.topology.places if place.mask & mask}
-        for number in cpuset.numbers(request.cpus):
+        for number in cpuset.numbers(request.reach):
             place = request.topology.places[number]
             assert bool(place.mask & mask) == (place.core in cores)
