@@ -324,9 +324,11 @@ def _gpu_variables(grant: NodeGrant) -> dict[str, str]:
     units = sorted(
         number for gres in grant.gres if gres.name == "gpu" for number in cpuset.numbers(cpuset.parse(gres.units))
     )
-    if not units:
-        return {}
-    return {"SLURM_JOB_GPUS": ",".join(map(str, units)), "SLURM_GPUS_ON_NODE": str(len(units))}
+    shards = sum(gres.count for gres in grant.gres if gres.name == "shard")
+    variables = {"SLURM_SHARDS_ON_NODE": str(shards)} if shards else {}
+    if units:
+        variables |= {"SLURM_JOB_GPUS": ",".join(map(str, units)), "SLURM_GPUS_ON_NODE": str(len(units))}
+    return variables
 
 
 def _rank_variables(rank: int, local_id: int, ranks_here: str) -> dict[str, str]:

@@ -129,12 +129,14 @@ def test_an_array_knows_its_range() -> None:
 def test_a_job_is_told_the_numbers_of_its_gpus() -> None:
     job = _job(1)
     assert job.allocation is not None
-    grant = replace(job.allocation.grants[0], gres=(GresGrant(name="gpu", units="1,3", count=2),))
+    gres = (GresGrant(name="gpu", units="1,3", count=2), GresGrant(name="shard", units="4-6", count=3))
+    grant = replace(job.allocation.grants[0], gres=gres)
     job = replace(job, allocation=Allocation(grants=(grant,)))
 
     environment = job_env.batch_environment(job, "n2", job_env.Site("anchor"), {})
 
     assert (environment["SLURM_JOB_GPUS"], environment["SLURM_GPUS_ON_NODE"]) == ("1,3", "2")
+    assert environment["SLURM_SHARDS_ON_NODE"] == "3"
 
 
 def test_nothing_of_an_outer_job_shines_through() -> None:

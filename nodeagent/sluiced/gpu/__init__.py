@@ -2,6 +2,7 @@
 
 device       the records: a device found, a unit of the node
 nvml         NVIDIA's library, loaded when it is asked for
+nvidia_proc  NVIDIA's devices, from the driver's own files
 drm          AMD's and Intel's devices, from the kernel's own files
 capability   which device files a MIG instance needs
 units        gres.conf, the configured counts and what was found, put together

@@ -14,8 +14,9 @@ from sluice.model.request import GresRequest
 from sluiced.binding.topology import Geometry, Topology, machine, place_cpus
 from sluiced.gpu import drm, nvml
 from sluiced.gpu.device import Device, NodeDevices, Unit
+from sluiced.gpu.nvidia_proc import read_proc
 from sluiced.gpu.nvml import Found
-from sluiced.gpu.units import Measured, compute_units, wanted_vendors
+from sluiced.gpu.units import Measured, compute_units, wanted_readers
 
 logger = logging.getLogger(__name__)
 
@@ -44,20 +45,20 @@ class Devices:
 def measure_units(setup: NodeSetup) -> Measured:
     """Return what a node has of its configured resources; a node that is believed has them all."""
     geometry = Geometry(setup.cpus, setup.sockets, setup.cores_per_socket, setup.threads_per_core)
-    vendors = wanted_vendors(setup.gres_lines)
-    found = [_look(vendor) for vendor in vendors]
+    readers = wanted_readers(setup.gres_lines)
+    found = [_look(reader) for reader in readers]
     devices = [device for each in found for device in each.devices]
     configured = tuple(GresRequest(name=name, type=kind, count=count) for name, kind, count in setup.gres)
-    measured = compute_units(configured, setup.gres_lines, devices, os.path.exists, bool(vendors))
+    measured = compute_units(configured, setup.gres_lines, devices, os.path.exists, bool(readers))
     known = _with_cores(measured.devices, devices, place_cpus(machine(), geometry))
     # What a library has to say matters where something is missing, or where it is all that was asked.
     is_short = measured.gres != configured
-    reasons = [each.problem for each in found if each.problem and (is_short or len(vendors) == 1)]
+    reasons = [each.problem for each in found if each.problem and (is_short or len(readers) == 1)]
     return Measured(
         devices=known,
         gres=configured if setup.is_believed else measured.gres,
         problems=(*measured.problems, *reasons),
-        places=_places(known) if vendors and not is_short else (),
+        places=_places(known) if readers and not is_short else (),
     )
 
 
@@ -69,10 +70,10 @@ def _places(known: NodeDevices) -> tuple[GresPlace, ...]:
     return tuple(GresPlace(name="gpu", type=unit.type, cores=unit.cores) for unit in gpus)
 
 
-def _look(vendor: str) -> Found:
-    if vendor == nvml.VENDOR:
+def _look(reader: str) -> Found:
+    if reader == "nvml":
         return nvml.read_nvml(1 + max((cpu.number for cpu in machine()), default=0))
-    return drm.read_drm(vendor)
+    return read_proc() if reader == "nvidia_proc" else drm.read_drm(reader)
 
 
 def _with_cores(known: NodeDevices, devices: list[Device], topology: Topology) -> NodeDevices:

@@ -24,9 +24,14 @@ from sluice.model.request import GresRequest
 from sluiced.gpu.device import Device, NodeDevices, Unit
 from sluiced.gpu.shards import SHARE_NAMES, compute_shares
 
-#: What gres.conf's AutoDetect asks for.
-_VENDORS = {"nvml": ("nvidia",), "nvidia": ("nvidia",), "rsmi": ("amd",), "oneapi": ("intel",)}
-_ALL_VENDORS = ("nvidia", "amd", "intel")
+#: What gres.conf's AutoDetect asks of.
+_READERS = {
+    "nvml": ("nvml",),
+    "nvidia": ("nvidia_proc",),
+    "rsmi": ("amd",),
+    "oneapi": ("intel",),
+    "full": ("nvml", "amd", "intel"),
+}
 _ENV_FLAGS = {"nvidia_gpu_env": "nvidia", "amd_gpu_env": "amd", "intel_gpu_env": "intel", "opencl_env": "opencl"}
 _ALL_ENV = tuple(_ENV_FLAGS.values())
 
@@ -41,12 +46,12 @@ class Measured(Record, frozen=True, kw_only=True):
     places: tuple[GresPlace, ...] = ()
 
 
-def wanted_vendors(lines: Iterable[GresLine]) -> tuple[str, ...]:
-    """Return whose GPUs gres.conf wants to be looked for on this node; the last line that says it counts."""
+def wanted_readers(lines: Iterable[GresLine]) -> tuple[str, ...]:
+    """Return which readers gres.conf wants to look for GPUs on this node; the last line that says it counts."""
     word = ""
     for line in lines:
         word = line.auto_detect or word
-    return _ALL_VENDORS if word == "full" else _VENDORS.get(word, ())
+    return _READERS.get(word, ())
 
 
 def compute_units(

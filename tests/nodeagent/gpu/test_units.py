@@ -8,7 +8,7 @@ from sluice import gres_spec
 from sluice.config.records import GresLine
 from sluice.model.request import GresRequest
 from sluiced.gpu.device import Device
-from sluiced.gpu.units import Measured, compute_units, wanted_vendors
+from sluiced.gpu.units import Measured, compute_units, wanted_readers
 
 
 def _configured(text: str) -> tuple[GresRequest, ...]:
@@ -176,11 +176,12 @@ def test_shards_stand_where_their_lines_say() -> None:
     [
         ((), ()),
         (("off",), ()),
-        (("nvml",), ("nvidia",)),
+        (("nvml",), ("nvml",)),
+        (("nvidia",), ("nvidia_proc",)),
         (("nvml", "off"), ()),
         (("rsmi",), ("amd",)),
-        (("full",), ("nvidia", "amd", "intel")),
+        (("full",), ("nvml", "amd", "intel")),
     ],
 )
 def test_the_last_autodetect_counts(words: tuple[str, ...], expected: tuple[str, ...]) -> None:
-    assert wanted_vendors(GresLine(auto_detect=word) for word in words) == expected
+    assert wanted_readers(GresLine(auto_detect=word) for word in words) == expected
