@@ -92,6 +92,7 @@ def launch_body(
     """Return what the TaskLaunch of every node has in common."""
     own = draft.own
     folder = job_request.work_dir(draft)
+    mpi = own.get("mpi") or created.get("mpi_default", "none")
     return {
         "credential": created["credential"],
         "job": created["job"],
@@ -113,9 +114,17 @@ def launch_body(
         "multi_prog": own.get("multi-prog-text", ""),
         "task_prolog": own.get("task-prolog", ""),
         "task_epilog": own.get("task-epilog", ""),
-        "mpi": own.get("mpi") or created.get("mpi_default", "none"),
+        "mpi": mpi,
         "cluster": created.get("cluster", ""),
+        "peers": _peers(created, mpi),
     }
+
+
+def _peers(created: dict[str, Any], mpi: str) -> list[dict[str, Any]]:
+    """Return where the step daemons find each other's agents; nothing where they need not."""
+    if mpi == "none":
+        return []
+    return [{"address": place["address"], "port": place["port"]} for place in created["addresses"]]
 
 
 def _program(name: str, folder: str) -> str:

@@ -53,9 +53,12 @@ class StepProcesses:
         self._watch(key, pidfd)
         return True
 
-    def send(self, key: StepKey, order: ControlOrder) -> None:
+    def is_running(self, key: StepKey) -> bool:
+        return key in self._watched
+
+    def send(self, key: StepKey, order: ControlOrder, *descriptors: int) -> None:
         """An order that reaches nobody is about a step whose end is on its way."""
-        if not self._spool.send_control(key, encode_order(order)):
+        if not self._spool.send_control(key, encode_order(order), descriptors):
             logger.info("step %s.%s: order not delivered, it has ended", key.job_id, key.step_id)
 
     def kill_strays(self, key: StepKey) -> None:

@@ -10,6 +10,7 @@ import gc
 import os
 import select
 import signal
+import socket
 import time
 from typing import assert_never
 
@@ -25,12 +26,13 @@ from sluice.wire.messages import (
     TerminalSize,
 )
 from sluiced.cgroup.interface import StepGroup
+from sluiced.pmi.wireup import Wireup
 from sluiced.stdio.relay import STDERR, Relay
 from sluiced.stdio.srun_link import SrunLink
 from sluiced.steps import descendants, talk
 from sluiced.steps.ending import EndSchedule
 from sluiced.steps.fork import fork
-from sluiced.steps.launch import EndOrder, SignalOrder, StepLaunch, TalkOrder, decode_order
+from sluiced.steps.launch import EndOrder, PeerOrder, SignalOrder, StepLaunch, TalkOrder, decode_order
 from sluiced.steps.notice import write_notice
 from sluiced.steps.setup import Preparation
 from sluiced.steps.task import ENDING, TaskPlan, run_task, run_task_epilogs
@@ -58,6 +60,7 @@ class StepRunner:
         group: StepGroup,
         control: int,
         talk_fd: int | None,
+        wireup: Wireup,
     ) -> None:
         self.launch = launch
         self.user = user
@@ -65,6 +68,7 @@ class StepRunner:
         self.link = link
         self.group = group
         self.control = control
+        self.wireup = wireup
         #: Where lines for the user go when there is no srun.
         self.talk_fd = talk_fd
         self.schedule = EndSchedule()
@@ -105,6 +109,7 @@ class StepRunner:
             self._plans[plan.rank] = plan
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
         preparation.close_task_ends()
+        self.wireup.close_task_ends()
         self._notify(TaskStarted(node=self.launch.node, pids=tuple((rank, pid) for pid, rank in self.ranks.items())))
         for message in self.link.receive_early() if self.link is not None else ():
             self._on_message(message)
@@ -118,6 +123,8 @@ class StepRunner:
             if self.link is not None and self.link.is_gone and not self._is_alone:
                 self._on_link_gone()
             self._do_timers()
+            if self.wireup.problem:
+                self._on_wireup_problem()
         if self.link is not None and not self.link.is_gone:
             self._say_done()
 
@@ -139,12 +146,14 @@ class StepRunner:
     def _is_over(self) -> bool:
         if not self._is_empty and not self.unkillable:
             return False
-        if self.link is None or self.link.is_gone:
-            return True
         if self._drain_until is None:
             self._drain_until = time.monotonic() + _DRAIN_S
-        is_sent = self.relay.is_output_ended and self.link.is_drained
-        return is_sent or time.monotonic() > self._drain_until
+        is_late = time.monotonic() > self._drain_until
+        if not self.wireup.is_drained and not is_late:
+            return False
+        if self.link is None or self.link.is_gone:
+            return True
+        return is_late or (self.relay.is_output_ended and self.link.is_drained)
 
     def _poll(self) -> None:
         poller = select.poll()
@@ -154,6 +163,8 @@ class StepRunner:
             self.link.flush()
             poller.register(self.link, self.link.wanted_events(self.relay.wants_input))
         for fd, events in self.relay.poll_events().items():
+            poller.register(fd, events)
+        for fd, events in self.wireup.poll_events().items():
             poller.register(fd, events)
         for fd, events in poller.poll(self._timeout_ms()):
             self._on_event(fd, events)
@@ -167,13 +178,13 @@ class StepRunner:
             self._on_order()
         elif self.link is not None and fd == self.link.fileno():
             self._on_link(self.link, events)
-        else:
+        elif not self.wireup.on_event(fd):
             self.relay.on_event(fd, events)
 
     def _timeout_ms(self) -> int | None:
         """Return how long to sleep at most; None where only events matter."""
         now = time.monotonic()
-        waits = [self.schedule.wait_s(time.time())]
+        waits = [self.schedule.wait_s(time.time()), self.wireup.wait_s(now)]
         if self.ranks:
             waits.append(max(0.0, self._sample_at - now))
         if self._drain_until is not None:
@@ -182,6 +193,7 @@ class StepRunner:
         return int(min(known) * 1000) + 1 if known else None
 
     def _do_timers(self) -> None:
+        self.wireup.do_timers(time.monotonic())
         if not self._is_empty and self.schedule.take_kill(time.time()):
             self._kill_all()
             if self.schedule.is_hopeless(time.time(), self.launch.config.unkillable_timeout_s):
@@ -218,6 +230,7 @@ class StepRunner:
         self.exits[rank] = (code, number)
         is_oom = bool(number) and self.group.oom_kills() > 0
         self._notify(TaskExit(task=rank, exit_code=code, exit_signal=number, is_out_of_memory=is_oom))
+        self.wireup.on_task_end(rank)
         plan = self._plans[rank]
         if plan.hooks.epilogs:
             self._start_epilogs(plan)
@@ -238,7 +251,10 @@ class StepRunner:
     # Orders.
 
     def _on_order(self) -> None:
-        order = decode_order(os.read(self.control, _ORDER_SIZE_MAX))
+        with socket.socket(fileno=os.dup(self.control)) as control:
+            data, descriptors, _, _ = socket.recv_fds(control, _ORDER_SIZE_MAX, 1)
+        connections = [socket.socket(fileno=descriptor) for descriptor in descriptors]
+        order = decode_order(data)
         match order:
             case EndOrder():
                 self.end(order)
@@ -246,6 +262,9 @@ class StepRunner:
                 self._signal(order)
             case TalkOrder():
                 self.say(talk.message_line(self.launch.node, order.text, self.launch.is_batch))
+            case PeerOrder():
+                for connection in connections:
+                    self.wireup.on_peer(order.node, connection)
             case _:
                 assert_never(order)
 
@@ -259,6 +278,13 @@ class StepRunner:
             self.say(talk.end_line(self.launch.node, what, order.ending, order.ended_at or now_at))
         self._tell(order.ending.value, signal.SIGTERM, now_at, now_at + order.kill_wait_s)
         descendants.signal_descendants(os.getpid(), signal.SIGCONT, signal.SIGTERM)
+
+    def _on_wireup_problem(self) -> None:
+        """The tasks can't go on together: one gave up, or is gone while others wait for it."""
+        if self.schedule.ending is None and not self._is_empty:
+            if self.wireup.is_own:
+                self.say(talk.error_line(self.launch.node, self.wireup.problem))
+            self.end(EndOrder(ending=Ending.CANCEL, kill_wait_s=self.launch.config.kill_wait_s, names_step=True))
 
     def _signal(self, order: SignalOrder) -> None:
         try:

@@ -13,6 +13,7 @@ from sluice.model.job import Job
 from sluice.model.reason import Reason
 from sluice.model.step import Step, StepNode
 from sluice.wire.messages import TaskLaunch
+from sluiced.pmi.wireup import Wireup
 from sluiced.stdio import output_files
 from sluiced.stdio.file_names import file_path, job_fields
 from sluiced.stdio.relay import STDERR, STDOUT, Relay, set_terminal_size
@@ -40,8 +41,9 @@ class OpenFile:
 class Preparation:
     """Collects what the tasks will use, and what the step daemon closes once they are forked."""
 
-    def __init__(self, launch: StepLaunch, user: User, relay: Relay) -> None:
+    def __init__(self, launch: StepLaunch, user: User, relay: Relay, wireup: Wireup) -> None:
         self.launch = launch
+        self.wireup = wireup
         self.user = user
         self.relay = relay
         self.plans: list[TaskPlan] = []
@@ -93,9 +95,9 @@ class Preparation:
         return fd
 
 
-def prepare_step(launch: StepLaunch, user: User, relay: Relay) -> Preparation:
+def prepare_step(launch: StepLaunch, user: User, relay: Relay, wireup: Wireup) -> Preparation:
     """Return the step's tasks, all files open.  Raises LaunchFailure."""
-    preparation = Preparation(launch, user, relay)
+    preparation = Preparation(launch, user, relay, wireup)
     umask = launch.tasks.umask if launch.tasks else launch.job.spec.umask
     inherited = _batch_inheritance(launch, user) if launch.tasks is None else {}
     with acting_as(user, umask):
@@ -190,7 +192,7 @@ def _plan_task(
         rank=rank,
         local_id=local_id,
         argv=multi_prog.program_of(tasks.multi_prog, rank) if tasks.multi_prog else tasks.argv,
-        environment=_task_variables(launch, tasks, part, rank, local_id, inherited),
+        environment=preparation.wireup.apply(rank, _task_variables(launch, tasks, part, rank, local_id, inherited)),
         descriptors=_task_descriptors(preparation, tasks, rank),
         work_dir=tasks.work_dir or launch.job.spec.work_dir or preparation.user.home,
         fallback_dir=launch.config.tmp_fs or "/tmp",
@@ -200,6 +202,7 @@ def _plan_task(
         node=launch.node,
         hooks=task_hooks(launch),
         has_terminal=has_terminal,
+        inherited=preparation.wireup.descriptors(rank),
     )
 
 

@@ -19,6 +19,7 @@ from sluice.model.step import Step, StepNode
 from sluice.wire.messages import AgentConfig, StepResult, TaskLaunch
 from sluiced import spool
 from sluiced.cgroup import v1
+from sluiced.pmi.wireup import Wireup
 from sluiced.stdio.relay import Relay
 from sluiced.steps import descendants
 from sluiced.steps.launch import EndOrder, StepLaunch, decode_order, encode_order
@@ -38,7 +39,7 @@ def warm_up() -> None:
         for step_id in (BATCH_STEP, 0):
             launch = spool.decode_launch(msgspec.msgpack.encode(sample_launch(step_id)))
             user = load_user(launch.job.spec.uid, launch.job.spec.gid, launch.job.spec.user)
-            preparation = prepare_step(launch, user, Relay(None, 1))
+            preparation = prepare_step(launch, user, Relay(None, 1), Wireup())
             preparation.close_task_ends()
             for file in preparation.files.values():
                 os.close(file.fd)

@@ -1,0 +1,129 @@
+"""How the tasks of a step find each other, as its step daemon's poll loop sees it: one object for server and network.
+
+Most steps have none of it: Wireup itself is theirs, does nothing and costs nothing.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterable
+
+from sluiced.pmi.local import Local, Wish
+from sluiced.pmi.messages import Abort, Fetch, Fetched
+from sluiced.pmi.network import Event, Network
+
+
+class Wireup:
+    """Nothing is wired.  problem: why the step has to end, once there is a reason; is_own: found by this node."""
+
+    problem = ""
+    is_own = False
+
+    def apply(self, rank: int, environment: dict[str, str]) -> dict[str, str]:
+        """Return the environment of a task with what it needs for this."""
+        return environment
+
+    def descriptors(self, rank: int) -> tuple[int, ...]:
+        """Return what a task inherits as 3 and up."""
+        return ()
+
+    def close_task_ends(self) -> None:
+        """The tasks are forked."""
+
+    def poll_events(self) -> dict[int, int]:
+        return {}
+
+    def wait_s(self, now: float) -> float | None:
+        return None
+
+    def do_timers(self, now: float) -> None:
+        pass
+
+    def on_event(self, descriptor: int) -> bool:
+        """Return False when *descriptor* is none of ours."""
+        return False
+
+    def on_peer(self, node: str, connection: socket.socket) -> None:
+        connection.close()
+
+    def on_task_end(self, rank: int) -> None:
+        pass
+
+    @property
+    def is_drained(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        pass
+
+
+class MpiWireup(Wireup):
+    """The tasks' server and the other nodes."""
+
+    def __init__(self, local: Local, network: Network, apply: Callable[[int, dict[str, str]], dict[str, str]]) -> None:
+        self.problem = ""
+        self.is_own = False
+        self._local = local
+        self._network = network
+        self._apply = apply
+
+    def apply(self, rank: int, environment: dict[str, str]) -> dict[str, str]:
+        return self._apply(rank, environment)
+
+    def descriptors(self, rank: int) -> tuple[int, ...]:
+        descriptor = self._local.descriptor(rank)
+        return () if descriptor is None else (descriptor,)
+
+    def close_task_ends(self) -> None:
+        self._local.close_task_ends()
+
+    def poll_events(self) -> dict[int, int]:
+        return self._local.poll_events() | self._network.poll_events()
+
+    def wait_s(self, now: float) -> float | None:
+        return self._network.wait_s(now)
+
+    def do_timers(self, now: float) -> None:
+        self._on_events(self._network.do_timers(now))
+
+    def on_event(self, descriptor: int) -> bool:
+        if descriptor in self._local.poll_events():
+            self._on_wishes(self._local.on_event(descriptor))
+        elif descriptor in self._network.poll_events():
+            self._on_events(self._network.on_event(descriptor))
+        else:
+            return False
+        return True
+
+    def on_peer(self, node: str, connection: socket.socket) -> None:
+        self._network.on_child(node, connection)
+
+    def on_task_end(self, rank: int) -> None:
+        self._on_wishes(self._local.on_task_end(rank))
+
+    @property
+    def is_drained(self) -> bool:
+        return self._network.is_drained
+
+    def close(self) -> None:
+        self._local.close()
+        self._network.close()
+
+    def _on_wishes(self, wishes: Iterable[Wish]) -> None:
+        for wish in wishes:
+            match wish:
+                case Fetch() | Fetched():
+                    target = wish.target
+                    self._on_events(self._network.send(wish, target))
+                case Abort(text=text):
+                    self.is_own = self.is_own or not self.problem
+                    self._on_events(self._network.abort(text))
+                case (key, participants, piece):
+                    self._on_events(self._network.give(key, participants, piece))
+
+    def _on_events(self, events: Iterable[Event]) -> None:
+        for event in events:
+            if isinstance(event, Abort):
+                self.problem = self.problem or event.text
+            else:
+                self._on_wishes(self._local.on_event_of_step(event))
