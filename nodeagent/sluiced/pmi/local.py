@@ -14,6 +14,9 @@ Wish = Gift | Fetch | Fetched | Abort
 class Local:
     """A server that no task talks to; others override what they need."""
 
+    #: The pids of processes that it has started.
+    helpers: frozenset[int] = frozenset()
+
     def variables(self, rank: int) -> dict[str, str]:
         """Return what the server adds to the environment of a task."""
         return {}

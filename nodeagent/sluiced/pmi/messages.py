@@ -53,3 +53,33 @@ class Abort(msgspec.Struct, frozen=True, kw_only=True):
 
 PeerMessage = Gather | Spread | Fetch | Fetched | Abort
 PEER_MESSAGES: dict[str, type[PeerMessage]] = {kind.__name__: kind for kind in (Gather, Spread, Fetch, Fetched, Abort)}
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True):
+    """The PMIx helper serves.  variables: what the environment of each rank needs."""
+
+    variables: tuple[tuple[int, dict[str, str]], ...]
+
+
+class Failed(msgspec.Struct, frozen=True, kw_only=True):
+    """It cannot."""
+
+    text: str
+
+
+class Began(msgspec.Struct, frozen=True, kw_only=True):
+    """A rank has connected to the PMIx server."""
+
+    rank: int
+
+
+class Finished(msgspec.Struct, frozen=True, kw_only=True):
+    """A rank has said that it is done with it."""
+
+    rank: int
+
+
+HelperMessage = Ready | Failed | Began | Finished | Gather | Fetch | Fetched | Abort
+HELPER_MESSAGES: dict[str, type[HelperMessage]] = {
+    kind.__name__: kind for kind in (Ready, Failed, Began, Finished, Gather, Fetch, Fetched, Abort)
+}

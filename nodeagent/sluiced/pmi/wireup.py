@@ -18,6 +18,8 @@ class Wireup:
 
     problem = ""
     is_own = False
+    #: Processes that belong to the step daemon rather than to the step.
+    helpers: frozenset[int] = frozenset()
 
     def apply(self, rank: int, environment: dict[str, str]) -> dict[str, str]:
         """Return the environment of a task with what it needs for this."""
@@ -60,9 +62,17 @@ class Wireup:
 class MpiWireup(Wireup):
     """The tasks' server and the other nodes."""
 
-    def __init__(self, local: Local, network: Network, apply: Callable[[int, dict[str, str]], dict[str, str]]) -> None:
+    def __init__(
+        self,
+        local: Local,
+        network: Network,
+        apply: Callable[[int, dict[str, str]], dict[str, str]],
+        clean_up: Callable[[], None],
+    ) -> None:
+        self._clean_up = clean_up
         self.problem = ""
         self.is_own = False
+        self.helpers = local.helpers
         self._local = local
         self._network = network
         self._apply = apply
@@ -108,6 +118,7 @@ class MpiWireup(Wireup):
     def close(self) -> None:
         self._local.close()
         self._network.close()
+        self._clean_up()
 
     def _on_wishes(self, wishes: Iterable[Wish]) -> None:
         for wish in wishes:

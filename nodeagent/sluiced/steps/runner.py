@@ -217,7 +217,8 @@ class StepRunner:
                 return
             rank = self.ranks.pop(pid, None)
             self._epilogs.discard(pid)
-            self.meter.add(used, rank)
+            if pid not in self.wireup.helpers:
+                self.meter.add(used, rank)
             if rank is not None:
                 self._on_task_end(rank, status)
             if not self.ranks and not self._epilogs:

@@ -90,7 +90,7 @@ def _run(
     user = load_user(spec.uid, spec.gid, spec.user)
     link = SrunLink(connection, launch.srun_early) if connection is not None else None
     relay = Relay(link, launch.config.output_tail_bytes)
-    wireup = make_wireup(launch)
+    wireup = make_wireup(launch, user)
     preparation = prepare_step(launch, user, relay, wireup)
     group = step_group(launch)
     errors = [file for file in preparation.files.values() if file.stream == STDERR] or [*preparation.files.values()]
