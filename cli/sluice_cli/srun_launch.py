@@ -115,15 +115,14 @@ def launch_body(
         "task_prolog": own.get("task-prolog", ""),
         "task_epilog": own.get("task-epilog", ""),
         "mpi": mpi,
+        "launcher": own.get("launch", ""),
         "cluster": created.get("cluster", ""),
-        "peers": _peers(created, mpi),
+        "peers": _peers(created) if mpi != "none" or own.get("launch") else [],
     }
 
 
-def _peers(created: dict[str, Any], mpi: str) -> list[dict[str, Any]]:
-    """Return where the step daemons find each other's agents; nothing where they need not."""
-    if mpi == "none":
-        return []
+def _peers(created: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return where the step daemons find each other's agents."""
     return [{"address": place["address"], "port": place["port"]} for place in created["addresses"]]
 
 

@@ -128,6 +128,7 @@ def agent_config_of(config: ClusterConfig, version: int) -> AgentConfig:
         constrain_memory=config.cgroup.constrain_ram_space,
         constrain_swap=config.cgroup.constrain_swap_space,
         constrain_devices=config.cgroup.constrain_devices,
+        private_dirs=settings.private_dirs,
     )
 
 

@@ -270,8 +270,6 @@ class JobService(msgspec.Struct, frozen=True, kw_only=True):
 class LaunchPlugin(Protocol):
     """Kind "launch": srun --launch=NAME.  Pure: asked in the step daemon."""
 
-    #: Ports that it needs on every node.
-    ports: int
     #: One process a node, which starts the node's tasks itself; else one process a task.
     is_per_node: bool
 

@@ -299,6 +299,7 @@ CLUSTER = Table(
     Key("SluiceDatabase", TEXT, "", "database_url", "hidden"),
     Key("SluiceKeyFile", TEXT, "", "key_file"),
     Key("SluiceOutputTail", kinds.whole_number(0, 1 << 20, "bytes"), "4096", "output_tail_bytes"),
+    Key("SluicePrivateDirs", LIST, "", "private_dirs"),
     Key("SrunEpilog", TEXT, "", "srun_epilog"),
     Key("SrunPortRange", PORT_RANGE, "0-0", "srun_port_range"),
     Key("SrunProlog", TEXT, "", "srun_prolog"),

@@ -54,6 +54,11 @@ class Network:
         return self._on_parent_state()
 
     @property
+    def has_children(self) -> bool:
+        """Are step daemons below this one at work?"""
+        return any(not link.is_gone for link in self._children.values())
+
+    @property
     def is_drained(self) -> bool:
         return all(link.is_drained for link in self._children.values()) and (
             self._parent is None or self._parent.is_drained

@@ -5,6 +5,7 @@ Most steps have none of it: Wireup itself is theirs, does nothing and costs noth
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable, Iterable
 
@@ -13,17 +14,34 @@ from sluiced.pmi.messages import Abort, Fetch, Fetched
 from sluiced.pmi.network import Event, Network
 
 
-class Wireup:
-    """Nothing is wired.  problem: why the step has to end, once there is a reason; is_own: found by this node."""
+class Dressing:
+    """What tasks get on top of their environment and command line; others override what they need."""
 
+    #: One process a node starts the node's tasks.
+    is_per_node = False
+    #: On the way to the end, the first node's tasks are told last.
+    ends_head_last = False
+
+    def environment(self, rank: int, given: dict[str, str]) -> dict[str, str]:
+        """Return the whole environment of a task."""
+        return given
+
+    def command(self, argv: tuple[str, ...]) -> tuple[str, ...]:
+        return argv
+
+
+class Wireup:
+    """Nothing is wired."""
+
+    dressing = Dressing()
+    #: Why the step has to end, once there is a reason.
     problem = ""
+    #: This node has found it.
     is_own = False
     #: Processes that belong to the step daemon rather than to the step.
     helpers: frozenset[int] = frozenset()
-
-    def apply(self, rank: int, environment: dict[str, str]) -> dict[str, str]:
-        """Return the environment of a task with what it needs for this."""
-        return environment
+    #: The mount namespace of the tasks, as a descriptor; None: the step daemon's own.
+    namespace: int | None = None
 
     def descriptors(self, rank: int) -> tuple[int, ...]:
         """Return what a task inherits as 3 and up."""
@@ -52,6 +70,11 @@ class Wireup:
         pass
 
     @property
+    def has_followers(self) -> bool:
+        """Are there nodes whose tasks are to end before this one's?"""
+        return False
+
+    @property
     def is_drained(self) -> bool:
         return True
 
@@ -59,26 +82,26 @@ class Wireup:
         pass
 
 
-class MpiWireup(Wireup):
-    """The tasks' server and the other nodes."""
+class StepWireup(Wireup):
+    """The tasks' server, and the step daemons of the other nodes."""
 
     def __init__(
         self,
         local: Local,
         network: Network,
-        apply: Callable[[int, dict[str, str]], dict[str, str]],
+        dressing: Dressing,
+        namespace: int | None,
         clean_up: Callable[[], None],
     ) -> None:
-        self._clean_up = clean_up
+        """clean_up: for the end, when all connections are closed."""
         self.problem = ""
         self.is_own = False
+        self.dressing = dressing
         self.helpers = local.helpers
+        self.namespace = namespace
+        self._clean_up = clean_up
         self._local = local
         self._network = network
-        self._apply = apply
-
-    def apply(self, rank: int, environment: dict[str, str]) -> dict[str, str]:
-        return self._apply(rank, environment)
 
     def descriptors(self, rank: int) -> tuple[int, ...]:
         descriptor = self._local.descriptor(rank)
@@ -112,12 +135,17 @@ class MpiWireup(Wireup):
         self._on_wishes(self._local.on_task_end(rank))
 
     @property
+    def has_followers(self) -> bool:
+        return self.dressing.ends_head_last and self._network.has_children
+
+    @property
     def is_drained(self) -> bool:
         return self._network.is_drained
 
     def close(self) -> None:
-        self._local.close()
         self._network.close()
+        if self.namespace is not None:
+            os.close(self.namespace)
         self._clean_up()
 
     def _on_wishes(self, wishes: Iterable[Wish]) -> None:

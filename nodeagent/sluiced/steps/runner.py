@@ -92,6 +92,8 @@ class StepRunner:
         self._sample_s = _SAMPLE_FIRST_S
         self._sample_at = 0.0
         self._drain_until: float | None = None
+        #: The tasks are to be told to end, at the latest then; None: they have been, or it is not time.
+        self._term_until: float | None = None
         self._wakeup = _watch_children()
 
     def start(self, preparation: Preparation) -> None:
@@ -187,6 +189,8 @@ class StepRunner:
         waits = [self.schedule.wait_s(time.time()), self.wireup.wait_s(now)]
         if self.ranks:
             waits.append(max(0.0, self._sample_at - now))
+        if self._term_until is not None:
+            waits.append(max(0.0, self._term_until - now))
         if self._drain_until is not None:
             waits.append(max(0.0, self._drain_until - now))
         known = [wait for wait in waits if wait is not None]
@@ -194,6 +198,7 @@ class StepRunner:
 
     def _do_timers(self) -> None:
         self.wireup.do_timers(time.monotonic())
+        self._term_in_turn()
         if not self._is_empty and self.schedule.take_kill(time.time()):
             self._kill_all()
             if self.schedule.is_hopeless(time.time(), self.launch.config.unkillable_timeout_s):
@@ -230,9 +235,10 @@ class StepRunner:
         code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 0
         self.exits[rank] = (code, number)
         is_oom = bool(number) and self.group.oom_kills() > 0
-        self._notify(TaskExit(task=rank, exit_code=code, exit_signal=number, is_out_of_memory=is_oom))
-        self.wireup.on_task_end(rank)
         plan = self._plans[rank]
+        for each in plan.stands_for or (rank,):
+            self._notify(TaskExit(task=each, exit_code=code, exit_signal=number, is_out_of_memory=is_oom))
+        self.wireup.on_task_end(rank)
         if plan.hooks.epilogs:
             self._start_epilogs(plan)
 
@@ -278,6 +284,14 @@ class StepRunner:
         if order.ending is not Ending.FINISHED:
             self.say(talk.end_line(self.launch.node, what, order.ending, order.ended_at or now_at))
         self._tell(order.ending.value, signal.SIGTERM, now_at, now_at + order.kill_wait_s)
+        self._term_until = time.monotonic() + order.kill_wait_s / 2
+        self._term_in_turn()
+
+    def _term_in_turn(self) -> None:
+        """Ask the tasks to end, once those nodes are done that go first, or half the time is gone."""
+        if self._term_until is None or (self.wireup.has_followers and time.monotonic() < self._term_until):
+            return
+        self._term_until = None
         descendants.signal_descendants(os.getpid(), signal.SIGCONT, signal.SIGTERM)
 
     def _on_wireup_problem(self) -> None:

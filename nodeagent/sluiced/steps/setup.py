@@ -180,19 +180,21 @@ def _plan_tasks(preparation: Preparation, tasks: TaskLaunch) -> list[TaskPlan]:
     part = next(node for node in tasks.step.nodes if node.node == launch.node)
     ranks = cpuset.numbers(cpuset.parse(part.ranks)) or list(range(part.ntasks))
     inherited = job_env.read_environment(tasks.environment)
-    return [_plan_task(preparation, tasks, part, rank, local_id, inherited) for local_id, rank in enumerate(ranks)]
+    starters = ranks[:1] if preparation.wireup.dressing.is_per_node else ranks
+    plans = [_plan_task(preparation, tasks, part, rank, local_id, inherited) for local_id, rank in enumerate(starters)]
+    return [plans[0]._replace(stands_for=tuple(ranks))] if len(starters) < len(ranks) else plans
 
 
 def _plan_task(
     preparation: Preparation, tasks: TaskLaunch, part: StepNode, rank: int, local_id: int, inherited: dict[str, str]
 ) -> TaskPlan:
-    launch = preparation.launch
+    launch, wireup = preparation.launch, preparation.wireup
     has_terminal = tasks.is_pty and rank == 0
     return TaskPlan(
         rank=rank,
         local_id=local_id,
-        argv=multi_prog.program_of(tasks.multi_prog, rank) if tasks.multi_prog else tasks.argv,
-        environment=preparation.wireup.apply(rank, _task_variables(launch, tasks, part, rank, local_id, inherited)),
+        argv=wireup.dressing.command(multi_prog.program_of(tasks.multi_prog, rank) if tasks.multi_prog else tasks.argv),
+        environment=wireup.dressing.environment(rank, _task_variables(launch, tasks, part, rank, local_id, inherited)),
         descriptors=_task_descriptors(preparation, tasks, rank),
         work_dir=tasks.work_dir or launch.job.spec.work_dir or preparation.user.home,
         fallback_dir=launch.config.tmp_fs or "/tmp",
@@ -202,7 +204,8 @@ def _plan_task(
         node=launch.node,
         hooks=task_hooks(launch),
         has_terminal=has_terminal,
-        inherited=preparation.wireup.descriptors(rank),
+        inherited=wireup.descriptors(rank),
+        namespace=wireup.namespace,
     )
 
 

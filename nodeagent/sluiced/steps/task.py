@@ -16,6 +16,7 @@ import termios
 from collections.abc import Callable
 from typing import NamedTuple, NoReturn
 
+from sluiced.steps.private_dirs import enter_namespace
 from sluiced.steps.talk import error_line
 from sluiced.steps.task_hooks import PrologFailed, TaskHooks, run_epilogs, run_prologs
 from sluiced.steps.user import User, become
@@ -42,8 +43,12 @@ class TaskPlan(NamedTuple):
     user: User
     node: str
     hooks: TaskHooks = TaskHooks()
+    #: The ranks that it starts itself and answers for; none: just its own.
+    stands_for: tuple[int, ...] = ()
     #: What becomes 3 and up.
     inherited: tuple[int, ...] = ()
+    #: The mount namespace that it runs in; None: the step daemon's.
+    namespace: int | None = None
     #: Descriptor 0 is the slave of a pseudo terminal that becomes the controlling one.
     has_terminal: bool = False
 
@@ -59,6 +64,8 @@ def run_task(plan: TaskPlan, enter_group: Callable[[], None]) -> NoReturn:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         enter_group()
+        if plan.namespace is not None:
+            enter_namespace(plan.namespace)
         _set_descriptors((*plan.descriptors, *plan.inherited))
         if plan.has_terminal:
             os.setsid()

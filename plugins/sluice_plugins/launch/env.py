@@ -24,7 +24,6 @@ def service_variables(service: JobService) -> dict[str, str]:
 
 
 class Environment:
-    ports = 4
     is_per_node = False
 
     def variables(self, service: JobService) -> dict[str, str]:

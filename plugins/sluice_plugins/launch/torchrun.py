@@ -15,7 +15,6 @@ from sluice_plugins.launch.env import service_variables
 
 
 class Torchrun:
-    ports = 4
     is_per_node = True
 
     def variables(self, service: JobService) -> dict[str, str]:

@@ -42,6 +42,8 @@ class TaskLaunch(Message, frozen=True, kw_only=True):
     task_prolog: str = ""
     task_epilog: str = ""
     mpi: str = "none"
+    #: The plugin of --launch.
+    launcher: str = ""
     cluster: str = ""
     #: Where the agents of the step's nodes listen, in their order; sent where step daemons have to find each other.
     peers: tuple[PeerAddress, ...] = ()
