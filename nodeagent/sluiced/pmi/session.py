@@ -34,15 +34,18 @@ class Session:
         return self._dialect is not None and self._dialect.has_finished
 
     def feed(self, data: bytes) -> bytes:
-        """Return the replies to what is complete by now.  Raises PmiSyntaxError."""
+        """Return the replies to what is complete by now; what follows a barrier waits for its end.
+
+        Raises PmiSyntaxError.
+        """
         self._splitter.feed(data)
         replies = bytearray()
-        while self.abort is None and (request := self._splitter.next()) is not None:
+        while self.abort is None and not self.is_waiting and (request := self._splitter.next()) is not None:
             replies += self._answer(request)
         return bytes(replies)
 
     def release(self) -> bytes:
-        """Return what ends the wait in the barrier."""
+        """Return what ends the wait in the barrier; feed() goes on then."""
         assert self._dialect is not None, "who waits has begun"
         self.is_waiting = False
         return self._dialect.release()

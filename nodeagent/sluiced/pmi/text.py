@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 #: The longest line, and the longest message; a value has 1024 bytes at most.
 SIZE_MAX = 64 * 1024
+#: What may wait for the end of a barrier.
+_AHEAD_MAX = 16 * SIZE_MAX
 _HEADER = 6
 
 
@@ -38,7 +40,10 @@ class Splitter:
         self.is_framed = False
 
     def feed(self, data: bytes) -> None:
+        """Raises PmiSyntaxError: nobody asks so much ahead."""
         self._data += data
+        if len(self._data) > _AHEAD_MAX:
+            raise PmiSyntaxError(f"more than {_AHEAD_MAX} bytes ahead of the answers")
 
     def next(self) -> Request | None:
         """Return the next request, None until more is fed.  Raises PmiSyntaxError."""
