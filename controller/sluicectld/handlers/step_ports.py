@@ -33,8 +33,7 @@ def lease_ports(turn: Turn, job: Job, spec: StepSpec, nodes: tuple[StepNode, ...
     for low, high in sorted({step.ports for step in earlier}):
         if high - low + 1 >= count and in_use.isdisjoint(range(low, high + 1)):
             return low, low + count - 1
-    addresses = {turn.cluster.nodes[node.node].address for node in nodes}
-    taken = _taken(turn.cluster, job, addresses) | _ports_of(earlier)
+    taken = _taken(turn.cluster, job, _hosts(turn.cluster, nodes)) | _ports_of(earlier)
     # Not always from the start: connections that have just ended hold their ports for a while.
     start = first + job.id * count % (last - first + 1)
     for low in (*range(start, last - count + 2), *range(first, min(start, last - count + 2))):
@@ -64,9 +63,11 @@ def _taken(cluster: Cluster, job: Job, addresses: set[str]) -> set[int]:
     for job_id, steps in cluster.steps.items():
         if job_id == job.id or cluster.jobs[job_id].is_ended:
             continue
-        taken |= _ports_of(step for step in steps.values() if step.ports != NONE and addresses & _hosts(cluster, step))
+        taken |= _ports_of(
+            step for step in steps.values() if step.ports != NONE and addresses & _hosts(cluster, step.nodes)
+        )
     return taken
 
 
-def _hosts(cluster: Cluster, step: Step) -> set[str]:
-    return {cluster.nodes[node.node].address for node in step.nodes if node.node in cluster.nodes}
+def _hosts(cluster: Cluster, nodes: Iterable[StepNode]) -> set[str]:
+    return {cluster.nodes[node.node].address or node.node for node in nodes if node.node in cluster.nodes}

@@ -31,7 +31,16 @@ _UNREACHED_MAX_S = 60.0
 class ParentLink:
     """problem: why there will be no parent; empty while there is hope, or it is there."""
 
-    def __init__(self, node: str, address: str, port: int, credential: str, request: JoinStep) -> None:
+    def __init__(
+        self,
+        node: str,
+        address: str,
+        port: int,
+        credential: str,
+        request: JoinStep,
+        patience_s: float = _UNREACHED_MAX_S,
+    ) -> None:
+        """patience_s: how long the agent may be out of reach."""
         self.node = node
         self.problem = ""
         self.has_joined = False
@@ -43,7 +52,8 @@ class ParentLink:
         self._has_ended = False
         self._pause_s = _PAUSE_FIRST_S
         self._try_at: float | None = 0.0
-        self._give_up_at = time.monotonic() + _UNREACHED_MAX_S
+        self._patience_s = patience_s
+        self._give_up_at = time.monotonic() + patience_s
         #: What is to be sent once there is a parent.
         self._waiting: list[object] = []
 
@@ -149,7 +159,7 @@ class ParentLink:
         self.close()
         self._link = self._socket = None
         if is_reached:
-            self._give_up_at = now + _UNREACHED_MAX_S
+            self._give_up_at = now + self._patience_s
         elif now > self._give_up_at:
             self._end(why)
             return

@@ -42,6 +42,7 @@ class Session:
         replies = bytearray()
         while self.abort is None and not self.is_waiting and (request := self._splitter.next()) is not None:
             replies += self._answer(request)
+            replies += self.answer_attribute()
         return bytes(replies)
 
     def release(self) -> bytes:

@@ -3,7 +3,8 @@
 MPI libraries keep sockets and shared memory in /tmp and /dev/shm under names made of host, user and rank: two nodes
 of one host step on each other there.  Each step of MPI therefore gets a mount namespace on each node, in which the
 directories are new and empty, but for what the step's command line and environment name: the top entry below the
-directory of each such path stays as it is, so that programs and their files are found.
+directory of each such path stays as it is, so that programs and their files are found.  Daemons of mpirun do not name
+what they will run: to them all that is there shows through, but for MPI's own.
 
 Batch scripts, and steps that have nothing to do with MPI, see the host's directories.
 """
@@ -21,6 +22,8 @@ from sluiced.steps.fork import fork
 
 #: What mpirun and mpiexec start on the nodes of a job, through srun --mpi=none.
 LAUNCH_DAEMONS = frozenset({"orted", "prted", "hydra_pmi_proxy"})
+#: What MPI libraries make in /tmp, by the beginnings of the names.
+_OF_MPI = ("ompi.", "openmpi-sessions-", "prte.", "pmix", "sluice.")
 #: The directory whose files are memory.
 _SHARED_MEMORY = "/dev/shm"
 _CLONE_NEWNS = 0x00020000
@@ -41,21 +44,23 @@ def are_wanted(mpi: str, program: str) -> bool:
 
 
 def plan_covers(
-    folders: Sequence[str], temp_dir: str, work_dir: str, words: Iterable[str], values: Iterable[str]
+    folders: Sequence[str], temp_dir: str, work_dir: str, paths: Iterable[str], program: str = ""
 ) -> list[Cover]:
-    """Return what to cover.  words: the command line; values: of the environment, lists of paths among them.
+    """Return what to cover.  paths: what the step names, absolute ones among them; program: of a launch daemon.
 
     The folder that the step works in stays: what the user has put there is what it is about.
     """
-    named = [temp_dir, work_dir, *words, *(part for value in values for part in value.split(":"))]
-    paths = [os.path.normpath(word) for word in named if word.startswith("/")]
+    named = [os.path.normpath(path) for path in (temp_dir, work_dir, *paths) if path.startswith("/")]
     covers = []
     for folder in folders:
         if os.path.normpath(work_dir) == folder:
             continue
-        below = {path.removeprefix(folder + "/").partition("/")[0] for path in paths if path.startswith(folder + "/")}
-        source = "" if folder == _SHARED_MEMORY else os.path.join(temp_dir, folder.strip("/").replace("/", "-"))
-        covers.append(Cover(folder, source, tuple(sorted(below))))
+        kept = {path.removeprefix(folder + "/").partition("/")[0] for path in named if path.startswith(folder + "/")}
+        is_memory = folder == _SHARED_MEMORY
+        if os.path.basename(program) in LAUNCH_DAEMONS and not is_memory:
+            kept |= {name for name in os.listdir(folder) if not name.startswith(_OF_MPI)}
+        source = "" if is_memory else os.path.join(temp_dir, folder.strip("/").replace("/", "-"))
+        covers.append(Cover(folder, source, tuple(sorted(kept))))
     return covers
 
 

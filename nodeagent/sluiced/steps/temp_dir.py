@@ -16,7 +16,7 @@ class TempDir:
     def __init__(self, parent: str, step: str, user: User) -> None:
         self._user = user
         with acting_as(user, _UMASK):
-            self.path = tempfile.mkdtemp(prefix=f"sl{step}.", dir=parent)
+            self.path = tempfile.mkdtemp(prefix=f"sluice.{step}.", dir=parent)
 
     def remove(self) -> None:
         with acting_as(self._user, _UMASK):

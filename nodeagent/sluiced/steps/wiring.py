@@ -149,8 +149,11 @@ def _make_namespace(launch: StepLaunch, tasks: TaskLaunch, temp_dir: str) -> int
         return None
     values = [entry.partition(b"=")[2].decode("utf-8", "surrogateescape") for entry in tasks.environment]
     values += [launch.conf_path, launch.notice_path, launch.config.task_prolog, launch.config.task_epilog]
-    covers = private_dirs.plan_covers(launch.config.private_dirs, temp_dir, tasks.work_dir, tasks.argv, values)
+    paths = [*tasks.argv, *(part for value in values for part in value.split(":"))]
     try:
+        covers = private_dirs.plan_covers(
+            launch.config.private_dirs, temp_dir, tasks.work_dir, paths, program=tasks.argv[0]
+        )
         return private_dirs.make_namespace(covers)
     except OSError as error:
         logger.warning("step %s: no directories of its own (SluicePrivateDirs): %s", launch.name, error)
