@@ -9,6 +9,7 @@ import pytest
 from sluiced.steps import private_dirs
 from sluiced.steps.fork import fork
 from sluiced.steps.private_dirs import Cover, are_wanted, plan_covers
+from sluiced.steps.user import load_user
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mount namespaces need root")
 
@@ -63,7 +64,8 @@ def test_a_namespace_has_new_folders_with_what_is_kept(tmp_path: Path) -> None:
     (covered / "file").write_text("text")
     temp_dir.mkdir()
     namespace = private_dirs.make_namespace(
-        [Cover(str(covered), str(temp_dir / "new"), ("kept", "file", "absent")), Cover("/dev/shm", "", ())]
+        [Cover(str(covered), str(temp_dir / "new"), ("kept", "file", "absent")), Cover("/dev/shm", "", ())],
+        load_user(os.getuid(), os.getgid(), ""),
     )
 
     pid = fork()

@@ -194,7 +194,8 @@ class _Server:
         said = (message or b"").decode(errors="replace").strip()
         # Open MPI gives "N/A" for nothing.
         reason = said if said not in ("", "N/A") else f"exit code {status}"
-        self.send(Abort(text=f"task {who.contents.rank} called abort: {reason}"))
+        rank = who.contents.rank
+        self.send(Abort(text=f"task {rank} called abort: {reason}", leaver=rank))
         return DONE
 
     def _on_fence(

@@ -87,6 +87,7 @@ class LocalPmi(Local):
                 case Give(key=key, piece=piece):
                     wishes.append((key, (), piece))
                 case GiveUp(text=text):
+                    # MPICH's rank waits to be killed, and is.
                     wishes.append(Abort(text=text))
         wishes += [Abort(text=f"task {each.rank} reads no answers") for each in self._ranks.values() if _is_deaf(each)]
         return wishes

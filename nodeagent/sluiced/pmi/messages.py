@@ -46,9 +46,13 @@ class Fetched(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Abort(msgspec.Struct, frozen=True, kw_only=True):
-    """A rank gave the step up, or the wiring failed: every node ends it."""
+    """A rank gave the step up, or the wiring failed: every node ends it.
+
+    leaver: the rank that is about to end by itself; -1: none.
+    """
 
     text: str
+    leaver: int = -1
 
 
 PeerMessage = Gather | Spread | Fetch | Fetched | Abort

@@ -110,9 +110,9 @@ class Network:
         self._send_to(tree.next_hop(self._index, target), message)
         return []
 
-    def abort(self, text: str) -> list[Event]:
+    def abort(self, text: str, leaver: int = -1) -> list[Event]:
         """Tell every node that the step is over, once."""
-        return self._on_abort(Abort(text=text), None)
+        return self._on_abort(Abort(text=text, leaver=leaver), None)
 
     # Inside.
 

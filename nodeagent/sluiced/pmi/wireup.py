@@ -38,6 +38,8 @@ class Wireup:
     problem = ""
     #: This node has found it.
     is_own = False
+    #: The rank that ends by itself after it has given the reason; -1: none.
+    leaver = -1
     #: Processes that belong to the step daemon rather than to the step.
     helpers: frozenset[int] = frozenset()
     #: The mount namespace of the tasks, as a descriptor; None: the step daemon's own.
@@ -96,6 +98,7 @@ class StepWireup(Wireup):
         """clean_up: for the end, when all connections are closed."""
         self.problem = ""
         self.is_own = False
+        self.leaver = -1
         self.dressing = dressing
         self.helpers = local.helpers
         self.namespace = namespace
@@ -154,9 +157,9 @@ class StepWireup(Wireup):
                 case Fetch() | Fetched():
                     target = wish.target
                     self._on_events(self._network.send(wish, target))
-                case Abort(text=text):
+                case Abort(text=text, leaver=leaver):
                     self.is_own = self.is_own or not self.problem
-                    self._on_events(self._network.abort(text))
+                    self._on_events(self._network.abort(text, leaver))
                 case (key, participants, piece):
                     self._on_events(self._network.give(key, participants, piece))
 
@@ -164,5 +167,6 @@ class StepWireup(Wireup):
         for event in events:
             if isinstance(event, Abort):
                 self.problem = self.problem or event.text
+                self.leaver = event.leaver
             else:
                 self._on_wishes(self._local.on_event_of_step(event))

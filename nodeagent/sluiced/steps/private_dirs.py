@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from sluiced.steps.descendants import load_libc
 from sluiced.steps.fork import fork
+from sluiced.steps.user import User
 
 #: What mpirun and mpiexec start on the nodes of a job, through srun --mpi=none.
 LAUNCH_DAEMONS = frozenset({"orted", "prted", "hydra_pmi_proxy"})
@@ -64,12 +65,16 @@ def plan_covers(
     return covers
 
 
-def make_namespace(covers: Sequence[Cover]) -> int:
-    """Return a descriptor of a new mount namespace with these covers, for enter_namespace().  Raises OSError."""
+def make_namespace(covers: Sequence[Cover], user: User) -> int:
+    """Return a descriptor of a new mount namespace with these covers, for enter_namespace().  Raises OSError.
+
+    What is made for them is the user's, who removes it with the rest of the step's folder.
+    """
     for cover in covers:
         if cover.source:
             os.mkdir(cover.source)
             os.chmod(cover.source, 0o1777)
+            os.chown(cover.source, user.uid, user.gid)
     reader, writer = os.pipe()
     pid = fork()
     if pid == 0:

@@ -292,7 +292,9 @@ class StepRunner:
         if self._term_until is None or (self.wireup.has_followers and time.monotonic() < self._term_until):
             return
         self._term_until = None
-        descendants.signal_descendants(os.getpid(), signal.SIGCONT, signal.SIGTERM)
+        # A task that has called abort is on its way out, with an exit code that the user should see.
+        leaving = {pid for pid, rank in self.ranks.items() if rank == self.wireup.leaver}
+        descendants.signal_descendants(os.getpid(), signal.SIGCONT, signal.SIGTERM, spared=leaving)
 
     def _on_wireup_problem(self) -> None:
         """The tasks can't go on together: one gave up, or is gone while others wait for it."""

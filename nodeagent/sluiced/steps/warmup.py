@@ -26,6 +26,7 @@ from sluiced.steps.launch import EndOrder, StepLaunch, decode_order, encode_orde
 from sluiced.steps.setup import prepare_step
 from sluiced.steps.usage import UsageMeter
 from sluiced.steps.user import load_user
+from sluiced.steps.wiring import load_plugins
 
 _ROUNDS = 3
 
@@ -33,6 +34,7 @@ _ROUNDS = 3
 def warm_up() -> None:
     """Walk through what comes before a step's first fork and after its last wait, without a step."""
     descendants.load_libc()
+    load_plugins()
     for controller in v1.CONTROLLERS:
         v1.is_usable(controller)
     for _ in range(_ROUNDS):

@@ -6,8 +6,10 @@ A step with neither gets nothing, and pays for nothing.  Raises LaunchFailure wi
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
+from collections.abc import Callable
 
 from msgspec.structs import replace
 
@@ -60,7 +62,7 @@ def make_wireup(launch: StepLaunch, user: User) -> Wireup:
         local = _make_local(mpi.server, launch, layout, user, temp_dir.path)
         undo.callback(local.close)
         dressing = _Dressing(launch, tasks, layout, local, mpi, launcher, temp_dir.path)
-        namespace = _make_namespace(launch, tasks, temp_dir.path) if is_private else None
+        namespace = _make_namespace(launch, tasks, user, temp_dir.path) if is_private else None
         network = Network(layout.position, layout.nodes, parent)
         return StepWireup(local, network, dressing, namespace, undo.pop_all().close)
     raise AssertionError("the stack suppresses nothing")
@@ -117,10 +119,25 @@ class _Dressing(Dressing):
 
 def _find_plugins(tasks: TaskLaunch) -> tuple[MpiPlugin, LaunchPlugin | None]:
     try:
-        launcher = registry.find_launcher(tasks.launcher) if tasks.launcher else None
-        return registry.find_mpi(tasks.mpi or NONE), launcher
+        return _find_mpi(tasks.mpi or NONE), _find_launcher(tasks.launcher) if tasks.launcher else None
     except PluginError as error:
         raise _failure(str(error)) from None
+
+
+# Looking for entry points takes milliseconds: the fork server does it once for all of its step daemons.
+_find_mpi = functools.cache(registry.find_mpi)
+_find_launcher = functools.cache(registry.find_launcher)
+
+
+def load_plugins() -> None:
+    """Load what --mpi and --launch may name later; one that cannot be loaded is told to who asks for it."""
+    finders: tuple[tuple[str, Callable[[str], object]], ...] = (("mpi", _find_mpi), ("launch", _find_launcher))
+    for kind, find in finders:
+        for name in registry.names(kind):
+            try:
+                find(name)
+            except PluginError as error:
+                logger.warning("%s", error)
 
 
 def _make_temp_dir(launch: StepLaunch, user: User) -> TempDir:
@@ -144,7 +161,7 @@ def _make_local(server: MpiServer, launch: StepLaunch, layout: Layout, user: Use
         raise _failure(f"PMIx: {problem}; MPICH and its relatives need only --mpi=pmi2") from None
 
 
-def _make_namespace(launch: StepLaunch, tasks: TaskLaunch, temp_dir: str) -> int | None:
+def _make_namespace(launch: StepLaunch, tasks: TaskLaunch, user: User, temp_dir: str) -> int | None:
     if os.geteuid() != 0:
         return None
     values = [entry.partition(b"=")[2].decode("utf-8", "surrogateescape") for entry in tasks.environment]
@@ -154,7 +171,7 @@ def _make_namespace(launch: StepLaunch, tasks: TaskLaunch, temp_dir: str) -> int
         covers = private_dirs.plan_covers(
             launch.config.private_dirs, temp_dir, tasks.work_dir, paths, program=tasks.argv[0]
         )
-        return private_dirs.make_namespace(covers)
+        return private_dirs.make_namespace(covers, user)
     except OSError as error:
         logger.warning("step %s: no directories of its own (SluicePrivateDirs): %s", launch.name, error)
         return None

@@ -131,15 +131,15 @@ def test_a_value_that_is_too_long_is_refused() -> None:
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        pytest.param(b"cmd=abort exitcode=7\n", "task 1 called abort: exit code 7", id="abort"),
-        pytest.param(b"hello\n", "task 1 does not speak PMI: no cmd= in 'hello'", id="no PMI"),
+        pytest.param(b"cmd=abort exitcode=7\n", GiveUp("task 1 called abort: exit code 7"), id="abort"),
+        pytest.param(b"hello\n", GiveUp("task 1 does not speak PMI: no cmd= in 'hello'"), id="no PMI"),
     ],
 )
-def test_one_rank_can_end_the_step(said: bytes, told: str) -> None:
+def test_one_rank_can_end_the_step(said: bytes, told: GiveUp) -> None:
     server = make_server()
     server.on_bytes(1, _INIT_1)
 
-    assert server.on_bytes(1, said) == [GiveUp(told)]
+    assert server.on_bytes(1, said) == [told]
 
 
 def test_a_rank_that_leaves_without_finalize_ends_the_step() -> None:
