@@ -180,6 +180,17 @@ def test_pmi_2_serves_slurms_own_client_library(cluster: LocalCluster, tmp_path:
     ]
 
 
+def test_a_program_with_the_wrong_wiring_is_warned_of(cluster: LocalCluster, mpi: Mpi) -> None:
+    """Tasks that take themselves for rank 0 of 1 (MPICH) or give up (Open MPI): a line says what would help."""
+    program = mpi.program("hello")
+
+    done = cluster.run("srun", "-n2", program, env=_ROOT, check=False)
+
+    (line,) = [line for line in done.stderr.splitlines() if "warning" in line]
+    assert line.startswith(f"srun: warning: {program} is linked to ")
+    assert line.endswith(f"whose tasks do not find each other with --mpi=none; use --mpi={mpi.type}")
+
+
 def test_mpi_default_counts_where_nothing_is_said(mpi: Mpi) -> None:
     with LocalCluster(nodes=1, cpus=2, settings={"MpiDefault": mpi.type}) as cluster:
         done = cluster.run("srun", "-n2", mpi.program("hello"), env=_ROOT)

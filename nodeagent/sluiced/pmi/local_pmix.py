@@ -53,7 +53,11 @@ class LocalPmix(Local):
         self._began: set[int] = set()
         self._finished: set[int] = set()
         self._has_aborted = False
-        self._wait_ready()
+        try:
+            self._wait_ready()
+        except HelperProblem:
+            self._link.close()
+            raise
 
     def variables(self, rank: int) -> dict[str, str]:
         return self._variables[rank]
