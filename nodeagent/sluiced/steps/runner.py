@@ -92,6 +92,7 @@ class StepRunner:
         self._sample_s = _SAMPLE_FIRST_S
         self._sample_at = 0.0
         self._drain_until: float | None = None
+        self._is_problem_told = False
         #: The tasks are to be told to end, at the latest then; None: they have been, or it is not time.
         self._term_until: float | None = None
         self._wakeup = _watch_children()
@@ -298,9 +299,12 @@ class StepRunner:
 
     def _on_wireup_problem(self) -> None:
         """The tasks can't go on together: one gave up, or is gone while others wait for it."""
-        if self.schedule.ending is None and not self._is_empty:
-            if self.wireup.is_own:
-                self.say(talk.error_line(self.launch.node, self.wireup.problem))
+        if self.schedule.ending is not None or self._is_problem_told:
+            return
+        self._is_problem_told = True
+        if self.wireup.is_own:
+            self.say(talk.error_line(self.launch.node, self.wireup.problem))
+        if not self._is_empty:
             self.end(EndOrder(ending=Ending.CANCEL, kill_wait_s=self.launch.config.kill_wait_s, names_step=True))
 
     def _signal(self, order: SignalOrder) -> None:
