@@ -25,9 +25,9 @@ _HEADER, _SEGMENT, _ENTRY = 64, 56, 16
 _SEGMENTS_MAX, _TABLE_MAX, _NAME_MAX = 64, 1 << 16, 128
 
 
-def hint(program: str, path: str, mpi: str) -> str:
-    """Return a sentence when *program*, as found in *path*, needs another --mpi than this; else nothing."""
-    for soname in _needed(_find(program, path)):
+def hint(program: str, folder: str, path: str, mpi: str) -> str:
+    """Return a sentence when *program*, run in *folder* and found in *path*, needs another --mpi; else nothing."""
+    for soname in _needed(_find(program, folder, path)):
         for start, library, suitable in _LIBRARIES:
             if soname.startswith(start) and suitable != mpi.partition("_")[0]:
                 return (
@@ -37,10 +37,10 @@ def hint(program: str, path: str, mpi: str) -> str:
     return ""
 
 
-def _find(program: str, path: str) -> str:
+def _find(program: str, folder: str, path: str) -> str:
     if "/" in program:
-        return program
-    places = (os.path.join(folder, program) for folder in path.split(":"))
+        return os.path.join(folder, program)
+    places = (os.path.join(folder, each, program) for each in path.split(":"))
     return next((place for place in places if os.access(place, os.X_OK)), "")
 
 

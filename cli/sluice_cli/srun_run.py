@@ -105,7 +105,7 @@ class StepRun:
         """Warn of ranks that will not find each other, unless that was asked for."""
         from sluice_cli import linked_mpi
 
-        if text := linked_mpi.hint(body["argv"][0], os.environ.get("PATH", ""), body["mpi"]):
+        if text := linked_mpi.hint(self._argv[0], body["work_dir"], os.environ.get("PATH", ""), body["mpi"]):
             self._voice.info(f"warning: {text}")
 
     def _terminal_size(self) -> tuple[int, int] | None:

@@ -49,13 +49,14 @@ def build(folder: Path, soname: str) -> str:
 def test_a_program_that_needs_another_wiring_is_told(tmp_path: Path, soname: str, mpi: str, expected: str) -> None:
     program = build(tmp_path, soname)
 
-    assert hint(program, "", mpi) == (f"{program} {expected}" if expected else "")
-    assert hint("program", f"/none:{tmp_path}", mpi) == (f"program {expected}" if expected else "")
+    assert hint(program, "/", "", mpi) == (f"{program} {expected}" if expected else "")
+    assert hint("./program", str(tmp_path), "", mpi) == (f"./program {expected}" if expected else "")
+    assert hint("program", "/", f"/none:{tmp_path}", mpi) == (f"program {expected}" if expected else "")
 
 
 @pytest.mark.parametrize("program", ["/none/such", sys.executable, __file__, "absent", "/dev/null", "/"])
 def test_of_other_files_nothing_is_said(program: str) -> None:
-    assert hint(program, "/usr/bin", "none") == ""
+    assert hint(program, "/", "/usr/bin", "none") == ""
 
 
 @given(st.binary(max_size=200))
@@ -64,4 +65,4 @@ def test_broken_files_are_no_trouble(tmp_path_factory: pytest.TempPathFactory, d
     file = tmp_path_factory.getbasetemp() / "broken"
     file.write_bytes(b"\x7fELF\x02\x01" + data)
 
-    assert hint(str(file), "", "none") == ""
+    assert hint(str(file), "/", "", "none") == ""
