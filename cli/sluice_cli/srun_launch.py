@@ -117,7 +117,7 @@ def launch_body(
         "mpi": mpi,
         "launcher": own.get("launch", ""),
         "cluster": created.get("cluster", ""),
-        "peers": _peers(created) if mpi != "none" or own.get("launch") else [],
+        "peers": _peers(created) if mpi != "none" or own.get("launch") or own.get("resv-ports") else [],
     }
 
 

@@ -191,6 +191,16 @@ def test_a_program_with_the_wrong_wiring_is_warned_of(cluster: LocalCluster, mpi
     assert line.endswith(f"whose tasks do not find each other with --mpi=none; use --mpi={mpi.type}")
 
 
+def test_garbage_from_a_task_ends_its_step_and_nothing_else(cluster: LocalCluster) -> None:
+    done = cluster.run(
+        "srun", "--mpi=pmi2", "-N2", "-n4", "sh", "-c", "head -c 200000 /dev/zero >&3; sleep 60", check=False
+    )
+
+    assert done.returncode != 0
+    assert re.search(r"slurmstepd-n\d: error: task \d does not speak PMI: ", done.stderr), done.stderr
+    assert cluster.run("srun", "-N3", "-n3", "echo", "here").stdout == "here\n" * 3
+
+
 def test_mpi_default_counts_where_nothing_is_said(mpi: Mpi) -> None:
     with LocalCluster(nodes=1, cpus=2, settings={"MpiDefault": mpi.type}) as cluster:
         done = cluster.run("srun", "-n2", mpi.program("hello"), env=_ROOT)

@@ -191,7 +191,7 @@ class _Server:
         return DONE
 
     def _on_abort(self, who: Any, _: object, status: int, message: bytes | None, *__: object) -> int:
-        said = (message or b"").decode(errors="replace").strip()
+        said = " ".join((message or b"").decode(errors="replace").split())
         # Open MPI gives "N/A" for nothing.
         reason = said if said not in ("", "N/A") else f"exit code {status}"
         rank = who.contents.rank

@@ -57,7 +57,7 @@ class PmiServer:
             return [GiveUp(f"task {rank} does not speak PMI: {error}")]
         actions: list[Action] = [Reply(rank, replies)] if replies else []
         if session.abort is not None:
-            return [*actions, GiveUp(f"task {rank} called abort: {session.abort}")]
+            return [*actions, GiveUp(f"task {rank} called abort: {' '.join(session.abort.split())}")]
         actions += self._late_answers()
         if session.is_waiting and self._strangers:
             return [*actions, self._give_up_barrier()]

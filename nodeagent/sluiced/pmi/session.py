@@ -65,7 +65,7 @@ class Session:
 
     def _begin(self, request: Request) -> bytes:
         if request.command != "init":
-            raise PmiSyntaxError(f"{request.command!r} before init")
+            raise PmiSyntaxError(f"{request.command[:40]!a} before init")
         version = request.fields.get("pmi_version", "")
         kinds: dict[str, type[Pmi1] | type[Pmi2]] = {"1": Pmi1, "2": Pmi2}
         kind = kinds.get(version)

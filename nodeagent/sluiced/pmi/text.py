@@ -86,7 +86,7 @@ def parse_line(line: str) -> Request:
     words = dict(_pairs(head.split()))
     command = words.pop("cmd", "")
     if not command:
-        raise PmiSyntaxError(f"no cmd= in {line[:80]!r}")
+        raise PmiSyntaxError(f"no cmd= in {line[:40]!a}")
     if has_value:
         words["value"] = value
     return Request(command, words)
@@ -99,7 +99,7 @@ def parse_message(text: str) -> Request:
     words = {key: value.replace("\0", ";") for key, value in _pairs(parts)}
     command = words.pop("cmd", "")
     if not command:
-        raise PmiSyntaxError(f"no cmd= in {text[:80]!r}")
+        raise PmiSyntaxError(f"no cmd= in {text[:40]!a}")
     return Request(command, words)
 
 

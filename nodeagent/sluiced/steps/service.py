@@ -39,7 +39,14 @@ def make_service(launch: StepLaunch, tasks: TaskLaunch, layout: Layout, temp_dir
 
 
 def check_ports(tasks: TaskLaunch, node: str) -> None:
-    """Raise LaunchFailure when somebody who has no lease listens on a leased port."""
+    """Raise LaunchFailure when somebody who has no lease listens on a leased port.
+
+    Of several nodes on one host the first one looks: by the time of the others, its tasks may have them.
+    """
+    addresses = [peer.address for peer in tasks.peers]
+    position = [part.node for part in tasks.step.nodes].index(node)
+    if addresses and addresses[position] in addresses[:position]:
+        return
     for port in _leased(tasks):
         with socket.socket() as probe:
             # Connections that have just ended do not count.
