@@ -11,7 +11,8 @@ from sluice.wire.messages import PeerAddress, TaskLaunch
 from sluiced.pmi.layout import layout_of
 from sluiced.steps.launch import StepLaunch
 from sluiced.steps.launch_failure import LaunchFailure
-from sluiced.steps.service import check_ports, make_service
+from sluiced.steps.leased_ports import check_ports
+from sluiced.steps.service import make_service
 from sluiced.steps.warmup import sample_launch
 
 

@@ -5,7 +5,6 @@ launcher           the agent's side of the fork server
 forkserver         forks step daemons, pre-imported and single-threaded
 fork               forking without the care for threads that are not there
 stepd              claims a step, runs it, writes its result
-wiring        how the tasks find each other, by the plugins of --mpi and --launch
 setup              names, files, pipes and environments of the tasks
 task               what a forked task does until exec
 task_hooks         programs around each task
@@ -17,6 +16,13 @@ user               becoming the job's user
 usage              what the tasks used
 talk               the lines that the user reads
 notice             the file that says why a signal comes
+wiring             whether the tasks have to find each other
+wired              the plugins of --mpi and --launch, and the servers they ask for
+wireup             what the poll loop knows of it
+service            what a step offers to launchers
+leased_ports       the ports of a step
+private_dirs       directories of a step's own, where nodes share a host
+temp_dir           a short folder of a step's own
 login_environment  what --export=NONE starts from
 launch_failure     a step that could not begin
 """

@@ -26,7 +26,6 @@ from sluice.wire.messages import (
     TerminalSize,
 )
 from sluiced.cgroup.interface import StepGroup
-from sluiced.pmi.wireup import Wireup
 from sluiced.stdio.relay import STDERR, Relay
 from sluiced.stdio.srun_link import SrunLink
 from sluiced.steps import descendants, talk
@@ -38,6 +37,7 @@ from sluiced.steps.setup import Preparation
 from sluiced.steps.task import ENDING, TaskPlan, run_task, run_task_epilogs
 from sluiced.steps.usage import UsageMeter
 from sluiced.steps.user import User
+from sluiced.steps.wireup import Wireup
 
 _ORDER_SIZE_MAX = 4096
 #: How long srun may take to read the rest once the tasks have ended.

@@ -1,6 +1,6 @@
 """What a step offers to launchers on this node: role, peers, leased ports, what was granted, a folder for itself.
 
-Addresses are resolved and ports tried here, so that what would otherwise hang is a sentence.  Raises LaunchFailure.
+Addresses are resolved here, so that what would otherwise hang is a sentence.  Raises LaunchFailure.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from sluice_plugins.interfaces import JobService, Peer
 from sluiced.pmi.layout import Layout
 from sluiced.steps.launch import StepLaunch
 from sluiced.steps.launch_failure import LaunchFailure
+from sluiced.steps.leased_ports import leased_ports
 
 
 def make_service(launch: StepLaunch, tasks: TaskLaunch, layout: Layout, temp_dir: str) -> JobService:
@@ -30,40 +31,12 @@ def make_service(launch: StepLaunch, tasks: TaskLaunch, layout: Layout, temp_dir
         rank=layout.own_ranks[0],
         size=layout.size,
         local_size=len(layout.own_ranks),
-        ports=_leased(tasks),
+        ports=leased_ports(tasks),
         cpus=part.cpu_count,
         memory_mib=part.memory_mib or (grant.memory_mib if grant else 0),
         gpus=tuple(number for units in gpus for number in cpuset.numbers(cpuset.parse(units))),
         temp_dir=temp_dir,
     )
-
-
-def check_ports(tasks: TaskLaunch, node: str) -> None:
-    """Raise LaunchFailure when somebody who has no lease listens on a leased port.
-
-    Of several nodes on one host the first one looks: by the time of the others, its tasks may have them.
-    """
-    addresses = [peer.address for peer in tasks.peers]
-    position = [part.node for part in tasks.step.nodes].index(node)
-    if addresses and addresses[position] in addresses[:position]:
-        return
-    for port in _leased(tasks):
-        with socket.socket() as probe:
-            # Connections that have just ended do not count.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("", port))
-            except OSError as error:
-                first, last = tasks.step.ports
-                text = f"port {port}, leased to the step with {first}-{last}, is in use on node {node}"
-                raise LaunchFailure(
-                    Reason.JOB_LAUNCH_FAILURE, f"{text}: {error.strerror}; MpiParams=ports= gives another range"
-                ) from None
-
-
-def _leased(tasks: TaskLaunch) -> range:
-    first, last = tasks.step.ports
-    return range(first, last + 1) if first else range(0)
 
 
 def _peers(launch: StepLaunch, tasks: TaskLaunch, layout: Layout) -> tuple[Peer, ...]:

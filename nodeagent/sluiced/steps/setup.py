@@ -13,7 +13,6 @@ from sluice.model.job import Job
 from sluice.model.reason import Reason
 from sluice.model.step import Step, StepNode
 from sluice.wire.messages import TaskLaunch
-from sluiced.pmi.wireup import Wireup
 from sluiced.stdio import output_files
 from sluiced.stdio.file_names import file_path, job_fields
 from sluiced.stdio.relay import STDERR, STDOUT, Relay, set_terminal_size
@@ -24,6 +23,7 @@ from sluiced.steps.login_environment import read_login_environment
 from sluiced.steps.task import TaskPlan
 from sluiced.steps.task_hooks import task_hooks
 from sluiced.steps.user import User, acting_as
+from sluiced.steps.wireup import Wireup
 
 
 class OpenFile:

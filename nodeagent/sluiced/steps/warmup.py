@@ -19,14 +19,13 @@ from sluice.model.step import Step, StepNode
 from sluice.wire.messages import AgentConfig, StepResult, TaskLaunch
 from sluiced import spool
 from sluiced.cgroup import v1
-from sluiced.pmi.wireup import Wireup
 from sluiced.stdio.relay import Relay
 from sluiced.steps import descendants
 from sluiced.steps.launch import EndOrder, StepLaunch, decode_order, encode_order
 from sluiced.steps.setup import prepare_step
 from sluiced.steps.usage import UsageMeter
 from sluiced.steps.user import load_user
-from sluiced.steps.wiring import load_plugins
+from sluiced.steps.wireup import Wireup
 
 _ROUNDS = 3
 
@@ -34,7 +33,6 @@ _ROUNDS = 3
 def warm_up() -> None:
     """Walk through what comes before a step's first fork and after its last wait, without a step."""
     descendants.load_libc()
-    load_plugins()
     for controller in v1.CONTROLLERS:
         v1.is_usable(controller)
     for _ in range(_ROUNDS):
