@@ -114,11 +114,17 @@ def render_conf(shape: Shape, folder: str, socket_folder: str, first_port: int) 
         where=where,
         cpus=shape.cpus,
         memory=shape.memory_mib,
-        # MPI's ranks of two nodes would meet in the one host's directories; only root can keep them apart.
-        private_dirs="SluicePrivateDirs=/tmp,/dev/shm\n" if os.geteuid() == 0 and not shape.is_emulated else "",
+        private_dirs=_private_dirs(shape),
         memory_per_cpu=max(1, shape.memory_mib // shape.cpus),
         settings="".join(f"{key}={value}\n" for key, value in shape.settings.items()),
     )
+
+
+def _private_dirs(shape: Shape) -> str:
+    """MPI's ranks of two nodes would meet in the one host's directories; only root can keep them apart."""
+    if os.geteuid() != 0 or shape.is_emulated or "SluicePrivateDirs" in shape.settings:
+        return ""
+    return "SluicePrivateDirs=/tmp,/dev/shm\n"
 
 
 def machine() -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes.util
 import os
 import re
 import shutil
@@ -155,10 +156,9 @@ def test_spawning_is_refused(cluster: LocalCluster, mpi: Mpi) -> None:
     assert "spawned" not in done.stdout
 
 
+@pytest.mark.parametrize("mpi", ["openmpi"], indirect=True)
 def test_open_mpi_without_collected_data_asks_node_by_node(cluster: LocalCluster, mpi: Mpi) -> None:
     """Ranks publish and fetch each other's addresses one by one (PMIx's direct modex)."""
-    if mpi.library != "openmpi":
-        pytest.skip("PMI has no direct modex")
     variables = {"OMPI_MCA_pmix_base_async_modex": "1", "OMPI_MCA_pmix_base_collect_data": "0"}
 
     done = cluster.run("srun", "--mpi=pmix", "-N3", "-n6", mpi.program("hello"), env=_ROOT | variables, limit_s=110)
@@ -166,10 +166,26 @@ def test_open_mpi_without_collected_data_asks_node_by_node(cluster: LocalCluster
     assert {(size, total) for _, size, _, total in said(done.stdout)} == {(6, 21)}
 
 
-def test_pmi_2_serves_slurms_own_client_library(cluster: LocalCluster, tmp_path: Path) -> None:
-    if "libpmi2.so.0" not in subprocess.run(["ldconfig", "-p"], capture_output=True, text=True, check=True).stdout:
-        pytest.skip("libpmi2 is not installed (tools/mpi.sh installs it)")
+def has_libpmi2() -> bool:
+    return ctypes.util.find_library("pmi2") is not None
 
+
+needs_libpmi2 = pytest.mark.skipif(not has_libpmi2(), reason="libpmi2 is not installed (tools/mpi.sh installs it)")
+
+
+@pytest.mark.slow
+@needs_libpmi2
+def test_a_barrier_of_many_nodes_goes_over_two_levels_of_the_tree() -> None:
+    """36 nodes: the root has 32 children, one of which has three."""
+    program = (sys.executable, str(_SOURCES / "pmi2_client.py"))
+    with LocalCluster(nodes=36, cpus=1, memory_mib=100) as cluster:
+        done = cluster.run("srun", "--mpi=pmi2", "-N36", "-n36", *program, limit_s=100)
+
+    assert len(done.stdout.splitlines()) == 36, "each has found the cards of all others"
+
+
+@needs_libpmi2
+def test_pmi_2_serves_slurms_own_client_library(cluster: LocalCluster) -> None:
     done = cluster.run(
         "srun", "--mpi=pmi2", "-N2", "-n4", "--ntasks-per-node=2", sys.executable, str(_SOURCES / "pmi2_client.py")
     )

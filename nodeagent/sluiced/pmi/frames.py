@@ -12,7 +12,7 @@ from sluice.wire.envelope import Envelope, append_frame, decode_envelope
 from sluice.wire.framing import CONNECTION_ID, NOTICE, FrameSplitter
 
 #: What a barrier of a large program brings together.
-SIZE_MAX = 256 * 1024 * 1024
+SIZE_MAX = 64 * 1024 * 1024
 _CHUNK = 256 * 1024
 
 

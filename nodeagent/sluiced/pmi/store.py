@@ -11,7 +11,7 @@ import msgspec
 
 KEY_MAX = 64
 #: Keys and values that one step may keep on one node.
-BYTES_MAX = 512 * 1024 * 1024
+BYTES_MAX = 128 * 1024 * 1024
 
 _encode = msgspec.msgpack.encode
 _decode = msgspec.msgpack.Decoder(dict[str, str]).decode

@@ -10,6 +10,8 @@ task               what a forked task does until exec
 task_hooks         programs around each task
 multi_prog         which program each rank runs
 runner             the poll loop: tasks, streams, orders, timers
+control            orders that come in
+children           hearing of the end of child processes
 ending             when TERM and KILL are due
 descendants        every process of the step, wherever it went
 user               becoming the job's user

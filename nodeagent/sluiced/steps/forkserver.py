@@ -23,6 +23,7 @@ import sys
 
 import msgspec
 
+from sluiced.steps.children import watch_children
 from sluiced.steps.fork import fork
 from sluiced.steps.stepd import run_step
 from sluiced.steps.warmup import warm_up
@@ -42,7 +43,7 @@ def main(arguments: list[str]) -> int:
     for fd in (requests.fileno(), lock):
         os.set_inheritable(fd, False)
     _set_signals()
-    wakeup = _watch_children()
+    wakeup = watch_children()
     # A collection would touch, and so copy, a child's pages for nothing; one that lives long turns it on again.
     gc.disable()
     warm_up()
@@ -144,15 +145,6 @@ def _set_signals() -> None:
         if signal.getsignal(number) in (signal.SIG_IGN, signal.default_int_handler):
             signal.signal(number, lambda number, frame: None)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-
-
-def _watch_children() -> int:
-    reader, writer = os.pipe()
-    os.set_blocking(reader, False)
-    os.set_blocking(writer, False)
-    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, lambda number, frame: None)
-    return reader
 
 
 if __name__ == "__main__":

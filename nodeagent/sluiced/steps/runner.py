@@ -10,7 +10,6 @@ import gc
 import os
 import select
 import signal
-import socket
 import time
 from typing import assert_never
 
@@ -29,9 +28,11 @@ from sluiced.cgroup.interface import StepGroup
 from sluiced.stdio.relay import STDERR, Relay
 from sluiced.stdio.srun_link import SrunLink
 from sluiced.steps import descendants, talk
+from sluiced.steps.children import watch_children
+from sluiced.steps.control import receive_order
 from sluiced.steps.ending import EndSchedule
 from sluiced.steps.fork import fork
-from sluiced.steps.launch import EndOrder, PeerOrder, SignalOrder, StepLaunch, TalkOrder, decode_order
+from sluiced.steps.launch import EndOrder, PeerOrder, SignalOrder, StepLaunch, TalkOrder
 from sluiced.steps.notice import write_notice
 from sluiced.steps.setup import Preparation
 from sluiced.steps.task import ENDING, TaskPlan, run_task, run_task_epilogs
@@ -39,7 +40,6 @@ from sluiced.steps.usage import UsageMeter
 from sluiced.steps.user import User
 from sluiced.steps.wireup import Wireup
 
-_ORDER_SIZE_MAX = 4096
 #: How long srun may take to read the rest once the tasks have ended.
 _DRAIN_S = 60.0
 _SAMPLE_FIRST_S = 0.2
@@ -95,7 +95,7 @@ class StepRunner:
         self._is_problem_told = False
         #: The tasks are to be told to end, at the latest then; None: they have been, or it is not time.
         self._term_until: float | None = None
-        self._wakeup = _watch_children()
+        self._wakeup = watch_children()
 
     def start(self, preparation: Preparation) -> None:
         self._files = {file.fd for file in preparation.files.values()}
@@ -259,10 +259,7 @@ class StepRunner:
     # Orders.
 
     def _on_order(self) -> None:
-        with socket.socket(fileno=os.dup(self.control)) as control:
-            data, descriptors, _, _ = socket.recv_fds(control, _ORDER_SIZE_MAX, 1)
-        connections = [socket.socket(fileno=descriptor) for descriptor in descriptors]
-        order = decode_order(data)
+        order, connections = receive_order(self.control)
         match order:
             case EndOrder():
                 self.end(order)
@@ -398,13 +395,3 @@ class StepRunner:
             if not self.link.is_drained:
                 select.select([], [self.link], [], 1.0)
         self.link.close()
-
-
-def _watch_children() -> int:
-    """Return a descriptor that is readable after any child has ended."""
-    reader, writer = os.pipe()
-    os.set_blocking(reader, False)
-    os.set_blocking(writer, False)
-    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, lambda number, frame: None)
-    return reader
