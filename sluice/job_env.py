@@ -337,8 +337,11 @@ def _rank_variables(rank: int, local_id: int, ranks_here: str) -> dict[str, str]
 
 def _step_variables(step: Step, nodes: list[str]) -> dict[str, str]:
     ntasks = str(step.ntasks)
+    first, last = step.ports
+    ports = {"SLURM_STEP_RESV_PORTS": f"{first}-{last}"} if first else {}
     tasks_per_node = cpus_per_node.fold([node.ntasks for node in step.nodes])
     return {
+        **ports,
         "SLURM_STEP_ID": str(step.step_id),
         "SLURM_STEPID": str(step.step_id),
         "SLURM_STEP_NODELIST": hostlist.fold(nodes),

@@ -105,6 +105,11 @@ def natural_count(draft: Draft, option: JobOption, value: str | None) -> None:
     draft.spec[option.field] = natural(option, value)
 
 
+def ports(draft: Draft, option: JobOption, value: str | None) -> None:
+    """Set how many ports a step wants; without a number as many as a node has tasks."""
+    draft.own[option.field] = natural(option, value) if value else -1
+
+
 def positive(option: JobOption, value: str | None) -> int:
     number = natural(option, value)
     if not number:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: How long an interrupted request for a step asks what became of it.
 _TAKE_BACK_S = 5.0
+#: Ports on every node for a launcher, where --resv-ports does not ask for others.
+LAUNCHER_PORTS = 8
 #: Fields that a job and a step have alike, with the options that set them.
 _SHARED = {
     "ntasks": ("ntasks",),
@@ -68,6 +70,7 @@ def step_spec(draft: Draft, argv: Sequence[str]) -> dict[str, Any]:
     for field, key in (("relative", "relative"), ("cpu_bind", "cpu-bind"), ("mem_bind", "mem-bind"), ("mpi", "mpi")):
         if key in draft.own:
             spec[field] = draft.own[key]
+    spec["ports"] = draft.own.get("resv-ports", LAUNCHER_PORTS if draft.own.get("launch") else 0)
     spec["is_overlapping"] = bool(draft.own.get("overlap"))
     spec["is_exact"] = bool(draft.own.get("exact")) or draft.has("exclusive", "cpus-per-task")
     spec["is_interactive"] = bool(draft.own.get("interactive"))

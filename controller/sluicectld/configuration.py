@@ -126,6 +126,7 @@ def agent_config_of(config: ClusterConfig, version: int) -> AgentConfig:
         task_plugins=settings.task_plugins,
         task_parameters=settings.task_plugin_parameters,
         partition_cpu_bind={part.name: part.cpu_bind for part in config.partitions if part.cpu_bind != "none"},
+        private_dirs=settings.private_dirs,
     )
 
 

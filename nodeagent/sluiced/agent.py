@@ -21,6 +21,7 @@ from sluice.wire.keyfile import read_key_file
 from sluice.wire.messages import (
     AgentConfig,
     Heartbeat,
+    JoinStep,
     LaunchJob,
     NodeReport,
     Orders,
@@ -54,11 +55,12 @@ from sluiced.link import ControllerLink
 from sluiced.old_cluster import end_old_cluster
 from sluiced.options import Options
 from sluiced.outbox import Item
+from sluiced.pmi.parent import ENDED, NOT_LAUNCHED
 from sluiced.processes import StepProcesses
 from sluiced.recovery import Condition, condition_of
 from sluiced.server import AgentAuthenticator, AgentServer
 from sluiced.spool import JobKey, Spool, StepKey, write_durably
-from sluiced.steps.launch import StepLaunch
+from sluiced.steps.launch import PeerOrder, StepLaunch
 from sluiced.steps.launcher import Launcher
 from sluiced.steps.setup import peer_address
 
@@ -89,7 +91,7 @@ class Agent:
         self._unenforced = unenforced()
         self._devices = Devices(self._node, options.setup)
         key = read_key_file(options.key_file)
-        self._handler = AgentServer(key, self._node, self._on_tasks, self._on_srun)
+        self._handler = AgentServer(key, self._node, self._on_tasks, self._on_srun, self._on_peer)
         self._server = Server(self._handler, audience=self._handler.audience)
         self._authenticator = AgentAuthenticator(key, self._node)
         self._link = ControllerLink(
@@ -257,6 +259,22 @@ class Agent:
             self._engine.on_srun_came(key)
         else:
             self._perform(self._engine.on_srun_gone(key))
+
+    def _on_peer(self, request: JoinStep, connection: Connection, responder: Responder) -> None:
+        """Hand over the connection of another node's step daemon."""
+        key = StepKey(request.job_id, request.attempt, request.step_id)
+        if not self._processes.is_running(key):
+            code = ENDED if self._engine.has_ended(key) else NOT_LAUNCHED
+            connection.resume()
+            responder.error(code, f"step {key.job_id}.{key.step_id} does not run on node {self._node}")
+            return
+        try:
+            handed_over = connection.detach()
+        except (PeerError, InvalidRequest) as error:
+            logger.info("step %s.%s: node %s did not join: %s", key.job_id, key.step_id, request.node, error)
+            return
+        with handed_over:
+            self._processes.send(key, PeerOrder(node=request.node), handed_over.fileno())
 
     def _on_step_ended(self, key: StepKey, result: StepResult, is_own: bool) -> None:
         logger.info(

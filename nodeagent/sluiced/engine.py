@@ -187,6 +187,13 @@ class StepEngine:
 
     # Of the steps.
 
+    def has_ended(self, key: StepKey) -> bool:
+        """Was the step here, and is it not any more?"""
+        here = self.jobs.get(key.job)
+        if key in self._finished or key.job in self._finished:
+            return True
+        return here is not None and (key.step_id in here.ended_steps or here.phase in (Phase.EPILOG, Phase.CLEAN))
+
     def on_step_ended(self, key: StepKey, result: StepResult, problem: str = "") -> list[Effect]:
         """problem: what of the step could not be killed; the node is then told clean, but not healthy."""
         here = self.jobs.get(key.job)

@@ -8,4 +8,7 @@ testing      the contract that every plugin of a kind must keep, as functions fo
 submit/      JobSubmitPlugins: changes or refuses a submission before the controller checks it
 priority/    PriorityType plugins, and the factors that multifactor weighs
 topology/    TopologyPlugin: which nodes are near each other
+preempt/     PreemptType: which jobs may preempt which
+mpi/         srun --mpi: how the tasks of a step find each other
+launch/      srun --launch: launchers and frameworks on top of a step
 """

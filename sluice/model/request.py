@@ -185,6 +185,8 @@ class StepSpec(Record, frozen=True, kw_only=True):
     mem_bind: str = ""
     gpu_bind: str = ""
     mpi: str = ""
+    #: Ports to lease on every node; -1: as many as the fullest node has tasks.
+    ports: int = 0
     srun_host: str = ""
     srun_pid: int = 0
     #: Do not wait when it does not fit at once (--immediate).

@@ -46,6 +46,8 @@ class Step(Record, frozen=True, kw_only=True):
     token: str = ""
     state: StepState = StepState.RUNNING
     nodes: tuple[StepNode, ...] = ()
+    #: First and last of the ports leased to it on every node; both 0: none.
+    ports: tuple[int, int] = (0, 0)
     #: Nodes that have not yet reported the end of their tasks.
     running_nodes: tuple[str, ...] = ()
     started_at: float = 0.0

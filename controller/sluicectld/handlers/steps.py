@@ -14,6 +14,7 @@ from sluicectld.state.timers import Due
 from .endings import step_ended, unlaunched_order
 from .numbers import check_step_numbers
 from .step_layout import Busy, lay_out
+from .step_ports import lease_ports
 from .turn import Turn
 
 #: How long a step keeps its resources for an srun that does not come; srun connects within seconds.
@@ -49,6 +50,7 @@ def handle_create_step(turn: Turn, command: CreateStep) -> Step:
         spec=command.spec,
         token=command.token,
         nodes=nodes,
+        ports=lease_ports(turn, job, command.spec, nodes),
         running_nodes=tuple(node.node for node in nodes),
         started_at=turn.now_at,
     )

@@ -62,6 +62,12 @@ def plan_tasks(launch: StepLaunch, step: Step, part: StepNode, cores: Sequence[S
     return [_task(launch, part, own, job_gpus, units, is_walled) for units in shares]
 
 
+def plan_node(launch: StepLaunch, part: StepNode) -> TaskGpus:
+    """Return what one process has that starts the step's tasks on this node itself: all of the step's GPUs."""
+    own = _gpus(launch.devices, part.gres)
+    return _task(launch, part, own, _gpus(launch.devices, _granted(launch)), tuple(own), False)
+
+
 def _task(
     launch: StepLaunch, part: StepNode, own: list[Unit], job_gpus: list[Unit], units: tuple[Unit, ...], is_walled: bool
 ) -> TaskGpus:

@@ -89,7 +89,13 @@ class TalkOrder(Record, frozen=True, kw_only=True, tag="talk"):
     text: str
 
 
-ControlOrder = EndOrder | SignalOrder | TalkOrder
+class PeerOrder(Record, frozen=True, kw_only=True, tag="peer"):
+    """A connection from the step daemon of another node comes with this order."""
+
+    node: str
+
+
+ControlOrder = EndOrder | SignalOrder | TalkOrder | PeerOrder
 
 _decoder = msgspec.msgpack.Decoder(ControlOrder)
 

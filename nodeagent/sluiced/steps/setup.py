@@ -26,6 +26,7 @@ from sluiced.steps.login_environment import read_login_environment
 from sluiced.steps.task import TaskPlan
 from sluiced.steps.task_hooks import task_hooks
 from sluiced.steps.user import User, acting_as
+from sluiced.steps.wireup import Wireup
 
 
 class OpenFile:
@@ -43,8 +44,9 @@ class OpenFile:
 class Preparation:
     """Collects what the tasks will use, and what the step daemon closes once they are forked."""
 
-    def __init__(self, launch: StepLaunch, user: User, relay: Relay) -> None:
+    def __init__(self, launch: StepLaunch, user: User, relay: Relay, wireup: Wireup) -> None:
         self.launch = launch
+        self.wireup = wireup
         self.user = user
         self.relay = relay
         self.plans: list[TaskPlan] = []
@@ -98,9 +100,9 @@ class Preparation:
         return fd
 
 
-def prepare_step(launch: StepLaunch, user: User, relay: Relay) -> Preparation:
+def prepare_step(launch: StepLaunch, user: User, relay: Relay, wireup: Wireup) -> Preparation:
     """Return the step's tasks, all files open.  Raises LaunchFailure."""
-    preparation = Preparation(launch, user, relay)
+    preparation = Preparation(launch, user, relay, wireup)
     umask = launch.tasks.umask if launch.tasks else launch.job.spec.umask
     inherited = _batch_inheritance(launch, user) if launch.tasks is None else {}
     with acting_as(user, umask):
@@ -184,6 +186,12 @@ def _plan_tasks(preparation: Preparation, tasks: TaskLaunch) -> list[TaskPlan]:
     part = next(node for node in tasks.step.nodes if node.node == launch.node)
     ranks = cpuset.numbers(cpuset.parse(part.ranks)) or list(range(part.ntasks))
     inherited = job_env.read_environment(tasks.environment)
+    wireup = preparation.wireup
+    if wireup.dressing.is_per_node and len(ranks) > 1:
+        # One program starts the node's tasks itself: it has all that they have.
+        free, whole = TaskBinding(), gpu.plan_node(launch, part)
+        plan = _plan_task(preparation, tasks, part, ranks[0], 0, inherited, free, whole)
+        return [plan._replace(stands_for=tuple(ranks))]
     bindings = bind_tasks(launch, tasks.step, part)
     gpus = gpu.plan_tasks(launch, tasks.step, part, [binding.cores for binding in bindings])
     if tasks.is_verbose:
@@ -204,15 +212,18 @@ def _plan_task(
     binding: TaskBinding,
     gpus: gpu.TaskGpus,
 ) -> TaskPlan:
-    launch = preparation.launch
+    launch, wireup = preparation.launch, preparation.wireup
     has_terminal = tasks.is_pty and rank == 0
     return TaskPlan(
         rank=rank,
         local_id=local_id,
-        argv=multi_prog.program_of(tasks.multi_prog, rank) if tasks.multi_prog else tasks.argv,
-        environment=_task_variables(launch, tasks, part, rank, local_id, inherited)
-        | dict(binding.variables)
-        | dict(gpus.variables),
+        argv=wireup.dressing.command(multi_prog.program_of(tasks.multi_prog, rank) if tasks.multi_prog else tasks.argv),
+        environment=wireup.dressing.environment(
+            rank,
+            _task_variables(launch, tasks, part, rank, local_id, inherited)
+            | dict(binding.variables)
+            | dict(gpus.variables),
+        ),
         descriptors=_task_descriptors(preparation, tasks, rank),
         work_dir=tasks.work_dir or launch.job.spec.work_dir or preparation.user.home,
         fallback_dir=launch.config.tmp_fs or "/tmp",
@@ -223,6 +234,8 @@ def _plan_task(
         hooks=task_hooks(launch),
         binding=binding,
         has_terminal=has_terminal,
+        inherited=wireup.descriptors(rank),
+        namespace=wireup.namespace,
     )
 
 

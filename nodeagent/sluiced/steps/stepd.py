@@ -29,6 +29,7 @@ from sluiced.steps.launch_failure import LaunchFailure
 from sluiced.steps.runner import StepRunner
 from sluiced.steps.setup import Preparation, prepare_step
 from sluiced.steps.user import acting_as, load_user
+from sluiced.steps.wiring import make_wireup
 
 logger = logging.getLogger(__name__)
 
@@ -89,10 +90,11 @@ def _run(
     user = load_user(spec.uid, spec.gid, spec.user)
     link = SrunLink(connection, launch.srun_early) if connection is not None else None
     relay = Relay(link, launch.config.output_tail_bytes)
-    preparation = prepare_step(launch, user, relay)
+    wireup = make_wireup(launch, user)
+    preparation = prepare_step(launch, user, relay, wireup)
     group = step_group(launch)
     errors = [file for file in preparation.files.values() if file.stream == STDERR] or [*preparation.files.values()]
-    runner = StepRunner(launch, user, relay, link, group, control, errors[0].fd if errors else None)
+    runner = StepRunner(launch, user, relay, link, group, control, errors[0].fd if errors else None, wireup)
     try:
         runner.start(preparation)
         runner.run()
@@ -101,6 +103,7 @@ def _run(
         _tell_oom(launch, runner, group)
         return _result(launch, runner, group, preparation, started_at)
     finally:
+        wireup.close()
         group.remove()
 
 

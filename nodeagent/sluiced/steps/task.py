@@ -18,6 +18,7 @@ from typing import NamedTuple, NoReturn
 
 from sluiced.binding.apply import bind_self
 from sluiced.binding.plan import TaskBinding
+from sluiced.steps.private_dirs import enter_namespace
 from sluiced.steps.talk import error_line
 from sluiced.steps.task_hooks import PrologFailed, TaskHooks, run_epilogs, run_prologs
 from sluiced.steps.user import User, become
@@ -45,6 +46,12 @@ class TaskPlan(NamedTuple):
     node: str
     hooks: TaskHooks = TaskHooks()
     binding: TaskBinding = TaskBinding()
+    #: The ranks that it starts itself and answers for; none: just its own.
+    stands_for: tuple[int, ...] = ()
+    #: What becomes 3 and up.
+    inherited: tuple[int, ...] = ()
+    #: The mount namespace that it runs in; None: the step daemon's.
+    namespace: int | None = None
     #: Descriptor 0 is the slave of a pseudo terminal that becomes the controlling one.
     has_terminal: bool = False
 
@@ -60,7 +67,9 @@ def run_task(plan: TaskPlan, enter_group: Callable[[], None]) -> NoReturn:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         enter_group()
-        _set_descriptors(plan.descriptors)
+        if plan.namespace is not None:
+            enter_namespace(plan.namespace)
+        _set_descriptors((*plan.descriptors, *plan.inherited))
         if plan.has_terminal:
             os.setsid()
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
@@ -128,11 +137,12 @@ def find_program(name: str, path: str, work_dir: str) -> str:
     return name
 
 
-def _set_descriptors(descriptors: tuple[int, int, int]) -> None:
-    # 0, 1 and 2 are open in a step daemon, so that none of these is among them.
-    for number, descriptor in enumerate(descriptors):
+def _set_descriptors(descriptors: tuple[int, ...]) -> None:
+    # First out of the way: one of them may have the number that another one is to get.
+    moved = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, len(descriptors)) for descriptor in descriptors]
+    for number, descriptor in enumerate(moved):
         os.dup2(descriptor, number)
-    os.closerange(3, 1 << 20)
+    os.closerange(len(descriptors), 1 << 20)
 
 
 def _enter_work_dir(plan: TaskPlan) -> None:

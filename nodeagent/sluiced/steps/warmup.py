@@ -25,6 +25,7 @@ from sluiced.steps.launch import EndOrder, StepLaunch, decode_order, encode_orde
 from sluiced.steps.setup import prepare_step
 from sluiced.steps.usage import UsageMeter
 from sluiced.steps.user import load_user
+from sluiced.steps.wireup import Wireup
 
 _ROUNDS = 3
 
@@ -38,7 +39,7 @@ def warm_up() -> None:
         for step_id in (BATCH_STEP, 0):
             launch = spool.decode_launch(msgspec.msgpack.encode(sample_launch(step_id)))
             user = load_user(launch.job.spec.uid, launch.job.spec.gid, launch.job.spec.user)
-            preparation = prepare_step(launch, user, Relay(None, 1))
+            preparation = prepare_step(launch, user, Relay(None, 1), Wireup())
             preparation.close_task_ends()
             for file in preparation.files.values():
                 os.close(file.fd)

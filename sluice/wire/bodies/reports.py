@@ -76,6 +76,8 @@ class AgentConfig(Message, frozen=True, kw_only=True):
     constrain_memory: bool = False
     constrain_swap: bool = False
     constrain_devices: bool = False
+    #: Directories that steps of MPI have for themselves, on clusters with several nodes on one host.
+    private_dirs: tuple[str, ...] = ()
     settings: dict[str, str] = msgspec.field(default_factory=dict)
     #: node -> (way to it from the top of the network, what the parts are), for the agent's own nodes.
     topology_addresses: dict[str, tuple[str, str]] = msgspec.field(default_factory=dict)
