@@ -225,7 +225,7 @@ class Agent:
         """Measure the node's devices anew if the configuration says something else of them now."""
         setup = self._engine.config.nodes.get(self._node)
         if setup is not None and self._devices.set_up(setup):
-            self._link.register_again()
+            self._link.renew()
 
     def _forget_cluster(self) -> None:
         """Begin anew for another cluster of the same name."""

@@ -83,8 +83,8 @@ class ControllerLink(Handler):
         self.outbox.add(item)
         self._schedule_flush()
 
-    def register_again(self) -> None:
-        """Tell what has been measured anew; without a connection that comes by itself."""
+    def renew(self) -> None:
+        """Register anew: what was told of the node holds no longer.  Without a connection that comes by itself."""
         if self._registered is not None:
             self._on_connected(self._registered)
 

@@ -94,3 +94,21 @@ def test_what_is_only_counted_is_counted(cluster: LocalCluster) -> None:
     assert ran.returncode != 0
 
     cluster.run("srun", "-n1", "--gres=tokens:5", "true")
+
+
+def test_devices_that_come_with_a_new_configuration_are_there_at_once(cluster: LocalCluster) -> None:
+    """The agent reads its lines of gres.conf anew and registers again; a running job is left alone."""
+    conf = Path(cluster.folder, "gres.conf")
+    before = conf.read_text()
+    try:
+        conf.write_text(before.replace("Flags=nvidia_gpu_env", "Flags=amd_gpu_env"))
+        cluster.run("scontrol", "reconfigure")
+
+        def told() -> str:
+            return cluster.run("srun", "--gres=gpu:h100:1", "sh", "-c", "echo ${ROCR_VISIBLE_DEVICES-unset}").stdout
+
+        cluster.wait_until(lambda: told() == "2\n", "the agent has read gres.conf again")
+        assert cluster.run("sinfo", "-h", "-o", "%T").stdout == "idle\n"
+    finally:
+        conf.write_text(before)
+        cluster.run("scontrol", "reconfigure")

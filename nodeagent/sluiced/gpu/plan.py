@@ -1,7 +1,7 @@
 """From a launch to the units that a job and each of its tasks have, their variables, and the fence around them.
 
-How far devices are fenced is the launch's to say: not at all, around the job (its tasks reach each other's GPUs, as
-NCCL's peers want), or with --gpu-bind around each task.  A program counts its GPUs accordingly.
+Whether devices are fenced is the launch's to say.  The fence is around the job, whose tasks reach each other's GPUs as
+NCCL's peers want; with --gpu-bind it is around each task.  A program counts its GPUs accordingly.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sluiced.gpu.device import NodeDevices, Unit
 from sluiced.gpu.environment import visible_devices
 from sluiced.gpu.fence import Fence, compute_fence
 from sluiced.gpu.shards import SHARE_NAMES, gpus_of
-from sluiced.steps.launch import FenceLevel, StepLaunch
+from sluiced.steps.launch import StepLaunch
 from sluiced.steps.launch_failure import LaunchFailure
 
 #: Of a GPU that no file and no library describes: nobody knows whose it is.
@@ -43,7 +43,7 @@ def job_fence(launch: StepLaunch) -> Fence:
 def plan_batch(launch: StepLaunch) -> dict[str, str]:
     """Return what a batch script's environment tells of its GPUs."""
     units = _gpus(launch.devices, _granted(launch))
-    return visible_devices(units, units if launch.fence_level is not FenceLevel.NONE else None)
+    return visible_devices(units, units if launch.is_fenced else None)
 
 
 def plan_tasks(launch: StepLaunch, step: Step, part: StepNode, cores: Sequence[Set[int]]) -> list[TaskGpus]:
@@ -71,8 +71,8 @@ def plan_node(launch: StepLaunch, part: StepNode) -> TaskGpus:
 def _task(
     launch: StepLaunch, part: StepNode, own: list[Unit], job_gpus: list[Unit], units: tuple[Unit, ...], is_walled: bool
 ) -> TaskGpus:
-    has_wall = is_walled and launch.fence_level is FenceLevel.TASK
-    fenced = units if has_wall else job_gpus if launch.fence_level is not FenceLevel.NONE else None
+    has_wall = is_walled and launch.is_fenced
+    fenced = units if has_wall else job_gpus if launch.is_fenced else None
     variables = visible_devices(units, fenced)
     if own:
         variables["SLURM_STEP_GPUS"] = ",".join(str(unit.number) for unit in own)

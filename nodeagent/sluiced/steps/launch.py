@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import enum
-
 import msgspec
 
 from sluice.model.base import BATCH_STEP, Record, step_name
@@ -11,14 +9,6 @@ from sluice.model.job import Job
 from sluice.model.states import Ending
 from sluice.wire.messages import AgentConfig, TaskLaunch
 from sluiced.gpu.device import NodeDevices
-
-
-class FenceLevel(enum.StrEnum):
-    """Around what the devices that others have are out of reach."""
-
-    NONE = "none"
-    JOB = "job"
-    TASK = "task"
 
 
 class StepLaunch(Record, frozen=True, kw_only=True):
@@ -36,7 +26,8 @@ class StepLaunch(Record, frozen=True, kw_only=True):
     conf_path: str = ""
     #: The node's devices, those of other jobs too.
     devices: NodeDevices = NodeDevices()
-    fence_level: FenceLevel = FenceLevel.NONE
+    #: Devices that others have are out of reach.
+    is_fenced: bool = False
     #: "host:port" for SLURM_WORKING_CLUSTER.
     controller: str = ""
     script_path: str = ""

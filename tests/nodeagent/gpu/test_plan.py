@@ -12,7 +12,7 @@ from sluice.model.request import GresRequest, StepSpec
 from sluice.model.step import Step, StepNode
 from sluiced.gpu.device import NodeDevices, Share, Unit
 from sluiced.gpu.plan import TaskGpus, job_fence, plan_batch, plan_tasks
-from sluiced.steps.launch import FenceLevel, StepLaunch
+from sluiced.steps.launch import StepLaunch
 from sluiced.steps.launch_failure import LaunchFailure
 from sluiced.steps.warmup import sample_launch
 
@@ -40,12 +40,12 @@ def _gpus(units: str, count: int) -> GresGrant:
     return GresGrant(name="gpu", type="a100", units=units, count=count)
 
 
-def _launch(level: FenceLevel = FenceLevel.NONE, gres: tuple[GresGrant, ...] = (_gpus("1-3", 3),)) -> StepLaunch:
+def _launch(is_fenced: bool = False, gres: tuple[GresGrant, ...] = (_gpus("1-3", 3),)) -> StepLaunch:
     launch = sample_launch(0)
     assert launch.job.allocation is not None
     grant = replace(launch.job.allocation.grants[0], gres=gres)
     job = replace(launch.job, allocation=replace(launch.job.allocation, grants=(grant,)))
-    return replace(launch, job=job, devices=DEVICES, fence_level=level)
+    return replace(launch, job=job, devices=DEVICES, is_fenced=is_fenced)
 
 
 def _plan(
@@ -63,31 +63,29 @@ def _visible(tasks: list[TaskGpus]) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("level", "fields", "expected"),
+    ("is_fenced", "fields", "expected"),
     [
-        (FenceLevel.NONE, {}, ["1,2,3", "1,2,3"]),
-        (FenceLevel.JOB, {}, ["0,1,2", "0,1,2"]),
-        (FenceLevel.NONE, {"gpu_bind": "map_gpu:0,2"}, ["1", "3"]),
-        (FenceLevel.JOB, {"gpu_bind": "map_gpu:0,2"}, ["0", "2"]),
-        (FenceLevel.TASK, {"gpu_bind": "map_gpu:0,2"}, ["0", "0"]),
-        (FenceLevel.TASK, {"gpu_bind": "none"}, ["0,1,2", "0,1,2"]),
+        (False, {}, ["1,2,3", "1,2,3"]),
+        (True, {}, ["0,1,2", "0,1,2"]),
+        (False, {"gpu_bind": "map_gpu:0,2"}, ["1", "3"]),
+        (True, {"gpu_bind": "map_gpu:0,2"}, ["0", "0"]),
+        (True, {"gpu_bind": "none"}, ["0,1,2", "0,1,2"]),
         # Each its own by --gpus-per-task, but no walls between them: peers reach each other's memory.
-        (FenceLevel.TASK, {"gres_per_task": (GresRequest(name="gpu", count=1),)}, ["0", "1"]),
+        (True, {"gres_per_task": (GresRequest(name="gpu", count=1),)}, ["0", "1"]),
     ],
 )
-def test_tasks_count_the_gpus_that_they_can_open(
-    level: FenceLevel, fields: dict[str, Any], expected: list[str]
-) -> None:
-    assert _visible(_plan(_launch(level), 2, **fields)) == expected
+def test_tasks_count_the_gpus_that_they_can_open(is_fenced: bool, fields: dict[str, Any], expected: list[str]) -> None:
+    assert _visible(_plan(_launch(is_fenced), 2, **fields)) == expected
 
 
 def test_only_a_task_behind_walls_has_a_fence_of_its_own() -> None:
-    (walled, _) = _plan(_launch(FenceLevel.TASK), 2, gpu_bind="per_task:1")
+    (walled, _) = _plan(_launch(True), 2, gpu_bind="per_task:1")
 
     assert walled.fence is not None
     assert walled.fence.allowed[0] == "/dev/nvidia1"
     assert walled.fence.withheld == ("/dev/nvidia0", "/dev/nvidia2", "/dev/nvidia3", "/dev/uverbs0")
-    assert _plan(_launch(FenceLevel.JOB), 1, gpu_bind="per_task:1")[0].fence is None
+    assert _plan(_launch(False), 1, gpu_bind="per_task:1")[0].fence is None
+    assert _plan(_launch(True), 1, gres_per_task=(GresRequest(name="gpu", count=1),))[0].fence is None
 
 
 def test_a_job_is_fenced_from_all_that_it_was_not_given() -> None:
@@ -116,7 +114,7 @@ def test_a_job_without_gpus_is_told_nothing() -> None:
 
 
 def test_the_steps_gpus_are_told_with_the_nodes_numbers() -> None:
-    (task,) = _plan(_launch(FenceLevel.JOB), 1, gres=(_gpus("2-3", 2),))
+    (task,) = _plan(_launch(True), 1, gres=(_gpus("2-3", 2),))
 
     variables = dict(task.variables)
     assert (variables["SLURM_STEP_GPUS"], variables["SLURM_GPUS_ON_NODE"]) == ("2,3", "2")
