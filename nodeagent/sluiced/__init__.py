@@ -20,5 +20,6 @@ process_id        pids that are not mistaken
 emulated          many nodes whose jobs are timers
 steps/            step daemons and their fork server
 stdio/            files and streams of a step
+pmi/              how the tasks of a step find each other
 cgroup/           control groups
 """

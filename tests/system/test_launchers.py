@@ -77,6 +77,16 @@ def test_the_temporary_folder_is_the_steps_own_and_goes_with_it(cluster: LocalCl
     assert not Path(path).exists()
 
 
+def test_a_step_that_cannot_begin_leaves_no_temporary_folder(cluster: LocalCluster) -> None:
+    """Its output file cannot be opened."""
+    before = set(Path("/tmp").glob("sluice.*"))
+
+    done = cluster.run("srun", "-n1", "--launch=env", "--output=/none/such/file%t", "true", check=False)
+
+    assert done.returncode != 0
+    assert set(Path("/tmp").glob("sluice.*")) <= before
+
+
 def test_ports_can_be_had_alone(cluster: LocalCluster) -> None:
     done = cluster.run("srun", "-n1", "--resv-ports=3", "sh", "-c", "echo $SLURM_STEP_RESV_PORTS")
 

@@ -185,6 +185,25 @@ def test_a_barrier_of_many_nodes_goes_over_two_levels_of_the_tree() -> None:
 
 
 @needs_libpmi2
+def test_barriers_go_on_while_controller_and_agents_are_away(tmp_path: Path) -> None:
+    """Step daemons talk to each other: whoever brought them together is not needed any more."""
+    command = ["srun", "--mpi=pmi2", "-N3", "-n3", sys.executable, str(_SOURCES / "pmi2_phases.py"), str(tmp_path)]
+    with LocalCluster(nodes=3, cpus=1) as cluster:
+        with subprocess.Popen(command, env=cluster.env, cwd=cluster.folder, stdin=subprocess.DEVNULL) as srun:
+            cluster.wait_until(lambda: len(list(tmp_path.glob("first-*"))) == 3, "all are past the first barrier")
+            cluster.kill_controller()
+            for node in ("n1", "n2", "n3"):
+                cluster.kill_agent(node)
+            (tmp_path / "go").touch()
+            cluster.wait_until(lambda: len(list(tmp_path.glob("second-*"))) == 3, "all are past the second barrier")
+            cluster.start_controller()
+            for node in ("n1", "n2", "n3"):
+                cluster.start_agent(node)
+            assert srun.wait(60) == 0
+        cluster.wait_jobs_ended()
+
+
+@needs_libpmi2
 def test_pmi_2_serves_slurms_own_client_library(cluster: LocalCluster) -> None:
     done = cluster.run(
         "srun", "--mpi=pmi2", "-N2", "-n4", "--ntasks-per-node=2", sys.executable, str(_SOURCES / "pmi2_client.py")

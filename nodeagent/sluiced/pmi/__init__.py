@@ -2,19 +2,25 @@
 
 The step daemons of a step talk to each other directly, in a tree; the controller has no part in it.
 
+wireup      server and network as one object, for the step's poll loop
 layout      the ranks of each node, and PMI_process_mapping
 tree        who is whose parent, and the next hop to a node
-store       the keys and values of a step, as one node knows them
+local       what the poll loop needs of a node's server, whichever protocol it speaks
+
 text        the words of PMI-1 and PMI-2, from bytes and to bytes
-session     one rank's conversation, in whichever of the two it chooses
 dialects    how each of the two answers
+session     one rank's conversation, in whichever of the two it chooses
+store       the keys and values of a step, as one node knows them
 server      the PMI server of one node: sessions, barriers, aborts; bytes in, actions out
+local_pmi   that server with its sockets
+
+libpmix     the library by ctypes: layouts, checked at start-up
+helper      the PMIx server of a node, a process of its own
+local_pmix  that process as the step daemon sees it
+
 collective  gathering over the tree, and spreading what was gathered
 messages    what step daemons, and the PMIx helper, say to each other
-links       connections between the step daemons
-wireup      all of it as the step's poll loop sees it
-pmix        the tasks' PMIx server, in a helper process
-helper      the helper process itself
-libpmix     Debian's libpmix2 by ctypes: layouts, checked at start-up
-private     directories of a node's own, for several nodes on one host
+frames      frames on a socket without an event loop
+parent      the way to the parent in the tree
+network     a step daemon among those of its step
 """

@@ -91,20 +91,22 @@ def _run(
     link = SrunLink(connection, launch.srun_early) if connection is not None else None
     relay = Relay(link, launch.config.output_tail_bytes)
     wireup = make_wireup(launch, user)
-    preparation = prepare_step(launch, user, relay, wireup)
-    group = step_group(launch)
-    errors = [file for file in preparation.files.values() if file.stream == STDERR] or [*preparation.files.values()]
-    runner = StepRunner(launch, user, relay, link, group, control, errors[0].fd if errors else None, wireup)
     try:
-        runner.start(preparation)
-        runner.run()
-        if runner.unkillable:
-            spool.write_problem(step_path, runner.unkillable)
-        _tell_oom(launch, runner, group)
-        return _result(launch, runner, group, preparation, started_at)
+        preparation = prepare_step(launch, user, relay, wireup)
+        group = step_group(launch)
+        errors = [file for file in preparation.files.values() if file.stream == STDERR] or [*preparation.files.values()]
+        runner = StepRunner(launch, user, relay, link, group, control, errors[0].fd if errors else None, wireup)
+        try:
+            runner.start(preparation)
+            runner.run()
+            if runner.unkillable:
+                spool.write_problem(step_path, runner.unkillable)
+            _tell_oom(launch, runner, group)
+            return _result(launch, runner, group, preparation, started_at)
+        finally:
+            group.remove()
     finally:
         wireup.close()
-        group.remove()
 
 
 def _result(
