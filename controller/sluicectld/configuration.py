@@ -124,10 +124,8 @@ def agent_config_of(config: ClusterConfig, version: int) -> AgentConfig:
         prolog_flags=settings.prolog_flags,
         propagate_limits=",".join(settings.propagate_resource_limits),
         unkillable_timeout_s=float(settings.unkillable_step_timeout_s),
-        constrain_cores=config.cgroup.constrain_cores,
-        constrain_memory=config.cgroup.constrain_ram_space,
-        constrain_swap=config.cgroup.constrain_swap_space,
-        constrain_devices=config.cgroup.constrain_devices,
+        cgroup=config.cgroup,
+        is_usage_of_cgroup=settings.job_acct_gather_type.endswith("cgroup"),
     )
 
 

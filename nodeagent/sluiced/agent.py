@@ -31,7 +31,7 @@ from sluice.wire.messages import (
 from sluice.wire.responder import Responder
 from sluice.wire.server import Server
 from sluiced import inventory, process_id
-from sluiced.cgroup.detect import unenforced
+from sluiced.cgroup import detect
 from sluiced.effects import (
     Effect,
     ForgetJob,
@@ -85,7 +85,7 @@ class Agent:
         self._last_ticket = 0
         self._hooks: asyncio.TaskGroup | None = None
         self._sweep_wanted = asyncio.Event()
-        self._unenforced = unenforced()
+        self._unenforced = ""
         key = read_key_file(options.key_file)
         self._handler = AgentServer(key, self._node, self._on_tasks, self._on_srun)
         self._server = Server(self._handler, audience=self._handler.audience)
@@ -103,8 +103,7 @@ class Agent:
 
     async def run(self) -> None:
         await self._lock_spool()
-        if self._unenforced:
-            logger.warning("node %s: not enforced: %s", self._node, self._unenforced)
+        self._unenforced = detect.prepare(self._node, self._engine.config.cgroup)
         self._launcher.start()
         try:
             async with asyncio.TaskGroup() as group:
@@ -164,6 +163,8 @@ class Agent:
             logger.info("step %s.%s: found condition=%s", step.job_id, step.step_id, condition.name)
             self._resume(step, condition, why)
         self._perform(self._engine.on_recovery_done())
+        known = {detect.job_name(*key) for key in self._spool.jobs()}
+        detect.kill_unknown_jobs(self._engine.config, self._node, known)
 
     def _resume(self, key: StepKey, condition: Condition, why: str) -> None:
         match condition:
@@ -211,8 +212,11 @@ class Agent:
         config = registered.config
         if config != self._engine.config:
             write_durably(self._spool.path, "config", msgspec.msgpack.encode(config))
+        is_other = config.cgroup != self._engine.config.cgroup
         stale = [JobKey(job_id, attempt) for node, job_id, attempt in registered.stale_jobs if node == self._node]
         self._perform(self._engine.on_registered(registered.epoch, config, stale))
+        if is_other:
+            self._unenforced = detect.prepare(self._node, config.cgroup)
         return True
 
     def _forget_cluster(self) -> None:
@@ -226,7 +230,10 @@ class Agent:
         self._launcher.start()
 
     def _on_orders(self, orders: Orders) -> None:
+        settings = self._engine.config.cgroup
         self._perform(self._engine.on_orders(orders))
+        if self._engine.config.cgroup != settings:
+            self._unenforced = detect.prepare(self._node, self._engine.config.cgroup)
 
     def _on_acknowledged(self, items: list[Item]) -> None:
         for item in items:

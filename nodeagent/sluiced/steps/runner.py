@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import time
+from collections.abc import Collection
 from typing import assert_never
 
 from sluice.model.states import Ending
@@ -24,6 +25,7 @@ from sluice.wire.messages import (
     TaskStarted,
     TerminalSize,
 )
+from sluiced.cgroup.devices import task_fence
 from sluiced.cgroup.interface import StepGroup
 from sluiced.stdio.relay import STDERR, Relay
 from sluiced.stdio.srun_link import SrunLink
@@ -83,6 +85,8 @@ class StepRunner:
         self._is_empty = False
         self._is_alone = False
         self._has_killed = False
+        #: Suspended by signal, where it cannot be frozen.
+        self._is_stopped = False
         #: Warnings that were given: reason, signal, deadline.
         self._warnings: set[tuple[str, int, float | None]] = set()
         self._sample_s = _SAMPLE_FIRST_S
@@ -94,9 +98,10 @@ class StepRunner:
         self._files = {file.fd for file in preparation.files.values()}
         signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
         for plan in preparation.plans:
+            enter_group = self.group.task_entry(plan.rank, task_fence(self.launch, plan.rank))
             pid = fork()
             if pid == 0:
-                run_task(plan, self.group.enter)
+                run_task(plan, enter_group)
             # Also done by the child: whoever comes first, the group is there before a signal is sent.
             with contextlib.suppress(OSError):
                 if not plan.has_terminal:
@@ -258,12 +263,33 @@ class StepRunner:
         if order.ending is not Ending.FINISHED:
             self.say(talk.end_line(self.launch.node, what, order.ending, order.ended_at or now_at))
         self._tell(order.ending.value, signal.SIGTERM, now_at, now_at + order.kill_wait_s)
-        descendants.signal_descendants(os.getpid(), signal.SIGCONT, signal.SIGTERM)
+        self._signal_all(signal.SIGCONT, signal.SIGTERM)
+        self.group.thaw()
+
+    def _signal_all(self, *numbers: signal.Signals, spared: Collection[int] = ()) -> None:
+        descendants.signal_descendants(os.getpid(), *numbers, spared=spared)
+
+    def _suspend(self) -> None:
+        """Let everything stand still: frozen where that can be done, for parents see a stop and anybody may undo it."""
+        with contextlib.suppress(OSError):
+            if self.group.freeze(lambda: descendants.descendants(os.getpid())):
+                return
+        self._is_stopped = True
+        self._signal_all(signal.SIGSTOP)
+
+    def _resume(self) -> None:
+        self.group.thaw()
+        if self._is_stopped:
+            self._is_stopped = False
+            self._signal_all(signal.SIGCONT)
 
     def _signal(self, order: SignalOrder) -> None:
         try:
             number = signal.Signals(order.signal)
         except ValueError:
+            return
+        if order.is_suspension:
+            self._suspend() if number == signal.SIGSTOP else self._resume()
             return
         if order.reason:
             self._warn(order, number)
@@ -271,8 +297,8 @@ class StepRunner:
         self._tell("signal", number, time.time(), None)
         if number == signal.SIGKILL and order.full:
             self._kill_all()
-        elif order.full:
-            descendants.signal_descendants(os.getpid(), number)
+        elif order.full or self.launch.config.cgroup.signal_children_processes:
+            self._signal_all(number)
         elif self.launch.is_batch:
             for pid in self.ranks:
                 os.kill(pid, number)
@@ -292,17 +318,21 @@ class StepRunner:
             # The shell would die of it and take the job's time to end away; what it runs is what is warned.
             below = set().union(*(descendants.descendants(pid) for pid in self.ranks))
             spared = set(self.ranks) if below else set()
-            descendants.signal_descendants(os.getpid(), signal.SIGCONT, number, spared=spared)
+            self._signal_all(signal.SIGCONT, number, spared=spared)
         else:
-            descendants.signal_descendants(os.getpid(), signal.SIGCONT, number)
+            self._signal_all(signal.SIGCONT, number)
+        self.group.thaw()
 
     def _kill_all(self) -> None:
-        """Kill everything; from the second time on also what forks faster than a walk over the tree."""
-        if self._has_killed:
+        """Kill everything; from the second time on also what forks faster than a walk over the tree.
+
+        A step that is in no group yet would wait for the kernel when it enters one, mostly in vain.
+        """
+        if self._has_killed or self.group.holds_all:
             with contextlib.suppress(OSError):
                 self.group.kill(descendants.descendants(os.getpid()))
         self._has_killed = True
-        descendants.signal_descendants(os.getpid(), signal.SIGKILL)
+        self._signal_all(signal.SIGKILL)
 
     def _give_up(self) -> None:
         """The kernel does not let them go: say what is left, and end without it."""

@@ -117,7 +117,7 @@ def site_of(launch: StepLaunch) -> job_env.Site:
         launch.conf_path,
         launch.controller,
         config.tmp_fs or "/tmp",
-        config.constrain_devices,
+        config.cgroup.constrain_devices,
         config.topology_addresses,
     )
 

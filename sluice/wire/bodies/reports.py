@@ -2,6 +2,7 @@
 
 import msgspec
 
+from sluice.model.confinement import CgroupSettings
 from sluice.model.node import Inventory
 from sluice.model.step import Usage
 
@@ -71,10 +72,9 @@ class AgentConfig(Message, frozen=True, kw_only=True):
     unkillable_timeout_s: float = 60.0
     prolog_flags: tuple[str, ...] = ()
     propagate_limits: str = "ALL"
-    constrain_cores: bool = False
-    constrain_memory: bool = False
-    constrain_swap: bool = False
-    constrain_devices: bool = False
+    cgroup: CgroupSettings = CgroupSettings()
+    #: Usage is what the kernel counted for the step's cgroup, its peak of memory included.
+    is_usage_of_cgroup: bool = False
     settings: dict[str, str] = msgspec.field(default_factory=dict)
     #: node -> (way to it from the top of the network, what the parts are), for the agent's own nodes.
     topology_addresses: dict[str, tuple[str, str]] = msgspec.field(default_factory=dict)
