@@ -1,5 +1,6 @@
 # make demo         a cluster on this machine, the example jobs, everything taken down again
 # make test         all that CI runs: lint and every test; installs what it needs (as root)
+# make test-vm      the tests of cgroup v2, in a virtual machine; part of make test
 # make test-quick   the tests of a working day: no daemons, under a minute
 # make lint         format, lint and types
 # make bench        the benchmarks, one after the other; bench.compare_slurm, which installs Slurm, is not among them
@@ -14,7 +15,7 @@ NATIVE := $(wildcard controller/sluicectld/scheduler/native/*.c)
 BENCHES := throughput_emulated array queue startup idle priority topology offer
 export VENV
 
-.PHONY: venv demo test test-quick lint bench clean
+.PHONY: venv demo test test-vm test-quick lint bench clean
 .DEFAULT_GOAL := venv
 
 venv: $(INSTALLED)
@@ -28,7 +29,12 @@ demo: $(INSTALLED)
 
 test: lint
 	tools/postgresql.sh
+	tools/vm.sh
 	$(BIN)/pytest -q
+
+test-vm: $(INSTALLED)
+	tools/vm.sh
+	$(BIN)/pytest -q tests/vm
 
 test-quick: $(INSTALLED)
 	$(BIN)/pytest -q -m "not system and not slow"

@@ -73,14 +73,18 @@ def test_a_job_that_takes_too_much_memory_is_killed_and_its_neighbour_lives(
 ) -> None:
     cluster = _constrained(make_cluster, constrain_ram_space=True, constrain_swap_space=True)
     neighbour = cluster.submit(
-        _python("import time\nx = bytearray(60_000_000)\nopen('ready', 'w')\nwhile not open('stop').read(): pass"),
+        _python(
+            "import time\nx = bytearray(60_000_000)\nopen('ready', 'w')\n"
+            "while not open('stop').read(): time.sleep(0.05)"
+        ),
         std_out="neighbour.txt",
     )
     (cluster.work / "stop").touch()
     wait_until((cluster.work / "ready").exists, 20)
 
-    result = cluster.run(_python("x = bytearray(300_000_000)"))
+    job_id = cluster.submit(_python("x = bytearray(300_000_000)"))
 
+    result = cluster.result(job_id)
     assert (result.reason, result.exit_code, result.exit_signal) == ("OutOfMemory", 0, 125)
     story = re.fullmatch(
         rf"out of memory on n1: limit {GRANTED_MIB} MiB, peak (\d+) MiB; "
@@ -90,7 +94,7 @@ def test_a_job_that_takes_too_much_memory_is_killed_and_its_neighbour_lives(
     assert story is not None, result.reason_text
     assert all(0.8 * GRANTED_MIB <= int(number) <= GRANTED_MIB for number in story.groups())
     assert cluster.read() == (
-        "slurmstepd-n1: error: Detected 1 oom_kill event in StepId=2.batch. "
+        f"slurmstepd-n1: error: Detected 1 oom_kill event in StepId={job_id}.batch. "
         "Some of the step tasks have been OOM Killed.\n"
         f"slurmstepd-n1: error: {result.reason_text}\n"
     )
@@ -145,7 +149,7 @@ while True:
 
 
 def test_a_bomb_that_never_ends_can_be_cancelled(make_cluster: Callable[..., Cluster]) -> None:
-    cluster = _constrained(make_cluster, processes_max=50)
+    cluster = _constrained(make_cluster, processes_max=10)
     job_id = cluster.submit(_python(ENDLESS_BOMB))
     wait_until((cluster.work / "ready").exists, 20)
 
@@ -198,9 +202,9 @@ def _suspend(cluster: Cluster, job_id: int, number: int) -> None:
     cluster.controller.order(signals=(order,))
 
 
-def _is_frozen() -> bool:
-    states = [path.read_text().strip() for path in _groups("/job_1.0/step_batch/freezer.state")]
-    events = [path.read_text() for path in _groups("/job_1.0/step_batch/cgroup.events")]
+def _is_frozen(job_id: int) -> bool:
+    states = [path.read_text().strip() for path in _groups(f"/job_{job_id}.0/step_batch/freezer.state")]
+    events = [path.read_text() for path in _groups(f"/job_{job_id}.0/step_batch/cgroup.events")]
     return states == ["FROZEN"] or any("frozen 1" in text for text in events)
 
 
@@ -225,7 +229,7 @@ def test_a_suspended_job_stands_still_unseen_by_itself(
     wait_until(lambda: all(path.exists() for path in files), 20)
 
     _suspend(cluster, job_id, signal.SIGSTOP)
-    wait_until(_is_frozen, 20)
+    wait_until(lambda: _is_frozen(job_id), 20)
     sizes = [path.stat().st_size for path in files]
     _suspend(cluster, job_id, signal.SIGSTOP)
 
@@ -243,7 +247,7 @@ def test_a_suspended_job_can_still_end(make_cluster: Callable[..., Cluster]) -> 
     job_id = cluster.submit(_python(COUNTING))
     wait_until((cluster.work / "child").exists, 20)
     _suspend(cluster, job_id, signal.SIGSTOP)
-    wait_until(_is_frozen, 20)
+    wait_until(lambda: _is_frozen(job_id), 20)
 
     cluster.end(job_id, kill_wait_s=60)
 
@@ -296,8 +300,8 @@ def test_an_agent_that_starts_ends_what_nobody_knows_any_more(make_cluster: Call
     stray = subprocess.Popen(["sleep", "300"])
     job_id = cluster.submit("echo > started; while ! test -e stop; do sleep 0.1; done")
     wait_until((cluster.work / "started").exists, 20)
-    for step in _groups("/job_1.0/step_batch"):
-        unknown = step.parents[1] / "job_77.0"
+    for step in _groups(f"/job_{job_id}.0/step_batch"):
+        unknown = step.parents[1] / "job_7777.0"
         unknown.mkdir()
         if step.match("*/cpuset/*"):
             continue
@@ -307,7 +311,7 @@ def test_an_agent_that_starts_ends_what_nobody_knows_any_more(make_cluster: Call
     cluster.start_agent()
 
     assert stray.wait(20) == -signal.SIGKILL
-    assert _groups("/job_77.0") == []
+    assert _groups("/job_7777.0") == []
     (cluster.work / "stop").touch()
     assert cluster.result(job_id).exit_code == 0
     assert _groups() == []

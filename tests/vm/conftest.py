@@ -1,16 +1,22 @@
 """The tests of this folder run in a virtual machine: here they are collected and their reports told.
 
-All that are selected run in one boot, at the first of them.  Inside, this file does nothing but give the fixtures.
+All that are selected run in one boot, at the first of them.  Inside, the tests share one agent, whose start takes an
+emulated processor seconds; each gets the configuration and the work folder that it asked for.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.nodeagent.conftest import cluster, make_cluster  # noqa: F401
+from sluice.wire.messages import AgentConfig
+from tests.nodeagent.conftest import CONFIG, Cluster
 from tests.vm import guest, machine
 
 _IS_INSIDE = guest.VARIABLE in os.environ
@@ -28,8 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return
     why_not = machine.why_not()
     for item in filter(_is_ours, items):
-        # Conditions of the file that the test was written for are about this machine, and hold for that one.
-        item.own_markers[:] = [mark for mark in item.own_markers if mark.name != "skipif"]
+        # Conditions of the file that the test was written for are about this machine, and are asked again inside.
         item.add_marker(pytest.mark.system)
         item.add_marker(pytest.mark.slow)
         item.add_marker(pytest.mark.timeout(600))
@@ -56,3 +61,38 @@ def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
         item.ihook.pytest_runtest_logreport(report=lost)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     return True
+
+
+class SharedCluster(Cluster):
+    """One agent for many tests."""
+
+    def start_agent(self, *arguments: str, uid: int | None = None) -> None:
+        if self.agent is None or self.agent.poll() is not None:
+            super().start_agent(*arguments, uid=uid)
+
+    def configure(self, config: AgentConfig) -> None:
+        """Begin anew: another configuration and an empty work folder."""
+        self.work = Path(tempfile.mkdtemp(dir=self.folder))
+        self.controller.config = config
+        if self.agent is not None:
+            self.controller.order(config=config)
+
+
+@pytest.fixture(scope="session")
+def shared_cluster() -> Iterator[SharedCluster]:
+    folder = Path(tempfile.mkdtemp(prefix="sluiced-"))
+    made = SharedCluster(folder)
+    yield made
+    made.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def make_cluster(shared_cluster: SharedCluster) -> Callable[..., Cluster]:
+    """Give what makes a cluster with a configuration, as the agent's tests on this machine have it."""
+
+    def make(config: AgentConfig = CONFIG) -> Cluster:
+        shared_cluster.configure(config)
+        return shared_cluster
+
+    return make

@@ -67,7 +67,9 @@ def _run(root: str, reports: TextIO) -> None:
     os.chdir(root)
     selected = Path(SELECTION).read_text().splitlines()
     options = ["-c", INI, "--rootdir", root, "--confcutdir", f"{root}/tests/vm", "--import-mode=importlib"]
-    told = pytest.main([*options, "-p", "no:cacheprovider", "-q", "--color=no", "-rs", *selected], plugins=[Teller(reports)])
+    told = pytest.main(
+        [*options, "-p", "no:cacheprovider", "-q", "--color=no", "-rs", *selected], plugins=[Teller(reports)]
+    )
     print(json.dumps({"exit": int(told)}), file=reports)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -41,10 +42,10 @@ def run_tests(node_ids: Sequence[str]) -> tuple[dict[str, list[dict[str, Any]]],
         init += f"from tests.vm import guest\nguest.main({str(ROOT)!r})\n"
         more = {guest.SELECTION: "".join(f"{each}\n" for each in node_ids), guest.INI: _INI}
         write_initramfs(initramfs, init, more)
-        try:
-            subprocess.run(_command(initramfs, console, reports), timeout=_LIMIT_S, check=False, stdin=subprocess.DEVNULL)
-        except subprocess.TimeoutExpired:
-            pass
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            subprocess.run(
+                _command(initramfs, console, reports), timeout=_LIMIT_S, check=False, stdin=subprocess.DEVNULL
+            )
         said = console.read_text(errors="replace") if console.exists() else "it did not boot"
         return _by_node_id(reports), said
 

@@ -87,7 +87,7 @@ def group_name(launch: StepLaunch) -> GroupName:
 
 
 def node_name(cluster: str, node: str) -> str:
-    return f"sluice_{cluster}_{node}"
+    return f"sluice_{cluster}_{node}".replace("/", "_")
 
 
 def job_name(job_id: int, attempt: int) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import time
 from collections.abc import Iterable
 
+_CHAIN_TRIES_MAX = 50
 _EMPTY_TRIES_MAX = 100
 _EMPTY_PAUSE_S = 0.005
 
@@ -59,8 +61,29 @@ def pids_below(folder: str) -> list[int]:
     return [pid for here, _, _ in os.walk(folder) for pid in pids(here)]
 
 
+def make_chain(top: str, names: Iterable[str]) -> str:
+    """Make a group and those above it, from *top* on; return its folder.  Raises OSError.
+
+    Whoever takes the last group of a chain away takes the empty ones above it along, maybe between two of our steps.
+    With the last one made, all above it stay.
+    """
+    for left in reversed(range(_CHAIN_TRIES_MAX)):
+        folder = top
+        try:
+            for name in names:
+                folder = os.path.join(folder, name)
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(folder, 0o755)
+        except OSError as error:
+            if not left or error.errno not in (errno.ENOENT, errno.ENODEV):
+                raise
+        else:
+            break
+    return folder
+
+
 def wait_empty(folders: Iterable[str]) -> None:
-    """Return when killed processes have left the groups, or after half a second: one that does not die keeps its own."""
+    """Return when killed processes have left the groups, or after half a second without that."""
     for _ in range(_EMPTY_TRIES_MAX):
         if not any(pids_below(folder) for folder in folders):
             return

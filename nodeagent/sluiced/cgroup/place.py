@@ -7,6 +7,7 @@ it there itself (DelegateSubgroup=).  Everything that the agent forks finds the 
 
 from __future__ import annotations
 
+import contextlib
 import os
 from enum import Enum, auto
 from typing import NamedTuple
@@ -64,21 +65,17 @@ def folder_of(mount: str, path: str) -> str:
 
 
 def clear_place(mount: str, place: Place) -> None:
-    """Move everything that is in the place itself, this process included, into AGENT_GROUP.  Raises OSError."""
+    """Move this process and all else that is in the place itself into AGENT_GROUP.  Raises OSError.
+
+    What cannot be moved stays, and then the kernel says which controllers it does not enable.
+    """
     folder = folder_of(mount, place.path)
     child = os.path.join(folder, AGENT_GROUP)
     os.makedirs(child, 0o755, exist_ok=True)
-    # Ourselves first: what may not be moved, or is gone, must not keep us from it.
     files.write(child, "cgroup.procs", "0")
-    stuck = []
     for pid in files.pids(folder):
-        try:
+        with contextlib.suppress(OSError):
             files.write(child, "cgroup.procs", str(pid))
-        except OSError:
-            stuck.append(str(pid))
-    left = sorted(set(files.read(folder, "cgroup.procs").split()) & set(stuck))
-    if left:
-        raise OSError(f"cgroup {place.path} is shared with processes {', '.join(left)} that cannot be moved away")
 
 
 def _own_group() -> str:

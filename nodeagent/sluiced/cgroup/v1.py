@@ -19,7 +19,6 @@ from sluiced.cgroup.v1_group import V1Group
 CONTROLLERS = ("freezer", "memory", "cpuset", "devices", "pids", "cpuacct", "blkio")
 #: What is not enforced without a controller, or without a file of it.
 _WORDS = {"memory": "memory", "cpuset": "cores", "devices": "devices", "pids": "processes", "freezer": "freezing"}
-_TRIES_MAX = 5
 
 
 class V1Tree:
@@ -65,18 +64,12 @@ class V1Tree:
         return group
 
     def _make(self, group: V1Group, controller: str, wants: Wants) -> None:
-        """Make one of a step's groups, limits set; another step of the job may be taking the job's away meanwhile."""
-        for left in reversed(range(_TRIES_MAX)):
-            try:
-                folder = group.make(controller)
-                v1_limits.apply(controller, folder, wants)
-                return
-            except FileNotFoundError:
-                if not left:
-                    raise
-            except OSError:
-                group.forget(controller)
-                raise
+        """Make one of a step's groups, limits set."""
+        try:
+            v1_limits.apply(controller, group.make(controller), wants)
+        except OSError:
+            group.forget(controller)
+            raise
 
     def kill(self, name: GroupName) -> int:
         group = V1Group(self._root, name, can_freeze=self.is_usable("freezer"))

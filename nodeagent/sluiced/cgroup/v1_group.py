@@ -34,14 +34,7 @@ class V1Group:
 
     def make(self, controller: str) -> str:
         """Make the step's group and those above it; return its folder."""
-        folder = os.path.join(self._root, controller)
-        for name in self._name:
-            folder = os.path.join(folder, name)
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(folder, 0o755)
-            if controller == "cpuset":
-                v1_limits.inherit_cpuset(folder)
-        self.folders[controller] = folder
+        folder = self.folders[controller] = files.make_chain(os.path.join(self._root, controller), self._name)
         return folder
 
     def forget(self, controller: str) -> None:

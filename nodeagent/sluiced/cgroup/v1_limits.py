@@ -44,10 +44,9 @@ def apply(controller: str, folder: str, wants: Wants) -> None:
     write = _WRITERS.get(controller)
     if write is None:
         return
-    # The job's steps share what it was granted: the limit is the job's.  The step goes first, for a cpuset must always
-    # lie within the one above it.
-    write(folder, wants.step)
+    # The job's steps share what it was granted: the limit is the job's.
     write(os.path.dirname(folder), wants.job)
+    write(folder, wants.step)
     if controller == "memory" and wants.swappiness is not None:
         files.write(folder, "memory.swappiness", str(wants.swappiness))
 
@@ -62,14 +61,6 @@ def fence(folder: str, wanted: DeviceFence) -> None:
         files.write(folder, "devices.allow" if wanted.is_closed else "devices.deny", str(rule))
 
 
-def inherit_cpuset(folder: str) -> None:
-    """A new cpuset is empty, and nothing can enter it."""
-    parent = os.path.dirname(folder)
-    for name in ("cpuset.cpus", "cpuset.mems"):
-        if not files.read(folder, name):
-            files.write(folder, name, files.read(parent, name))
-
-
 def _write_memory(folder: str, limits: Limits) -> None:
     if limits.memory_bytes is None:
         return
@@ -82,8 +73,17 @@ def _write_memory(folder: str, limits: Limits) -> None:
 
 
 def _write_cpus(folder: str, limits: Limits) -> None:
-    if limits.cpus:
-        files.write(folder, "cpuset.cpus", limits.cpus)
+    """A new cpuset is empty, and nothing can enter it.  It lies within the one above it at all times.
+
+    So it is never filled before it is known with what: other steps of the job are doing the same.
+    """
+    parent = os.path.dirname(folder)
+    if not files.read(parent, "cpuset.cpus"):
+        _write_cpus(parent, Limits())
+    cpus = limits.cpus or files.read(parent, "cpuset.cpus")
+    for name, text in (("cpuset.mems", files.read(parent, "cpuset.mems")), ("cpuset.cpus", cpus)):
+        if files.read(folder, name) != text:
+            files.write(folder, name, text)
 
 
 def _write_processes(folder: str, limits: Limits) -> None:

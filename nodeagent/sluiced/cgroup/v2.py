@@ -21,7 +21,6 @@ from sluiced.cgroup.place import Stance, clear_place, folder_of, read_place
 
 CONTROLLERS = ("memory", "cpuset", "pids", "io")
 _WORDS = {"memory": "memory", "cpuset": "cores", "pids": "processes"}
-_TRIES_MAX = 5
 
 
 class V2Tree:
@@ -57,20 +56,19 @@ class V2Tree:
             return dict.fromkeys((*_WORDS.values(), "swap", "devices", "freezing"), self._place.why_not)
         probe = os.path.join(self._folder, f"sluice_probe_{os.getpid()}")
         try:
-            if self._place.stance is Stance.APART:
-                enable(self._folder)
+            refused = enable(self._folder) if self._place.stance is Stance.APART else {}
             os.mkdir(probe)
         except OSError as error:
             return dict.fromkeys((*_WORDS.values(), "swap", "devices", "freezing"), f"{probe}: {error.strerror}")
         try:
-            return self._gaps_of(probe)
+            return self._gaps_of(probe, refused)
         finally:
             os.rmdir(probe)
 
-    def _gaps_of(self, probe: str) -> dict[str, str]:
+    def _gaps_of(self, probe: str, refused: dict[str, str]) -> dict[str, str]:
         has = files.read(probe, "cgroup.controllers").split()
-        story = f"no {{}} controller in {self._folder}"
-        why = {word: story.format(controller) for controller, word in _WORDS.items() if controller not in has}
+        unknown = f"the agent has not moved out of {self._folder}"
+        why = {word: refused.get(name, unknown) for name, word in _WORDS.items() if name not in has}
         if "memory" not in why and not files.has(probe, "memory.swap.max"):
             why["swap"] = "the kernel keeps no account of swap space"
         if bpf.why_not():
@@ -82,22 +80,9 @@ class V2Tree:
     def make_step(self, name: GroupName, wants: Wants) -> StepGroup:
         if self._place.why_not:
             raise OSError(self._place.why_not)
-        for left in reversed(range(_TRIES_MAX)):
-            try:
-                return self._make(name, wants)
-            except FileNotFoundError:
-                # The last step of the job took the job's group away between two of our steps.
-                if not left:
-                    raise
-        raise AssertionError("the last try returns or raises")
-
-    def _make(self, name: GroupName, wants: Wants) -> StepGroup:
-        folder = self._folder
-        for part in name:
-            enable(folder)
-            folder = os.path.join(folder, part)
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(folder, 0o755)
+        folder = files.make_chain(self._folder, name)
+        for depth in range(len(name)):
+            enable(os.path.join(self._folder, *name[:depth]))
         group = V2Group(folder, len(name))
         problems = [*_limit(os.path.dirname(folder), wants.job), *_limit(folder, wants.step)]
         if wants.fence is not None:
@@ -200,15 +185,20 @@ class V2Group:
         files.remove_upward(os.path.dirname(self._folder), self._depth - 1)
 
 
-def enable(folder: str) -> None:
-    """Give the children of *folder* our controllers, as far as it has them; what is missing shows in the children."""
+def enable(folder: str) -> dict[str, str]:
+    """Give the children of *folder* our controllers, as far as it has them; return the others -> why not."""
     has = set(files.read(folder, "cgroup.controllers").split())
     given = set(files.read(folder, "cgroup.subtree_control").split())
+    refused = {each: f"no {each} controller in {folder}" for each in CONTROLLERS if each not in has}
     for controller in CONTROLLERS:
-        if controller in has - given:
+        if controller not in has - given:
+            continue
+        try:
             # One at a time: a controller that is refused must not take the others along.
-            with contextlib.suppress(OSError):
-                files.write(folder, "cgroup.subtree_control", f"+{controller}")
+            files.write(folder, "cgroup.subtree_control", f"+{controller}")
+        except OSError as error:
+            refused[controller] = f"the {controller} controller cannot be enabled in {folder}: {error.strerror}"
+    return refused
 
 
 def _limit(folder: str, limits: Limits) -> list[str]:
@@ -226,8 +216,6 @@ def _limit(folder: str, limits: Limits) -> list[str]:
         try:
             files.write(folder, name, str(value))
         except OSError as error:
-            if not os.path.isdir(folder):
-                raise FileNotFoundError(folder) from None
             problems.append(f"{key}: {error}")
     return problems
 
