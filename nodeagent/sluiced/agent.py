@@ -15,6 +15,7 @@ import msgspec
 from sluice.clock import WallClock
 from sluice.errors import InvalidRequest, PeerError
 from sluice.model.base import BATCH_STEP
+from sluice.model.confinement import CgroupSettings
 from sluice.model.job import Job
 from sluice.wire.connection import Connection
 from sluice.wire.keyfile import read_key_file
@@ -212,11 +213,10 @@ class Agent:
         config = registered.config
         if config != self._engine.config:
             write_durably(self._spool.path, "config", msgspec.msgpack.encode(config))
-        is_other = config.cgroup != self._engine.config.cgroup
+        settings = self._engine.config.cgroup
         stale = [JobKey(job_id, attempt) for node, job_id, attempt in registered.stale_jobs if node == self._node]
         self._perform(self._engine.on_registered(registered.epoch, config, stale))
-        if is_other:
-            self._unenforced = detect.prepare(self._node, config.cgroup)
+        self._follow_cgroups(settings)
         return True
 
     def _forget_cluster(self) -> None:
@@ -232,8 +232,16 @@ class Agent:
     def _on_orders(self, orders: Orders) -> None:
         settings = self._engine.config.cgroup
         self._perform(self._engine.on_orders(orders))
-        if self._engine.config.cgroup != settings:
-            self._unenforced = detect.prepare(self._node, self._engine.config.cgroup)
+        self._follow_cgroups(settings)
+
+    def _follow_cgroups(self, old: CgroupSettings) -> None:
+        """Where cgroup.conf has changed, and with it what is not enforced here, tell the controller by registering."""
+        settings = self._engine.config.cgroup
+        if settings == old:
+            return
+        told, self._unenforced = self._unenforced, detect.prepare(self._node, settings)
+        if self._unenforced != told:
+            asyncio.get_running_loop().call_soon(self._link.renew)
 
     def _on_acknowledged(self, items: list[Item]) -> None:
         for item in items:

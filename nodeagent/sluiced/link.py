@@ -83,6 +83,11 @@ class ControllerLink(Handler):
         self.outbox.add(item)
         self._schedule_flush()
 
+    def renew(self) -> None:
+        """Register anew: what was told of the node holds no longer."""
+        if self._registered is not None:
+            self._registered.close("the node registers anew")
+
     async def _mint(self, audience: str) -> str:
         uid = os.geteuid()
         claims = Claims(
