@@ -203,9 +203,14 @@ def _suspend(cluster: Cluster, job_id: int, number: int) -> None:
 
 
 def _is_frozen(job_id: int) -> bool:
-    states = [path.read_text().strip() for path in _groups(f"/job_{job_id}.0/step_batch/freezer.state")]
-    events = [path.read_text() for path in _groups(f"/job_{job_id}.0/step_batch/cgroup.events")]
-    return states == ["FROZEN"] or any("frozen 1" in text for text in events)
+    """Both processes of COUNTING stand still, whatever version says so."""
+    for step in _groups(f"/job_{job_id}.0/step_batch"):
+        if (step / "freezer.state").exists():
+            count = len((step / "cgroup.procs").read_text().split())
+            return count == 2 and (step / "freezer.state").read_text() == "FROZEN\n"
+        if (step / "cgroup.events").exists():
+            return "frozen 1" in (step / "cgroup.events").read_text()
+    return False
 
 
 #: Two processes that write into a file for ever; the parent would see the other one being stopped.

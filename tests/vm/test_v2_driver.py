@@ -104,7 +104,7 @@ def test_a_step_that_asked_for_less_than_its_job_is_killed_alone(tree: V2Tree) -
     large = tree.make_step(NAME._replace(step="step_1"), Wants(job))
 
     for group, said in ((small, ""), (large, "held")):
-        assert _run(group.enter, "x = bytearray(64 << 20); print('held')") == said
+        assert _run(group.entry().enter, "x = bytearray(64 << 20); print('held')") == said
 
     assert (small.oom_kills(), large.oom_kills()) == (1, 0)
     for group in (small, large):
@@ -137,7 +137,7 @@ for name in ("null", "zero", "full", "kmsg"):
 def test_a_fence_lets_through_what_it_says(tree: V2Tree, fence: DeviceFence | None, opened: str) -> None:
     group = tree.make_step(NAME, Wants(fence=fence))
 
-    assert _run(group.enter, OPEN_ALL) == opened
+    assert _run(group.entry().enter, OPEN_ALL) == opened
     assert group.problem == ""
     group.remove()
 
@@ -147,12 +147,36 @@ def test_a_tasks_fence_stands_inside_its_steps(tree: V2Tree) -> None:
     step = DeviceFence((DeviceRule("c", 1, 11),), False)
     group = tree.make_step(NAME, Wants(fence=step))
     fenced = group.task_entry(0, DeviceFence((DeviceRule("c", 1, 5),), False))
-    free = group.task_entry(1, None)
+    free = group.entry()
 
-    assert _run(fenced, OPEN_ALL) == "null full"
-    assert _run(free, OPEN_ALL) == "null zero full"
+    assert _run(fenced.enter, OPEN_ALL) == "null full"
+    assert _run(free.enter, OPEN_ALL) == "null zero full"
     group.remove()
     assert not (MOUNT / NAME.node).exists()
+
+
+BORN = """
+import os, signal, sys
+from sluiced.steps.fork import fork_into
+folder = os.open(sys.argv[1], os.O_RDONLY | os.O_DIRECTORY)
+pid, is_inside = fork_into(folder)
+if pid == 0:
+    assert is_inside
+    assert open("/proc/self/cgroup").read().endswith("/test\\n")
+    # The C library sends it to the thread whose id it remembers.
+    signal.raise_signal(signal.SIGUSR1)
+    os._exit(1)
+print(os.waitpid(pid, 0)[1] == signal.SIGUSR1)
+"""
+
+
+def test_a_child_is_born_in_a_group_and_knows_its_own_thread(folder: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", BORN, str(folder)], env=environment, text=True, capture_output=True, check=False
+    )
+
+    assert (done.stdout, done.stderr) == ("True\n", "")
 
 
 def test_the_verifier_takes_every_program() -> None:

@@ -51,6 +51,17 @@ class MemoryBound(NamedTuple):
     peak_bytes: int | None
 
 
+class Entry(NamedTuple):
+    """How a process gets into a group.
+
+    enter: puts the calling process in; for the forked child, before it gives its privilege up.  into: a descriptor of
+    the folder, where a child can be born in it instead.
+    """
+
+    enter: Callable[[], None]
+    into: int | None = None
+
+
 class StepGroup(Protocol):
     """The control group of one step on this node.  problem: which limits it should have and has not, and why."""
 
@@ -60,11 +71,11 @@ class StepGroup(Protocol):
     def holds_all(self) -> bool:
         """Return whether every process of the step is in it, so that it can be killed as a whole."""
 
-    def enter(self) -> None:
-        """Put the calling process in; for the forked child, before it gives its privilege up."""
+    def entry(self) -> Entry:
+        """Return how a process gets in."""
 
-    def task_entry(self, rank: int, fence: DeviceFence | None) -> Callable[[], None]:
-        """Return what puts the calling process in as a task, with a device fence of its own inside the step's."""
+    def task_entry(self, rank: int, fence: DeviceFence) -> Entry:
+        """Return how a task gets in that has a device fence of its own inside the step's.  Raises OSError."""
 
     def freeze(self, find: FindPids) -> bool:
         """Make all of it stand still, unseen by its parents; False: it cannot be done here."""
@@ -118,11 +129,11 @@ class NoGroup:
     def __init__(self, problem: str = "") -> None:
         self.problem = problem
 
-    def enter(self) -> None:
-        pass
+    def entry(self) -> Entry:
+        return Entry(lambda: None)
 
-    def task_entry(self, rank: int, fence: DeviceFence | None) -> Callable[[], None]:
-        return self.enter
+    def task_entry(self, rank: int, fence: DeviceFence) -> Entry:
+        raise OSError(f"task {rank} cannot be fenced without control groups")
 
     def freeze(self, find: FindPids) -> bool:
         return False

@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Callable
 
 from sluiced.cgroup import files, v1_limits
 from sluiced.cgroup.devices import DeviceFence
-from sluiced.cgroup.interface import FindPids, GroupName, GroupUsage, MemoryBound
+from sluiced.cgroup.interface import Entry, FindPids, GroupName, GroupUsage, MemoryBound
 
 #: What memory.limit_in_bytes holds at least where nothing was written to it.
 _NO_LIMIT = 1 << 60
@@ -43,23 +42,24 @@ class V1Group:
         if folder is not None:
             files.remove_upward(folder, len(self._name))
 
-    def enter(self) -> None:
+    def entry(self) -> Entry:
+        return Entry(self._enter)
+
+    def _enter(self) -> None:
         for folder in self.folders.values():
             files.write(folder, "cgroup.procs", "0")
 
-    def task_entry(self, rank: int, fence: DeviceFence | None) -> Callable[[], None]:
-        if fence is None:
-            return self.enter
+    def task_entry(self, rank: int, fence: DeviceFence) -> Entry:
         self.make("devices")
         folder = os.path.join(self.folders["devices"], f"task_{rank}")
         os.mkdir(folder, 0o755)
         v1_limits.fence(folder, fence)
 
         def enter() -> None:
-            self.enter()
+            self._enter()
             files.write(folder, "cgroup.procs", "0")
 
-        return enter
+        return Entry(enter)
 
     def freeze(self, find: FindPids) -> bool:
         if not self._can_freeze:

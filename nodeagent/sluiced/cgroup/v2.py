@@ -11,11 +11,10 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Callable
 
 from sluiced.cgroup import bpf, files
 from sluiced.cgroup.devices import DeviceFence
-from sluiced.cgroup.interface import FindPids, GroupName, GroupUsage, MemoryBound, StepGroup, Wants
+from sluiced.cgroup.interface import Entry, FindPids, GroupName, GroupUsage, MemoryBound, StepGroup, Wants
 from sluiced.cgroup.limits import Limits
 from sluiced.cgroup.place import Stance, clear_place, folder_of, read_place
 
@@ -123,17 +122,21 @@ class V2Group:
         self.problem = ""
         self._folder = folder
         self._depth = depth
+        self._open: list[int] = []
 
-    def enter(self) -> None:
-        files.write(self._folder, "cgroup.procs", "0")
+    def entry(self) -> Entry:
+        return self._entry(self._folder)
 
-    def task_entry(self, rank: int, fence: DeviceFence | None) -> Callable[[], None]:
-        if fence is None:
-            return self.enter
+    def task_entry(self, rank: int, fence: DeviceFence) -> Entry:
         folder = os.path.join(self._folder, f"task_{rank}")
         os.mkdir(folder, 0o755)
         bpf.fence_group(folder, fence)
-        return lambda: files.write(folder, "cgroup.procs", "0")
+        return self._entry(folder)
+
+    def _entry(self, folder: str) -> Entry:
+        into = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._open.append(into)
+        return Entry(lambda: files.write(folder, "cgroup.procs", "0"), into)
 
     def freeze(self, find: FindPids) -> bool:
         if not files.has(self._folder, "cgroup.freeze"):
@@ -180,6 +183,8 @@ class V2Group:
         )
 
     def remove(self) -> None:
+        while self._open:
+            os.close(self._open.pop())
         files.remove_tree(self._folder)
         # The job's and the node's groups go with their last step; a busy one stays.
         files.remove_upward(os.path.dirname(self._folder), self._depth - 1)

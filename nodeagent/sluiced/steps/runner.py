@@ -31,7 +31,7 @@ from sluiced.stdio.relay import STDERR, Relay
 from sluiced.stdio.srun_link import SrunLink
 from sluiced.steps import descendants, talk
 from sluiced.steps.ending import EndSchedule
-from sluiced.steps.fork import fork
+from sluiced.steps.fork import fork_into
 from sluiced.steps.launch import EndOrder, SignalOrder, StepLaunch, TalkOrder, decode_order
 from sluiced.steps.notice import write_notice
 from sluiced.steps.setup import Preparation
@@ -66,6 +66,7 @@ class StepRunner:
         self.relay = relay
         self.link = link
         self.group = group
+        self._entry = group.entry()
         self.control = control
         #: Where lines for the user go when there is no srun.
         self.talk_fd = talk_fd
@@ -98,10 +99,11 @@ class StepRunner:
         self._files = {file.fd for file in preparation.files.values()}
         signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
         for plan in preparation.plans:
-            enter_group = self.group.task_entry(plan.rank, task_fence(self.launch, plan.rank))
-            pid = fork()
+            fence = task_fence(self.launch, plan.rank)
+            entry = self.group.task_entry(plan.rank, fence) if fence is not None else self._entry
+            pid, is_inside = fork_into(entry.into)
             if pid == 0:
-                run_task(plan, enter_group)
+                run_task(plan, None if is_inside else entry.enter)
             # Also done by the child: whoever comes first, the group is there before a signal is sent.
             with contextlib.suppress(OSError):
                 if not plan.has_terminal:
@@ -233,9 +235,9 @@ class StepRunner:
         if not is_file:
             reader, stderr = os.pipe()
             self.relay.add_output(reader, plan.rank, STDERR)
-        pid = fork()
+        pid, is_inside = fork_into(self._entry.into)
         if pid == 0:
-            run_task_epilogs(plan, self.group.enter, stderr)
+            run_task_epilogs(plan, None if is_inside else self._entry.enter, stderr)
         self._epilogs.add(pid)
         if not is_file:
             os.close(stderr)

@@ -46,17 +46,18 @@ class TaskPlan(NamedTuple):
     has_terminal: bool = False
 
 
-def run_task(plan: TaskPlan, enter_group: Callable[[], None]) -> NoReturn:
+def run_task(plan: TaskPlan, enter_group: Callable[[], None] | None) -> NoReturn:
     """Become the program; forked with the ENDING signals blocked.
 
-    enter_group: puts the calling process into the step's cgroup.
+    enter_group: puts the calling process into the step's cgroup; None: it was born there.
     """
     try:
         # The step daemon's handlers would swallow what is sent to the task before it is the program.
         for number in ENDING:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        enter_group()
+        if enter_group is not None:
+            enter_group()
         _set_descriptors(plan.descriptors)
         if plan.has_terminal:
             os.setsid()
@@ -80,10 +81,11 @@ def run_task(plan: TaskPlan, enter_group: Callable[[], None]) -> NoReturn:
         os._exit(1)
 
 
-def run_task_epilogs(plan: TaskPlan, enter_group: Callable[[], None], stderr: int) -> NoReturn:
+def run_task_epilogs(plan: TaskPlan, enter_group: Callable[[], None] | None, stderr: int) -> NoReturn:
     """Run what follows a task, as its user; their failures are told on *stderr*."""
     try:
-        enter_group()
+        if enter_group is not None:
+            enter_group()
         null = os.open(os.devnull, os.O_RDWR)
         _set_descriptors((null, null, stderr))
         os.setpgid(0, 0)

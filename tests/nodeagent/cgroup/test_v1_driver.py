@@ -76,7 +76,7 @@ def test_a_step_that_asked_for_less_than_its_job_is_killed_alone(tree: V1Tree) -
     large = tree.make_step(NAME._replace(step="step_1"), Wants(job))
 
     for group, said in ((small, ""), (large, "held")):
-        assert _run(group.enter, "x = bytearray(64 << 20); print('held')") == said
+        assert _run(group.entry().enter, "x = bytearray(64 << 20); print('held')") == said
 
     assert (small.oom_kills(), large.oom_kills()) == (1, 0)
     small.remove()
@@ -107,7 +107,7 @@ for name in ("null", "zero", "full", "kmsg"):
 def test_a_fence_lets_through_what_it_says(tree: V1Tree, fence: DeviceFence | None, opened: str) -> None:
     group = tree.make_step(NAME, Wants(fence=fence))
 
-    assert _run(group.enter, OPEN_ALL) == opened
+    assert _run(group.entry().enter, OPEN_ALL) == opened
     assert group.problem == ""
     group.remove()
 
@@ -116,10 +116,10 @@ def test_a_tasks_fence_stands_inside_its_steps(tree: V1Tree) -> None:
     """Both must allow: what the step may not, the task cannot; what the task may not, its neighbour can."""
     group = tree.make_step(NAME, Wants(fence=DeviceFence((DeviceRule("c", 1, 11),), False)))
     fenced = group.task_entry(0, DeviceFence((DeviceRule("c", 1, 5),), False))
-    free = group.task_entry(1, None)
+    free = group.entry()
 
-    assert _run(fenced, OPEN_ALL) == "null full"
-    assert _run(free, OPEN_ALL) == "null zero full"
+    assert _run(fenced.enter, OPEN_ALL) == "null full"
+    assert _run(free.enter, OPEN_ALL) == "null zero full"
     group.remove()
 
 
@@ -131,7 +131,7 @@ def test_what_is_read_and_written_is_counted(tree: V1Tree, tmp_path: Path) -> No
         f"import mmap, os; f = os.open({str(tmp_path / 'file')!r}, os.O_CREAT | os.O_WRONLY | os.O_DIRECT)\n"
         "os.write(f, mmap.mmap(-1, 4 << 20))"
     )
-    _run(group.enter, code)
+    _run(group.entry().enter, code)
 
     usage = group.usage()
     if usage.written_bytes == 0:
