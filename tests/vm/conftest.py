@@ -96,3 +96,10 @@ def make_cluster(shared_cluster: SharedCluster) -> Callable[..., Cluster]:
         return shared_cluster
 
     return make
+
+
+@pytest.fixture
+def cluster(make_cluster: Callable[..., Cluster]) -> Cluster:
+    made = make_cluster()
+    made.start_agent()
+    return made
