@@ -1,5 +1,6 @@
 # make demo         a cluster on this machine, the example jobs, everything taken down again
 # make test         all that CI runs: lint and every test; installs what it needs (as root)
+# make test-vm      the tests of cgroup v2, in a virtual machine; part of make test
 # make test-quick   the tests of a working day: no daemons, under a minute
 # make lint         format, lint and types
 # make torch        PyTorch in $(VENV)-torch, for the tests of --launch that are skipped without it; large
@@ -15,7 +16,7 @@ NATIVE := $(wildcard controller/sluicectld/scheduler/native/*.c)
 BENCHES := throughput_emulated array queue startup idle priority topology offer
 export VENV
 
-.PHONY: venv demo test test-quick torch lint bench clean
+.PHONY: venv demo test test-vm test-quick torch lint bench clean
 .DEFAULT_GOAL := venv
 
 venv: $(INSTALLED)
@@ -30,7 +31,12 @@ demo: $(INSTALLED)
 test: lint
 	tools/postgresql.sh
 	tools/mpi.sh
+	tools/vm.sh
 	$(BIN)/pytest -q
+
+test-vm: $(INSTALLED)
+	tools/vm.sh
+	$(BIN)/pytest -q tests/vm
 
 torch:
 	tools/torch.sh $(VENV)-torch

@@ -15,6 +15,7 @@ import msgspec
 from sluice.clock import WallClock
 from sluice.errors import InvalidRequest, PeerError
 from sluice.model.base import BATCH_STEP
+from sluice.model.confinement import CgroupSettings
 from sluice.model.job import Job
 from sluice.wire.connection import Connection
 from sluice.wire.keyfile import read_key_file
@@ -32,7 +33,7 @@ from sluice.wire.messages import (
 from sluice.wire.responder import Responder
 from sluice.wire.server import Server
 from sluiced import inventory, process_id
-from sluiced.cgroup.detect import unenforced
+from sluiced.cgroup import detect
 from sluiced.effects import (
     Effect,
     ForgetJob,
@@ -88,7 +89,7 @@ class Agent:
         self._last_ticket = 0
         self._hooks: asyncio.TaskGroup | None = None
         self._sweep_wanted = asyncio.Event()
-        self._unenforced = unenforced()
+        self._unenforced = ""
         self._devices = Devices(self._node, options.setup)
         key = read_key_file(options.key_file)
         self._handler = AgentServer(key, self._node, self._on_tasks, self._on_srun, self._on_peer)
@@ -107,8 +108,7 @@ class Agent:
 
     async def run(self) -> None:
         await self._lock_spool()
-        if self._unenforced:
-            logger.warning("node %s: not enforced: %s", self._node, self._unenforced)
+        self._unenforced = detect.prepare(self._node, self._engine.config.cgroup)
         self._launcher.start()
         try:
             async with asyncio.TaskGroup() as group:
@@ -168,6 +168,8 @@ class Agent:
             logger.info("step %s.%s: found condition=%s", step.job_id, step.step_id, condition.name)
             self._resume(step, condition, why)
         self._perform(self._engine.on_recovery_done())
+        known = {detect.job_name(*key) for key in self._spool.jobs()}
+        detect.kill_unknown_jobs(self._engine.config, self._node, known)
 
     def _resume(self, key: StepKey, condition: Condition, why: str) -> None:
         match condition:
@@ -216,16 +218,23 @@ class Agent:
         config = registered.config
         if config != self._engine.config:
             write_durably(self._spool.path, "config", msgspec.msgpack.encode(config))
+        settings = self._engine.config.cgroup
         stale = [JobKey(job_id, attempt) for node, job_id, attempt in registered.stale_jobs if node == self._node]
         self._perform(self._engine.on_registered(registered.epoch, config, stale))
-        self._look_again()
+        self._follow_config(settings)
         return True
 
-    def _look_again(self) -> None:
-        """Measure the node's devices anew if the configuration says something else of them now."""
-        setup = self._engine.config.nodes.get(self._node)
-        if setup is not None and self._devices.set_up(setup):
-            self._link.renew()
+    def _follow_config(self, old: CgroupSettings) -> None:
+        """Measure the node anew where the configuration is another one, and register anew if that changes anything."""
+        config = self._engine.config
+        setup = config.nodes.get(self._node)
+        has_changed = setup is not None and self._devices.set_up(setup)
+        if config.cgroup != old:
+            told, self._unenforced = self._unenforced, detect.prepare(self._node, config.cgroup)
+            has_changed = has_changed or self._unenforced != told
+        if has_changed:
+            # Not while a registration is being answered.
+            asyncio.get_running_loop().call_soon(self._link.renew)
 
     def _forget_cluster(self) -> None:
         """Begin anew for another cluster of the same name."""
@@ -238,9 +247,10 @@ class Agent:
         self._launcher.start()
 
     def _on_orders(self, orders: Orders) -> None:
+        settings = self._engine.config.cgroup
         self._perform(self._engine.on_orders(orders))
         if orders.config is not None:
-            self._look_again()
+            self._follow_config(settings)
 
     def _on_acknowledged(self, items: list[Item]) -> None:
         for item in items:
@@ -385,6 +395,7 @@ class Agent:
             controller=f"{_numeric(address)}:{port}" if address else "",
             notice_path=self._spool.notice_path(key),
             devices=self._devices.measured.devices,
+            is_fenced=detect.fences_devices(self._engine.config.cgroup),
             accepted_at=self._clock.now(),
         )
 

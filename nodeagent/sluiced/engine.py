@@ -373,7 +373,11 @@ class StepEngine:
             is_meant = order.full or (order.to_batch if is_batch else order.to_steps) or order.step_id == number
             if is_meant:
                 signal = SignalOrder(
-                    signal=order.signal, full=order.full, reason=order.reason, deadline_at=order.deadline_at
+                    signal=order.signal,
+                    full=order.full,
+                    is_suspension=order.is_suspension,
+                    reason=order.reason,
+                    deadline_at=order.deadline_at,
                 )
                 effects.append(SendOrder(StepKey(*here.key, number), signal))
         return effects

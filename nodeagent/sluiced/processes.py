@@ -12,6 +12,7 @@ from sluice.clock import WallClock
 from sluice.model.reason import Reason
 from sluice.wire.messages import StepResult
 from sluiced import process_id
+from sluiced.cgroup import detect
 from sluiced.spool import Spool, StepKey
 from sluiced.steps import descendants, notice
 from sluiced.steps.launch import ControlOrder, StepLaunch, encode_order
@@ -64,7 +65,9 @@ class StepProcesses:
             logger.info("step %s.%s: order not delivered, it has ended", key.job_id, key.step_id)
 
     def kill_strays(self, key: StepKey) -> None:
-        count = descendants.kill_strays(notice.marker(self._spool.notice_path(key)))
+        launch = self._spool.read_launch(key)
+        count = detect.kill_leftovers(launch) if launch is not None else 0
+        count += descendants.kill_strays(notice.marker(self._spool.notice_path(key)))
         logger.warning("step %s.%s: step daemon lost, killed=%s", key.job_id, key.step_id, count)
 
     def stop(self) -> None:

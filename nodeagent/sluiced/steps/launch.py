@@ -65,11 +65,13 @@ class EndOrder(Record, frozen=True, kw_only=True, tag="end"):
 class SignalOrder(Record, frozen=True, kw_only=True, tag="signal"):
     """Send a signal to the tasks; full: to everything that they started too.
 
+    is_suspension: with STOP and CONT, let everything stand still and go on, by the freezer where there is one.
     reason: why, for the program to read; one with a reason and its deadline is given once, however often it comes.
     """
 
     signal: int
     full: bool = False
+    is_suspension: bool = False
     reason: str = ""
     deadline_at: float | None = None
 

@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import time
+from collections.abc import Collection
 from typing import assert_never
 
 from sluice.model.states import Ending
@@ -24,6 +25,7 @@ from sluice.wire.messages import (
     TaskStarted,
     TerminalSize,
 )
+from sluiced.cgroup.devices import task_fence
 from sluiced.cgroup.interface import StepGroup
 from sluiced.stdio.relay import STDERR, Relay
 from sluiced.stdio.srun_link import SrunLink
@@ -31,7 +33,7 @@ from sluiced.steps import descendants, talk
 from sluiced.steps.children import watch_children
 from sluiced.steps.control import receive_order
 from sluiced.steps.ending import EndSchedule
-from sluiced.steps.fork import fork
+from sluiced.steps.fork import fork_into
 from sluiced.steps.launch import EndOrder, PeerOrder, SignalOrder, StepLaunch, TalkOrder
 from sluiced.steps.notice import write_notice
 from sluiced.steps.setup import Preparation
@@ -67,6 +69,7 @@ class StepRunner:
         self.relay = relay
         self.link = link
         self.group = group
+        self._entry = group.entry()
         self.control = control
         self.wireup = wireup
         #: Where lines for the user go when there is no srun.
@@ -87,6 +90,8 @@ class StepRunner:
         self._is_empty = False
         self._is_alone = False
         self._has_killed = False
+        #: Suspended by signal, where it cannot be frozen.
+        self._is_stopped = False
         #: Warnings that were given: reason, signal, deadline.
         self._warnings: set[tuple[str, int, float | None]] = set()
         self._sample_s = _SAMPLE_FIRST_S
@@ -101,9 +106,11 @@ class StepRunner:
         self._files = {file.fd for file in preparation.files.values()}
         signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
         for plan in preparation.plans:
-            pid = fork()
+            fence = task_fence(self.launch, plan.fence)
+            entry = self.group.task_entry(plan.rank, fence) if fence is not None else self._entry
+            pid, is_inside = fork_into(entry.into)
             if pid == 0:
-                run_task(plan, self.group.enter)
+                run_task(plan, None if is_inside else entry.enter)
             # Also done by the child: whoever comes first, the group is there before a signal is sent.
             with contextlib.suppress(OSError):
                 if not plan.has_terminal:
@@ -251,9 +258,9 @@ class StepRunner:
         if not is_file:
             reader, stderr = os.pipe()
             self.relay.add_output(reader, plan.rank, STDERR)
-        pid = fork()
+        pid, is_inside = fork_into(self._entry.into)
         if pid == 0:
-            run_task_epilogs(plan, self.group.enter, stderr)
+            run_task_epilogs(plan, None if is_inside else self._entry.enter, stderr)
         self._epilogs.add(pid)
         if not is_file:
             os.close(stderr)
@@ -294,7 +301,8 @@ class StepRunner:
         self._term_until = None
         # A task that has called abort is on its way out, with an exit code that the user should see.
         leaving = {pid for pid, rank in self.ranks.items() if rank == self.wireup.leaver}
-        descendants.signal_descendants(os.getpid(), signal.SIGCONT, signal.SIGTERM, spared=leaving)
+        self._signal_all(signal.SIGCONT, signal.SIGTERM, spared=leaving)
+        self.group.thaw()
 
     def _on_wireup_problem(self) -> None:
         """The tasks can't go on together: one gave up, or is gone while others wait for it."""
@@ -306,10 +314,30 @@ class StepRunner:
         if not self._is_empty:
             self.end(EndOrder(ending=Ending.CANCEL, kill_wait_s=self.launch.config.kill_wait_s, names_step=True))
 
+    def _signal_all(self, *numbers: signal.Signals, spared: Collection[int] = ()) -> None:
+        descendants.signal_descendants(os.getpid(), *numbers, spared=spared)
+
+    def _suspend(self) -> None:
+        """Let everything stand still: frozen where that can be done, for parents see a stop and anybody may undo it."""
+        with contextlib.suppress(OSError):
+            if self.group.freeze(lambda: descendants.descendants(os.getpid())):
+                return
+        self._is_stopped = True
+        self._signal_all(signal.SIGSTOP)
+
+    def _resume(self) -> None:
+        self.group.thaw()
+        if self._is_stopped:
+            self._is_stopped = False
+            self._signal_all(signal.SIGCONT)
+
     def _signal(self, order: SignalOrder) -> None:
         try:
             number = signal.Signals(order.signal)
         except ValueError:
+            return
+        if order.is_suspension:
+            self._suspend() if number == signal.SIGSTOP else self._resume()
             return
         if order.reason:
             self._warn(order, number)
@@ -317,8 +345,8 @@ class StepRunner:
         self._tell("signal", number, time.time(), None)
         if number == signal.SIGKILL and order.full:
             self._kill_all()
-        elif order.full:
-            descendants.signal_descendants(os.getpid(), number)
+        elif order.full or self.launch.config.cgroup.signal_children_processes:
+            self._signal_all(number)
         elif self.launch.is_batch:
             for pid in self.ranks:
                 os.kill(pid, number)
@@ -338,17 +366,21 @@ class StepRunner:
             # The shell would die of it and take the job's time to end away; what it runs is what is warned.
             below = set().union(*(descendants.descendants(pid) for pid in self.ranks))
             spared = set(self.ranks) if below else set()
-            descendants.signal_descendants(os.getpid(), signal.SIGCONT, number, spared=spared)
+            self._signal_all(signal.SIGCONT, number, spared=spared)
         else:
-            descendants.signal_descendants(os.getpid(), signal.SIGCONT, number)
+            self._signal_all(signal.SIGCONT, number)
+        self.group.thaw()
 
     def _kill_all(self) -> None:
-        """Kill everything; from the second time on also what forks faster than a walk over the tree."""
-        if self._has_killed:
+        """Kill everything; from the second time on also what forks faster than a walk over the tree.
+
+        A step that is in no group yet would wait for the kernel when it enters one, mostly in vain.
+        """
+        if self._has_killed or self.group.holds_all:
             with contextlib.suppress(OSError):
                 self.group.kill(descendants.descendants(os.getpid()))
         self._has_killed = True
-        descendants.signal_descendants(os.getpid(), signal.SIGKILL)
+        self._signal_all(signal.SIGKILL)
 
     def _give_up(self) -> None:
         """The kernel does not let them go: say what is left, and end without it."""

@@ -233,6 +233,7 @@ def _plan_task(
         node=launch.node,
         hooks=task_hooks(launch),
         binding=binding,
+        fence=gpus.fence,
         has_terminal=has_terminal,
         inherited=wireup.descriptors(rank),
         namespace=wireup.namespace,

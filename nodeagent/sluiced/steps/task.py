@@ -18,6 +18,7 @@ from typing import NamedTuple, NoReturn
 
 from sluiced.binding.apply import bind_self
 from sluiced.binding.plan import TaskBinding
+from sluiced.gpu.fence import Fence
 from sluiced.steps.private_dirs import enter_namespace
 from sluiced.steps.talk import error_line
 from sluiced.steps.task_hooks import PrologFailed, TaskHooks, run_epilogs, run_prologs
@@ -46,6 +47,8 @@ class TaskPlan(NamedTuple):
     node: str
     hooks: TaskHooks = TaskHooks()
     binding: TaskBinding = TaskBinding()
+    #: Around its GPUs alone; None: the job's fence is its own.
+    fence: Fence | None = None
     #: The ranks that it starts itself and answers for; none: just its own.
     stands_for: tuple[int, ...] = ()
     #: What becomes 3 and up.
@@ -56,17 +59,18 @@ class TaskPlan(NamedTuple):
     has_terminal: bool = False
 
 
-def run_task(plan: TaskPlan, enter_group: Callable[[], None]) -> NoReturn:
+def run_task(plan: TaskPlan, enter_group: Callable[[], None] | None) -> NoReturn:
     """Become the program; forked with the ENDING signals blocked.
 
-    enter_group: puts the calling process into the step's cgroup.
+    enter_group: puts the calling process into the step's cgroup; None: it was born there.
     """
     try:
         # The step daemon's handlers would swallow what is sent to the task before it is the program.
         for number in ENDING:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        enter_group()
+        if enter_group is not None:
+            enter_group()
         if plan.namespace is not None:
             enter_namespace(plan.namespace)
         _set_descriptors((*plan.descriptors, *plan.inherited))
@@ -94,10 +98,11 @@ def run_task(plan: TaskPlan, enter_group: Callable[[], None]) -> NoReturn:
         os._exit(1)
 
 
-def run_task_epilogs(plan: TaskPlan, enter_group: Callable[[], None], stderr: int) -> NoReturn:
+def run_task_epilogs(plan: TaskPlan, enter_group: Callable[[], None] | None, stderr: int) -> NoReturn:
     """Run what follows a task, as its user; their failures are told on *stderr*."""
     try:
-        enter_group()
+        if enter_group is not None:
+            enter_group()
         null = os.open(os.devnull, os.O_RDWR)
         _set_descriptors((null, null, stderr))
         os.setpgid(0, 0)
