@@ -22,6 +22,8 @@ class StepLaunch(Record, frozen=True, kw_only=True):
     step_id: int
     boot_id: str
     config: AgentConfig
+    #: The name of the node's control group.
+    group: str = "sluice"
     conf_path: str = ""
     #: "host:port" for SLURM_WORKING_CLUSTER.
     controller: str = ""
