@@ -21,4 +21,6 @@ emulated          many nodes whose jobs are timers
 steps/            step daemons and their fork server
 stdio/            files and streams of a step
 cgroup/           control groups
+binding/          the CPUs and the memory of tasks
+gpu/              devices: what there is, and who may see it
 """
