@@ -15,13 +15,16 @@ if TYPE_CHECKING:
 #: The built-in ones; looking for others costs more than the rest of the start.
 _MPI = ("none", "pmi2", "pmix")
 _LAUNCH = ("env", "torchrun")
+#: Of libpmix, as Slurm names it.
+_PMIX_VERSION = "pmix_v4"
 
 
 def answer(own: Mapping[str, Any]) -> str:
     """Return the answer to --mpi=list or --launch=list, empty for a step.  Raises OptionError for an unknown name."""
     mpi, launch = own.get("mpi", ""), own.get("launch", "")
     if mpi == "list":
-        return "MPI plugin types are...\n" + _listed(_names("mpi", _MPI))
+        versions = f"specific pmix plugin versions available: {_PMIX_VERSION}\n"
+        return "MPI plugin types are...\n" + _listed(_names("mpi", _MPI)) + versions
     if launch == "list":
         return "Launchers are...\n" + _listed(_names("launch", _LAUNCH))
     if mpi and mpi.partition("_")[0] not in _MPI and mpi not in (known := _names("mpi", _MPI)):

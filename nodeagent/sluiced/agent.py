@@ -169,7 +169,7 @@ class Agent:
             self._resume(step, condition, why)
         self._perform(self._engine.on_recovery_done())
         known = {detect.job_name(*key) for key in self._spool.jobs()}
-        detect.kill_unknown_jobs(self._engine.config, self._node, known)
+        detect.kill_unknown_jobs(self._engine.config.cgroup, self._group(), known)
 
     def _resume(self, key: StepKey, condition: Condition, why: str) -> None:
         match condition:
@@ -391,6 +391,7 @@ class Agent:
             step_id=key.step_id,
             boot_id=self._boot_id,
             config=self._engine.config,
+            group=self._group(),
             conf_path=self._options.conf_path,
             controller=f"{_numeric(address)}:{port}" if address else "",
             notice_path=self._spool.notice_path(key),
@@ -398,6 +399,9 @@ class Agent:
             is_fenced=detect.fences_devices(self._engine.config.cgroup),
             accepted_at=self._clock.now(),
         )
+
+    def _group(self) -> str:
+        return detect.node_name(self._engine.config.cluster, self._node, self._spool.path)
 
     def _fail_start(self, key: StepKey, text: str) -> None:
         logger.error("step %s.%s: not started: %s", key.job_id, key.step_id, text)

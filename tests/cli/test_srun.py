@@ -515,7 +515,8 @@ def test_failures_exit_as_the_user_says(dead_cluster, monkeypatch, capfd):
 def test_questions_that_need_no_cluster(capfd):
     assert main(["--mpi=list"]) == 0
     assert main(["--version"]) == 0
-    assert capfd.readouterr().out == "MPI plugin types are...\n\tnone\n\tpmi2\n\tpmix\nslurm 25.05.0\n"
+    listed = "\tnone\n\tpmi2\n\tpmix\nspecific pmix plugin versions available: pmix_v4\n"
+    assert capfd.readouterr().out == f"MPI plugin types are...\n{listed}slurm 25.05.0\n"
 
 
 def test_test_only(controller, nodes, capfd):

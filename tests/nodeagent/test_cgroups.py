@@ -42,7 +42,7 @@ def _constrained(make_cluster: Callable[..., Cluster], is_accounted: bool = Fals
 
 def _groups(below: str = "") -> list[Path]:
     """Return the node's groups in all hierarchies, or what is *below* them."""
-    return [path for top in ("", "*/") for path in MOUNT.glob(f"{top}sluice_{_name()}_{NODE}{below}")]
+    return [path for top in ("", "*/") for path in MOUNT.glob(f"{top}sluice_{_name()}_{NODE}_*{below}")]
 
 
 def _python(text: str) -> str:

@@ -248,7 +248,9 @@ def test_a_wiring_that_no_plugin_has_is_refused_with_the_list(cluster: LocalClus
 
     assert done.returncode == 1
     assert done.stderr == "srun: error: Invalid MPI type 'bogus', --mpi=list for acceptable types: none, pmi2, pmix\n"
-    assert cluster.run("srun", "--mpi=list").stdout == "MPI plugin types are...\n\tnone\n\tpmi2\n\tpmix\n"
+    assert cluster.run("srun", "--mpi=list").stdout == (
+        "MPI plugin types are...\n\tnone\n\tpmi2\n\tpmix\nspecific pmix plugin versions available: pmix_v4\n"
+    )
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mount namespaces need root")

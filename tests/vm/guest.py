@@ -60,7 +60,7 @@ def _set_up() -> None:
             raise OSError(ctypes.get_errno(), f"mounting {target}")
     with socket.socket() as any_socket:
         fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", _IFF_UP))
-    os.environ |= {"PATH": "/usr/bin:/bin", "HOME": "/root", VARIABLE: "1"}
+    os.environ |= {"PATH": "/usr/bin:/bin", "HOME": "/root", VARIABLE: "1", "SLUICE_TEST_PATIENCE": "4"}
 
 
 def _run(root: str, reports: TextIO) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import zlib
 from collections.abc import Callable, Collection
 
 from sluice import cpuset
 from sluice.model.base import step_name
 from sluice.model.confinement import CgroupSettings
-from sluice.wire.messages import AgentConfig
 from sluiced.cgroup import files, limits
 from sluiced.cgroup.devices import device_fence
 from sluiced.cgroup.interface import GroupName, NoGroup, NoTree, StepGroup, Tree, Wants
@@ -85,14 +85,15 @@ def fences_devices(settings: CgroupSettings) -> bool:
 
 def group_name(launch: StepLaunch) -> GroupName:
     return GroupName(
-        node_name(launch.config.cluster, launch.node),
+        launch.group,
         job_name(launch.job.id, launch.job.attempt),
         f"step_{step_name(launch.step_id)}",
     )
 
 
-def node_name(cluster: str, node: str) -> str:
-    return f"sluice_{cluster}_{node}".replace("/", "_")
+def node_name(cluster: str, node: str, spool: str) -> str:
+    """Return the name of a node's group; the path of the spool tells clusters of the same name on one machine apart."""
+    return f"sluice_{cluster}_{node}_{zlib.crc32(os.fsencode(spool)):08x}".replace("/", "_")
 
 
 def job_name(job_id: int, attempt: int) -> str:
@@ -118,15 +119,17 @@ def kill_leftovers(launch: StepLaunch) -> int:
     return find_tree(launch.config.cgroup).kill(group_name(launch))
 
 
-def kill_unknown_jobs(config: AgentConfig, node: str, known: Collection[str]) -> None:
-    """Kill and take away the groups of jobs that nobody knows any more; known: as job_name() has them."""
-    tree = find_tree(config.cgroup)
-    top = node_name(config.cluster, node)
-    for job in tree.jobs(top):
+def kill_unknown_jobs(settings: CgroupSettings, group: str, known: Collection[str]) -> None:
+    """Kill and take away the groups of jobs that nobody knows any more.
+
+    group: the node's; known: names of jobs as job_name() has them.
+    """
+    tree = find_tree(settings)
+    for job in tree.jobs(group):
         if job not in known:
-            count = tree.kill_job(top, job)
+            count = tree.kill_job(group, job)
             logger.warning(
-                "node %s: took the group of a job away that nobody knows group=%s killed=%s", node, job, count
+                "%s: took away what is left of a job that nobody knows group=%s killed=%s", group, job, count
             )
 
 

@@ -1,6 +1,6 @@
 """cgroup v1 by plain file operations: a tree of our own in each controller, the machine's others left alone.
 
-    /sys/fs/cgroup/CONTROLLER/sluice_CLUSTER_NODE/job_ID.ATTEMPT/step_NAME[/task_RANK]
+    /sys/fs/cgroup/CONTROLLER/sluice_CLUSTER_NODE_SPOOL/job_ID.ATTEMPT/step_NAME[/task_RANK]
 
 Entering the first group costs up to 10 ms (the kernel waits for a grace period), all further ones next to nothing.  So
 a step that is neither constrained nor accounted enters none; when it is to stand still, or forks faster than it is
@@ -74,7 +74,7 @@ class V1Tree:
     def kill(self, name: GroupName) -> int:
         group = V1Group(self._root, name, can_freeze=self.is_usable("freezer"))
         folders = [os.path.join(self._root, controller, *name) for controller in CONTROLLERS]
-        return self._kill_all(group, folders)
+        return self._kill_all(group, folders, 2)
 
     def jobs(self, node: str) -> list[str]:
         found: set[str] = set()
@@ -87,9 +87,10 @@ class V1Tree:
     def kill_job(self, node: str, job: str) -> int:
         group = V1Group(self._root, GroupName(node, job, "leftover"), can_freeze=self.is_usable("freezer"))
         folders = [os.path.join(self._root, controller, node, job) for controller in CONTROLLERS]
-        return self._kill_all(group, folders)
+        return self._kill_all(group, folders, 1)
 
-    def _kill_all(self, group: V1Group, folders: list[str]) -> int:
+    def _kill_all(self, group: V1Group, folders: list[str], levels: int) -> int:
+        """levels: how many of the groups above *folders* are ours."""
         pids = {pid for folder in folders for pid in files.pids_below(folder)}
         if pids:
             group.kill(pids)
@@ -97,5 +98,5 @@ class V1Tree:
         group.remove()
         for folder in folders:
             files.remove_tree(folder)
-            files.remove_upward(os.path.dirname(folder), 2)
+            files.remove_upward(os.path.dirname(folder), levels)
         return len(pids)

@@ -1,6 +1,6 @@
 """cgroup v2 by plain file operations, in the part of the hierarchy that place.py finds.
 
-    PLACE/sluice_CLUSTER_NODE/job_ID.ATTEMPT/step_NAME[/task_RANK]
+    PLACE/sluice_CLUSTER_NODE_SPOOL/job_ID.ATTEMPT/step_NAME[/task_RANK]
 
 Controllers are enabled down to the steps, whose groups hold the processes; task groups have none, only device
 programs.  Every step has its group: it is killed, frozen and accounted whole.
@@ -14,7 +14,7 @@ import signal
 
 from sluiced.cgroup import bpf, files
 from sluiced.cgroup.devices import DeviceFence
-from sluiced.cgroup.interface import Entry, FindPids, GroupName, GroupUsage, MemoryBound, StepGroup, Wants
+from sluiced.cgroup.interface import Entry, FindPids, GroupName, GroupUsage, MemoryBound, NoGroup, StepGroup, Wants
 from sluiced.cgroup.limits import Limits
 from sluiced.cgroup.place import Stance, clear_place, folder_of, read_place
 
@@ -78,7 +78,7 @@ class V2Tree:
 
     def make_step(self, name: GroupName, wants: Wants) -> StepGroup:
         if self._place.why_not:
-            raise OSError(self._place.why_not)
+            return NoGroup()
         folder = files.make_chain(self._folder, name)
         for depth in range(len(name)):
             enable(os.path.join(self._folder, *name[:depth]))

@@ -23,6 +23,8 @@ class StepLaunch(Record, frozen=True, kw_only=True):
     step_id: int
     boot_id: str
     config: AgentConfig
+    #: The name of the node's control group.
+    group: str = "sluice"
     conf_path: str = ""
     #: The node's devices, those of other jobs too.
     devices: NodeDevices = NodeDevices()

@@ -75,4 +75,8 @@ def test_keys_that_ask_for_what_is_missing_are_told(mount: Path) -> None:
 
 
 def test_names_are_one_folder_each_whatever_the_cluster_is_called() -> None:
-    assert detect.node_name("../a/b", "n1") == "sluice_.._a_b_n1"
+    assert detect.node_name("../a/b", "n1", "/spool").startswith("sluice_.._a_b_n1_")
+
+
+def test_clusters_of_the_same_name_on_one_machine_have_groups_of_their_own() -> None:
+    assert detect.node_name("c", "n1", "/one/spool") != detect.node_name("c", "n1", "/other/spool")
