@@ -48,8 +48,11 @@ gangs        heterogeneous jobs: all components start together or none does
 savepoint    what a pass has started and may take back
 shorten      --time-min: the longest limit with which a job starts now
 promises     planned starts that outlive their pass (conservative backfill)
-preempt      preemption in one pass: who makes room for whom, whose place is kept meanwhile
+preempt      preemption in one pass: who makes room for whom
+preempt_places   places that are kept while others make room
 preempt_rules    who may be preempted by whom, and which victims go first
+preempt_victims  victims: a job, or all components of one
+preempt_attempt  one attempt to make room for a job, or for all of its components
 preempt_choice   the cheapest set of victims
 preempt_search   where a job would start if others were gone
 preempt_texts    preemption as sentences

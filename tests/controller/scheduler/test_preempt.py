@@ -3,6 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
+from sluice.model.preemption import Room
 from sluice.model.reason import Reason
 from sluice.model.request import GresRequest
 from sluice.model.reservation import Reservation
@@ -21,7 +22,8 @@ def test_a_job_that_fits_nowhere_preempts_one_of_a_lower_tier() -> None:
 
     (order,) = plan.preemptions
     assert (order.job_id, order.mode, order.for_job_id) == (victim, "REQUEUE", urgent.id)
-    assert (order.nodes, order.grace_s, order.partition) == (("n1",), 0.0, "high")
+    assert order.grace_s == 0.0
+    assert order.rooms == (Room(job_id=urgent.id, partition="high", nodes=("n1",)),)
     assert not plan.starts
     assert plan.planned[urgent.id].at == rivals.now_at
     assert plan.blockers[urgent.id][0].text == f"requeues job {victim}; starts on n1 when they are gone"
@@ -389,7 +391,7 @@ def test_one_of_several_partitions_is_enough() -> None:
 
     plan = rivals.plan()
 
-    assert [(order.job_id, order.partition) for order in plan.preemptions] == [(victim, "high")]
+    assert [(order.job_id, order.rooms[0].partition) for order in plan.preemptions] == [(victim, "high")]
     assert urgent.id in plan.planned
 
 
@@ -423,6 +425,45 @@ def test_exclusive_nodes_are_freed_whole() -> None:
     rivals.urgent(exclusive="node")
 
     assert rivals.victims() == {alone: "REQUEUE"}
+
+
+def test_a_node_for_one_user_is_free_when_the_others_there_are_gone() -> None:
+    """One CPU each of n1 is bob's and eve's; on n2 somebody stays who can't be preempted."""
+    rivals = Rivals(nodes=2)
+    strangers = [rivals.runs(("n1",), cpus=1, uid=uid) for uid in (1001, 1002)]
+    rivals.runs(("n1",), cpus=1)
+    rivals.runs(("n2",), cpus=1, uid=1001, partition="high")
+    urgent = rivals.urgent(exclusive="user")
+
+    plan = rivals.plan()
+
+    assert sorted(order.job_id for order in plan.preemptions) == strangers
+    assert plan.planned[urgent.id].nodes == ("n1",)
+
+
+def test_a_node_that_another_user_keeps_is_free_when_his_jobs_are_gone() -> None:
+    rivals = Rivals()
+    owner = rivals.runs(cpus=1, uid=1001, exclusive="user")
+    rivals.urgent()
+
+    assert rivals.victims() == {owner: "REQUEUE"}
+
+
+def test_those_that_are_suspended_are_still_there() -> None:
+    rivals = Rivals(modes="SUSPEND,GANG")
+    rivals.runs(cpus=1, uid=1001)
+    rivals.urgent(exclusive="user")
+
+    assert rivals.victims() == {}
+
+
+def test_an_overdue_job_of_another_user_is_still_there() -> None:
+    rivals = Rivals()
+    rivals.runs(cpus=1, uid=1001)
+    rivals.runs(cpus=1, uid=1002, partition="high", ends_in_s=-60.0)
+    rivals.urgent(exclusive="user")
+
+    assert rivals.victims() == {}
 
 
 def test_jobs_on_several_nodes_are_freed_with_all_of_them() -> None:
