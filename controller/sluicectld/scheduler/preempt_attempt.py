@@ -41,18 +41,22 @@ class Placed(msgspec.Struct, frozen=True):
 
 
 class Leavers:
-    """Victims as jobs that may be gone, made once a pass."""
+    """Victims as jobs that may be gone, made once a pass: one for each part, and the positions where they are."""
 
     def __init__(self, scene: Scene) -> None:
         self._working = scene.working
-        self._known: dict[Victim, list[Leaver]] = {}
+        self.of: dict[Victim, list[Leaver]] = {}
+        self.positions_of: dict[Victim, frozenset[int]] = {}
 
-    def of(self, victim: Victim) -> list[Leaver]:
-        found = self._known.get(victim)
-        if found is None:
-            found = [make_leaver(part, victim.mode, end_of(part), self._working) for part in victim.parts]
-            self._known[victim] = found
-        return found
+    def collect(self, victims: Sequence[Victim]) -> list[Leaver]:
+        """Return those of all victims, after which each can be looked up."""
+        for victim in victims:
+            if victim not in self.of:
+                made = [make_leaver(part, victim.mode, end_of(part), self._working) for part in victim.parts]
+                self.of[victim] = made
+                self.positions_of[victim] = frozenset[int]().union(*(leaver.takes for leaver in made))
+        of = self.of
+        return [leaver for victim in victims for leaver in of[victim]]
 
 
 class Attempt:
@@ -77,13 +81,22 @@ class Attempt:
         self._ledger = ledger
         self._leavers = leavers
         self._reclaims_licenses = reclaims_licenses
-        #: By job id, in the way in which the first component that may do so preempts it.
-        self._victims: dict[int, Victim] = {}
-        self._allowed: list[list[frozenset[int]]] = []
-        for ways in components:
-            self._allowed.append([self._admit(rights, way, chosen_ids) for way in ways])
-        self.victims = sorted(self._victims.values(), key=_rank_of)
-        gone = [leaver for victim in self.victims for leaver in leavers.of(victim)]
+        lists = [
+            [
+                [
+                    victim
+                    for victim in rights.victims_for(job, shape.partition, shape.view.reservation)
+                    if victim.job_id not in chosen_ids
+                ]
+                for job, shape in ways
+            ]
+            for ways in components
+        ]
+        self.victims = _merge([each for of_ways in lists for each in of_ways])
+        #: Whose room each component may count on in each of its ways; None: all have the same right.
+        is_one = len(components) == 1 and len(components[0]) == 1
+        self._allowed = None if is_one else [[frozenset(map(_means_of, each)) for each in of_ways] for of_ways in lists]
+        gone = leavers.collect(self.victims)
         self._situations = [
             [Situation(shape, scene.working, scene.timeline, gone, always) for _, shape in ways] for ways in components
         ]
@@ -92,24 +105,13 @@ class Attempt:
         needs = [shape.needs for ways in components for _, shape in ways]
         self._wants_licenses = any(each.licenses or each.license_choices for each in needs)
 
-    def _admit(self, rights: Rights, way: Way, chosen_ids: set[int]) -> frozenset[int]:
-        """Take up the victims of a component in one of its ways; return whose room it may count on."""
-        job, shape = way
-        allowed = set()
-        for victim in rights.victims_for(job, shape.partition, shape.view.reservation):
-            if victim.job_id not in chosen_ids:
-                known = self._victims.setdefault(victim.job_id, victim)
-                if known.mode is victim.mode:
-                    allowed.add(victim.job_id)
-        return frozenset(allowed)
-
     def only_useful(self, victims: Iterable[Victim]) -> list[Victim]:
         """Return those that are on a node of use, or have what is needed besides."""
+        useful, positions_of = self._useful, self._leavers.positions_of
         return [
             victim
             for victim in victims
-            if any(not self._useful.isdisjoint(leaver.takes) for leaver in self._leavers.of(victim))
-            or (self._wants_licenses and victim.licenses)
+            if not useful.isdisjoint(positions_of[victim]) or (self._wants_licenses and victim.licenses)
         ]
 
     def fits(self, gone: Sequence[Victim]) -> list[Placed] | None:
@@ -137,12 +139,14 @@ class Attempt:
         self, number: int, gone: Sequence[Victim], beside: dict[int, list[Take]], licenses: LicensePool
     ) -> Placed | None:
         """Place a component in the first of its ways in which it fits, and take its licenses."""
-        everybody = [leaver for victim in gone for leaver in self._leavers.of(victim)] if beside else []
+        everybody = self._leavers.collect(gone) if beside else []
         for place, (job, shape) in enumerate(self._components[number]):
             if licenses.choose(shape.needs) is None:
                 continue
-            allowed = self._allowed[number][place]
-            own = [leaver for victim in gone if victim.job_id in allowed for leaver in self._leavers.of(victim)]
+            allowed = gone
+            if self._allowed is not None:
+                allowed = [victim for victim in gone if _means_of(victim) in self._allowed[number][place]]
+            own = self._leavers.collect(allowed)
             parts = self._situations[number][place].find(own, beside, everybody)
             if parts is not None:
                 return Placed(job, shape, parts, licenses.take(shape.needs))
@@ -175,6 +179,21 @@ def find_later(attempt: Attempt, victims: list[Victim], later: list[Victim]) -> 
         else:
             most = middle
     return ranked[most - 1].eligible_at
+
+
+def _merge(lists: list[list[Victim]]) -> list[Victim]:
+    """Return all of them, cheapest first; each job in the way in which the first that may do so preempts it."""
+    if len(lists) == 1:
+        return lists[0]
+    found: dict[int, Victim] = {}
+    for victims in lists:
+        for victim in victims:
+            found.setdefault(victim.job_id, victim)
+    return sorted(found.values(), key=_rank_of)
+
+
+def _means_of(victim: Victim) -> tuple[int, PreemptMode]:
+    return victim.job_id, victim.mode
 
 
 def _rank_of(victim: Victim) -> tuple[float, ...]:

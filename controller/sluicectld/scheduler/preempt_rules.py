@@ -108,10 +108,10 @@ class Rights:
                 continue
             mode = self._mode(record_of(parts[0]), right.mode)
             if mode is PreemptMode.SUSPEND:
-                yield Victim(parts, mode, 0.0, rank, 0.0)
+                yield Victim(parts[0].job_id, parts, mode, 0.0, rank, 0.0)
                 continue
             ends = [began_at(record_of(part)) + each_s for part, each_s in zip(parts, exempt_s, strict=True)]
-            yield Victim(parts, mode, grace_s, rank, max(ends))
+            yield Victim(parts[0].job_id, parts, mode, grace_s, rank, max(ends))
 
     def _is_exempt(self, priority: int) -> bool:
         least = self._setup.min_exempt_priority

@@ -20,18 +20,15 @@ Rank = tuple[float, ...]
 
 
 class Victim(msgspec.Struct, frozen=True, eq=False):
-    """Who may be preempted, and how."""
+    """Who may be preempted, and how.  job_id: of the first part."""
 
+    job_id: int
     parts: Parts
     mode: PreemptMode
     grace_s: float
     rank: Rank
     #: From when on it may be.
     eligible_at: float
-
-    @property
-    def job_id(self) -> int:
-        return self.parts[0].job_id
 
     @property
     def cpu_count(self) -> int:
