@@ -59,10 +59,13 @@ preempt_texts    preemption as sentences
 departures   preempted jobs on their way out
 resuming     suspended jobs that go on
 limits       a room: partitions, licenses, associations, QOS and their limits
-explain      reasons as sentences with their numbers, as a pass writes them
+explain      reasons as sentences that are not about nodes, and the words that all of them share
+demands      the demands of a request on its nodes, as one table
+marks        what sets nodes apart that are at the same level
+funnel       how many nodes are left after each demand: for a pass, a question, a refusal
 ranking      in which order the causes of a wait are told
 feasible     could a request ever run?  Asked at submission
-nearest      the funnel of a refused request, and the nearest one that fits
+nearest      the nearest request that fits instead of a refused one
 reservations what reservations mean to one job: where and when it may run, what is closed to it
 reservation_access  who may use a reservation
 reservation_nodes   which nodes and cores a reservation gets, and what stands against them
@@ -75,7 +78,6 @@ estimate     when would a job start?  Asked by --test-only
 inquiry      one job's wait, answered in full: every cause with its numbers
 judge        how a job stands in each of its partitions and reservations
 census       the nodes of a scene counted by what is free on them
-funnel       how many nodes are left after each demand
 holders      the running jobs that hold what is missing
 sharers      words for other jobs: awaited, holding, planned
 whatif       the cheapest changes with which a job would start in the next pass

@@ -11,6 +11,7 @@ from collections.abc import Set
 from typing import Any, Protocol, TypeVar
 
 from sluice import feature_expr
+from sluice.model.explanation import FunnelStep
 from sluice.model.partition import Partition
 from sluice.model.reason import Blocker
 
@@ -110,6 +111,8 @@ class Shape:
         #: Whether idle nodes would hold it, and of which usable nodes that is known.
         self.fits_idle = False
         self.idle_seen = -1
+        #: What kinds of nodes mean to it (funnel.py), and of which usable nodes that is.
+        self.told: tuple[int, tuple[FunnelStep, ...], str] | None = None
         #: The pass that it was begun for.
         self.pass_number = 0
         self._offers: dict[Level, int] = {}
