@@ -100,6 +100,11 @@ class Rivals(Cluster):
             self._revise(job_id, het_job_id=leader_id, het_offset=offset, het_size=len(job_ids))
         return leader_id
 
+    def reserve(self, name: str, *nodes: str, flags: tuple[str, ...] = ()) -> None:
+        """Add a reservation of these nodes for ann, which is in force."""
+        times = {"start_at": self.now_at - 60, "end_at": self.now_at + 9 * HOUR_S}
+        self.reservations.append(Reservation(id=1, name=name, nodes=nodes, users=("ann",), flags=flags, **times))
+
     def urgent(self, **fields: Any) -> Job:
         """Add a pending job of the high partition."""
         return self.pending(**({"partitions": ("high",), "nodes": 1} | fields))

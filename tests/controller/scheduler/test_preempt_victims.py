@@ -3,7 +3,6 @@
 import pytest
 
 from sluice.model.preemption import Room
-from sluice.model.reservation import Reservation
 from tests.preempt_builder import HOUR_S, Rivals
 
 
@@ -216,12 +215,7 @@ def test_with_the_word_priority_a_higher_tier_is_not_enough() -> None:
 
 def test_jobs_of_a_reservation_are_left_alone_by_others() -> None:
     rivals = Rivals(nodes=2)
-    now_at = rivals.now_at
-    rivals.reservations.append(
-        Reservation(
-            id=1, name="course", start_at=now_at - 60, end_at=now_at + 9 * HOUR_S, nodes=("n1",), users=("ann",)
-        )
-    )
+    rivals.reserve("course", "n1")
     rivals.runs(("n1",), reservation="course", priority=1)
     outside = rivals.runs(("n2",), priority=9)
     rivals.urgent()
@@ -231,12 +225,7 @@ def test_jobs_of_a_reservation_are_left_alone_by_others() -> None:
 def test_a_job_of_a_reservation_preempts_in_it() -> None:
     """Also one that has the node only because it ends soon (MaxStartDelay)."""
     rivals = Rivals(nodes=2)
-    now_at = rivals.now_at
-    rivals.reservations.append(
-        Reservation(
-            id=1, name="course", start_at=now_at - 60, end_at=now_at + 9 * HOUR_S, nodes=("n1",), users=("ann",)
-        )
-    )
+    rivals.reserve("course", "n1")
     guest = rivals.runs(("n1",), priority=9)
     rivals.runs(("n2",), priority=1)
     rivals.urgent(reservation="course")
@@ -245,18 +234,7 @@ def test_a_job_of_a_reservation_preempts_in_it() -> None:
 
 def test_a_flexible_reservation_does_not_protect_its_jobs_elsewhere() -> None:
     rivals = Rivals(nodes=2)
-    now_at = rivals.now_at
-    rivals.reservations.append(
-        Reservation(
-            id=1,
-            name="flexible",
-            start_at=now_at - 60,
-            end_at=now_at + 9 * HOUR_S,
-            nodes=("n1",),
-            users=("ann",),
-            flags=("FLEX",),
-        )
-    )
+    rivals.reserve("flexible", "n1", flags=("FLEX",))
     rivals.runs(("n1",), reservation="flexible", priority=1)
     elsewhere = rivals.runs(("n2",), reservation="flexible", priority=9)
     rivals.urgent(user="bob", uid=1001)
