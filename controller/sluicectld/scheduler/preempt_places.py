@@ -5,7 +5,7 @@ Nothing is remembered from pass to pass: the victims' records say for whom they 
 Invariant: of a heterogeneous job the places of all components are kept, or none.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import msgspec
@@ -77,6 +77,16 @@ class KeptPlaces:
         at = max(self._now_at, *(record.ends_at for record in records))
         if len(names) != len(components):
             return
+        # A start that was promised to it earlier is this very place, or gives way to it.
+        promised = [(ways[0][0].id, self._places.drop(ways[0][0].id)) for ways in components]
+        if not self._keep_all(components, names, leaving, at):
+            for job_id, slot in promised:
+                if slot is not None:
+                    self._places.keep(job_id, *slot)
+
+    def _keep_all(
+        self, components: Components, names: Mapping[int, Sequence[str]], leaving: list[RunningJob], at: float
+    ) -> bool:
         taken: list[int] = []
         for ways in components:
             job_id = ways[0][0].id
@@ -84,10 +94,11 @@ class KeptPlaces:
             if found is None:
                 for other in taken:
                     self.drop(other)
-                return
+                return False
             blocker = held_blocker(leaving, names[job_id], self._now_at, self._utc_offset_s)
             self.keep(job_id, *found, blocker, at)
             taken.append(job_id)
+        return True
 
     def _find_on(self, ways: Sequence[Way], names: Sequence[str]) -> tuple[list[Part], Shape] | None:
         """Return the place on exactly these nodes, in the first way in which it can be had."""

@@ -155,3 +155,23 @@ def test_without_any_one_victim_the_components_would_not_start(rivals: Rivals) -
     plan = rivals.plan()
     for order in plan.preemptions:
         assert not decide(gone_after(rivals, plan, spared=order.job_id), rivals.policy).starts
+
+
+@given(mixtures(modes=("REQUEUE", "CANCEL")), st.booleans())
+@settings(max_examples=100, deadline=None)
+def test_with_promises_of_the_pass_before_all_components_are_planned_or_none(rivals: Rivals, is_freed: bool) -> None:
+    """First nobody may preempt, then somebody does, then the victims are in their grace; each pass knows the last."""
+    rivals.policy = replace(rivals.policy, keeps_promises=True)
+    memory = Memory()
+    plan = decide(rivals.snapshot(), replace(rivals.policy, preempt_plugin=None))
+    for _ in range(2):
+        snapshot = replace(rivals.snapshot(), promised=plan.planned, is_freed=is_freed)
+        plan = decide(snapshot, rivals.policy, memory=memory)
+        assert plan == decide(snapshot, rivals.policy)
+        for job in rivals.pending_jobs:
+            assert components_of(rivals, lead_id_of(job)) & plan.planned.keys() in (
+                set(),
+                components_of(rivals, lead_id_of(job)),
+            )
+        for order in plan.preemptions:
+            rivals.depart(order.job_id, order.for_job_id, order.rooms, order.mode)

@@ -37,6 +37,22 @@ def test_what_is_being_freed_is_for_the_one_who_preempts() -> None:
     assert "waits for job 1 to make room on n1, by 13:47 (GraceTime)" in plan.blockers[urgent.id][0].text
 
 
+def test_a_place_that_was_promised_in_the_pass_before_is_kept_once() -> None:
+    """Promises outlive their pass (conservative backfill); the place behind leaving jobs was told as one, too."""
+    rivals = Rivals()
+    rivals.policy = replace(rivals.policy, keeps_promises=True)
+    victim = rivals.runs()
+    urgent = rivals.urgent()
+    first = rivals.plan()
+    rivals.warn(victim, urgent.id, "n1")
+    snapshot = replace(rivals.snapshot(), promised=first.planned, is_freed=False)
+
+    plan = decide(snapshot, rivals.policy)
+
+    assert not plan.preemptions
+    assert plan.planned[urgent.id].nodes == ("n1",)
+
+
 def test_a_victim_that_has_ended_and_is_not_clean_is_still_waited_for() -> None:
     rivals = Rivals(nodes=1)
     victim = rivals.runs()
