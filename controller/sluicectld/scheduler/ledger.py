@@ -8,6 +8,8 @@ but what the working copy says of the nodes.
 """
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from sluice.model.allocation import Allocation
 from sluice.model.job import Job
@@ -16,7 +18,7 @@ from sluice.model.reason import Blocker, Reason
 from .guests import Stay
 from .levels import Kind, Take
 from .limits.gate import Gate
-from .limits.licenses import LicensePool
+from .limits.licenses import LicensePool, Licenses
 from .memory import Scene
 from .needs import Needs
 from .plan import StartJob
@@ -49,7 +51,7 @@ class Ledger:
         """Start the job, or one task of it, on these parts."""
         parts = shape.batch_host_first(parts)
         licenses = self.licenses.take(shape.needs)
-        self.gate.add_start(job, shape, self._takes(parts), licenses)
+        self.gate.add_start(job, shape, self.takes_of(parts), licenses)
         allocation = Allocation(
             grants=tuple([self._working.grant(part.position, part.take) for part in parts]),
             tasks_per_node=_tasks_per_node(shape, parts),
@@ -96,6 +98,17 @@ class Ledger:
                 stay = Stay(shape.uid, from_at, until_at, shape.needs.is_user_exclusive)
                 (guests.remove if is_gone else guests.add)(part.position, stay)
 
+    @contextmanager
+    def noted(self, shape: Shape, parts: list[Part], licenses: Licenses) -> Iterator[None]:
+        """Note meanwhile what a job would have beside its resources, and what it would hold of a reservation."""
+        now_at, names = self._snapshot.now_at, self._working.names
+        held = [(names[part.position], part.take.cpus) for part in parts] if shape.view.reservation else []
+        self.note_beside(shape, now_at, parts)
+        self.book.note_start(shape.view.reservation, held, licenses if held else ())
+        yield
+        self.book.note_start(shape.view.reservation, held, licenses if held else (), is_gone=True)
+        self.note_beside(shape, now_at, parts, is_gone=True)
+
     def undo_last(self, job: Job, shape: Shape, parts: list[Part]) -> None:
         """Undo the last start(), which was of this job, as if there had been none; nodes are the working copy's."""
         takes, end_at = self._taken.pop()
@@ -104,7 +117,7 @@ class Ledger:
         start = self.starts.pop()
         allocation = start.allocation
         self.licenses.put_back(allocation.licenses)
-        self.gate.undo_start(job, shape, self._takes(parts), allocation.licenses)
+        self.gate.undo_start(job, shape, self.takes_of(parts), allocation.licenses)
         if start.reservation:
             held = ((grant.node, grant.cpu_count) for grant in allocation.grants)
             self.book.note_start(start.reservation, held, allocation.licenses, is_gone=True)
@@ -151,9 +164,10 @@ class Ledger:
         is_lasting: False while starts are tried that may be taken back.
         """
         licenses = self.licenses.choose(shape.needs)
-        return self.gate.find_placed_blockers(job, shape, self._takes(parts), licenses, is_lasting)
+        return self.gate.find_placed_blockers(job, shape, self.takes_of(parts), licenses, is_lasting)
 
-    def _takes(self, parts: list[Part]) -> list[tuple[Kind, Take]]:
+    def takes_of(self, parts: list[Part]) -> list[tuple[Kind, Take]]:
+        """Return what each part takes, as limits count it."""
         kinds = self._working.kinds
         return [(kinds[part.position], part.take) for part in parts]
 
