@@ -13,6 +13,8 @@ from collections.abc import Iterable
 
 import msgspec
 
+from .claimant import Claimant
+from .pools import Use
 from .recurrence import Window
 from .search import Part, find_at
 from .shapes import Shape
@@ -20,12 +22,17 @@ from .timeline import Timeline
 from .tracks import NEVER
 from .working import WorkingCopy
 
+#: Rounds of the search for a slot that suits both nodes and pools at most; each looks at a later moment.
+_ROUNDS_MAX = 1000
+
 
 class Slot(msgspec.Struct, frozen=True):
     """A place in time: from when, and what is taken from which nodes for the job's whole limit."""
 
     at: float
     parts: list[Part]
+    #: What is taken beside nodes: licenses, room below limits.
+    use: Use | None = None
 
 
 def find_slot(
@@ -35,11 +42,32 @@ def find_slot(
     latest_at: float,
     looks_max: float = float("inf"),
     due_at: float = 0.0,
+    claimant: Claimant | None = None,
 ) -> Slot | None:
     """Return the earliest slot for a job of the shape that begins by *latest_at*, and not before *due_at*, or None.
 
-    looks_max: gives up when the pass has looked at more nodes than that.
+    looks_max: gives up when the pass has looked at more nodes than that.  claimant: of a job that takes something that
+    is on no node.
     """
+    if claimant is None:
+        return _find_on_nodes(shape, working, timeline, latest_at, looks_max, due_at)
+    # No start that suits both comes before the first that suits one: the search goes from one to the other.
+    at = max(timeline.now_at, due_at)
+    for _ in range(_ROUNDS_MAX):
+        at = claimant.earliest(at)
+        slot = None if at == NEVER else _find_on_nodes(shape, working, timeline, latest_at, looks_max, at)
+        if slot is None:
+            return None
+        takes = [(working.kinds[part.position], part.take) for part in slot.parts]
+        use, at = claimant.settle(takes, slot.at)
+        if use is not None:
+            return Slot(slot.at, slot.parts, use)
+    return None
+
+
+def _find_on_nodes(
+    shape: Shape, working: WorkingCopy, timeline: Timeline, latest_at: float, looks_max: float, due_at: float
+) -> Slot | None:
     from_at = max(timeline.now_at, shape.planned_at, due_at)
     if shape.access is not None and shape.access.window is not None:
         from_at, latest_at = _within(shape, shape.access.window, from_at, latest_at)
@@ -54,9 +82,10 @@ def find_slot(
     return None
 
 
-def first_moment_after(shape: Shape, timeline: Timeline, at: float) -> float:
+def first_moment_after(shape: Shape, timeline: Timeline, at: float, claimant: Claimant | None = None) -> float:
     """Return the first moment after *at* at which a job of the shape may fit that did not before; NEVER if none."""
-    return next((moment for moment in _moments(shape, timeline, at) if moment > at), NEVER)
+    on_nodes = next((moment for moment in _moments(shape, timeline, at) if moment > at), NEVER)
+    return on_nodes if claimant is None else min(on_nodes, claimant.next_change(at))
 
 
 def _moments(shape: Shape, timeline: Timeline, from_at: float) -> Iterable[float]:

@@ -102,7 +102,7 @@ class Preemptions:
                 now_at, offset_s = self._snapshot.now_at, self._policy.utc_offset_s
                 blocker = held_blocker(leaving, names, now_at, offset_s)
                 ends = [each.job.preemption.ends_at for each in leaving if each.job and each.job.preemption]
-                self._keep(job.id, parts, shape, blocker, max(now_at, *ends))
+                self._keep(job, parts, shape, blocker, max(now_at, *ends))
 
     def _find_on(self, shape: Shape, names: Sequence[str]) -> list[Part] | None:
         """Return the place on exactly these nodes."""
@@ -115,11 +115,13 @@ class Preemptions:
         bound.guests = shape.guests
         return find_at(bound, self._working, self._timeline, self._timeline.now_at)
 
-    def _keep(self, job_id: int, parts: list[Part], shape: Shape, blocker: Blocker, at: float) -> None:
+    def _keep(self, job: Job, parts: list[Part], shape: Shape, blocker: Blocker, at: float) -> None:
         licenses = shape.needs.licenses or shape.needs.license_choices[:1]
-        place = self._kept[job_id] = Place(Slot(self._timeline.now_at, parts), shape, licenses, blocker)
-        self._put(job_id, place)
-        self._places.tell(job_id, at, place.slot, shape)
+        claimant = self._ledger.claimant_of(job, shape)
+        use = None if claimant is None else claimant.use(self._ledger.takes(parts), licenses)
+        place = self._kept[job.id] = Place(Slot(self._timeline.now_at, parts, use), shape, licenses, blocker)
+        self._put(job.id, place)
+        self._places.tell(job.id, at, place.slot, shape)
 
     def _put(self, job_id: int, place: Place) -> None:
         self._places.hold(job_id, place.slot, place.shape)
@@ -219,7 +221,7 @@ class Preemptions:
             self.chosen.append(order)
         blocker = chosen_blocker(chosen, names, now_at, self._policy.utc_offset_s)
         grace_s = max([victim.grace_s for victim in chosen], default=0.0)
-        self._keep(job.id, parts, shape, blocker, now_at + grace_s)
+        self._keep(job, parts, shape, blocker, now_at + grace_s)
 
     # --- for one search
 
