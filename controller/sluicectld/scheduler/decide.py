@@ -404,7 +404,7 @@ class Pass:
         if not self.planner.may_plan_beside(job, shape) or not self.fits_idle(shape):
             return
         if blockers[0].reason is Reason.LICENSES:
-            self.planner.plan_first(job, shape)
+            self.planner.plan_first(job, shape, is_beside=True)
         else:
             self.planner.plan(job, shape, is_beside=True)
 
@@ -427,9 +427,10 @@ class Pass:
 
     def _wait_on(self, job: Job, shape: Shape) -> Blockers | None:
         """Plan a job of a shape that is known not to fit; return what stops it."""
+        blockers = shape.blockers
         if self._may_plan(shape) or (job.id == self.focus_id and shape.is_waiting):
-            self.planner.plan(job, shape)
-        return shape.blockers
+            self.planner.plan(job, shape, bool(blockers and waits_for_others(blockers[0])))
+        return blockers
 
     def _find_task_blocker(self, job: Job, task_id: int | None, shape: Shape) -> Blockers | None:
         lacking = self.ledger.find_license_blocker(shape)

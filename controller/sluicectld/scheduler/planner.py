@@ -1,8 +1,8 @@
 """Who gets a planned start in one pass, and which: as far as the counts of the policy reach.
 
 The walk (decide.py) comes here with each job that does not fit now.  Every bound is a count: jobs looked ahead for,
-nodes looked at, planned starts of a line and of a shape.  Who waits for nodes stands in the line of his queue; who
-waits for a license, or below a limit, in one of its own, so that he takes no planned start from those.
+nodes looked at, planned starts of a queue and of a shape.  Who waits for licenses or below a limit is not counted with
+his queue: a user who may run one job at a time takes no planned start from those who wait for nodes.
 
 Invariant: a planned start that was promised before only ever moves earlier.
 """
@@ -20,13 +20,9 @@ from .ledger import Ledger
 from .memory import Scene
 from .patience import compute_due_at
 from .places import Places
-from .pools import Pool
 from .shapes import Shape
 from .snapshot import Policy, Snapshot
 from .tracks import NEVER
-
-#: A queue, whose jobs wait for nodes; or those of a queue who wait for the same pool.
-Line = str | tuple[str, Pool]
 
 
 class Planner:
@@ -49,8 +45,8 @@ class Planner:
         self._earlier: dict[int, Slot] = {}
         #: Jobs that a planned start was looked for, as the bound counts them.
         self._looked_ahead = 0
-        #: Planned jobs of each line.
-        self._counts: Counter[Line] = Counter()
+        #: Planned jobs of each queue that wait for nodes.
+        self._counts: Counter[str] = Counter()
 
     def begin(self, priorities: Mapping[int, int]) -> None:
         """priorities: by job id, as the queue found them."""
@@ -65,12 +61,12 @@ class Planner:
         """Is the walk still among the jobs that it looks ahead for?"""
         return self._looked_ahead <= self._policy.backfill_jobs_max
 
-    def plan_first(self, job: Job, shape: Shape) -> None:
+    def plan_first(self, job: Job, shape: Shape, is_beside: bool = False) -> None:
         """Plan the first job of a shape that waits for resources; its twins may be planned after it."""
         if self._policy.is_backfilling:
             shape.is_waiting = True
             shape.may_plan = self._looked_ahead < self._policy.backfill_jobs_max
-            self.plan(job, shape)
+            self.plan(job, shape, is_beside)
 
     def may_plan_beside(self, job: Job, shape: Shape) -> bool:
         """May a job that lacks what is on no node still get a planned start, as far as its equals tell?"""
@@ -81,37 +77,43 @@ class Planner:
     def plan(self, job: Job, shape: Shape, is_beside: bool = False) -> None:
         """Give the job a planned start, unless the bounds are reached or nothing is free within the window.
 
-        is_beside: what it lacks may be had by others of its shape, being a limit of its own.
+        is_beside: it lacks licenses, or room below a limit, and not only nodes.
         """
         claimant = self._ledger.claimant_of(job, shape)
         # What is found of a job with limits of its own holds for those with the same ones.
         prospect = claimant if claimant is not None and claimant.is_personal else shape
         is_focus = job.id == self._focus_id
-        if not is_focus and not (self._gate.may_reserve(job, shape) and (prospect is shape or prospect.may_plan)):
+        is_known = prospect is not shape and not prospect.may_plan
+        if not is_focus and (is_known or not self._gate.may_reserve(job, shape)):
             return
-        line = self._line_of(shape, claimant)
-        is_far = self._looked_ahead >= self._policy.backfill_jobs_max or self._is_tired()
-        if is_far or self.is_full(shape.queue) or self._counts[line] >= self._policy.planned_max:
-            prospect.may_plan = False
-            shape.may_plan = shape.may_plan and not is_far and not self.is_full(shape.queue)
+        if self._looked_ahead >= self._policy.backfill_jobs_max or self.is_full(shape.queue) or self._is_tired():
+            prospect.may_plan = shape.may_plan = False
         self._looked_ahead += 1
-        if job.id in self._places.planned or not (is_focus or (prospect.may_plan and (is_beside or shape.may_plan))):
+        if job.id in self._places.planned or not (prospect.may_plan or is_focus):
             return
         if not (is_focus or self._may_reserve(job, shape)):
             return
-        slot = self._find(job, shape, claimant, line)
+        slot = self._find(job, shape, claimant, is_beside and prospect.planned_count > 0)
         if slot is None:
             prospect.may_plan = False
             return
+        # Whether nodes are free now as well is no matter: lower jobs may take those, but nothing that is kept for it.
+        is_beside = is_beside or (claimant is not None and claimant.find_lack(self._now_at, slot.use) is not None)
         self._places.keep(job.id, slot, shape)
-        self.note(job, slot, shape, line)
+        self.note(job, slot, shape, is_beside)
         prospect.planned_at = slot.at
-        prospect.planned_count += 1
-        prospect.may_plan = prospect.planned_count < self._policy.planned_per_shape_max
+        for each in (prospect,) if is_beside or prospect is shape else (prospect, shape):
+            each.planned_count += 1
+            each.may_plan = each.planned_count < self._policy.planned_per_shape_max
 
-    def _find(self, job: Job, shape: Shape, claimant: Claimant | None, line: Line) -> Slot | None:
-        """Return the job's earliest slot; where it was promised before if it is no better off anywhere else."""
-        latest_at, looks_max, due_at = self.find_bounds([(job, shape)], [line])
+    def _find(self, job: Job, shape: Shape, claimant: Claimant | None, is_next: bool) -> Slot | None:
+        """Return the job's earliest slot; where it was promised before if it is no better off anywhere else.
+
+        is_next: it waits behind an equal one for what is on no node.
+        """
+        latest_at, looks_max, due_at = self.find_bounds([(job, shape)])
+        if is_next and job.id != self._focus_id and not self._policy.is_predicting:
+            latest_at = self._latest_at
         if claimant is not None and not self._policy.keeps_promises:
             due_at = max(due_at, claimant.planned_at)
         slot = find_slot(shape, self._working, self._timeline, latest_at, looks_max, due_at, claimant)
@@ -120,11 +122,6 @@ class Planner:
             return earlier
         return slot
 
-    def _line_of(self, shape: Shape, claimant: Claimant | None) -> Line:
-        """Return in which line the job waits: for the nodes of its queue, or for what is on no node."""
-        lack = None if claimant is None else claimant.find_lack(self._now_at)
-        return shape.queue if lack is None else (shape.queue, lack.pool)
-
     def take_back(self, job: Job, is_alike: bool) -> None:
         """Take an earlier promise back to look for a better one.  is_alike: it is kept if there is none."""
         kept = self._places.drop(job.id)
@@ -132,9 +129,10 @@ class Planner:
         if is_alike:
             self._earlier[job.id] = kept[0]
 
-    def note(self, job: Job, slot: Slot, shape: Shape, line: Line = "") -> None:
-        """Make a place that is kept the job's planned start.  line: "" for that of the queue."""
-        self._counts[line or shape.queue] += 1
+    def note(self, job: Job, slot: Slot, shape: Shape, is_beside: bool = False) -> None:
+        """Make a place that is kept the job's planned start."""
+        if not is_beside:
+            self._counts[shape.queue] += 1
         self.bounds.note_plan(shape.queue)
         self._places.tell(job.id, slot.at, slot, shape)
 
@@ -146,19 +144,14 @@ class Planner:
         is_far = not self.is_near or self._is_tired()
         return self._policy.is_backfilling and not is_far and all(itertools.starmap(self._may_hold, jobs))
 
-    def find_bounds(
-        self, jobs: Sequence[tuple[Job, Shape]], lines: Sequence[Line] = ()
-    ) -> tuple[float, int | float, float]:
+    def find_bounds(self, jobs: Sequence[tuple[Job, Shape]]) -> tuple[float, int | float, float]:
         """Return the latest start that jobs planned together may get, how many nodes may be looked at, and the first.
 
-        The first of a line is found a start however far it is: without one it could wait for ever.  lines: those of the
-        queues unless said otherwise.
+        The first of a queue is found a start however far it is: without one it could wait for ever.
         """
         policy = self._policy
         is_focus = any(job.id == self._focus_id for job, _ in jobs)
-        is_first = policy.is_predicting or not all(
-            self._counts[line] for line in lines or [shape.queue for _, shape in jobs]
-        )
+        is_first = policy.is_predicting or not all(self._counts[shape.queue] for _, shape in jobs)
         latest_at = NEVER if is_focus or is_first else self._latest_at
         looks_max = NEVER if is_focus else policy.backfill_node_looks_max
         due_at = max(compute_due_at(job, policy.patience) for job, _ in jobs) if policy.is_predicting else 0.0

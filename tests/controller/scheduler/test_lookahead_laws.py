@@ -144,7 +144,7 @@ def applied(snapshot: Snapshot, plan: Plan) -> Snapshot:
         for name, count in start.allocation.licenses:
             licenses[name] -= count
         end_at = None if start.limit_s is None else snapshot.now_at + start.limit_s
-        record = replace(job, id=900_000 + number, limit_s=start.limit_s)
+        record = replace(job, id=900_000 + 1000 * snapshot.version + number, limit_s=start.limit_s)
         running.append(
             RunningJob(record.id, "job", start.allocation, end_at, job.spec.uid, start.partition, job=record)
         )
@@ -253,7 +253,11 @@ def test_no_planned_start_is_delayed_by_jobs_below(snapshot: Snapshot) -> None:
 @given(snapshots(), POLICIES)
 @few
 def test_a_second_pass_at_the_same_moment_starts_nothing(snapshot: Snapshot, policy: Policy) -> None:
-    """What could start has started, and the others are planned for the same moments."""
+    """What could start has started, and the others are planned for the same moments.
+
+    Where few are planned in each queue one more may be: a job that waited for nodes alone, and now for licenses too
+    because a lower one has taken some meanwhile, leaves its place among those to the next.
+    """
     plan = decide(snapshot, policy)
     if plan.has_more:
         return
@@ -261,21 +265,32 @@ def test_a_second_pass_at_the_same_moment_starts_nothing(snapshot: Snapshot, pol
     again = decide(applied(snapshot, plan), policy)
 
     assert again.starts == ()
-    assert {job_id: each.at for job_id, each in again.planned.items()} == {
-        job_id: each.at for job_id, each in plan.planned.items()
-    }
+    moments = {job_id: each.at for job_id, each in plan.planned.items()}
+    moments_again = {job_id: each.at for job_id, each in again.planned.items()}
+    assert moments.items() <= moments_again.items()
+    assert policy.planned_max == 1 or moments == moments_again
 
 
 @given(snapshots(), POLICIES, st.lists(st.sampled_from([1.0, 60.0, 300.0, 1000.0]), min_size=1, max_size=4))
 @few
 def test_a_pass_with_a_memory_decides_as_one_without(snapshot: Snapshot, policy: Policy, waits: list[float]) -> None:
     """Over a story of starts, of jobs that end when they are expected to, and of nothing at all."""
+    # What is promised on a node behind an overdue job is another law's.
+    overdue = 0 if policy.keeps_promises else 1
+    snapshot = wait(snapshot, 0.0, overdue)
     memory = Memory()
     for wait_s in waits:
         plan = decide(snapshot, policy, memory=memory)
-        # How many shapes there are is a statistic.
-        assert replace(plan, tested_shapes=0) == replace(decide(snapshot, policy), tested_shapes=0)
-        snapshot = wait(applied(snapshot, plan), wait_s)
+        assert decisions_of(plan) == decisions_of(decide(snapshot, policy))
+        if plan.look_again_at is not None:
+            wait_s = min(wait_s, plan.look_again_at - snapshot.now_at)
+        snapshot = wait(applied(snapshot, plan), wait_s, overdue)
+
+
+def decisions_of(plan: Plan) -> tuple[object, ...]:
+    """Return all of the plan but the words and the statistics."""
+    reasons = {job_id: [blocker.reason for blocker in found] for job_id, found in plan.blockers.items()}
+    return plan.starts, plan.planned, reasons, plan.has_more, plan.look_again_at
 
 
 def wait(snapshot: Snapshot, seconds: float, overdue: int = 1) -> Snapshot:
