@@ -9,7 +9,8 @@ Source: Mu'alem & Feitelson 2001, section 2 (conservative variant).
 """
 
 import heapq
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -71,9 +72,10 @@ def _find_on_nodes(
     from_at = max(timeline.now_at, shape.planned_at, due_at)
     if shape.access is not None and shape.access.window is not None:
         from_at, latest_at = _within(shape, shape.access.window, from_at, latest_at)
-    if shape.is_plain and shape.access is None:
+    resolution_s = working.policy.backfill_resolution_s
+    if shape.is_plain and shape.access is None and not resolution_s:
         return _find_on_one_node(shape, working, timeline, from_at, latest_at)
-    for at in _moments(shape, timeline, from_at):
+    for at in _rounded(_moments(shape, timeline, from_at), resolution_s, timeline.now_at):
         if at > latest_at or timeline.tracks.looks > looks_max:
             return None
         parts = find_at(shape, working, timeline, at)
@@ -95,6 +97,16 @@ def _moments(shape: Shape, timeline: Timeline, from_at: float) -> Iterable[float
     # Where something is closed, its end frees nodes as the end of a job does.
     ends = sorted({closure.until_at for closure in shape.view.closures if from_at <= closure.until_at < NEVER})
     return heapq.merge(moments, ends) if ends else moments
+
+
+def _rounded(moments: Iterable[float], resolution_s: float, now_at: float) -> Iterator[float]:
+    """Yield the moments, those to come rounded up to whole resolutions, each once; 0: as they are."""
+    last_at = -NEVER
+    for moment in moments:
+        at = math.ceil(moment / resolution_s) * resolution_s if resolution_s and moment > now_at else moment
+        if at > last_at:
+            last_at = at
+            yield at
 
 
 def _within(shape: Shape, window: Window, from_at: float, latest_at: float) -> tuple[float, float]:
