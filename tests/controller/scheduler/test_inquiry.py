@@ -206,7 +206,7 @@ class TestAllCauses:
 
         assert found.blockers[0].text == "needs 1 of license matlab, 1 free; kept for job 2 at 13:56"
         assert found.planned_start_at == cluster.now_at + 1200
-        assert ("-t 10",) in [each.words for each in found.suggestions]
+        assert ("-t 00:10:00 instead of 00:20:00",) in [each.words for each in found.suggestions]
 
     def test_a_throttled_array_names_the_tasks_that_run(self):
         cluster = Cluster(nodes=4)
