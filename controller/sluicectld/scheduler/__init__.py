@@ -38,6 +38,10 @@ constraints  feature expressions that speak of the whole allocation
 timeline     free resources over time
 tracks       the arithmetic of the timeline: levels as numbers, moments, what fits when
 native/      the same in C
+steps        a count over time: how much of something is taken from which moment on
+pools        what is on no node, over time: licenses, and room below limits
+claimant     a waiting job before the pools: when they let it run, and with which licenses
+lack_texts   what of licenses and limits is kept for others, as sentences
 predict      how long a job will probably run, from its user's last runs
 patience     until when a job lets shorter ones pass; the order of the candidates for backfill
 backfill     planned starts: the earliest slot beside all that runs or is planned

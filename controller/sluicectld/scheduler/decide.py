@@ -32,6 +32,7 @@ from .preempt import Preemptions
 from .preempt_attempt import Way
 from .promises import keep_promises, restore_promises
 from .queue import Queue, rank
+from .ranking import waits_for_others
 from .reservation_texts import find_closed_blocker
 from .reservations import View
 from .resuming import Resuming, with_suspended
@@ -154,7 +155,8 @@ class Pass:
         self.gangs = Gangs(self.queue.entries)
         if self.policy.keeps_promises:
             is_user_sensitive = self.shaper.is_user_sensitive
-            self.places.restore(restore_promises(self.scene, self.snapshot, self.policy, is_user_sensitive))
+            promises = restore_promises(self.scene, self.snapshot, self.policy, is_user_sensitive)
+            self.places.restore(promises, self.snapshot)
         self.planner.begin(self.queue.priorities)
         self.preemptions.begin(self.queue.priorities)
         entries = with_suspended(self.queue.entries, self.snapshot, self.queue.priorities)
@@ -309,13 +311,15 @@ class Pass:
         """Start or plan the job one way; return what stops it, None if nothing does."""
         shape = self.shaper.find(job, partition, view)
         if job.id in self.places.slots and job.id not in self.places.planned and self._keeps(job, shape):
-            return self._preempt(job, shape, self._tell_waiting(job, shape))
+            return self._preempt(job, shape, self._tell_promised(job, shape))
         blockers = shape.blockers
         limited = self.gate.find_blockers(job, shape)
         if limited:
-            self.heads.note_stop(job, shape)
             # What bars the shape for good is more telling than a limit, that others are ahead of it is not.
             is_barred = blockers is not None and not shape.is_waiting
+            if not is_barred and not self.heads.is_stopped(shape):
+                self._plan_beside(job, shape, limited)
+            self.heads.note_stop(job, shape)
             return (*(blockers or ()), *limited) if is_barred else (*limited, *(blockers or ()))
         if blockers is None or (shape.is_waiting and may_shorten(self, job)):
             blockers = self._try_start(job, shape)
@@ -353,8 +357,9 @@ class Pass:
             return False
         if slot.at > self.snapshot.now_at and not self.snapshot.is_freed and promised_shape is shape:
             self.places.planned[job.id] = self.snapshot.promised[job.id]
-            # Its twins that have no promise yet do not start either, but get one.
-            shape.is_waiting = shape.may_plan = True
+            if not self._is_personal(job, shape):
+                # Its twins that have no promise yet do not start either, but get one.
+                shape.is_waiting = shape.may_plan = True
             return True
         self.planner.take_back(job, is_alike=promised_shape is shape)
         # What kept its twins from starting, or later, may have been this promise.
@@ -380,22 +385,61 @@ class Pass:
                 if blockers[0].reason is Reason.JOB_ARRAY_TASK_LIMIT:
                     # Its next task waits for one that runs, not for the place kept for it in another partition.
                     self._forget_slot(job)
+                self._plan_beside(job, shape, blockers)
                 return blockers
             place = find_place(self, job, shape)
             if place is None:
                 return self._block(job, shape) if shape.blockers is None else self._wait_on(job, shape)
             limited = self.ledger.find_placed_blockers(job, *place)
             if limited:
-                self.heads.note_stop(job, shape)
-                return limited
+                return self._wait_placed(job, shape, limited)
             self._start(job, *place, task_id)
         return None
 
+    def _wait_placed(self, job: Job, shape: Shape, limited: Blockers) -> Blockers:
+        """Plan a job that has room on nodes, but not beside them; return what stops it."""
+        if limited[0].reason is Reason.LICENSES:
+            # They are kept from its twins, too.
+            shape.blockers = limited
+        self._plan_beside(job, shape, limited)
+        if limited[0].reason is not Reason.LICENSES:
+            self.heads.note_stop(job, shape)
+        return limited
+
+    def _plan_beside(self, job: Job, shape: Shape, blockers: Blockers) -> None:
+        """Plan a job that waits for licenses, or below a limit: both come back as others end."""
+        if not self.policy.is_backfilling or not waits_for_others(blockers[0]):
+            return
+        if not self.planner.may_plan_beside(job, shape) or not self.fits_idle(shape):
+            return
+        if blockers[0].reason is Reason.LICENSES:
+            self.planner.plan_first(job, shape, is_beside=True)
+        else:
+            self.planner.plan(job, shape, is_beside=True)
+
+    def _is_personal(self, job: Job, shape: Shape) -> bool:
+        """Do limits stand against the job that its twins need not have against them?"""
+        claimant = self.ledger.claimant_of(job, shape)
+        return claimant is not None and claimant.is_personal
+
+    def _tell_promised(self, job: Job, shape: Shape) -> Blockers:
+        """Return the blockers of a job that waits for the start that it was promised."""
+        found = self.gate.find_blockers(job, shape)
+        lacking = self.ledger.find_license_blocker(shape)
+        if lacking is not None:
+            found = (*found, lacking)
+        if not found:
+            return self._tell_waiting(job, shape)
+        if not self._is_personal(job, shape):
+            shape.blockers = found
+        return found
+
     def _wait_on(self, job: Job, shape: Shape) -> Blockers | None:
         """Plan a job of a shape that is known not to fit; return what stops it."""
+        blockers = shape.blockers
         if self._may_plan(shape) or (job.id == self.focus_id and shape.is_waiting):
-            self.planner.plan(job, shape)
-        return shape.blockers
+            self.planner.plan(job, shape, bool(blockers and waits_for_others(blockers[0])))
+        return blockers
 
     def _find_task_blocker(self, job: Job, task_id: int | None, shape: Shape) -> Blockers | None:
         lacking = self.ledger.find_license_blocker(shape)
@@ -435,7 +479,9 @@ class Pass:
         """
         if job.id not in self.places.planned:
             return
-        if self.ledger.nodes_since(starts).isdisjoint(part.position for part in slot.parts):
+        taken = self.ledger.nodes_since(starts)
+        is_whole = slot.use is None or not taken
+        if is_whole and taken.isdisjoint(part.position for part in slot.parts):
             self.places.keep(job.id, slot, shape)
         else:
             self._forget_slot(job)

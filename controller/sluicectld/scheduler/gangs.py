@@ -18,6 +18,7 @@ from sluice.model.reason import Blocker, Reason
 from . import verdicts
 from .backfill import Slot, find_slot, first_moment_after
 from .preempt_attempt import Way
+from .ranking import waits_for_others
 from .savepoint import Savepoint
 from .search import find_at, find_now
 from .shapes import Shape
@@ -111,7 +112,7 @@ def _start_or_plan(one_pass: "Pass", gang: Gang, components: list[list[Way]]) ->
     may_help = not barred or one_pass.preemptions.may_help(barred[0])
     if may_help and _preempt(one_pass, components):
         return
-    if not barred:
+    if not barred or all(waits_for_others(blocker) for blocker in barred):
         _plan_all(one_pass, components, promise)
 
 
@@ -184,9 +185,9 @@ def _start_all(one_pass: "Pass", components: list[list[Way]]) -> tuple[int, Bloc
 
 def _start(one_pass: "Pass", savepoint: Savepoint, job: Job, shape: Shape) -> Blockers | None:
     """Start one component; return what bars it, () for no room, None when nothing does."""
-    if shape.blockers is not None:
-        return () if shape.is_waiting else shape.blockers
     limited = _find_limits(one_pass, job, shape)
+    if shape.blockers is not None:
+        return limited if shape.is_waiting else shape.blockers
     if limited:
         return limited
     parts = find_now(shape, one_pass.working, one_pass.timeline)
@@ -286,9 +287,10 @@ def _plan_all(one_pass: "Pass", components: list[list[Way]], promise: Promise) -
 def _may_plan(one_pass: "Pass", job: Job, shape: Shape) -> bool:
     if shape.blockers is not None and not shape.is_waiting:
         return False
-    if one_pass.heads.find_blocker(job, shape) or one_pass.gate.find_blockers(job, shape):
+    if one_pass.heads.find_blocker(job, shape) or not one_pass.gate.may_reserve(job, shape):
         return False
-    return one_pass.gate.may_reserve(job, shape)
+    claimant = one_pass.ledger.claimant_of(job, shape)
+    return claimant is None or claimant.earliest(one_pass.snapshot.now_at) < NEVER
 
 
 def _find_common_slot(one_pass: "Pass", chosen: list[Way]) -> list[Slot]:
@@ -302,8 +304,9 @@ def _find_common_slot(one_pass: "Pass", chosen: list[Way]) -> list[Slot]:
     at = max(timeline.now_at, due_at)
     for _ in range(_ROUNDS_MAX):
         first_at = at
-        for _, shape in chosen:
-            slot = find_slot(shape, working, timeline, latest_at, looks_max, first_at)
+        for job, shape in chosen:
+            claimant = one_pass.ledger.claimant_of(job, shape)
+            slot = find_slot(shape, working, timeline, latest_at, looks_max, first_at, claimant)
             if slot is None:
                 return []
             first_at = slot.at
@@ -313,7 +316,9 @@ def _find_common_slot(one_pass: "Pass", chosen: list[Way]) -> list[Slot]:
         found = _fit_at(one_pass, chosen, at)
         if found:
             return found
-        at = min(first_moment_after(shape, timeline, at) for _, shape in chosen)
+        at = min(
+            first_moment_after(shape, timeline, at, one_pass.ledger.claimant_of(job, shape)) for job, shape in chosen
+        )
         if at > latest_at or at == NEVER or timeline.tracks.looks > looks_max:
             return []
     return []
@@ -323,11 +328,20 @@ def _fit_at(one_pass: "Pass", chosen: list[Way], at: float) -> list[Slot]:
     """Hold and return a place for each at the moment; [], with nothing held, when one does not fit."""
     held: list[Slot] = []
     for job, shape in chosen:
-        parts = find_at(shape, one_pass.working, one_pass.timeline, at)
-        if parts is None:
+        slot = _slot_at(one_pass, job, shape, at)
+        if slot is None:
             for other, _ in chosen[: len(held)]:
                 one_pass.places.drop(other.id)
             return []
-        held.append(Slot(at, parts))
-        one_pass.places.keep(job.id, held[-1], shape)
+        held.append(slot)
+        one_pass.places.keep(job.id, slot, shape)
     return held
+
+
+def _slot_at(one_pass: "Pass", job: Job, shape: Shape, at: float) -> Slot | None:
+    parts = find_at(shape, one_pass.working, one_pass.timeline, at)
+    claimant = one_pass.ledger.claimant_of(job, shape)
+    if parts is None or claimant is None:
+        return None if parts is None else Slot(at, parts)
+    use, _ = claimant.settle(one_pass.ledger.takes_of(parts), at)
+    return None if use is None else Slot(at, parts, use)

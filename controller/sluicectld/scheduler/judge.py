@@ -22,7 +22,7 @@ from .holders import Holders, find_holders
 from .ledger import Ledger
 from .limits.partition import find_partition_blocker
 from .plan import Plan, PlannedStart
-from .ranking import is_limit, rank_blockers
+from .ranking import is_limit, rank_blockers, waits_for_others
 from .reservation_texts import find_closed_blocker
 from .reservations import View
 from .search import Part, find_idle, find_now
@@ -97,6 +97,9 @@ class Judge:
         room = [blocker for blocker in outlook.blockers if blocker.reason not in told]
         if not room:
             outlook = replace(outlook, steps=())
+        if not (found or room) and plan.version == self._snapshot.version:
+            # Only the pass knows what is free but kept for others.
+            found = [each for each in plan.blockers.get(job.id, ()) if _is_kept_beside(each, partition)]
         blockers: tuple[Blocker, ...] = (*found, *room, *_of_pass(job, plan, partition))
         if len(job.spec.partitions) > 1:
             blockers = explain.of_partition(blockers, partition.name)
@@ -201,6 +204,11 @@ def _partition_blockers(shape: Shape) -> list[Blocker]:
         else:
             break
     return found
+
+
+def _is_kept_beside(blocker: Blocker, partition: Partition) -> bool:
+    """Is it about licenses or limits, as the job finds them in the partition?"""
+    return waits_for_others(blocker) and blocker.partition in ("", partition.name)
 
 
 def _is_short(step: FunnelStep | None, shape: Shape) -> bool:

@@ -30,6 +30,7 @@ class PlannedStart(msgspec.Struct, frozen=True):
     cpu_count: int = 0
     #: On each of the nodes.
     tasks: tuple[int, ...] = ()
+    licenses: tuple[tuple[str, int], ...] = ()
 
 
 class PreemptJob(msgspec.Struct, frozen=True):

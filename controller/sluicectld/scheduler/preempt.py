@@ -175,7 +175,7 @@ class Preemptions:
         grace_s = max([victim.grace_s for victim in chosen], default=0.0)
         for room, each in zip(rooms, placed, strict=True):
             blocker = chosen_blocker(chosen, room.nodes, now_at, self._policy.utc_offset_s)
-            self.kept.keep(room.job_id, each.parts, each.shape, blocker, now_at + grace_s)
+            self.kept.keep(each.job, each.parts, each.shape, blocker, now_at + grace_s)
 
     def _let_go(self, victim: Victim) -> None:
         is_suspended = victim.mode is PreemptMode.SUSPEND

@@ -141,7 +141,8 @@ class Attempt:
         """Place a component in the first of its ways in which it fits, and take its licenses."""
         everybody = self._leavers.collect(gone) if beside else []
         for place, (job, shape) in enumerate(self._components[number]):
-            if licenses.choose(shape.needs) is None:
+            chosen = licenses.choose(shape.needs)
+            if chosen is None:
                 continue
             allowed = gone
             if self._allowed is not None:
@@ -149,7 +150,8 @@ class Attempt:
             own = self._leavers.collect(allowed)
             parts = self._situations[number][place].find(own, beside, everybody)
             if parts is not None:
-                return Placed(job, shape, parts, licenses.take(shape.needs))
+                licenses.take(chosen)
+                return Placed(job, shape, parts, chosen)
         return None
 
     def find_limited(self, placed: Sequence[Placed]) -> bool:

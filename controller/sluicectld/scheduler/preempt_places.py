@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import msgspec
 from msgspec.structs import replace
 
+from sluice.model.job import Job
 from sluice.model.reason import Blocker
 
 from .backfill import Slot
@@ -44,6 +45,7 @@ class KeptPlaces:
         self._now_at = snapshot.now_at
         self._utc_offset_s = policy.utc_offset_s
         self._scene = scene
+        self._ledger = ledger
         self._licenses = ledger.licenses
         self._places = places
         self._kept: dict[int, Place] = {}
@@ -96,7 +98,7 @@ class KeptPlaces:
                     self.drop(other)
                 return False
             blocker = held_blocker(leaving, names[job_id], self._now_at, self._utc_offset_s)
-            self.keep(job_id, *found, blocker, at)
+            self.keep(ways[0][0], *found, blocker, at)
             taken.append(job_id)
         return True
 
@@ -114,12 +116,14 @@ class KeptPlaces:
                 return parts, shape
         return None
 
-    def keep(self, job_id: int, parts: list[Part], shape: Shape, blocker: Blocker, at: float) -> None:
+    def keep(self, job: Job, parts: list[Part], shape: Shape, blocker: Blocker, at: float) -> None:
         """Keep the place, and tell of it as a start that is planned for *at*."""
         licenses = shape.needs.licenses or shape.needs.license_choices[:1]
-        place = self._kept[job_id] = Place(Slot(self._now_at, parts), shape, licenses, blocker)
-        self._put(job_id, place)
-        self._places.tell(job_id, at, place.slot, shape)
+        claimant = self._ledger.claimant_of(job, shape)
+        use = None if claimant is None else claimant.use(self._ledger.takes_of(parts), licenses)
+        place = self._kept[job.id] = Place(Slot(self._now_at, parts, use), shape, licenses, blocker)
+        self._put(job.id, place)
+        self._places.tell(job.id, at, place.slot, shape)
 
     def drop(self, job_id: int) -> None:
         """Undo keep()."""
