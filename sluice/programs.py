@@ -7,7 +7,6 @@ import contextlib
 import glob
 import os
 import signal
-from collections.abc import Callable
 
 #: What is kept of what a program says.
 EVIDENCE_MAX = 400
@@ -31,29 +30,19 @@ def expand_programs(patterns: tuple[str, ...]) -> list[str]:
     return programs
 
 
-async def run_programs(
-    patterns: tuple[str, ...],
-    environment: dict[str, str],
-    deadline_s: float,
-    on_started: Callable[[int], None] = lambda pid: None,
-) -> str:
+async def run_programs(patterns: tuple[str, ...], environment: dict[str, str], deadline_s: float) -> str:
     """Run every program that *patterns* name; return why the first one failed, empty when none did.
 
-    deadline_s: for each; 0 is no limit.  on_started: told the pid of each; it leads a session of its own.
+    deadline_s: for each; 0 is no limit.  Each leads a session of its own.
     """
     for program in expand_programs(patterns):
-        problem = await run_program((program,), environment, deadline_s, on_started)
+        problem = await run_program((program,), environment, deadline_s)
         if problem:
             return problem
     return ""
 
 
-async def run_program(
-    argv: tuple[str, ...],
-    environment: dict[str, str],
-    deadline_s: float,
-    on_started: Callable[[int], None] = lambda pid: None,
-) -> str:
+async def run_program(argv: tuple[str, ...], environment: dict[str, str], deadline_s: float) -> str:
     """Return why the program failed, empty if it did not."""
     name = argv[0]
     words = _LastWords()
@@ -62,7 +51,6 @@ async def run_program(
     except OSError as error:
         words.close()
         return f"{name}: {error.strerror}"
-    on_started(process.pid)
     try:
         async with asyncio.timeout(deadline_s or _FOR_EVER_S):
             await process.wait()

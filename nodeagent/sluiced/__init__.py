@@ -23,5 +23,8 @@ short_path        paths that fit into a socket address
 emulated          many nodes whose jobs are timers
 steps/            step daemons and their fork server
 stdio/            files and streams of a step
+pmi/              how the tasks of a step find each other
 cgroup/           control groups
+binding/          the CPUs and the memory of tasks
+gpu/              devices: what there is, and who may see it
 """

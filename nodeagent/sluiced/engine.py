@@ -207,6 +207,13 @@ class StepEngine:
 
     # Of the steps.
 
+    def has_ended(self, key: StepKey) -> bool:
+        """Was the step here, and is it not any more?"""
+        here = self.jobs.get(key.job)
+        if key in self._finished or key.job in self._finished:
+            return True
+        return here is not None and (key.step_id in here.ended_steps or here.phase in (Phase.EPILOG, Phase.CLEAN))
+
     def on_step_ended(self, key: StepKey, result: StepResult) -> list[Effect]:
         here = self.jobs.get(key.job)
         if here is None or key.step_id not in here.running_steps:
@@ -425,6 +432,7 @@ class StepEngine:
                 signal = SignalOrder(
                     signal=order.signal,
                     full=order.full,
+                    is_suspension=order.is_suspension,
                     reason=order.reason,
                     deadline_at=order.deadline_at,
                     is_exact=order.is_exact,

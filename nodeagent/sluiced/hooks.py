@@ -1,7 +1,8 @@
 """The site's prolog and epilog around a job on this node, run as the agent's user.
 
-Each runs at least once to its end: an agent that was killed meanwhile leaves the program's pid behind, and the next one
-ends what still runs before it begins anew.  With PrologFlags=Serial one at a time runs on a node.
+Each runs at least once to its end: an agent that was killed meanwhile leaves a file behind, and the next one ends what
+still runs before it begins anew; such processes are known by a variable in their environment.  With PrologFlags=Serial
+one at a time runs on a node.
 """
 
 from __future__ import annotations
@@ -10,24 +11,25 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
 from collections.abc import Callable
 
 from sluice import hook_env
 from sluice.programs import run_programs
 from sluice.wire.messages import AgentConfig
-from sluiced import process_id
 from sluiced.effects import Hook, RunHook
 from sluiced.spool import write_file
+from sluiced.steps import descendants
 
 logger = logging.getLogger(__name__)
+
+_VARIABLE = "SLUICE_HOOK"
 
 #: Told the effect and why a program of it failed, empty when none did.
 OnEnded = Callable[[RunHook, str], None]
 
 
 class Hooks:
-    """folder: for the pids of what runs.  on_ended: called once for each run()."""
+    """folder: for the names of what runs.  on_ended: called once for each run()."""
 
     def __init__(self, folder: str, node: str, conf_path: str) -> None:
         self._folder = folder
@@ -36,15 +38,12 @@ class Hooks:
         self._one_at_a_time = asyncio.Lock()
 
     def end_leftovers(self) -> None:
-        """Kill what an agent before this one has left running, with all of its session."""
+        """Kill what an agent before this one has left running."""
         os.makedirs(self._folder, mode=0o700, exist_ok=True)
         for name in os.listdir(self._folder):
             path = os.path.join(self._folder, name)
-            pid, _, ticks = _read(path).partition(".")
-            if pid.isdecimal() and ticks.isdecimal() and process_id.start_ticks(int(pid)) == int(ticks):
-                logger.warning("%s: was interrupted, is run again", name)
-                with contextlib.suppress(OSError):
-                    os.killpg(int(pid), signal.SIGKILL)
+            count = descendants.kill_strays(f"{_VARIABLE}={path}")
+            logger.warning("%s: was interrupted, is run again, killed=%s", name, count)
             with contextlib.suppress(OSError):
                 os.unlink(path)
 
@@ -65,23 +64,13 @@ class Hooks:
             result = effect.result
             derived = int(variables.get("SLURM_JOB_DERIVED_EC", "0")) >> 8
             variables |= hook_env.ended_variables(result.exit_code, result.exit_signal, derived)
-        environment = hook_env.program_environment(variables, f"{effect.hook.value}_slurmd", self._conf_path)
         path = os.path.join(self._folder, f"{effect.hook.value}.{effect.key.job_id}.{effect.key.attempt}")
-
-        def remember(pid: int) -> None:
-            with contextlib.suppress(OSError):
-                write_file(path, f"{pid}.{process_id.start_ticks(pid)}".encode())
-
+        variables |= {_VARIABLE: path}
+        environment = hook_env.program_environment(variables, f"{effect.hook.value}_slurmd", self._conf_path)
+        with contextlib.suppress(OSError):
+            write_file(path, b"")
         try:
-            return await run_programs(patterns, environment, config.prolog_timeout_s, remember)
+            return await run_programs(patterns, environment, config.prolog_timeout_s)
         finally:
             with contextlib.suppress(OSError):
                 os.unlink(path)
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path) as file:
-            return file.read()
-    except OSError:
-        return ""

@@ -17,7 +17,7 @@
             STEP.events       the job's user's socket that tells all notices
             STEP.problem      the evidence on processes that cannot be killed
             STEP.result       what came of it
-        hooks/                0700; the pids of running prologs and epilogs
+        hooks/                0700; the names of running prologs and epilogs
         unkillable/           0700; the processes that steps have ended without
         forgotten/            jobs' folders on their way out
 
@@ -36,6 +36,7 @@ import contextlib
 import fcntl
 import os
 import socket
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -166,14 +167,18 @@ class Spool:
                 control.bind(path)
         return control
 
-    def send_control(self, key: StepKey, order: bytes) -> bool:
-        """Return whether the step daemon will read *order*; False: it is gone."""
+    def send_control(self, key: StepKey, order: bytes, descriptors: Sequence[int] = ()) -> bool:
+        """Return whether the step daemon will read *order*, and get *descriptors*; False: it is not there."""
         with (
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender,
             short_path.of(self.step_path(key) + ".control") as path,
         ):
             try:
-                sender.sendto(order, path)
+                if descriptors:
+                    sender.connect(path)
+                    socket.send_fds(sender, [order], descriptors)
+                else:
+                    sender.sendto(order, path)
             except OSError:
                 return False
         return True

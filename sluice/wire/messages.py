@@ -106,7 +106,9 @@ from .bodies.table import (
 )
 from .bodies.tasks import (
     Credential,
+    JoinStep,
     MintCredential,
+    PeerAddress,
     StepDone,
     StepTalk,
     TaskExit,
@@ -139,6 +141,7 @@ __all__ = [
     "JobFilter",
     "JobView",
     "JobViews",
+    "JoinStep",
     "KillJobs",
     "KillOutcome",
     "KilledJobs",
@@ -156,6 +159,7 @@ __all__ = [
     "Orders",
     "OutputView",
     "PartitionViews",
+    "PeerAddress",
     "Ping",
     "Pong",
     "PrepareJob",
