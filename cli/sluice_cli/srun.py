@@ -13,7 +13,7 @@ import sys
 import time
 
 from sluice.errors import RequestError, SluiceError
-from sluice_cli import allocation, client, components, job_request, layers, talk
+from sluice_cli import allocation, client, components, job_request, layers, srun_plugins, talk
 from sluice_cli.combine import combine
 from sluice_cli.draft import REFUSED_EXIT, Draft, OptionError
 from sluice_cli.getopt import UsageError
@@ -30,9 +30,7 @@ if TYPE_CHECKING:
 
 _SYNOPSIS = "[OPTIONS] executable [args...]"
 _FAILED = "Unable to allocate resources"
-#: What the step daemons wire up (--mpi).
 _NO_HET_STEP = "a step runs in one component of a heterogeneous job: start one srun for each, with --het-group=NUMBER"
-MPI_TYPES = ("none", "pmi2", "pmix")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -76,7 +74,8 @@ def _run(words: list[str], voice: talk.Voice) -> int:
     if answer := job_request.check_gres_help(draft):
         talk.put(answer)
         return 0
-    if _is_mpi_answered(draft):
+    if answer := srun_plugins.answer(draft.own):
+        talk.put(answer)
         return 0
     if not argv:
         raise OptionError("No command given to execute.", exit_code=REFUSED_EXIT, is_fatal=True)
@@ -111,17 +110,6 @@ def _make_draft(found: Found, variables: Mapping[str, str]) -> Draft:
     layers.apply_layers(draft, (), variables, found)
     combine(draft)
     return draft
-
-
-def _is_mpi_answered(draft: Draft) -> bool:
-    """Answer --mpi=list.  Raises OptionError for a type that there is not."""
-    mpi = draft.own.get("mpi", "")
-    if mpi == "list":
-        talk.put("MPI plugin types are...\n" + "".join(f"\t{each}\n" for each in MPI_TYPES))
-        return True
-    if mpi and mpi.partition("_")[0] not in MPI_TYPES:
-        raise OptionError(f"Invalid MPI type '{mpi}', --mpi=list for acceptable types", exit_code=REFUSED_EXIT)
-    return False
 
 
 def _job_id(draft: Draft) -> int:

@@ -80,6 +80,9 @@ class StepRun:
             streams.outputs, ntasks, bool(draft.own.get("label")), bool(draft.own.get("unbuffered") or size)
         )
         body = srun_launch.launch_body(created, draft, self._argv, streams, size)
+        body["is_verbose"] = voice.verbosity > 0
+        if ntasks > 1 and draft.own.get("mpi") != "none" and not draft.own.get("launch"):
+            self._tell_mpi(body)
         inbox.ignore(inbox.SIGTTIN)
         with Inbox(WATCHED) as signals, self._terminal(size):
             try:
@@ -98,6 +101,13 @@ class StepRun:
         if writer.problem:
             voice.error(f"the output of the tasks could not be written: {writer.problem}; some of it is lost")
             self.status = self.status or 1
+
+    def _tell_mpi(self, body: dict[str, Any]) -> None:
+        """Warn of ranks that will not find each other, unless that was asked for."""
+        from sluice_cli import linked_mpi
+
+        if text := linked_mpi.hint(self._argv[0], body["work_dir"], os.environ.get("PATH", ""), body["mpi"]):
+            self._voice.info(f"warning: {text}")
 
     def _terminal_size(self) -> tuple[int, int] | None:
         """Return (rows, columns) of the user's terminal for --pty; None without either."""

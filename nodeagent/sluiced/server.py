@@ -1,4 +1,4 @@
-"""What the agent accepts from commands: srun's launches, and requests for a credential.
+"""What the agent accepts: srun's launches, requests for a credential, and other nodes' step daemons for a step here.
 
 Launches come over TCP or the UNIX socket and carry the controller's step credential.  A credential that names its
 bearer is minted on the UNIX socket alone, where the kernel tells who asks.
@@ -18,7 +18,7 @@ from sluice.wire.envelope import Envelope, decode_body
 from sluice.wire.framing import node_audience
 from sluice.wire.handler import Handler
 from sluice.wire.identity import Identity
-from sluice.wire.messages import Credential, MintCredential, TaskLaunch
+from sluice.wire.messages import Credential, JoinStep, MintCredential, TaskLaunch
 from sluice.wire.responder import Responder
 from sluice.wire.step_credential import STEP_AUDIENCE, StepGrant, check_step_credential
 from sluiced.spool import StepKey
@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 #: Takes a launch whose credential is good, on a held connection, with the handle that refuses it.
 OnTasks = Callable[[TaskLaunch, Connection, Responder], None]
+#: Takes a connection on which another node's step daemon wants to join the step here; held.
+OnPeer = Callable[[JoinStep, Connection, Responder], None]
 #: An srun of that step has connected, or (False) is gone.
 OnSrun = Callable[[StepKey, bool], None]
 
@@ -53,8 +55,9 @@ class AgentAuthenticator:
 class AgentServer(Handler):
     """The requests of one node's agent."""
 
-    def __init__(self, key: bytes, node: str, on_tasks: OnTasks, on_srun: OnSrun) -> None:
+    def __init__(self, key: bytes, node: str, on_tasks: OnTasks, on_srun: OnSrun, on_peer: OnPeer) -> None:
         self._key = key
+        self._on_peer = on_peer
         self._on_srun = on_srun
         self._node = node
         self._on_tasks = on_tasks
@@ -71,6 +74,8 @@ class AgentServer(Handler):
     def on_request(self, connection: Connection, envelope: Envelope, responder: Responder) -> None:
         if envelope.name == "TaskLaunch":
             self._launch(connection, decode_body(envelope.body, TaskLaunch), responder)
+        elif envelope.name == "JoinStep":
+            self._join(connection, decode_body(envelope.body, JoinStep), responder)
         elif envelope.name == "MintCredential":
             responder.reply(self._mint(connection, decode_body(envelope.body, MintCredential)))
         else:
@@ -86,6 +91,13 @@ class AgentServer(Handler):
         # What follows on the connection is the step daemon's to read.
         connection.hold()
         self._on_tasks(request, connection, responder)
+
+    def _join(self, connection: Connection, request: JoinStep, responder: Responder) -> None:
+        """Raises NotPermitted."""
+        if _step_of(connection) != StepKey(request.job_id, request.attempt, request.step_id):
+            raise NotPermitted(f"the credential is not for step {request.job_id}.{request.step_id}")
+        connection.hold()
+        self._on_peer(request, connection, responder)
 
     def _mint(self, connection: Connection, request: MintCredential) -> Credential:
         caller = connection.identity

@@ -32,7 +32,7 @@ import contextlib
 import fcntl
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -151,14 +151,18 @@ class Spool:
                 control.bind(path)
         return control
 
-    def send_control(self, key: StepKey, order: bytes) -> bool:
-        """Return whether the step daemon will read *order*; False: it is gone."""
+    def send_control(self, key: StepKey, order: bytes, descriptors: Sequence[int] = ()) -> bool:
+        """Return whether the step daemon will read *order*, and get *descriptors*; False: it is not there."""
         with (
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender,
             _short_path(self.step_path(key) + ".control") as path,
         ):
             try:
-                sender.sendto(order, path)
+                if descriptors:
+                    sender.connect(path)
+                    socket.send_fds(sender, [order], descriptors)
+                else:
+                    sender.sendto(order, path)
             except OSError:
                 return False
         return True

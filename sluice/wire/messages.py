@@ -103,7 +103,9 @@ from .bodies.table import (
 )
 from .bodies.tasks import (
     Credential,
+    JoinStep,
     MintCredential,
+    PeerAddress,
     StepDone,
     StepTalk,
     TaskExit,
@@ -136,6 +138,7 @@ __all__ = [
     "JobFilter",
     "JobView",
     "JobViews",
+    "JoinStep",
     "KillJobs",
     "KillOutcome",
     "KilledJobs",
@@ -151,6 +154,7 @@ __all__ = [
     "Orders",
     "OutputView",
     "PartitionViews",
+    "PeerAddress",
     "Ping",
     "Pong",
     "QueryAccounting",

@@ -1,7 +1,9 @@
 """CreateStep and FinishStep: a step's part of its job's allocation, granted and returned."""
 
+from sluice import cpu_bind, gpu_bind, mem_bind
 from sluice.errors import NotFound, RequestError
 from sluice.model.job import Job
+from sluice.model.request import StepSpec
 from sluice.model.states import JobState, StepState
 from sluice.model.step import Step
 from sluice.wire.messages import CreateStep, Done, FinishStep
@@ -12,6 +14,7 @@ from sluicectld.state.timers import Due
 from .endings import step_ended, unlaunched_order
 from .numbers import check_step_numbers
 from .step_layout import Busy, lay_out
+from .step_ports import lease_ports
 from .turn import Turn
 
 #: How long a step keeps its resources for an srun that does not come; srun connects within seconds.
@@ -32,6 +35,7 @@ def handle_create_step(turn: Turn, command: CreateStep) -> Step:
     if known is not None and turn.cluster.steps[job.id][known].state is StepState.RUNNING:
         return turn.cluster.steps[job.id][known]
     check_step_numbers(command.spec)
+    _check_words(command.spec)
     _check_running(job)
     if job.next_step_id >= turn.settings.steps_per_job_max:
         raise RequestError(f"job {job.id} has had {job.next_step_id} steps (MaxStepCount)", "step_limit")
@@ -46,6 +50,7 @@ def handle_create_step(turn: Turn, command: CreateStep) -> Step:
         spec=command.spec,
         token=command.token,
         nodes=nodes,
+        ports=lease_ports(turn, job, command.spec, nodes),
         running_nodes=tuple(node.node for node in nodes),
         started_at=turn.now_at,
     )
@@ -74,6 +79,13 @@ def find_job(turn: Turn, job_id: int) -> Job:
     if job is None:
         raise NotFound(f"job {job_id} is not known", "invalid_job")
     return job
+
+
+def _check_words(spec: StepSpec) -> None:
+    """Raise InvalidRequest for options that the agents could not read."""
+    for text, language in ((spec.cpu_bind, cpu_bind), (spec.mem_bind, mem_bind), (spec.gpu_bind, gpu_bind)):
+        if text:
+            language.parse(text)
 
 
 def _check_running(job: Job) -> None:

@@ -17,6 +17,7 @@ from sluice.model.states import JobState
 
 from . import explain, verdicts
 from .backfill import Slot
+from .departures import lead_id_of
 from .gangs import NO_GANGS, Gangs, consider_component
 from .heads import Heads
 from .ledger import Ledger
@@ -28,6 +29,7 @@ from .places import Places
 from .plan import Plan
 from .planner import Planner
 from .preempt import Preemptions
+from .preempt_attempt import Way
 from .promises import keep_promises, restore_promises
 from .queue import Queue, rank
 from .ranking import waits_for_others
@@ -92,9 +94,9 @@ class Pass:
         self.has_more = False
         self.tested = 0
         self._queue = queue
-        self.resuming = Resuming(scene)
+        self.resuming = Resuming(scene, snapshot)
         self.preemptions = Preemptions(snapshot, policy, scene, self.ledger, self.places)
-        self.shaper.own_ids = self.preemptions.waiting_ids
+        self.shaper.own_ids = self.preemptions.kept.waiting_ids
         is_moving = self.preemptions.is_active or bool(snapshot.leaving)
         is_shared = bool(snapshot.reservations) or self.shaper.is_user_sensitive or self.planner.bounds.are_set
         #: Nothing but room and the order of the queue decides.
@@ -131,12 +133,19 @@ class Pass:
 
     def _keep_places(self, entries: list[Entry]) -> None:
         """Keep the places of those for whom others are going, from everybody else."""
-        waiting_ids = self.preemptions.waiting_ids
+        waiting_ids = self.preemptions.kept.waiting_ids
+        ways: dict[int, dict[int, list[Way]]] = {}
         for job, partition in entries if waiting_ids else ():
             if job.id in waiting_ids:
-                partition = self.gate.relax(job, partition)
-                shapes = [self.shaper.find(job, partition, view) for view in self.ledger.book.views_of(job)]
-                self.preemptions.keep_place(job, shapes)
+                ways.setdefault(lead_id_of(job), {}).setdefault(job.id, []).extend(self.ways_of(job, partition))
+        for components in ways.values():
+            self.preemptions.kept.take_up([components[job_id] for job_id in sorted(components)])
+
+    def ways_of(self, job: Job, partition: Partition) -> Iterator[Way]:
+        """Yield how the job may run in a partition, as each of its reservations shows it."""
+        relaxed = self.gate.relax(job, partition)
+        for view in self.ledger.book.views_of(job):
+            yield job, self.shaper.find(job, relaxed, view)
 
     def _set_out(self) -> list[Entry]:
         """Take up what is known before the walk, and return what is to be walked through.
@@ -262,15 +271,15 @@ class Pass:
 
     def _undo_decisions(self) -> None:
         self.ledger.undo()
-        self.preemptions.undo()
+        self.preemptions.kept.undo()
         self.resuming.undo()
 
     def _consider(self, job: Job, partition: Partition) -> None:
         if job.state is JobState.SUSPENDED:
             self.resuming.consider(job)
-        elif self.preemptions.keeps_place(job.id):
+        elif self.preemptions.kept.has(job.id) and not job.is_component:
             starts = len(self.ledger.starts)
-            with self.preemptions.aside(job.id, lambda: len(self.ledger.starts) > starts):
+            with self.preemptions.kept.aside((job.id,), lambda: len(self.ledger.starts) > starts):
                 self._consider_views(job, partition)
         elif job.id not in self.started_ids:
             self._consider_views(job, partition)
@@ -292,7 +301,7 @@ class Pass:
                 return
             # Of magnetic reservations nobody knows who did not ask for them: they are no reason to wait.
             blockers = blockers + found if job.spec.reservation else found
-        if lifted is not None and not self.preemptions.keeps_place(job.id):
+        if lifted is not None and not self.preemptions.kept.has(job.id):
             self._settle_slot(job, *lifted, starts)
         if len(job.spec.partitions) > 1:
             blockers = self.blockers.get(job.id, ()) + explain.of_partition(blockers, partition.name)

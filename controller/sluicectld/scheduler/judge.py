@@ -16,7 +16,7 @@ from sluice.model.job import Job
 from sluice.model.partition import Partition
 from sluice.model.reason import Blocker, Reason
 
-from . import explain, funnel, sharers, verdicts
+from . import demands, explain, funnel, marks, sharers, verdicts
 from .census import Census
 from .holders import Holders, find_holders
 from .ledger import Ledger
@@ -87,7 +87,7 @@ class Judge:
         found += self._shared_blockers(job, shape, others)
         barred = self._shaper.find_view_blocker(shape)
         outlook = Outlook(
-            partition=partition.name, needs=funnel.describe_needs(shape.needs), reservation=view.reservation
+            partition=partition.name, needs=demands.describe_needs(shape.needs), reservation=view.reservation
         )
         if barred is not None:
             found.append(barred)
@@ -180,7 +180,7 @@ class Judge:
 
     def _kept_step(self, shape: Shape, kept: Mapping[int, PlannedStart]) -> FunnelStep:
         names = {name for planned in kept.values() for name in planned.nodes}
-        free = funnel.find_free(shape, self._working, self._clock[0])
+        free = marks.find_free(shape, self._working, self._clock[0])
         left = sum(1 for position in free if self._working.names[position] not in names)
         lost = sharers.describe_planned(kept, *self._clock)
         return FunnelStep(nodes=left, demand="not kept for planned starts", lost=lost)

@@ -9,6 +9,8 @@ but what the working copy says of the nodes.
 
 import math
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from sluice.model.allocation import Allocation
 from sluice.model.job import Job
@@ -106,7 +108,7 @@ class Ledger:
         needs, now_at = shape.needs, self._snapshot.now_at
         licenses = self._settle(job, shape, parts, False)[0] if needs.license_choices else needs.licenses
         self.licenses.take(licenses)
-        takes = self.takes(parts)
+        takes = self.takes_of(parts)
         booking = Booking(claimant.use(takes, licenses), now_at, now_at + shape.duration_s)
         self._bookings.append(booking)
         self.pools.add(booking)
@@ -139,6 +141,17 @@ class Ledger:
                 stay = Stay(shape.uid, from_at, until_at, shape.needs.is_user_exclusive)
                 (guests.remove if is_gone else guests.add)(part.position, stay)
 
+    @contextmanager
+    def noted(self, shape: Shape, parts: list[Part], licenses: Licenses) -> Iterator[None]:
+        """Note meanwhile what a job would have beside its resources, and what it would hold of a reservation."""
+        now_at, names = self._snapshot.now_at, self._working.names
+        held = [(names[part.position], part.take.cpus) for part in parts] if shape.view.reservation else []
+        self.note_beside(shape, now_at, parts)
+        self.book.note_start(shape.view.reservation, held, licenses if held else ())
+        yield
+        self.book.note_start(shape.view.reservation, held, licenses if held else (), is_gone=True)
+        self.note_beside(shape, now_at, parts, is_gone=True)
+
     def undo_last(self, job: Job, shape: Shape, parts: list[Part]) -> None:
         """Undo the last start(), which was of this job, as if there had been none; nodes are the working copy's."""
         takes, end_at = self._taken.pop()
@@ -150,7 +163,7 @@ class Ledger:
         start = self.starts.pop()
         allocation = start.allocation
         self.licenses.put_back(allocation.licenses)
-        self.gate.undo_start(job, shape, self.takes(parts), allocation.licenses)
+        self.gate.undo_start(job, shape, self.takes_of(parts), allocation.licenses)
         if start.reservation:
             held = ((grant.node, grant.cpu_count) for grant in allocation.grants)
             self.book.note_start(start.reservation, held, allocation.licenses, is_gone=True)
@@ -209,7 +222,7 @@ class Ledger:
     ) -> tuple[Licenses, tuple[Blocker, ...]]:
         """Return the licenses with which it may start where it was placed; if there are none, what is against it."""
         options, free = options_of(shape.needs), self._licenses_for(shape)
-        takes = self.takes(parts)
+        takes = self.takes_of(parts)
         blockers: tuple[Blocker, ...] = ()
         for licenses in options:
             if len(options) > 1 and not free.holds(licenses):
@@ -240,8 +253,8 @@ class Ledger:
         interval = now_at, now_at + shape.duration_s
         return (kept_blocker(lack, used, self.pools, interval, self._policy.utc_offset_s),)
 
-    def takes(self, parts: list[Part]) -> list[tuple[Kind, Take]]:
-        """Return what the parts take, with the kinds of their nodes."""
+    def takes_of(self, parts: list[Part]) -> list[tuple[Kind, Take]]:
+        """Return what each part takes, as limits count it."""
         kinds = self._working.kinds
         return [(kinds[part.position], part.take) for part in parts]
 

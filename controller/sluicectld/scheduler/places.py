@@ -79,7 +79,7 @@ class Places:
         claimant = self._ledger.claimant_of(job, shape)
         if claimant is None:
             return slot
-        use = claimant.use(self._ledger.takes(slot.parts), licenses)
+        use = claimant.use(self._ledger.takes_of(slot.parts), licenses)
         at = max(slot.at, self._timeline.now_at)
         return None if claimant.find_lack(at, use) is not None else Slot(slot.at, slot.parts, use)
 

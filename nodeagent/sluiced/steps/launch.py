@@ -8,6 +8,7 @@ from sluice.model.base import BATCH_STEP, Record, step_name
 from sluice.model.job import Job
 from sluice.model.states import Ending
 from sluice.wire.messages import AgentConfig, TaskLaunch
+from sluiced.gpu.device import NodeDevices
 
 
 class StepLaunch(Record, frozen=True, kw_only=True):
@@ -22,7 +23,13 @@ class StepLaunch(Record, frozen=True, kw_only=True):
     step_id: int
     boot_id: str
     config: AgentConfig
+    #: The name of the node's control group.
+    group: str = "sluice"
     conf_path: str = ""
+    #: The node's devices, those of other jobs too.
+    devices: NodeDevices = NodeDevices()
+    #: Devices that others have are out of reach.
+    is_fenced: bool = False
     #: "host:port" for SLURM_WORKING_CLUSTER.
     controller: str = ""
     script_path: str = ""
@@ -60,11 +67,13 @@ class EndOrder(Record, frozen=True, kw_only=True, tag="end"):
 class SignalOrder(Record, frozen=True, kw_only=True, tag="signal"):
     """Send a signal to the tasks; full: to everything that they started too.
 
+    is_suspension: with STOP and CONT, let everything stand still and go on, by the freezer where there is one.
     reason: why, for the program to read; one with a reason and its deadline is given once, however often it comes.
     """
 
     signal: int
     full: bool = False
+    is_suspension: bool = False
     reason: str = ""
     deadline_at: float | None = None
 
@@ -75,7 +84,13 @@ class TalkOrder(Record, frozen=True, kw_only=True, tag="talk"):
     text: str
 
 
-ControlOrder = EndOrder | SignalOrder | TalkOrder
+class PeerOrder(Record, frozen=True, kw_only=True, tag="peer"):
+    """A connection from the step daemon of another node comes with this order."""
+
+    node: str
+
+
+ControlOrder = EndOrder | SignalOrder | TalkOrder | PeerOrder
 
 _decoder = msgspec.msgpack.Decoder(ControlOrder)
 
