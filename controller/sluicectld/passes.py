@@ -10,11 +10,10 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from msgspec.structs import replace
-
 from sluicectld.engine import Engine
 from sluicectld.scheduler.decide import decide
 from sluicectld.scheduler.forecast import Forecasts
+from sluicectld.scheduler.handover import hand_on
 from sluicectld.scheduler.memory import Memory
 from sluicectld.scheduler.plan import Plan
 from sluicectld.scheduler.snapshot import Snapshot
@@ -97,8 +96,7 @@ class Passes:
         """Return the snapshot with what the last pass hands on to the next one."""
         # What came back since the snapshot of the last plan, in the very change that it saw or later, it could not use.
         is_freed = self.engine.cluster.freed_version >= self.plan.version
-        promised = self.plan.planned if self.engine.policy.keeps_promises else {}
-        return replace(snapshot, priorities=self.plan.priorities, promised=promised, is_freed=is_freed)
+        return hand_on(snapshot, self.plan, self.engine.policy, is_freed)
 
     def _run(self, snapshot: Snapshot) -> tuple[Plan, float]:
         began_s = time.perf_counter()

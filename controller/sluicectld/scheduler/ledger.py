@@ -180,6 +180,7 @@ class Ledger:
         """Take the starts out of the timeline; the working copy comes back with the next snapshot."""
         for takes, end_at in self._taken:
             self._timeline.undo_start(takes, end_at)
+            self._timeline.expect(takes, end_at)
 
     def find_license_blocker(self, shape: Shape, needs: Needs | None = None) -> Blocker | None:
         """Return which licenses are short now for a job of the shape.  needs: a part of the shape's."""

@@ -152,6 +152,7 @@ def make_shape(
     is_least_loaded = policy.is_least_loaded or partition.least_loaded
     shape = Shape(needs, partition, limit_s, scene.working, scene.timeline, uid, is_least_loaded, access)
     shape.guests = scene.guests
+    shape.request = compute_shape_key(job, partition.name), shape.limit_s, shape.view.key
     return shape
 
 
