@@ -31,7 +31,6 @@ from sluicectld.permissions import SYSTEM, Caller
 from sluicectld.questions import Questions
 from sluicectld.rpc.views import JobViewCache
 from sluicectld.scheduler.memory import Memory
-from sluicectld.scheduler.plan import Plan
 from sluicectld.state import events
 from sluicectld.state.commands import ApplyPlan, Tick
 from sluicectld.state.effects import TellWaiting
@@ -134,8 +133,8 @@ class Core:
         job = self.engine.cluster.jobs.get(job_id)
         return job.array_job_id or job.het_job_id if job is not None else 0
 
-    def _apply_plan(self, plan: Plan, decided_at: float) -> int:
-        outcome = self.run(ApplyPlan(plan, decided_at), SYSTEM)
+    def _apply_plan(self, command: ApplyPlan) -> int:
+        outcome = self.run(command, SYSTEM)
         if logger.isEnabledFor(logging.INFO):
             _log_starts(outcome.events)
         stale: int = outcome.reply

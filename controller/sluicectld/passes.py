@@ -13,10 +13,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from sluicectld.engine import Engine
 from sluicectld.scheduler.decide import decide
 from sluicectld.scheduler.forecast import Forecasts
-from sluicectld.scheduler.handover import hand_on
+from sluicectld.scheduler.handover import hand_on, is_formative
 from sluicectld.scheduler.memory import Memory
 from sluicectld.scheduler.plan import Plan
 from sluicectld.scheduler.snapshot import Snapshot
+from sluicectld.state.commands import ApplyPlan
 
 logger = logging.getLogger(__name__)
 
@@ -48,9 +49,9 @@ class PassStatistics:
 
 
 class Passes:
-    """Runs decide() whenever the engine says that one is due.  apply: hands a plan to the engine, with its now."""
+    """Runs decide() whenever the engine says that one is due.  apply: hands a plan to the engine."""
 
-    def __init__(self, engine: Engine, now: Callable[[], float], apply: Callable[[Plan, float], int]) -> None:
+    def __init__(self, engine: Engine, now: Callable[[], float], apply: Callable[[ApplyPlan], int]) -> None:
         self.engine = engine
         self.plan = Plan(version=0)
         self.statistics = PassStatistics()
@@ -115,9 +116,10 @@ class Passes:
         self.statistics.note(self.plan, took_s, self._now())
         self._set_alarm(self.plan.look_again_at)
         self.forecasts.note(self.plan, self._now())
-        if self.plan.starts or self.plan.preemptions or self.plan.resumes:
+        is_freed = snapshot.is_freed if is_formative(self.plan, snapshot, self.engine.policy) else None
+        if self.plan.starts or self.plan.preemptions or self.plan.resumes or is_freed is not None:
             try:
-                self.statistics.stale += self._apply(self.plan, snapshot.now_at)
+                self.statistics.stale += self._apply(ApplyPlan(self.plan, snapshot.now_at, is_freed))
             except Exception:
                 logger.exception("plan failed version=%d starts=%d", snapshot.version, len(self.plan.starts))
                 took_s = 1.0

@@ -76,6 +76,18 @@ class JobStarted(Event, frozen=True, kw_only=True, tag=True):
     decided_at: float | None = None
 
 
+class PassMade(Event, frozen=True, kw_only=True, tag=True):
+    """A scheduling pass found something that later ones go by: promised starts, priorities that never fall.
+
+    What it was follows from what the pass saw; only who makes all such passes again decides as they did.
+    decided_after, decided_at: as of JobStarted.  is_freed: something had come back since the pass before it.
+    """
+
+    decided_after: int
+    decided_at: float | None = None
+    is_freed: bool = False
+
+
 class JobEnded(Event, frozen=True, kw_only=True, tag=True):
     """A job reached its final state.  completing_nodes still have to report that nothing of it is left.
 
@@ -197,6 +209,7 @@ AnyEvent = (
     | JobSubmitted
     | JobRevised
     | JobStarted
+    | PassMade
     | JobEnded
     | TasksCancelled
     | TaskSplit

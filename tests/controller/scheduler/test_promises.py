@@ -5,12 +5,8 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from sluicectld.scheduler.decide import decide
-from sluicectld.scheduler.handover import hand_on
 from sluicectld.scheduler.memory import Memory
-from sluicectld.scheduler.plan import Plan
 from sluicectld.scheduler.snapshot import Policy
-from sluicectld.state.commands import ApplyPlan
 from tests.engine_builder import ROOT, World
 
 
@@ -21,14 +17,7 @@ class Keeper(World):
         super().__init__(nodes=nodes)
         self.engine.policy = Policy(select_unit="cpu", keeps_promises=True)
         self.memory = Memory() if has_memory else None
-        self.last_plan = Plan(version=0)
         self.began_at = self.now
-
-    def plan(self) -> Plan:
-        is_freed = self.cluster.freed_version >= self.last_plan.version
-        snapshot = hand_on(self.engine.snapshot(self.now), self.last_plan, self.engine.policy, is_freed)
-        self.last_plan = decide(snapshot, self.engine.policy, memory=self.memory)
-        return self.last_plan
 
     @property
     def promised(self) -> dict[int, float]:
@@ -84,7 +73,7 @@ def test_a_start_that_takes_effect_late_moves_what_comes_after_it_and_no_more() 
     second = world.submit(ntasks=4, limit_s=300)
     plan = world.plan()
     world.pass_time(5)
-    world.do(ApplyPlan(plan, world.began_at))
+    world.apply(plan)
 
     assert world.promised == {first: 605, second: 1205}
 
