@@ -66,6 +66,7 @@ class Engine:
         turn = Turn(self.cluster, self.settings, self.policy, self.timers, caller, now_at)
         reply = _HANDLERS[type(command)](turn, command)
         reservation_times.keep_up(turn)
+        timers.keep_numbering(turn)
         self.is_pass_due = self.is_pass_due or turn.is_pass_due
         return Outcome(reply, turn.events, turn.effects)
 
@@ -76,6 +77,7 @@ class Engine:
     def snapshot(self, now_at: float) -> Snapshot:
         """Return what a pass sees; the next change makes another one due."""
         self.is_pass_due = False
+        self.timers.numbered_at = now_at
         return self.view(now_at)
 
     def view(self, now_at: float) -> Snapshot:
