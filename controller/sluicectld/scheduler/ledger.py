@@ -43,7 +43,7 @@ class Ledger:
         self._timeline = scene.timeline
         self._guests = scene.guests
         self.licenses = LicensePool(snapshot.licenses_free)
-        self.gate = Gate(snapshot, policy)
+        self.gate = Gate(snapshot, policy, scene.relaxed)
         self._pools: Pools | None = None
         self._claimants: dict[tuple[Member | None, Shape], Claimant] = {}
         self.book = Book(snapshot, policy.backfill_window_s, policy.reservation_overrun_s)

@@ -43,6 +43,8 @@ class Scene(msgspec.Struct):
     shapes: dict[tuple[ShapeKey, int], Shape] = {}
     #: By job id and partition.
     matches: dict[tuple[int, str], Match] = {}
+    #: Partitions without the bounds that a QOS overrides (limits/gate.py): other ones would be other shapes.
+    relaxed: dict[Any, tuple[Partition, Partition]] = {}
     #: Of which usable nodes their questions are.
     usable_seen: int = -1
     #: Promises that stay on the timeline between passes (promises.py), and the planned starts that they are.
