@@ -14,6 +14,7 @@ from sluice.model.job import Job
 from sluice.model.node import GresPlace
 from sluice.model.request import GresRequest
 from sluice.model.states import JobState
+from sluice.wire.messages import UpdateReservation
 from sluicectld.scheduler.decide import decide
 from sluicectld.scheduler.handover import hand_on
 from sluicectld.scheduler.inquiry import Question, answer
@@ -63,6 +64,8 @@ _steps = st.one_of(
     st.tuples(st.just("reweigh"), st.integers(1, 3)),
     st.tuples(st.just("repartition"), st.integers(1, 4)),
     st.tuples(st.just("reshape"), st.tuples(st.integers(0, 9), _changes)),
+    st.tuples(st.just("submit_together"), st.lists(_requests, min_size=2, max_size=3)),
+    st.tuples(st.just("reserve"), st.tuples(_nodes, st.sampled_from(["now", "now+10minutes"]), st.integers(1, 90))),
     st.tuples(st.just("prolong"), st.tuples(st.integers(0, 9), st.sampled_from(["1", "2:00:00"]))),
     st.tuples(st.just("change_policy"), st.integers(0, len(POLICIES) - 1)),
 )
@@ -104,11 +107,10 @@ class Story:
             getattr(self, what)(value)
 
     def submit(self, fields: dict[str, Any]) -> None:
-        fields = dict(fields)
-        tasks = fields.pop("tasks_of_node")
-        fields |= {"ntasks": fields["nodes"] * tasks, "is_unlimited": fields["limit_s"] is None}
-        fields["array"] = fields["array"] or ()
-        self.world.submit(BOB if tasks == 1 else ANN, given=frozenset({"ntasks"}), **fields)
+        self.world.submit(BOB if fields["tasks_of_node"] == 1 else ANN, **fields_of(fields))
+
+    def submit_together(self, components: list[dict[str, Any]]) -> None:
+        self.world.submit_het(*[fields_of(each | {"array": ""}) for each in components], caller=ANN)
 
     def start(self, late_s: int) -> None:
         """Start what the pass decides, so long after it."""
@@ -157,6 +159,11 @@ class Story:
         if pending:
             self.world.update(pending[number % len(pending)].id, caller=ROOT, **{key: value})
 
+    def reserve(self, kept: tuple[str, str, int]) -> None:
+        nodes, starttime, minutes = kept
+        keys = {"users": "ann", "nodes": nodes, "starttime": starttime, "duration": str(minutes)}
+        self.world.do(commands.ReviseReservation(UpdateReservation(action="create", changes=tuple(keys.items()))))
+
     def prolong(self, change: tuple[int, str]) -> None:
         number, limit = change
         running = self.jobs(JobState.RUNNING)
@@ -168,6 +175,15 @@ class Story:
 
     def jobs(self, *states: JobState) -> list[Job]:
         return [job for job in self.world.cluster.jobs.values() if job.state in states]
+
+
+def fields_of(request: dict[str, Any]) -> dict[str, Any]:
+    """Return the request as fields of a submission."""
+    fields = dict(request)
+    fields["ntasks"] = fields["nodes"] * fields.pop("tasks_of_node")
+    fields["is_unlimited"] = fields["limit_s"] is None
+    fields["array"] = fields["array"] or ()
+    return fields | {"given": frozenset({"ntasks"})}
 
 
 def decided(plan: Plan) -> Plan:
