@@ -31,8 +31,10 @@ from sluice.wire import messages
 from sluicectld.engine import Engine, Outcome
 from sluicectld.permissions import Caller
 from sluicectld.scheduler.decide import decide
+from sluicectld.scheduler.handover import hand_on, is_formative
+from sluicectld.scheduler.memory import Memory
 from sluicectld.scheduler.plan import Plan
-from sluicectld.scheduler.snapshot import Policy
+from sluicectld.scheduler.snapshot import Policy, Snapshot
 from sluicectld.state import commands
 from sluicectld.state.cluster import Cluster
 from sluicectld.state.effects import Effect, Launch
@@ -61,6 +63,10 @@ class World:
         self.batches: list[Batch] = []
         self.effects: list[Effect] = []
         self.last: Outcome
+        #: Of the last pass: what it decided on what, and what it left to the next if that is to be made use of.
+        self.last_plan = Plan(version=0)
+        self.seen: Snapshot
+        self.memory: Memory | None = None
         names = tuple(f"n{number}" for number in range(1, nodes + 1))
         self.node_records = tuple(
             Node(name=name, cpus=cpus, sockets=1, cores_per_socket=cpus, memory_mib=memory_mib, index=index)
@@ -121,13 +127,22 @@ class World:
         return submitted.job_id
 
     def plan(self) -> Plan:
-        """Return what a pass would do now."""
-        return decide(self.engine.snapshot(self.now), self.engine.policy)
+        """Return what a pass decides now, after the last one."""
+        is_freed = self.cluster.freed_version >= self.last_plan.version
+        policy = self.engine.policy
+        self.seen = hand_on(self.engine.snapshot(self.now), self.last_plan, policy, is_freed)
+        self.last_plan = decide(self.seen, policy, memory=self.memory)
+        return self.last_plan
+
+    def apply(self, plan: Plan) -> None:
+        """Apply the plan of the last pass."""
+        is_freed = self.seen.is_freed if is_formative(plan, self.seen, self.engine.policy) else None
+        self.do(commands.ApplyPlan(plan, self.seen.now_at, is_freed))
 
     def pass_(self) -> Plan:
         """Run a pass and apply its plan."""
         plan = self.plan()
-        self.do(commands.ApplyPlan(plan))
+        self.apply(plan)
         return plan
 
     def start(self, caller: Caller = ANN, **fields: Any) -> int:
@@ -274,6 +289,7 @@ class World:
         ):
             setattr(fresh, field, getattr(old, field))
         self.cluster = fresh
+        self.last_plan = Plan(version=0)
         self.engine = Engine(fresh, self.settings, self.engine.policy)
         self.do(commands.BeginEpoch(fresh.epoch + 1))
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import Any, Self
 
+from msgspec.structs import replace
+
 from sluice.model.association import Association, AssociationKey
 from sluice.model.job import Job
 from sluice.model.limits import AssociationLimits, QosLimits
@@ -21,6 +23,7 @@ from sluicectld.scheduler.feasible import Verdict
 from sluicectld.scheduler.limits.book import ALL_ENFORCED, LimitBook
 from sluicectld.scheduler.limits.submission import check_submission
 from sluicectld.scheduler.limits.tres import Demand
+from sluicectld.scheduler.snapshot import Snapshot
 from tests.builders import make_spec
 
 HOUR_S = 3600
@@ -41,6 +44,10 @@ class Site:
         self.next_job_id = 1
         self._book: LimitBook | None = None
         self.account("root", parent="")
+
+    def seen_by(self, snapshot: Snapshot) -> Snapshot:
+        """Return the snapshot with these tables."""
+        return replace(snapshot, associations=self.associations, qos=self.qos_table, usage=self.usage)
 
     @property
     def book(self) -> LimitBook:

@@ -16,8 +16,8 @@ from sluice.errors import RequestError
 from sluice.model.base import BATCH_STEP
 from sluice.model.states import Hold, JobState, NodeState
 from sluice.wire import messages
+from sluicectld.scheduler.snapshot import Policy
 from sluicectld.state import events
-from sluicectld.state.commands import ApplyPlan
 from sluicectld.state.effects import Launch
 from sluicectld.state.events import JobEnded, JobStarted
 from tests.engine_builder import ANN, BOB, ROOT, World
@@ -104,9 +104,10 @@ class FakeAgent:
 class Simulation:
     """nodes of 4 CPUs; two users; every die from one seed."""
 
-    def __init__(self, seed: int, nodes: int = 4) -> None:
+    def __init__(self, seed: int, nodes: int = 4, policy: Policy | None = None) -> None:
         self.dice = Random(seed)
         self.world = World(nodes=nodes, return_to_service=2, requeue_exit=(99,), batch_requeues_max=3)
+        self.world.engine.policy = policy or self.world.engine.policy
         self.starts: Counter[Key] = Counter()
         self.ends: Counter[Key] = Counter()
         self.agents = {name: FakeAgent(name, self.starts) for name in self.world.cluster.nodes}
@@ -239,7 +240,8 @@ class Simulation:
         """A plan that something else overtakes."""
         plan = self.world.plan()
         self.step(self.dice.choice(("cancel", "change", "update", "reboot", "lose", "admin")))
-        self._do(ApplyPlan(plan))
+        self.world.apply(plan)
+        self._note_events()
 
     def _time(self) -> None:
         self.world.pass_time(self.dice.choice((1, 30, 120, 1000)))

@@ -32,7 +32,6 @@ from sluicectld.programs import Programs
 from sluicectld.questions import Questions
 from sluicectld.rpc.views import JobViewCache
 from sluicectld.scheduler.memory import Memory
-from sluicectld.scheduler.plan import Plan
 from sluicectld.state import events
 from sluicectld.state.commands import ApplyPlan, PrologEnded, Tick
 from sluicectld.state.effects import SiteWork, TellWaiting
@@ -141,8 +140,8 @@ class Core:
     def _on_prolog(self, ended: PrologEnded) -> None:
         self.run(ended, SYSTEM)
 
-    def _apply_plan(self, plan: Plan, decided_at: float) -> int:
-        outcome = self.run(ApplyPlan(plan, decided_at), SYSTEM)
+    def _apply_plan(self, command: ApplyPlan) -> int:
+        outcome = self.run(command, SYSTEM)
         if logger.isEnabledFor(logging.INFO):
             _log_starts(outcome.events)
         stale: int = outcome.reply

@@ -71,6 +71,7 @@ class Engine:
         reservation_times.keep_up(turn)
         reboot.go_on(turn)
         mail.send_mails(turn)
+        timers.keep_numbering(turn)
         self.is_pass_due = self.is_pass_due or turn.is_pass_due
         return Outcome(reply, turn.events, turn.effects)
 
@@ -81,6 +82,7 @@ class Engine:
     def snapshot(self, now_at: float) -> Snapshot:
         """Return what a pass sees; the next change makes another one due."""
         self.is_pass_due = False
+        self.timers.numbered_at = now_at
         return self.view(now_at)
 
     def view(self, now_at: float) -> Snapshot:

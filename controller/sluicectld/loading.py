@@ -3,14 +3,20 @@
 from msgspec.structs import replace
 
 from sluice.config.settings import Settings
+from sluicectld.policy import is_predicting
+from sluicectld.scheduler.predict import FinishedRun, is_telling
 from sluicectld.state.cluster import Cluster
+from sluicectld.state.runs import PastRun
 from sluicectld.store.database import open_engine
 from sluicectld.store.load import load
 from sluicectld.store.read import read_jobs
+from sluicectld.store.runs import read_last_runs
 from sluicectld.store.tokens import forget_tokens
 
 #: A repeated submission is recognised for this long.
 TOKEN_AGE_S = 3 * 86400.0
+#: Runs of a user that are read, of which predictions go by the last ones of each limit.
+_USER_RUNS_MAX = 64
 
 
 def load_cluster(settings: Settings, now_at: float) -> Cluster:
@@ -35,6 +41,8 @@ def load_cluster(settings: Settings, now_at: float) -> Cluster:
     for job in sorted(loaded.jobs.values(), key=lambda job: job.id):
         cluster.load_job(replace(job, spec=specs[job.spec_id]))
     _load_awaited(settings.database_url, cluster)
+    if is_predicting(settings):
+        _load_runs(settings.database_url, cluster)
     for step in loaded.steps.values():
         cluster.hold_step(step)
     cluster.tokens = loaded.tokens
@@ -47,6 +55,21 @@ def load_cluster(settings: Settings, now_at: float) -> Cluster:
     cluster.config_version = int(loaded.meta.get("config_version", "0"))
     cluster.config_digest = loaded.meta.get("config_digest", "")
     return cluster
+
+
+def _load_runs(database_url: str, cluster: Cluster) -> None:
+    """Predict from everything that has run, not only from what ended lately."""
+    engine = open_engine(database_url, is_read_only=True)
+    try:
+        stored = read_last_runs(engine, _USER_RUNS_MAX)
+    finally:
+        engine.dispose()
+    past = [
+        PastRun(each.ended_at, each.uid, FinishedRun(each.limit_s, max(0.0, each.run_s)))
+        for each in stored
+        if is_telling(each.state)
+    ]
+    cluster.run_book.recall(past, cluster.jobs.values())
 
 
 def _load_awaited(database_url: str, cluster: Cluster) -> None:

@@ -10,14 +10,14 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from msgspec.structs import replace
-
 from sluicectld.engine import Engine
 from sluicectld.scheduler.decide import decide
 from sluicectld.scheduler.forecast import Forecasts
+from sluicectld.scheduler.handover import hand_on, is_formative
 from sluicectld.scheduler.memory import Memory
 from sluicectld.scheduler.plan import Plan
 from sluicectld.scheduler.snapshot import Snapshot
+from sluicectld.state.commands import ApplyPlan
 
 logger = logging.getLogger(__name__)
 
@@ -49,9 +49,9 @@ class PassStatistics:
 
 
 class Passes:
-    """Runs decide() whenever the engine says that one is due.  apply: hands a plan to the engine, with its now."""
+    """Runs decide() whenever the engine says that one is due.  apply: hands a plan to the engine."""
 
-    def __init__(self, engine: Engine, now: Callable[[], float], apply: Callable[[Plan, float], int]) -> None:
+    def __init__(self, engine: Engine, now: Callable[[], float], apply: Callable[[ApplyPlan], int]) -> None:
         self.engine = engine
         self.plan = Plan(version=0)
         self.statistics = PassStatistics()
@@ -97,8 +97,7 @@ class Passes:
         """Return the snapshot with what the last pass hands on to the next one."""
         # What came back since the snapshot of the last plan, in the very change that it saw or later, it could not use.
         is_freed = self.engine.cluster.freed_version >= self.plan.version
-        promised = self.plan.planned if self.engine.policy.keeps_promises else {}
-        return replace(snapshot, priorities=self.plan.priorities, promised=promised, is_freed=is_freed)
+        return hand_on(snapshot, self.plan, self.engine.policy, is_freed)
 
     def _run(self, snapshot: Snapshot) -> tuple[Plan, float]:
         began_s = time.perf_counter()
@@ -117,9 +116,10 @@ class Passes:
         self.statistics.note(self.plan, took_s, self._now())
         self._set_alarm(self.plan.look_again_at)
         self.forecasts.note(self.plan, self._now())
-        if self.plan.starts or self.plan.preemptions or self.plan.resumes:
+        is_freed = snapshot.is_freed if is_formative(self.plan, snapshot, self.engine.policy) else None
+        if self.plan.starts or self.plan.preemptions or self.plan.resumes or is_freed is not None:
             try:
-                self.statistics.stale += self._apply(self.plan, snapshot.now_at)
+                self.statistics.stale += self._apply(ApplyPlan(self.plan, snapshot.now_at, is_freed))
             except Exception:
                 logger.exception("plan failed version=%d starts=%d", snapshot.version, len(self.plan.starts))
                 took_s = 1.0

@@ -81,7 +81,16 @@ def policy_of(config: ClusterConfig) -> Policy:
         plan_priority_min=_count(parameters, "bf_min_prio_reserve", 0),
         partition_plans_min=_count(parameters, "bf_job_part_count_reserve", 0),
     )
-    return replace(policy, **_find_backfill(parameters.get("bf_policy", "hybrid")))
+    return replace(policy, **_find_backfill(_backfill_name(settings)))
+
+
+def is_predicting(settings: Settings) -> bool:
+    """Does the configured backfill policy go by predicted run times?"""
+    return bool(_find_backfill(_backfill_name(settings)).get("is_predicting"))
+
+
+def _backfill_name(settings: Settings) -> str:
+    return settings.scheduler_parameters.get("bf_policy", "hybrid")
 
 
 def _find_backfill(name: str) -> dict[str, int | bool]:

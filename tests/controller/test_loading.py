@@ -16,7 +16,7 @@ from sluicectld.store.save import save
 from sluicectld.store.schema import upgrade
 from sluicectld.store.verify import verify
 from sluicectld.verify import rebuild
-from tests.engine_builder import World
+from tests.engine_builder import ANN, BOB, World
 from tests.simulated_cluster import Simulation
 
 Reload = Callable[..., Cluster]
@@ -104,6 +104,28 @@ def test_what_ended_long_ago_is_left_in_the_tables(world: World, reload: Reload)
     world.end_script(job_id)
 
     assert reload(world, later_s=30 * 86400).jobs == {}
+
+
+def test_predictions_are_those_from_before_the_restart(reload: Reload) -> None:
+    """Everything that ran ended so long ago that it is not in memory any more."""
+    world = World(scheduler_parameters={"bf_policy": "predict"})
+    for caller, run_s, limit_s in ((ANN, 300, 3600), (ANN, 60, 600), (BOB, 10, 3600), (ANN, 500, 3600), (ANN, 30, 600)):
+        job_id = world.start(caller, limit_s=limit_s)
+        world.pass_time(run_s)
+        world.end_script(job_id)
+    world.start(ntasks=4, is_unlimited=True)
+    before = world.submit(limit_s=3600)
+    world.pass_time(86400)
+    other = world.submit(BOB, limit_s=1200)
+    known = world.cluster.run_book
+
+    cluster = reload(world)
+    book = cluster.run_book
+
+    assert cluster.jobs.keys() == {before - 1, before, other}
+    assert known.predicted_s == {before: 400.0, other: 1200 * 10 / 3600}
+    assert book.predicted_s == known.predicted_s
+    assert book.runs_by_uid == known.runs_by_uid
 
 
 @pytest.mark.parametrize("seed", range(100, 104))

@@ -27,6 +27,6 @@ step_gres    which of its job's generic resources it has there
 step_ports   ports leased to a step, the same on each of its nodes
 prepare      prologs between a job's start and its script
 plan         applying a pass's plan, each decision checked again
-timers       time limits, warnings, deadlines, lost nodes, forgetting
+timers       time limits, warnings, deadlines, lost nodes, new priorities, forgetting
 configure    a new configuration; a new epoch
 """

@@ -73,6 +73,9 @@ def end_job(
     if not completing:
         _finish(turn, job.id)
     for other in ending_with(turn, job):
+        if turn.job(other.id).is_ended:
+            # Of three that wait, the second has ended the third already.
+            continue
         # A lost node is lost to all; one that has reported this job's end may have others' processes left.
         end_job(
             turn,

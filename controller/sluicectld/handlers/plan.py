@@ -18,7 +18,7 @@ from sluicectld.state import resources
 from sluicectld.state.arrays import has_pending, is_last, ready_tasks
 from sluicectld.state.cluster import Cluster
 from sluicectld.state.commands import ApplyPlan
-from sluicectld.state.events import JobStarted
+from sluicectld.state.events import JobStarted, PassMade
 
 from . import prepare
 from .dependents import judge_dependency, wake_dependents
@@ -30,6 +30,9 @@ def handle_plan(turn: Turn, command: ApplyPlan) -> int:
     """Return how many decisions were stale."""
     stale = 0
     plan = command.plan
+    if command.is_freed is not None:
+        after, at = _moment_of(turn, command)
+        turn.emit(PassMade(at=turn.now_at, decided_after=after, decided_at=at, is_freed=command.is_freed))
     for _, group in itertools.groupby(plan.starts, key=lambda start: _gang_of(turn.cluster, start)):
         starts = tuple(group)
         if not _may_start_together(turn.cluster, starts, plan.version):
@@ -39,8 +42,17 @@ def handle_plan(turn: Turn, command: ApplyPlan) -> int:
             prepare.begin(turn, started)
     stale += apply_resumes(turn, plan)
     stale += apply_preemptions(turn, plan)
-    turn.is_pass_due = turn.is_pass_due or stale > 0 or plan.has_more
+    is_acting = bool(plan.starts or plan.preemptions or plan.resumes)
+    turn.is_pass_due = turn.is_pass_due or stale > 0 or (plan.has_more and is_acting)
     return stale
+
+
+def _moment_of(turn: Turn, command: ApplyPlan) -> tuple[int, float | None]:
+    """Return the last event that the pass saw, and its time as the journal has it."""
+    # Every event counts in both, so that the two numbers move together.
+    events_since = turn.cluster.version - command.plan.version
+    decided_at = command.decided_at
+    return turn.cluster.next_sequence - 1 - events_since, None if decided_at == turn.now_at else decided_at
 
 
 def _gang_of(cluster: Cluster, start: StartJob) -> object:
@@ -104,9 +116,7 @@ def _is_task_ready(cluster: Cluster, job: Job, task_id: int) -> bool:
 
 def _start(turn: Turn, start: StartJob, command: ApplyPlan) -> Job:
     job = turn.job(start.job_id)
-    # Every event counts in both, so that the two numbers move together.
-    events_since = turn.cluster.version - command.plan.version
-    decided_at = command.decided_at
+    decided_after, decided_at = _moment_of(turn, command)
     new_id = job.id
     if start.task_id is not None and not is_last(job):
         new_id = turn.cluster.next_job_id
@@ -121,8 +131,8 @@ def _start(turn: Turn, start: StartJob, command: ApplyPlan) -> Job:
             task_id=start.task_id,
             priority=command.plan.priorities.get(job.id),
             reservation=start.reservation,
-            decided_after=turn.cluster.next_sequence - 1 - events_since,
-            decided_at=None if decided_at == turn.now_at else decided_at,
+            decided_after=decided_after,
+            decided_at=decided_at,
             has_prolog=prepare.has_prolog(turn.settings),
             preparing_nodes=prepare.awaited_nodes(turn.settings, start.allocation.nodes),
         )

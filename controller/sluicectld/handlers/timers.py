@@ -1,4 +1,4 @@
-"""What is due when its time comes: limits, warnings, deadlines, begin times, and forgetting the ended."""
+"""What is due when its time comes: limits, warnings, deadlines, begin times, new priorities, forgetting the ended."""
 
 from collections.abc import Callable
 
@@ -6,6 +6,7 @@ from sluice.model.job import Job
 from sluice.model.reason import Reason
 from sluice.model.states import Ending, JobState
 from sluice.wire.messages import Done, SignalJob
+from sluicectld.scheduler.priority import is_lasting
 from sluicectld.state.commands import Tick
 from sluicectld.state.events import JobWarned
 from sluicectld.state.timers import Due, deadline_due_at
@@ -24,6 +25,19 @@ def handle_tick(turn: Turn, command: Tick) -> Done:
     for due, key in turn.timers.pop_due(turn.now_at):
         _RULES[due](turn, key)
     return Done()
+
+
+def keep_numbering(turn: Turn) -> None:
+    """See to it that jobs that wait are numbered anew every PriorityCalcPeriod, whatever else happens.
+
+    Age grows and usage decays while nothing happens, so that jobs may change places, and planned starts with them.
+    """
+    period_s = turn.policy.priority.calculation_period_s
+    if turn.timers.is_numbering or not turn.cluster.ready or period_s <= 0 or is_lasting(turn.policy):
+        return
+    turn.timers.is_numbering = True
+    due_at = turn.timers.numbered_at + period_s
+    turn.timers.add(due_at if due_at > turn.now_at else turn.now_at + period_s, Due.NUMBERING)
 
 
 def limit_at(job: Job) -> float | None:
@@ -148,6 +162,13 @@ def _is_over(job: Job) -> bool:
     return job.is_ended and not job.is_requeued and not job.completing_nodes
 
 
+def _numbering(turn: Turn, key: int) -> None:
+    """Have a pass, unless there was one in the meantime; keep_numbering() sets the next time."""
+    turn.timers.is_numbering = False
+    is_numbered = turn.timers.numbered_at + turn.policy.priority.calculation_period_s > turn.now_at
+    turn.is_pass_due = turn.is_pass_due or (bool(turn.cluster.ready) and not is_numbered)
+
+
 def _pass(turn: Turn, key: int) -> None:
     turn.is_pass_due = True
 
@@ -164,4 +185,5 @@ _RULES: dict[Due, Callable[[Turn, int], None]] = {
     Due.STEP_LAUNCH: give_up_unlaunched,
     Due.PREEMPTION: preemption_due,
     Due.MAIL: tell_time,
+    Due.NUMBERING: _numbering,
 }

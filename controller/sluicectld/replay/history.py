@@ -2,13 +2,15 @@
 
 Facts are applied as recorded.  Where the journal has starts, the pass that decided them is made again on what it had
 seen, and its plan is compared with them; a decision that was dropped as stale must be stale here, too.  A pass that
-started nothing left no trace and changed nothing.
+started nothing left no trace and changed nothing, unless later ones go by what it found: such passes are in the journal
+each, and all of them are made again, one after the other.
 
 Invariant: with the configuration of the time, and a scheduler that decides as it did then, there is no difference.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import msgspec
 
@@ -16,13 +18,15 @@ from sluice import hostlist
 from sluice.config.settings import Settings
 from sluicectld.engine import Engine
 from sluicectld.handlers.plan import may_start
-from sluicectld.scheduler.decide import decide
+from sluicectld.scheduler.decide import decide as production_decide
+from sluicectld.scheduler.handover import hand_on
+from sluicectld.scheduler.memory import Memory
 from sluicectld.scheduler.plan import Plan, StartJob
 from sluicectld.scheduler.snapshot import Policy, Snapshot
 from sluicectld.state import events
 from sluicectld.state.apply import apply
 from sluicectld.state.cluster import Cluster
-from sluicectld.state.events import AnyEvent, JobStarted
+from sluicectld.state.events import AnyEvent, EpochBegan, JobStarted, PassMade
 
 Decide = Callable[[Snapshot, Policy], Plan]
 #: A row of the journal: its sequence and its fact.
@@ -45,12 +49,19 @@ class Comparison(msgspec.Struct):
 
 
 def compare_history(
-    rows: Iterable[Row], settings: Settings, policy: Policy, digest: str, since_at: float = 0.0, decide: Decide = decide
+    rows: Iterable[Row],
+    settings: Settings,
+    policy: Policy,
+    digest: str,
+    since_at: float = 0.0,
+    decide: Decide | None = None,
 ) -> Comparison:
     """Return whether the scheduler decides today as the journal says that it did.
 
     digest: of the configuration that *policy* comes from; what was decided under another is told as such.
+    decide: the scheduler's own, unless said otherwise.
     """
+    decide = decide or partial(production_decide, memory=Memory())
     return _History(list(rows), settings, policy, digest, since_at, decide).run()
 
 
@@ -65,12 +76,16 @@ def find_moments(rows: Iterable[Row]) -> dict[int, Moment]:
         if not isinstance(event, JobStarted):
             continue
         if event.decided_after:
-            moments[sequence] = Moment(event.decided_after, event.at if event.decided_at is None else event.decided_at)
+            moments[sequence] = _moment_of(event)
             continue
         if guessed is None or guessed.at != event.at:
             guessed = Moment(sequence - 1, event.at)
         moments[sequence] = guessed
     return moments
+
+
+def _moment_of(event: JobStarted | PassMade) -> Moment:
+    return Moment(event.decided_after, event.at if event.decided_at is None else event.decided_at)
 
 
 class _History:
@@ -85,7 +100,11 @@ class _History:
         self.cluster = Cluster()
         self.engine = Engine(self.cluster, settings, policy)
         self.moments = find_moments(rows)
-        self.moment_by_sequence = {moment.after: moment for moment in self.moments.values()}
+        #: Passes that later ones go by, and whether something had come back before them.
+        self.formative = {_moment_of(event): event.is_freed for _, event in rows if isinstance(event, PassMade)}
+        self.moment_by_sequence = {moment.after: moment for moment in (*self.moments.values(), *self.formative)}
+        #: The last plan of these.
+        self.last_plan = Plan(version=0)
         self.last_start = {moment: sequence for sequence, moment in self.moments.items()}
         #: What a pass decided, and the version of its snapshot, until its last recorded start.
         self.plans: dict[Moment, tuple[deque[StartJob], int]] = {}
@@ -101,16 +120,28 @@ class _History:
             self.cluster.take_batch()
             if is_compared and moment is not None and self.last_start[moment] == sequence:
                 self._drop_rest(moment)
+            if isinstance(event, PassMade) and _moment_of(event) not in self.last_start:
+                self._drop_rest(_moment_of(event))
+            if isinstance(event, EpochBegan):
+                # What a controller had in memory alone went with it.
+                self.last_plan = Plan(version=0)
             if sequence in self.moment_by_sequence:
                 self._decide(self.moment_by_sequence[sequence])
         return self.found
 
     def _decide(self, moment: Moment) -> None:
-        if moment.at < self.since_at:
+        is_formative = moment in self.formative
+        is_compared = moment.at >= self.since_at
+        if not (is_compared or is_formative):
             return
-        snapshot = self.engine.view(moment.at)
-        self.plans[moment] = (deque(self.decide(snapshot, self.policy).starts), snapshot.version)
-        self.found.passes += 1
+        is_freed = self.formative.get(moment, True)
+        snapshot = hand_on(self.engine.view(moment.at), self.last_plan, self.policy, is_freed)
+        plan = self.decide(snapshot, self.policy)
+        if is_formative:
+            self.last_plan = plan
+        if is_compared:
+            self.plans[moment] = (deque(plan.starts), snapshot.version)
+            self.found.passes += moment in self.last_start
 
     def _compare(self, event: JobStarted, moment: Moment) -> None:
         """Find the start in the plan; what the plan has before it must have been stale."""

@@ -52,6 +52,7 @@ gangs        heterogeneous jobs: all components start together or none does
 savepoint    what a pass has started and may take back
 shorten      --time-min: the longest limit with which a job starts now
 promises     planned starts that outlive their pass (conservative backfill)
+handover     what one pass hands on to the next
 preempt      preemption in one pass: who makes room for whom
 preempt_places   places that are kept while others make room
 preempt_rules    who may be preempted by whom, and which victims go first

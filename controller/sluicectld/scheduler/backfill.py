@@ -109,6 +109,14 @@ def _rounded(moments: Iterable[float], resolution_s: float, now_at: float) -> It
             yield at
 
 
+def is_within(shape: Shape, at: float) -> bool:
+    """Does the time in which jobs of the shape may run allow a start at the moment?"""
+    if shape.access is None or shape.access.window is None:
+        return True
+    from_at, latest_at = _within(shape, shape.access.window, at, NEVER)
+    return from_at <= at <= latest_at
+
+
 def _within(shape: Shape, window: Window, from_at: float, latest_at: float) -> tuple[float, float]:
     """Return the earliest and the latest start inside the job's reservation."""
     from_at = max(from_at, window.from_at)

@@ -25,7 +25,7 @@ from .limits.partition import find_orphan_blocker
 from .matches import Match
 from .memory import Memory, Scene, find_shape
 from .patience import rank_candidates
-from .places import Places
+from .places import Kept, Places
 from .plan import Plan
 from .planner import Planner
 from .preempt import Preemptions
@@ -91,6 +91,8 @@ class Pass:
         self.started_ids: set[int] = set()
         #: Heterogeneous jobs, each considered as a whole.
         self.gangs = NO_GANGS
+        #: Room came back since the promises were made, so that they may move ahead.
+        self.is_freed = snapshot.is_freed
         self.has_more = False
         self.tested = 0
         self._queue = queue
@@ -116,7 +118,7 @@ class Pass:
             self.blockers[job.id] = (find_orphan_blocker(job),)
         self._walk(self._set_out())
         if self.policy.keeps_promises:
-            self._note_next_promise()
+            self._pass_promises_on()
         return Plan(
             self.snapshot.version,
             tuple(self.ledger.starts),
@@ -154,9 +156,10 @@ class Pass:
         """
         self.gangs = Gangs(self.queue.entries)
         if self.policy.keeps_promises:
-            is_user_sensitive = self.shaper.is_user_sensitive
-            promises = restore_promises(self.scene, self.snapshot, self.policy, is_user_sensitive)
+            promises = restore_promises(self.scene, self.snapshot, self.ways_of, self.is_simple)
             self.places.restore(promises, self.snapshot)
+            # A job that waits no more, or for something else, has left room as one that ended has.
+            self.is_freed = self.snapshot.is_freed or len(promises) < len(self.snapshot.promised)
         self.planner.begin(self.queue.priorities)
         self.preemptions.begin(self.queue.priorities)
         entries = with_suspended(self.queue.entries, self.snapshot, self.queue.priorities)
@@ -250,8 +253,12 @@ class Pass:
         self.blockers.update(dict.fromkeys(waiting, (verdicts.PRIORITY,)))
         return count
 
-    def _note_next_promise(self) -> None:
-        """Have a pass when the next promise is due, even if nothing happens until then."""
+    def _pass_promises_on(self) -> None:
+        """Let promises stand to whom the pass did not come, and have one when the next is due whatever happens."""
+        if not self.places.slots.keys() <= self.places.planned.keys():
+            for job_id, promised in self.snapshot.promised.items():
+                if job_id in self.places.slots and job_id not in self.places.planned:
+                    self.places.tell_again(job_id, promised)
         for planned in self.places.planned.values():
             if planned.at > self.snapshot.now_at:
                 self.shaper.look_again(planned.at)
@@ -291,13 +298,13 @@ class Pass:
             return
         partition = self.gate.relax(job, partition)
         blockers: Blockers = ()
-        # While the job is looked at in another partition it is not in its own way.
-        lifted = self.places.drop(job.id) if job.id in self.places.planned else None
+        lifted = self._lift(job, partition)
         starts = len(self.ledger.starts)
         for view in self.ledger.book.views_of(job):
             found = self._consider_view(job, partition, view)
             if found is None:
                 self._forget_waiting(job)
+                self.has_more = self.has_more or lifted is not None
                 return
             # Of magnetic reservations nobody knows who did not ask for them: they are no reason to wait.
             blockers = blockers + found if job.spec.reservation else found
@@ -340,7 +347,7 @@ class Pass:
         kept = self.places.slots.get(job_id) if self.is_quiet else None
         if kept is None or kept[0].at <= self.snapshot.now_at or not kept[1].is_plain:
             return False
-        if self.snapshot.is_freed:
+        if self.is_freed:
             slot, shape = kept
             if self.timeline.take_out_if_earlier(job_id, shape.ask, slot.parts[0].position, slot.at):
                 del self.places.slots[job_id]
@@ -355,8 +362,8 @@ class Pass:
         slot, promised_shape = self.places.slots[job.id]
         if promised_shape.partition.name != shape.partition.name:
             return False
-        if slot.at > self.snapshot.now_at and not self.snapshot.is_freed and promised_shape is shape:
-            self.places.planned[job.id] = self.snapshot.promised[job.id]
+        if slot.at > self.snapshot.now_at and not self.is_freed and promised_shape is shape:
+            self.places.tell_again(job.id, self.snapshot.promised[job.id])
             if not self._is_personal(job, shape):
                 # Its twins that have no promise yet do not start either, but get one.
                 shape.is_waiting = shape.may_plan = True
@@ -472,12 +479,26 @@ class Pass:
         if self.places.planned.pop(job.id, None) is not None or had_slot:
             self.has_more = True
 
+    def _lift(self, job: Job, partition: Partition) -> Kept | None:
+        """Put the job's planned start in another partition aside: it is not to be in its own way."""
+        kept = self.places.slots.get(job.id)
+        if kept is None:
+            return None
+        if job.id not in self.places.planned:
+            slot, shape = kept
+            if shape.partition.name == partition.name:
+                return None
+            is_due = slot.at <= self.snapshot.now_at
+            self.planner.aim_before(job, slot.at if self.is_freed or is_due else self.snapshot.now_at)
+        return self.places.drop(job.id)
+
     def _settle_slot(self, job: Job, slot: Slot, shape: Shape, starts: int) -> None:
         """Put a planned start back that was lifted, unless it was given up, or tasks of the job's array stand there.
 
         starts: how many there were before it was looked at.
         """
-        if job.id not in self.places.planned:
+        is_promise = self.planner.stop_aiming(job)
+        if job.id in self.places.slots or not (is_promise or job.id in self.places.planned):
             return
         taken = self.ledger.nodes_since(starts)
         is_whole = slot.use is None or not taken

@@ -238,12 +238,12 @@ def _keeps_promise(one_pass: "Pass", components: list[list[Way]]) -> bool:
     """Does an earlier promise stand, for nothing came back since?"""
     promised = [one_pass.places.slots.get(ways[0][0].id) for ways in components]
     moments = {each[0].at for each in promised if each is not None}
-    if None in promised or len(moments) > 1 or one_pass.snapshot.is_freed or min(moments) <= one_pass.snapshot.now_at:
+    if None in promised or len(moments) > 1 or one_pass.is_freed or min(moments) <= one_pass.snapshot.now_at:
         return False
     for ways, found in zip(components, promised, strict=True):
         assert found is not None, "looked at above"
         job, shape = ways[0][0], found[1]
-        one_pass.places.planned[job.id] = one_pass.snapshot.promised[job.id]
+        one_pass.places.tell_again(job.id, one_pass.snapshot.promised[job.id])
         one_pass.blockers[job.id] = (one_pass.resources_blocker(job, shape),)
         one_pass.heads.note(job, shape)
     return True

@@ -43,7 +43,7 @@ class Ledger:
         self._timeline = scene.timeline
         self._guests = scene.guests
         self.licenses = LicensePool(snapshot.licenses_free)
-        self.gate = Gate(snapshot, policy)
+        self.gate = Gate(snapshot, policy, scene.relaxed)
         self._pools: Pools | None = None
         self._claimants: dict[tuple[Member | None, Shape], Claimant] = {}
         self.book = Book(snapshot, policy.backfill_window_s, policy.reservation_overrun_s)
@@ -180,6 +180,7 @@ class Ledger:
         """Take the starts out of the timeline; the working copy comes back with the next snapshot."""
         for takes, end_at in self._taken:
             self._timeline.undo_start(takes, end_at)
+            self._timeline.expect(takes, end_at)
 
     def find_license_blocker(self, shape: Shape, needs: Needs | None = None) -> Blocker | None:
         """Return which licenses are short now for a job of the shape.  needs: a part of the shape's."""

@@ -8,6 +8,7 @@ same counts (tracks.py).
 Invariant: two levels of one table with equal contents are the same object.
 """
 
+import operator
 from collections.abc import Sequence
 
 import msgspec
@@ -298,6 +299,15 @@ def take_row(take: Take, width: int) -> tuple[int, ...]:
     """Return what a job takes in the same form."""
     counts = (take.cpus, take.memory_mib, 0, *take.gres)
     return counts + (0,) * (width - len(counts))
+
+
+def can_give(level: Level, take: Take) -> bool:
+    """Is what the take names free at the level?  How many jobs share a CPU already is not looked at."""
+    if take.memory_mib > level.memory_mib or any(map(operator.gt, take.gres, level.gres)):
+        return False
+    if level.free is None or take.masks is None:
+        return take.cpus <= level.cpus
+    return masks.can_take(level.free, take.masks, level.kind.is_counted)
 
 
 def compute_unit(node: Node, policy: Policy) -> int:

@@ -41,6 +41,16 @@ def take(free: FreeMasks, taken: TakenMasks, is_counted: tuple[bool, ...] = ()) 
     return FreeMasks(free.cpus & ~taken.cpus, units, shared)
 
 
+def can_take(free: FreeMasks, taken: TakenMasks, is_counted: tuple[bool, ...] = ()) -> bool:
+    """Is what the job would take there?"""
+    held = taken.cpus & ~free.cpus
+    for depth in dict(free.shared).get(taken.partition, ()):
+        held &= ~depth
+    counted = is_counted or (False,) * len(free.units)
+    units = zip(free.units, taken.units, counted, strict=True)
+    return not held and all(wanted <= have if number else not wanted & ~have for have, wanted, number in units)
+
+
 def give_back(free: FreeMasks, taken: TakenMasks, is_counted: tuple[bool, ...] = ()) -> FreeMasks:
     """Return what is free after the job left; which of its CPUs are shared is known without it."""
     units = tuple(map(_with, free.units, taken.units, is_counted or (False,) * len(free.units)))

@@ -43,6 +43,8 @@ class Scene(msgspec.Struct):
     shapes: dict[tuple[ShapeKey, int], Shape] = {}
     #: By job id and partition.
     matches: dict[tuple[int, str], Match] = {}
+    #: Partitions without the bounds that a QOS overrides (limits/gate.py): other ones would be other shapes.
+    relaxed: dict[Any, tuple[Partition, Partition]] = {}
     #: Of which usable nodes their questions are.
     usable_seen: int = -1
     #: Promises that stay on the timeline between passes (promises.py), and the planned starts that they are.
@@ -152,6 +154,7 @@ def make_shape(
     is_least_loaded = policy.is_least_loaded or partition.least_loaded
     shape = Shape(needs, partition, limit_s, scene.working, scene.timeline, uid, is_least_loaded, access)
     shape.guests = scene.guests
+    shape.request = compute_shape_key(job, partition.name), shape.limit_s, shape.view.key
     return shape
 
 

@@ -92,7 +92,17 @@ class Places:
             sum([part.take.charged or part.take.cpus for part in slot.parts]),
             tuple([part.tasks for part in slot.parts]),
             () if slot.use is None else slot.use.licenses,
+            tuple([part.take for part in slot.parts]),
+            shape.request,
         )
+
+    def tell_again(self, job_id: int, promised: PlannedStart) -> None:
+        """Tell of a promise that stands, as it was told before unless its nodes were looked for anew."""
+        slot, shape = self.slots[job_id]
+        if shape.is_level_dependent:
+            self.tell(job_id, slot.at, slot, shape)
+        else:
+            self.planned[job_id] = promised
 
     def release_all(self) -> None:
         """Take the slots out of the timeline; what is beside it goes with the pass."""

@@ -1,5 +1,7 @@
 """What a pass wants.  Valid against the snapshot's version; every decision is checked again when it is applied."""
 
+from typing import Any
+
 import msgspec
 
 from sluice.model.allocation import Allocation
@@ -31,6 +33,9 @@ class PlannedStart(msgspec.Struct, frozen=True):
     #: On each of the nodes.
     tasks: tuple[int, ...] = ()
     licenses: tuple[tuple[str, int], ...] = ()
+    #: What is taken from each, and the request that it is planned for: by these a promise is known again (promises.py).
+    takes: tuple[Any, ...] = ()
+    request: Any = None
 
 
 class PreemptJob(msgspec.Struct, frozen=True):

@@ -34,15 +34,17 @@ class Planner:
         self._policy = policy
         self._focus_id = focus_id
         self._working, self._timeline = scene.working, scene.timeline
-        self._gate = ledger.gate
         self._ledger = ledger
+        self._gate = ledger.gate
         self._places = places
         self._now_at = snapshot.now_at
         self._latest_at = snapshot.now_at + policy.backfill_window_s
         self._priorities: Mapping[int, int] = {}
         self.bounds = Bounds(policy, snapshot.now_at)
-        #: Promises that were taken back to look for earlier ones.
-        self._earlier: dict[int, Slot] = {}
+        #: Promises that were taken back to look for earlier ones, each with how many jobs had started then.
+        self._earlier: dict[int, tuple[Slot, int]] = {}
+        #: Before when it is of use to plan a job, because it is promised a place in another partition.
+        self._before_at: dict[int, float] = {}
         #: Jobs that a planned start was looked for, as the bound counts them.
         self._looked_ahead = 0
         #: Planned jobs of each queue that wait for nodes.
@@ -96,7 +98,12 @@ class Planner:
             return
         if not (is_focus or self._may_reserve(job, shape)):
             return
+        before_at = self._before_at.get(job.id, NEVER)
+        if before_at <= self._now_at:
+            return
         slot = self._find(job, shape, claimant, is_beside and prospect.planned_count > 0)
+        if before_at < NEVER and (slot is None or slot.at >= before_at):
+            return
         if slot is None:
             prospect.may_plan = False
             return
@@ -120,17 +127,33 @@ class Planner:
         if claimant is not None and not self._policy.keeps_promises:
             due_at = max(due_at, claimant.planned_at)
         slot = find_slot(shape, self._working, self._timeline, latest_at, looks_max, due_at, claimant)
-        earlier = self._earlier.get(job.id)
+        earlier = self._find_earlier(job)
         if slot is None or (earlier is not None and slot.at >= earlier.at > self._now_at):
             return earlier
         return slot
+
+    def aim_before(self, job: Job, at: float) -> None:
+        """Plan the job only if it starts before that: it is promised a place in another partition."""
+        self._before_at[job.id] = at
+
+    def stop_aiming(self, job: Job) -> bool:
+        """End aim_before(); return whether it was in force."""
+        return self._before_at.pop(job.id, None) is not None
 
     def take_back(self, job: Job, is_alike: bool) -> None:
         """Take an earlier promise back to look for a better one.  is_alike: it is kept if there is none."""
         kept = self._places.drop(job.id)
         assert kept is not None, f"job {job.id} has no promise"
         if is_alike:
-            self._earlier[job.id] = kept[0]
+            self._earlier[job.id] = kept[0], len(self._ledger.starts)
+
+    def _find_earlier(self, job: Job) -> Slot | None:
+        """Return the promise that was taken back, unless tasks of the job's array have started there since."""
+        slot, starts = self._earlier.get(job.id, (None, 0))
+        taken = self._ledger.nodes_since(starts)
+        if slot is None or (slot.use is not None and taken):
+            return None
+        return slot if taken.isdisjoint(part.position for part in slot.parts) else None
 
     def note(self, job: Job, slot: Slot, shape: Shape, is_beside: bool = False) -> None:
         """Make a place that is kept the job's planned start."""

@@ -57,6 +57,11 @@ def predict_run_s(runs: Runs, limit_s: int | None) -> float | None:
 
 def find_run(job: Job) -> FinishedRun | None:
     """Return what an ended job tells of its user; None if it never ran or something else cut it short."""
-    if job.started_at is None or job.ended_at is None or job.state in _CUT_SHORT:
+    if job.started_at is None or job.ended_at is None or not is_telling(job.state):
         return None
     return FinishedRun(job.limit_s, max(0.0, job.ended_at - job.started_at - job.suspended_s))
+
+
+def is_telling(state: JobState) -> bool:
+    """Does a job that ended in this state tell of its user?"""
+    return state not in _CUT_SHORT

@@ -94,6 +94,8 @@ class Shape:
         #: What reservations leave to its jobs; None: all.
         self.access = access
         reservation = access.view.reservation if access is not None else ""
+        #: What tells whether it is of the same request as one in another pass; set by who makes it.
+        self.request: object = None
         #: What names the queue that its jobs stand in: those of a reservation have one of their own.
         self.queue = f"{partition.name}@{reservation}" if reservation else partition.name
         #: Orders that change as jobs start: of nodes that start jobs, and of those that jobs are planned on.

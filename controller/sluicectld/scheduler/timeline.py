@@ -64,6 +64,9 @@ class Timeline:
         self._positions: dict[int, tuple[list[int], Any]] = {}
         #: Something happened under planned starts that they could not know of.
         self.is_disturbed = False
+        #: Ends and positions of what the last pass started: its promises know of these.
+        self._expected: set[tuple[float, tuple[int, ...]]] = set()
+        self._is_surprised = False
         self._usable_version = 0
         self._is_new = True
         #: The running jobs of the last update.
@@ -89,7 +92,10 @@ class Timeline:
             touched |= self._update_jobs(running, stale)
         levels, width = self._working.levels, self._width
         stale.update(each for each in touched if self.tracks.actual(each) != row_of(levels[each], width))
-        self.is_disturbed = self._usable_version != self._working.usable_version or not stale.isdisjoint(self.plans)
+        is_other = self._is_surprised or self._usable_version != self._working.usable_version
+        self.is_disturbed = is_other or not stale.isdisjoint(self.plans)
+        self._is_surprised = False
+        self._expected.clear()
         self._usable_version = self._working.usable_version
         self._make_tracks(sorted(stale))
 
@@ -115,6 +121,8 @@ class Timeline:
         takes = self._read_takes(job)
         self._running[job.job_id] = (job, takes)
         end_at = _end_of(job)
+        if self.plans and (end_at, _positions_of(takes)) not in self._expected:
+            self._is_surprised = self._is_surprised or any(position in self.plans for position, _ in takes)
         for position, _ in takes:
             self._job_ids_at[position].append(job.job_id)
             if end_at <= self.now_at:
@@ -210,6 +218,10 @@ class Timeline:
         for position, take in takes:
             if take.masks is not None:
                 self._started[position].remove((take, end_at))
+
+    def expect(self, takes: Takes, end_at: float) -> None:
+        """Know that a job will be there for so long, of which the plans know: the next snapshot may have it."""
+        self._expected.add((end_at, _positions_of(takes)))
 
     def reserve(self, job_id: int, takes: Takes, from_at: float, until_at: float) -> None:
         """Take resources out for a planned job during [from_at, until_at)."""
@@ -343,6 +355,10 @@ class Timeline:
         if row is None:
             row = self._rows[key] = self.tracks.make_row(take_row(take, self._width))
         return row
+
+
+def _positions_of(takes: Takes) -> tuple[int, ...]:
+    return tuple([position for position, _ in takes])
 
 
 def _first(pair: tuple[float, Take]) -> float:

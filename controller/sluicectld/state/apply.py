@@ -192,6 +192,10 @@ def _task_split(cluster: Cluster, event: events.TaskSplit) -> None:
     cluster.put_job(_split_off(cluster, event.job_id, event.task_id, event.new_id))
 
 
+def _pass_made(cluster: Cluster, event: events.PassMade) -> None:
+    """Nothing changes: what it found is made again from what it saw."""
+
+
 def _job_warned(cluster: Cluster, event: events.JobWarned) -> None:
     cluster.put_job(replace(cluster.jobs[event.job_id], warned_at=event.at))
 
@@ -330,6 +334,7 @@ _APPLIERS: dict[type, Callable[[Cluster, Any], None]] = {
     events.TaskSplit: _task_split,
     events.JobWarned: _job_warned,
     events.JobPrepared: _job_prepared,
+    events.PassMade: _pass_made,
     events.JobRequeued: _job_requeued,
     events.NodeCleaned: _node_cleaned,
     events.JobPreempted: _job_preempted,

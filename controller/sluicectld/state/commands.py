@@ -80,10 +80,14 @@ class PrologEnded(msgspec.Struct, frozen=True):
 
 
 class ApplyPlan(msgspec.Struct, frozen=True):
-    """A pass is done.  decided_at: its snapshot's time, None when that is now."""
+    """A pass is done.  decided_at: its snapshot's time, None when that is now.
+
+    is_freed: of its snapshot, if later passes go by what this one found; None if they don't.
+    """
 
     plan: Plan
     decided_at: float | None = None
+    is_freed: bool | None = None
 
 
 class AgentLost(msgspec.Struct, frozen=True):

@@ -86,6 +86,18 @@ class JobPrepared(Event, frozen=True, kw_only=True, tag=True):
     node: str = ""
 
 
+class PassMade(Event, frozen=True, kw_only=True, tag=True):
+    """A scheduling pass found something that later ones go by: promised starts, priorities that never fall.
+
+    What it was follows from what the pass saw; only who makes all such passes again decides as they did.
+    decided_after, decided_at: as of JobStarted.  is_freed: something had come back since the pass before it.
+    """
+
+    decided_after: int
+    decided_at: float | None = None
+    is_freed: bool = False
+
+
 class JobEnded(Event, frozen=True, kw_only=True, tag=True):
     """A job reached its final state.  completing_nodes still have to report that nothing of it is left.
 
@@ -208,6 +220,7 @@ AnyEvent = (
     | JobRevised
     | JobStarted
     | JobPrepared
+    | PassMade
     | JobEnded
     | TasksCancelled
     | TaskSplit

@@ -24,6 +24,7 @@ class Due(IntEnum):
     STEP_LAUNCH = 9
     PREEMPTION = 10
     MAIL = 11
+    NUMBERING = 12
 
 
 #: --mail-type word -> after which part of the limit.
@@ -35,6 +36,9 @@ class Timers:
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, Due, int]] = []
+        #: When a pass last numbered the jobs that wait, and whether the time to do it again is set.
+        self.numbered_at = 0.0
+        self.is_numbering = False
 
     def add(self, at: float, due: Due, key: int = 0) -> None:
         heapq.heappush(self._heap, (at, due, key))

@@ -16,6 +16,7 @@ checkpoint  moves SQLite's write-ahead log into the database beside the commits
 tokens      submissions' tokens: which job, and when they are forgotten
 load        everything that the engine needs at start
 read        single questions: a script, an output's end, an ended job's outcome, the journal
+runs        the last runs of each user
 accounting  sacct's question: jobs of any age in order of id
 selection   sacct's filter as SQL, and the part of it that SQL cannot say
 verify      do the tables say what the journal says

@@ -56,6 +56,13 @@ def test_the_common_id_stands_for_all(world):
     assert states(world, leader_id) == [CANCELLED, CANCELLED]
 
 
+def test_a_waiting_job_of_many_components_ends_once(world):
+    leader_id = world.submit_het({}, {}, {}, {})
+    world.cancel(leader_id)
+
+    assert states(world, leader_id) == [CANCELLED] * 4
+
+
 @pytest.mark.parametrize("name", ["{0}+1", "{1}"], ids=["as a component", "by its own id"])
 def test_a_waiting_component_is_not_cancelled_alone(world, name):
     leader_id = world.submit_het({}, {})

@@ -60,3 +60,66 @@ def test_a_larger_nice_value_lowers_the_priority_at_once() -> None:
     world.update(job_id, ROOT, Nice="100")
 
     assert world.job(job_id).priority == 400
+
+
+AGEING = PrioritySetup(weights={"age": 1000}, max_age_s=3600.0, calculation_period_s=300.0)
+
+
+def pass_is_due_after(world: World, seconds: float) -> bool:
+    world.engine.is_pass_due = False
+    world.pass_time(seconds)
+    return world.engine.is_pass_due
+
+
+def test_jobs_that_wait_are_numbered_every_period_although_nothing_happens() -> None:
+    world = world_with(AGEING)
+    world.start(nodes=2, ntasks=8)
+    waiting = world.submit(limit_s=600)
+    world.pass_()
+
+    assert not pass_is_due_after(world, 299)
+    assert pass_is_due_after(world, 1)
+    assert world.pass_().priorities == {waiting: 83}
+    assert not pass_is_due_after(world, 299)
+    assert pass_is_due_after(world, 1)
+    assert world.pass_().priorities == {waiting: 166}
+
+
+def test_a_pass_that_something_else_made_due_counts_for_the_period() -> None:
+    world = world_with(AGEING)
+    world.start(nodes=2, ntasks=8)
+    world.submit()
+    world.pass_()
+    world.pass_time(200)
+    world.pass_()
+
+    assert not pass_is_due_after(world, 299)
+    assert pass_is_due_after(world, 1)
+
+
+def test_without_jobs_that_wait_nothing_is_numbered() -> None:
+    world = world_with(AGEING)
+    world.start(is_unlimited=True)
+
+    assert not pass_is_due_after(world, 86400)
+    assert world.engine.next_wakeup_at() is None
+
+
+def test_priorities_that_last_are_not_computed_again() -> None:
+    world = world_with(PrioritySetup(type="basic"))
+    world.start(nodes=2, ntasks=8, is_unlimited=True)
+    world.submit()
+    world.pass_()
+
+    assert not pass_is_due_after(world, 86400)
+
+
+def test_jobs_that_wait_are_numbered_every_period_after_a_restart_too() -> None:
+    world = world_with(AGEING)
+    world.start(nodes=2, ntasks=8, is_unlimited=True)
+    world.submit()
+    world.pass_()
+    world.restart()
+    world.pass_()
+
+    assert pass_is_due_after(world, 300)

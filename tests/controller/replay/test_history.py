@@ -1,13 +1,18 @@
 """The journal once more: the passes made again decide what was recorded."""
 
 import pytest
+from msgspec.structs import replace
 
+from sluice.model.priority import PrioritySetup
 from sluice.wire import messages
+from sluice_plugins.registry import prepare_priority
 from sluicectld.replay.history import Comparison, Row, compare_history, read_rows
 from sluicectld.scheduler.plan import Plan
+from sluicectld.scheduler.snapshot import Policy
+from sluicectld.scheduler.totals import compute_totals
 from sluicectld.state import events
 from sluicectld.state.commands import ApplyPlan
-from tests.engine_builder import World
+from tests.engine_builder import OPERATOR, World
 from tests.simulated_cluster import Simulation
 
 
@@ -20,10 +25,21 @@ def compared(world: World, rows: list[Row] | None = None, since_at: float = 0.0)
     return compare_history(rows or rows_of(world), world.settings, world.engine.policy, digest, since_at)
 
 
+SIZE_COUNTS = PrioritySetup(type="multifactor", weights={"jobsize": 1000}, flags=frozenset({"INCR_ONLY"}))
+POLICIES = {
+    "": Policy(select_unit="cpu"),
+    "that promises starts": Policy(select_unit="cpu", keeps_promises=True),
+    "that lets no priority fall": Policy(
+        select_unit="cpu", priority=SIZE_COUNTS, priority_rule=prepare_priority(SIZE_COUNTS)
+    ),
+}
+
+
 @pytest.mark.parametrize("seed", range(6))
-def test_whatever_happened_happens_again(seed: int) -> None:
+@pytest.mark.parametrize("policy", POLICIES.values(), ids=[f"a scheduler {name}".strip() for name in POLICIES])
+def test_whatever_happened_happens_again(policy: Policy, seed: int) -> None:
     """A cluster by dice, with late passes, lost nodes, arrays, holds and restarts."""
-    simulation = Simulation(seed)
+    simulation = Simulation(seed, policy=policy)
     simulation.run(events=150)
 
     found = compared(simulation.world)
@@ -32,12 +48,80 @@ def test_whatever_happened_happens_again(seed: int) -> None:
     assert found.starts == sum(isinstance(event, events.JobStarted) for _, event in rows_of(simulation.world))
 
 
+def test_a_promise_of_an_earlier_pass_holds_in_the_replay() -> None:
+    """The second job would be first by its priority, but the first one was promised its start before it came."""
+    world = World()
+    world.engine.policy = POLICIES["that promises starts"]
+    running = world.start(ntasks=4, limit_s=600)
+    first = world.submit(ntasks=4, limit_s=600)
+    world.pass_()
+    second = world.submit(OPERATOR, ntasks=4, limit_s=600, priority=4294967000)
+    world.pass_()
+    world.pass_time(600)
+    world.end_script(running)
+    world.pass_()
+    assert [world.job(each).started_at is not None for each in (first, second)] == [True, False]
+
+    found = compared(world)
+
+    assert (found.passes, found.differences) == (2, [])
+
+
+def test_a_priority_that_may_not_fall_stays_up_in_the_replay() -> None:
+    """The first job is made smaller, which counts for less than the second one's size; but it was first once."""
+    world = World()
+    totals = compute_totals(world.node_records, world.partition_records, {})
+    world.engine.policy = replace(POLICIES["that lets no priority fall"], totals=totals)
+    running = world.start(ntasks=4)
+    first = world.submit(nodes=1, ntasks=4)
+    second = world.submit(nodes=1, ntasks=3)
+    world.pass_()
+    world.update(first, NumTasks="2")
+    world.pass_()
+    world.end_script(running)
+    world.pass_()
+    assert [world.job(each).started_at is not None for each in (first, second)] == [True, False]
+
+    assert compared(world).differences == []
+
+
+def test_a_pass_that_promises_nothing_new_leaves_no_trace() -> None:
+    world = World()
+    world.engine.policy = POLICIES["that promises starts"]
+    world.start(ntasks=4, limit_s=600)
+    world.submit(ntasks=4, limit_s=600)
+    world.pass_()
+    traces = len(world.journal)
+
+    world.pass_()
+
+    assert len(world.journal) == traces
+
+
+def test_promises_go_with_the_controller_that_made_them() -> None:
+    """After a restart the job of higher priority comes first, in the cluster and in the replay."""
+    world = World()
+    world.engine.policy = POLICIES["that promises starts"]
+    running = world.start(ntasks=4, limit_s=600)
+    world.submit(ntasks=4, limit_s=600)
+    world.pass_()
+    second = world.submit(OPERATOR, ntasks=4, limit_s=600, priority=4294967000)
+    world.pass_()
+    world.restart()
+    world.register("n1", running=(world.running_step(running),))
+    world.end_script(running)
+    world.pass_()
+    assert world.job(second).started_at is not None
+
+    assert compared(world).differences == []
+
+
 def test_a_pass_is_made_again_on_what_it_had_seen() -> None:
     """The second job came while the pass was under way: had the pass seen it, it would have started first."""
     world = World()
     late = world.submit(ntasks=3)
     plan = world.plan()
-    world.submit(ntasks=3, priority=4294967000)
+    world.submit(OPERATOR, ntasks=3, priority=4294967000)
     world.pass_time(5)
     world.do(ApplyPlan(plan, world.now - 5))
     assert world.job(late).started_at == world.now

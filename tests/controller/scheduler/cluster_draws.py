@@ -72,7 +72,7 @@ def clusters(draw: st.DrawFn) -> Drawn:
     policy = draw(policies([free.node for free in snapshot.nodes], snapshot))
     if draw(st.booleans()):
         site = draw(_sites)
-        snapshot = replace(snapshot, associations=site.associations, qos=site.qos_table, usage=site.usage)
+        snapshot = site.seen_by(snapshot)
         policy = replace(policy, accounting_enforced=frozenset({"associations", "limits", "qos"}))
     return Drawn(snapshot, policy)
 

@@ -4,7 +4,8 @@ from msgspec.structs import replace
 
 from sluice.model.job import Job
 from sluice.model.states import JobState
-from sluicectld.state.runs import RunBook
+from sluicectld.scheduler.predict import FinishedRun
+from sluicectld.state.runs import PastRun, RunBook
 from tests.builders import make_spec
 
 
@@ -47,3 +48,14 @@ def test_a_run_that_a_node_cut_short_tells_nothing():
     book.note(None, pending(2))
 
     assert book.predicted_s == {}
+
+
+def test_after_a_restart_a_job_that_waits_is_predicted_from_what_had_ended_when_it_came():
+    book = RunBook()
+    uid = pending(1).spec.uid
+    past = [PastRun(at, uid, FinishedRun(3600, run_s)) for at, run_s in ((10.0, 600.0), (20.0, 200.0), (40.0, 2000.0))]
+
+    book.recall(past, [replace(pending(7), submitted_at=30.0), replace(pending(8), submitted_at=50.0)])
+
+    assert book.predicted_s == {7: 400.0, 8: 1100.0}
+    assert [run.run_s for run in book.runs_by_uid[uid]] == [2000.0, 200.0]

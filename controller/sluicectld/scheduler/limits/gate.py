@@ -21,11 +21,14 @@ from .partition import relax_partition
 from .rules import Rule
 from .tres import Demand, add_gres, compute_request, compute_taken
 
+#: Partitions without some of their bounds, each with the one that it was made from.
+Relaxed = dict[tuple[str, frozenset[QosFlag]], tuple[Partition, Partition]]
+
 
 class Gate:
-    """The limits of one pass."""
+    """The limits of one pass.  relaxed: as earlier passes made them."""
 
-    def __init__(self, snapshot: Snapshot, policy: Policy) -> None:
+    def __init__(self, snapshot: Snapshot, policy: Policy, relaxed: Relaxed | None = None) -> None:
         self._policy = policy
         self.book = LimitBook(
             snapshot.associations,
@@ -37,7 +40,7 @@ class Gate:
         #: Nothing is ever in the way.
         self.is_open = not (snapshot.associations or snapshot.qos or any(map(_has_lists, snapshot.partitions.values())))
         self._demands: dict[Shape, Demand] = {}
-        self._relaxed: dict[tuple[str, frozenset[QosFlag]], Partition] = {}
+        self._relaxed: Relaxed = {} if relaxed is None else relaxed
         self._barred: dict[tuple[Member, Shape], Blockers] = {}
 
     def relax(self, job: Job, partition: Partition) -> Partition:
@@ -47,10 +50,10 @@ class Gate:
         flags = self.book.find_member(job.spec, partition).flags
         if not flags:
             return partition
-        relaxed = self._relaxed.get((partition.name, flags))
-        if relaxed is None:
-            relaxed = self._relaxed[partition.name, flags] = relax_partition(partition, flags)
-        return relaxed
+        known = self._relaxed.get((partition.name, flags))
+        if known is None or known[0] is not partition:
+            known = self._relaxed[partition.name, flags] = (partition, relax_partition(partition, flags))
+        return known[1]
 
     def find_blockers(self, job: Job, shape: Shape) -> Blockers:
         """Return the limits that keep the job from starting wherever it is placed."""

@@ -11,6 +11,7 @@ from sluice.model.qos import QosFlag
 from sluice.model.reason import Reason
 from sluicectld.scheduler.decide import decide
 from sluicectld.scheduler.limits import book as book_module
+from sluicectld.scheduler.memory import Memory
 from sluicectld.scheduler.plan import Plan
 from sluicectld.scheduler.snapshot import Policy
 from tests.builders import Cluster
@@ -20,9 +21,7 @@ POLICY = Policy(accounting_enforced=frozenset({"associations", "limits", "qos"})
 
 
 def plan_with(cluster: Cluster, site: Site, policy: Policy = POLICY) -> Plan:
-    return decide(
-        replace(cluster.snapshot(), associations=site.associations, qos=site.qos_table, usage=site.usage), policy
-    )
+    return decide(site.seen_by(cluster.snapshot()), policy)
 
 
 def physics(**limits: Any) -> Site:
@@ -153,6 +152,41 @@ def test_a_qos_may_override_a_bound_of_the_partition(flag, bounds, job) -> None:
     assert started(plan) == [free.id]
     assert plan.blockers[bound.id][0].reason in (Reason.PARTITION_NODE_LIMIT, Reason.PARTITION_TIME_LIMIT)
     assert len(plan.starts[0].allocation.grants) == job.get("nodes", 1)
+
+
+@pytest.mark.parametrize("keeps_promises", [False, True], ids=["planned anew", "promised"])
+def test_requests_under_such_a_qos_are_as_many_shapes_after_many_passes_as_after_one(keeps_promises) -> None:
+    """Three requests, each bound and free of bounds; new jobs come in each pass and ask for the same."""
+    cluster = Cluster(nodes=4).partition("batch", max_limit_s=60).running(nodes=3, ends_in_s=600)
+    site = physics().qos("free", (QosFlag.PARTITION_TIME_LIMIT,))
+    policy = replace(POLICY, keeps_promises=keeps_promises)
+    memory = Memory()
+    promised = {}
+    counts = []
+    for _ in range(5):
+        for nodes in (2, 3, 4):
+            for qos in ("", "free"):
+                cluster.pending(user="ann", qos=qos, nodes=nodes, limit_s=3600)
+        snapshot = replace(cluster.snapshot(), promised=promised, is_freed=False)
+        plan = decide(site.seen_by(snapshot), policy, memory=memory)
+        promised = plan.planned
+        counts.append(plan.tested_shapes)
+
+    assert counts == [6] * 5
+
+
+def test_the_bounds_of_another_configuration_count_from_then_on() -> None:
+    """What a QOS overrides is made again from the partition as it is now."""
+    cluster = Cluster(nodes=2).partition("batch", max_limit_s=60, max_nodes=2)
+    site = physics().qos("free", (QosFlag.PARTITION_TIME_LIMIT,))
+    memory = Memory()
+    job = cluster.pending(user="ann", qos="free", nodes=2, limit_s=3600)
+    assert started(decide(site.seen_by(cluster.snapshot()), POLICY, memory=memory)) == [job.id]
+
+    cluster.partition("batch", max_limit_s=60, max_nodes=1)
+
+    plan = decide(site.seen_by(cluster.snapshot()), POLICY, memory=memory)
+    assert reasons(plan, job.id)[0] == str(Reason.PARTITION_NODE_LIMIT)
 
 
 @pytest.mark.parametrize(
