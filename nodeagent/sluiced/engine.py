@@ -185,6 +185,11 @@ class StepEngine:
         if not self._can_become(request.job.spec.uid):
             raise RequestError(self._no_privilege(request.job.spec.uid), "not_permitted")
 
+    def is_running(self, key: StepKey) -> bool:
+        """Return whether the step has a step daemon here."""
+        here = self.jobs.get(key.job)
+        return here is not None and key.step_id in here.running_steps
+
     # Of the steps.
 
     def on_step_ended(self, key: StepKey, result: StepResult, problem: str = "") -> list[Effect]:

@@ -28,11 +28,12 @@ docs/decisions/node-spool-without-fsync.md.
 
 from __future__ import annotations
 
+import array
 import contextlib
 import fcntl
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -151,14 +152,15 @@ class Spool:
                 control.bind(path)
         return control
 
-    def send_control(self, key: StepKey, order: bytes) -> bool:
-        """Return whether the step daemon will read *order*; False: it is gone."""
+    def send_control(self, key: StepKey, order: bytes, descriptors: Sequence[int] = ()) -> bool:
+        """Return whether the step daemon will read *order*, and get *descriptors*; False: it is gone."""
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
         with (
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender,
             _short_path(self.step_path(key) + ".control") as path,
         ):
             try:
-                sender.sendto(order, path)
+                sender.sendmsg([order], rights, 0, path)
             except OSError:
                 return False
         return True

@@ -39,6 +39,8 @@ ANSWERS: dict[str, Answer] = {
     "CreateStep": steps.answer_create,
     "FinishStep": jobs.answer_command,
     "LocateJob": steps.answer_locate,
+    "AttachStep": steps.answer_attach,
+    "SendFiles": steps.answer_send_files,
     "QueryJobs": queries.answer_jobs,
     "QuerySteps": queries.answer_steps,
     "QueryNodes": queries.answer_nodes,

@@ -1,13 +1,29 @@
-"""Requests of srun inside an allocation: a step's resources, and the credential that launches it."""
+"""Requests of srun, sattach and sbcast: a step's resources, and the credentials for the agents of its nodes."""
 
 import socket
+from collections.abc import Iterable
 
+from sluice import jobid_spec
 from sluice.errors import NotFound, RequestError
-from sluice.model.step import Step
-from sluice.wire.messages import CreateStep, LocateJob, StepAddress, StepCreated, StepWaits
+from sluice.model.base import BATCH_STEP, EXTERN_STEP, SPECIAL_STEP_NAMES, step_name
+from sluice.model.job import Job
+from sluice.model.states import JobState, StepState
+from sluice.model.step import Step, StepNode
+from sluice.wire.messages import (
+    AttachStep,
+    CreateStep,
+    FilesGranted,
+    LocateJob,
+    SendFiles,
+    StepAddress,
+    StepCreated,
+    StepWaits,
+)
 from sluice.wire.step_credential import StepGrant, mint_step_credential
+from sluicectld.handlers import select
 from sluicectld.handlers.components import described
 from sluicectld.handlers.steps import StepBusy
+from sluicectld.permissions import Verb
 
 from .call import Call
 from .jobs import started
@@ -44,14 +60,11 @@ def _created(call: Call, step: Step) -> StepCreated:
     core = call.core
     cluster = core.engine.cluster
     job = cluster.jobs[step.job_id]
-    nodes = cluster.nodes
     settings = core.config.settings
     return StepCreated(
         step=step,
-        addresses=tuple(
-            StepAddress(node=node, address=nodes[node.node].address, port=nodes[node.node].port) for node in step.nodes
-        ),
-        credential=_mint(call, step),
+        addresses=_addresses(call, step.nodes),
+        credential=_mint(call, job, step.step_id, (node.node for node in step.nodes)),
         job=described(cluster, job),
         cluster=settings.cluster_name,
         mpi_default=settings.mpi_default,
@@ -59,17 +72,21 @@ def _created(call: Call, step: Step) -> StepCreated:
     )
 
 
-def _mint(call: Call, step: Step) -> str:
-    """Return what lets its bearer launch this step on its nodes."""
-    job = call.core.engine.cluster.jobs[step.job_id]
+def _addresses(call: Call, parts: Iterable[StepNode]) -> tuple[StepAddress, ...]:
+    nodes = call.core.engine.cluster.nodes
+    return tuple(StepAddress(node=part, address=nodes[part.node].address, port=nodes[part.node].port) for part in parts)
+
+
+def _mint(call: Call, job: Job, step_id: int, nodes: Iterable[str]) -> str:
+    """Return what lets its bearer reach this step on its nodes."""
     grant = StepGrant(
         uid=job.spec.uid,
         gid=job.spec.gid,
         user=job.spec.user,
-        job_id=step.job_id,
-        attempt=step.attempt,
-        step_id=step.step_id,
-        nodes=tuple(node.node for node in step.nodes),
+        job_id=job.id,
+        attempt=job.attempt,
+        step_id=step_id,
+        nodes=tuple(nodes),
     )
     return mint_step_credential(call.core.key, grant, socket.gethostname(), call.core.clock.now())
 
@@ -80,3 +97,55 @@ def answer_locate(call: Call, request: LocateJob) -> None:
     if job is None:
         raise NotFound(f"job {request.job_id} is not known", "invalid_job")
     call.core.ask(call.responder, lambda: started(call, job))
+
+
+def answer_attach(call: Call, request: AttachStep) -> None:
+    """Answer with a running step and what lets the caller attach to it."""
+    job, step_id = _find_named(call, request.id)
+    call.caller.require(Verb.ATTACH_STEP, job.spec.uid)
+    if step_id is None or step_id == BATCH_STEP:
+        raise RequestError(
+            f"{request.id!r}: it is attached to steps; a batch script's streams are files", "invalid_job"
+        )
+    step = _find_running(call, job, step_id)
+    call.core.ask(call.responder, lambda: _created(call, step))
+
+
+def answer_send_files(call: Call, request: SendFiles) -> None:
+    """Answer with the nodes of a running job, or of a step, and what lets the caller send files there."""
+    job, step_id = _find_named(call, request.id)
+    call.caller.require(Verb.SEND_FILES, job.spec.uid)
+    if job.state is not JobState.RUNNING or job.allocation is None:
+        raise RequestError(f"job {job.id} is {job.state.value}", "already_done" if job.is_ended else "not_running")
+    if step_id is None:
+        parts = tuple(StepNode(node=node, ntasks=0) for node in job.allocation.nodes)
+    else:
+        parts = _find_running(call, job, step_id).nodes
+    granted = FilesGranted(
+        job_id=job.id,
+        attempt=job.attempt,
+        addresses=_addresses(call, parts),
+        credential=_mint(call, job, EXTERN_STEP, (part.node for part in parts)),
+    )
+    call.core.ask(call.responder, lambda: granted)
+
+
+def _find_named(call: Call, text: str) -> tuple[Job, int | None]:
+    """Return the one job that a user's id names, and its step.  Raises InvalidRequest or NotFound."""
+    spec = jobid_spec.parse(text)
+    found = [job for job, _ in select.jobs_of_id(call.core.engine.cluster, spec)]
+    # Of several, the one that has the id itself: a heterogeneous job's leader, an array's last task.
+    found = [job for job in found if job.id == spec.job_id] or found
+    if len(found) != 1:
+        raise NotFound(f"{text!r} names {len(found)} jobs, one is needed", "invalid_job")
+    step_ids = {name: number for number, name in SPECIAL_STEP_NAMES.items()}
+    return found[0], None if spec.step is None else step_ids.get(spec.step) or int(spec.step)
+
+
+def _find_running(call: Call, job: Job, step_id: int) -> Step:
+    step = call.core.engine.cluster.steps.get(job.id, {}).get(step_id)
+    if step is None:
+        raise NotFound(f"step {job.id}.{step_name(step_id)} is not known", "invalid_job")
+    if step.state is not StepState.RUNNING:
+        raise RequestError(f"step {job.id}.{step_name(step_id)} has ended", "already_done")
+    return step

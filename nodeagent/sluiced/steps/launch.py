@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import array
+import os
+import socket
+
 import msgspec
 
 from sluice.model.base import BATCH_STEP, Record, step_name
@@ -75,13 +79,31 @@ class TalkOrder(Record, frozen=True, kw_only=True, tag="talk"):
     text: str
 
 
-ControlOrder = EndOrder | SignalOrder | TalkOrder
+class AttachOrder(Record, frozen=True, kw_only=True, tag="attach"):
+    """The connection that comes with this order wants the step's streams."""
+
+
+ControlOrder = EndOrder | SignalOrder | TalkOrder | AttachOrder
+
+_ORDER_SIZE_MAX = 4096
 
 _decoder = msgspec.msgpack.Decoder(ControlOrder)
 
 
 def encode_order(order: ControlOrder) -> bytes:
     return msgspec.msgpack.encode(order)
+
+
+def receive_order(control: int) -> tuple[ControlOrder, list[socket.socket]]:
+    """Return the next order on a step's control socket, and the connections that come with it."""
+    descriptors = array.array("i")
+    with socket.socket(fileno=os.dup(control)) as own:
+        data, ancillary, _, _ = own.recvmsg(
+            _ORDER_SIZE_MAX, socket.CMSG_LEN(descriptors.itemsize), socket.MSG_CMSG_CLOEXEC
+        )
+    for _, _, content in ancillary:
+        descriptors.frombytes(content)
+    return decode_order(data), [socket.socket(fileno=descriptor) for descriptor in descriptors]
 
 
 def decode_order(data: bytes) -> ControlOrder:

@@ -30,14 +30,13 @@ from sluiced.stdio.srun_link import SrunLink
 from sluiced.steps import descendants, talk
 from sluiced.steps.ending import EndSchedule
 from sluiced.steps.fork import fork
-from sluiced.steps.launch import EndOrder, SignalOrder, StepLaunch, TalkOrder, decode_order
+from sluiced.steps.launch import AttachOrder, EndOrder, SignalOrder, StepLaunch, TalkOrder, receive_order
 from sluiced.steps.notice import write_notice
 from sluiced.steps.setup import Preparation
 from sluiced.steps.task import ENDING, TaskPlan, run_task, run_task_epilogs
 from sluiced.steps.usage import UsageMeter
 from sluiced.steps.user import User
 
-_ORDER_SIZE_MAX = 4096
 #: How long srun may take to read the rest once the tasks have ended.
 _DRAIN_S = 60.0
 _SAMPLE_FIRST_S = 0.2
@@ -120,6 +119,8 @@ class StepRunner:
             self._do_timers()
         if self.link is not None and not self.link.is_gone:
             self._say_done()
+        self.relay.attached.notify(StepDone(node=self.launch.node, ending=self.schedule.ending))
+        self.relay.attached.close()
 
     @property
     def outcome(self) -> tuple[int, int]:
@@ -153,7 +154,8 @@ class StepRunner:
         if self.link is not None and not self.link.is_gone:
             self.link.flush()
             poller.register(self.link, self.link.wanted_events(self.relay.wants_input))
-        for fd, events in self.relay.poll_events().items():
+        attached = self.relay.attached.poll_events(self.relay.wants_input)
+        for fd, events in (self.relay.poll_events() | attached).items():
             poller.register(fd, events)
         for fd, events in poller.poll(self._timeout_ms()):
             self._on_event(fd, events)
@@ -167,6 +169,9 @@ class StepRunner:
             self._on_order()
         elif self.link is not None and fd == self.link.fileno():
             self._on_link(self.link, events)
+        elif fd in self.relay.attached:
+            for message in self.relay.attached.on_event(fd, events):
+                self._on_message(message)
         else:
             self.relay.on_event(fd, events)
 
@@ -238,7 +243,7 @@ class StepRunner:
     # Orders.
 
     def _on_order(self) -> None:
-        order = decode_order(os.read(self.control, _ORDER_SIZE_MAX))
+        order, connections = receive_order(self.control)
         match order:
             case EndOrder():
                 self.end(order)
@@ -246,8 +251,17 @@ class StepRunner:
                 self._signal(order)
             case TalkOrder():
                 self.say(talk.message_line(self.launch.node, order.text, self.launch.is_batch))
+            case AttachOrder():
+                for connection in connections:
+                    self.relay.attached.add(connection, self._greeting())
             case _:
                 assert_never(order)
+
+    def _greeting(self) -> list[Message]:
+        """Return what a listener has missed, but for the output."""
+        pids = tuple((rank, pid) for pid, rank in self.ranks.items())
+        ends = [TaskExit(task=rank, exit_code=code, exit_signal=number) for rank, (code, number) in self.exits.items()]
+        return [TaskStarted(node=self.launch.node, pids=pids), *ends]
 
     def end(self, order: EndOrder) -> None:
         """Begin to end the step; a repeat changes nothing, or shortens the wait."""
@@ -341,6 +355,7 @@ class StepRunner:
     def _notify(self, message: Message) -> None:
         if self.link is not None:
             self.link.notify(message)
+        self.relay.attached.notify(message)
 
     def _say_done(self) -> None:
         assert self.link is not None

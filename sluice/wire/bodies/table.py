@@ -54,7 +54,7 @@ from .questions import (
     TopologyViews,
 )
 from .reports import Register, Registered, Report
-from .steps import CreateStep, FinishStep, LocateJob, StepCreated
+from .steps import AttachStep, CreateStep, FilesGranted, FinishStep, LocateJob, SendFiles, StepCreated
 
 #: name -> (request type, reply type) of what the controller accepts from commands and agents.
 CONTROLLER_REQUESTS: dict[str, tuple[type[Message], type[Message]]] = {
@@ -92,6 +92,8 @@ CONTROLLER_REQUESTS: dict[str, tuple[type[Message], type[Message]]] = {
         (CreateStep, StepCreated),
         (FinishStep, Done),
         (LocateJob, StartedJob),
+        (AttachStep, StepCreated),
+        (SendFiles, FilesGranted),
         (Register, Registered),
         (Report, Done),
     )

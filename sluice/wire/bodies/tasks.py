@@ -38,6 +38,17 @@ class TaskLaunch(Message, frozen=True, kw_only=True):
     cluster: str = ""
 
 
+class TaskAttach(Message, frozen=True, kw_only=True):
+    """sattach to each agent of a running step; the connection is then the step daemon's.
+
+    What follows is as after TaskLaunch, the output from now on.  TaskInput counts, its end and TaskSignal do not.
+    Nothing may be sent before TaskStarted has come.
+    """
+
+    credential: str
+    node: str
+
+
 # The connection after TaskLaunch, all NOTICEs.  From the step daemon: TaskStarted once, then TaskOutput, TaskExit and
 # StepTalk as they come, StepDone last.  From srun: TaskInput, TaskSignal, TerminalSize.
 
