@@ -7,6 +7,7 @@ clock         wall and virtual time
 hostlist, duration, timepoint, size, gres_spec, tres, nodeset, jobid_spec, array_spec, filename_pattern,
 dependency_spec, signal_spec, license_spec, feature_expr, shell_words, cpus_per_node, cpuset
               one little language each: grammar, parse, format
+fanout        sharing targets out over a tree
 job_env       the environment that a job and its tasks see
 model/        the records that are kept, stored and sent
 config/       slurm.conf's grammar: schema, parse, check, show, diff

@@ -34,7 +34,7 @@ class LaunchFailed(Exception):
 class NodeLink:
     """The tasks of one node, as srun talks to them.
 
-    request_id: of the TaskLaunch, for its refusal.
+    request_id: of the TaskLaunch, for its refusal.  own: fields of the TaskLaunch that are this node's alone.
     """
 
     def __init__(self, connection: LightConnection, node: str, ranks: Sequence[int]) -> None:
@@ -42,6 +42,7 @@ class NodeLink:
         self.node = node
         self.ranks = frozenset(ranks)
         self.request_id = 0
+        self.own: dict[str, Any] = {}
         self.has_started = False
         self.is_done = False
 
@@ -81,7 +82,7 @@ def launch(links: Sequence[NodeLink], body: dict[str, Any]) -> None:
     """Send every node its TaskLaunch.  Raises LaunchFailed."""
     for link in links:
         try:
-            link.request_id = link.connection.send_request("TaskLaunch", {**body, "node": link.node})
+            link.request_id = link.connection.send_request("TaskLaunch", {**body, **link.own, "node": link.node})
         except PeerError as error:
             raise LaunchFailed(link.node, str(error)) from None
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from sluice_cli.draft import Draft
+    from sluice_cli.srun_bcast import Program
     from sluice_cli.srun_files import Streams
     from sluice_cli.srun_launch import NodeLink
     from sluice_cli.talk import Voice
@@ -49,7 +50,10 @@ class StepRun:
         try:
             self._check_programs(created)
             streams = srun_files.open_streams(self._draft, created, folder)
+            program = self._broadcast(created)
             links = srun_launch.connect(created)
+            if program is not None:
+                program.place(links, self._argv, srun_launch.task_environment(self._draft))
             self._prolog("prolog")
         except srun_launch.LaunchFailed as failure:
             self._tell_launch_failure(created, failure)
@@ -66,6 +70,15 @@ class StepRun:
             text = self._draft.own["multi-prog-text"]
             ntasks = sum(part["ntasks"] for part in created["step"]["nodes"])
             multi_prog.check(text, self._argv[0], ntasks)
+
+    def _broadcast(self, created: dict[str, Any]) -> Program | None:
+        """--bcast: put the executable on the nodes.  Raises OptionError."""
+        if "bcast" not in self._draft.other:
+            return None
+        from sluice_cli import srun_bcast
+
+        step_id = f"{self._job_id}.{created['step']['step_id']}"
+        return srun_bcast.send(step_id, self._draft, self._argv[0], self._voice)
 
     def _run_linked(self, created: dict[str, Any], streams: Streams, links: list[NodeLink]) -> None:
         voice, draft = self._voice, self._draft

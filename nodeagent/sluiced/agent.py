@@ -13,7 +13,7 @@ from typing import assert_never
 import msgspec
 
 from sluice.clock import WallClock
-from sluice.errors import InvalidRequest, PeerError, RequestError
+from sluice.errors import InvalidRequest, PeerError
 from sluice.model.base import BATCH_STEP
 from sluice.model.job import Job
 from sluice.wire.connection import Connection
@@ -60,6 +60,7 @@ from sluiced.spool import JobKey, Spool, StepKey, write_durably
 from sluiced.steps.launch import StepLaunch
 from sluiced.steps.launcher import Launcher
 from sluiced.steps.setup import peer_address
+from sluiced.visitors import Visitors
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +88,8 @@ class Agent:
         self._sweep_wanted = asyncio.Event()
         self._unenforced = unenforced()
         key = read_key_file(options.key_file)
-        self._handler = AgentServer(key, self._node, self._on_tasks, self._on_attach, self._on_srun)
+        visitors = Visitors(self._node, lambda: self._engine, self._processes, self._launcher)
+        self._handler = AgentServer(key, self._node, self._on_tasks, visitors, self._on_srun)
         self._server = Server(self._handler, audience=self._handler.audience)
         self._authenticator = AgentAuthenticator(key, self._node)
         self._link = ControllerLink(
@@ -239,22 +241,6 @@ class Agent:
         self._last_ticket += 1
         self._tickets[self._last_ticket] = (connection, responder)
         self._perform(self._engine.on_tasks_wanted(request, self._last_ticket))
-
-    def _on_attach(self, key: StepKey, connection: Connection, responder: Responder) -> None:
-        try:
-            if not self._engine.is_running(key):
-                raise RequestError(f"step {key.job_id}.{key.step_id} does not run on node {self._node}", "already_done")
-            handed_over = connection.detach()
-        except RequestError as error:
-            connection.resume()
-            responder.error(error)
-        except PeerError:
-            # It went away before it was attached.
-            return
-        else:
-            with handed_over:
-                # Closed without a word: the step has ended since.
-                self._processes.attach(key, handed_over)
 
     def _on_srun(self, key: StepKey, is_here: bool) -> None:
         if is_here:

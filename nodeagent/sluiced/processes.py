@@ -14,7 +14,7 @@ from sluice.wire.messages import StepResult
 from sluiced import process_id
 from sluiced.spool import Spool, StepKey
 from sluiced.steps import descendants, notice
-from sluiced.steps.launch import AttachOrder, ControlOrder, StepLaunch, encode_order
+from sluiced.steps.launch import ControlOrder, StepLaunch, encode_order
 from sluiced.steps.launch_failure import LaunchFailure
 from sluiced.steps.launcher import Launcher
 from sluiced.steps.stepd import failed_result
@@ -53,14 +53,10 @@ class StepProcesses:
         self._watch(key, pidfd)
         return True
 
-    def send(self, key: StepKey, order: ControlOrder) -> None:
+    def send(self, key: StepKey, order: ControlOrder, *descriptors: int) -> None:
         """An order that reaches nobody is about a step whose end is on its way."""
-        if not self._spool.send_control(key, encode_order(order)):
+        if not self._spool.send_control(key, encode_order(order), descriptors):
             logger.info("step %s.%s: order not delivered, it has ended", key.job_id, key.step_id)
-
-    def attach(self, key: StepKey, connection: socket.socket) -> bool:
-        """Give the step daemon a connection that wants the step's streams; False: it is gone."""
-        return self._spool.send_control(key, encode_order(AttachOrder()), [connection.fileno()])
 
     def kill_strays(self, key: StepKey) -> None:
         count = descendants.kill_strays(notice.marker(self._spool.notice_path(key)))

@@ -19,17 +19,17 @@ from sluice.wire.envelope import Envelope, decode_body
 from sluice.wire.framing import node_audience
 from sluice.wire.handler import Handler
 from sluice.wire.identity import Identity
-from sluice.wire.messages import Credential, MintCredential, TaskAttach, TaskLaunch
+from sluice.wire.messages import Credential, MintCredential, TakeFile, TaskAttach, TaskLaunch
 from sluice.wire.responder import Responder
 from sluice.wire.step_credential import STEP_AUDIENCE, StepGrant, check_step_credential
-from sluiced.spool import StepKey
+from sluiced.files.order import FileOrder
+from sluiced.spool import JobKey, StepKey
+from sluiced.visitors import Visitors
 
 logger = logging.getLogger(__name__)
 
 #: Takes a launch whose credential is good, on a held connection, with the handle that refuses it.
 OnTasks = Callable[[TaskLaunch, Connection, Responder], None]
-#: Takes a held connection that wants the streams of a step.
-OnAttach = Callable[[StepKey, Connection, Responder], None]
 #: An srun of that step has connected, or (False) is gone.
 OnSrun = Callable[[StepKey, bool], None]
 
@@ -56,10 +56,10 @@ class AgentAuthenticator:
 class AgentServer(Handler):
     """The requests of one node's agent."""
 
-    def __init__(self, key: bytes, node: str, on_tasks: OnTasks, on_attach: OnAttach, on_srun: OnSrun) -> None:
+    def __init__(self, key: bytes, node: str, on_tasks: OnTasks, visitors: Visitors, on_srun: OnSrun) -> None:
         self._key = key
         self._on_srun = on_srun
-        self._on_attach = on_attach
+        self._visitors = visitors
         self._node = node
         self._on_tasks = on_tasks
         self.audience = node_audience(node)
@@ -77,6 +77,8 @@ class AgentServer(Handler):
             self._launch(connection, decode_body(envelope.body, TaskLaunch), responder)
         elif envelope.name == "TaskAttach":
             self._attach(connection, decode_body(envelope.body, TaskAttach), responder)
+        elif envelope.name == "TakeFile":
+            self._take_file(connection, decode_body(envelope.body, TakeFile), responder)
         elif envelope.name == "MintCredential":
             responder.reply(self._mint(connection, decode_body(envelope.body, MintCredential)))
         else:
@@ -98,7 +100,19 @@ class AgentServer(Handler):
         if self._node not in grant.nodes:
             raise InvalidRequest(f"step {grant.job_id}.{grant.step_id} has no part on node {self._node}")
         connection.hold()
-        self._on_attach(StepKey(grant.job_id, grant.attempt, grant.step_id), connection, responder)
+        self._visitors.on_attach(StepKey(grant.job_id, grant.attempt, grant.step_id), connection, responder)
+
+    def _take_file(self, connection: Connection, request: TakeFile, responder: Responder) -> None:
+        """Raises AuthenticationFailed, NotPermitted or InvalidRequest."""
+        grant = check_step_credential(self._key, request.credential, WallClock().now())
+        _check_bearer(connection, grant)
+        if grant.step_id != EXTERN_STEP or self._node not in grant.nodes or request.node != self._node:
+            raise InvalidRequest(f"the credential is not for files on node {self._node}")
+        if not os.path.isabs(request.path):
+            raise InvalidRequest(f"{request.path!r} is not an absolute path")
+        connection.hold()
+        order = FileOrder(request=request, uid=grant.uid, gid=grant.gid, user=grant.user)
+        self._visitors.on_file(order, JobKey(grant.job_id, grant.attempt), connection, responder)
 
     def _mint(self, connection: Connection, request: MintCredential) -> Credential:
         caller = connection.identity

@@ -28,7 +28,6 @@ docs/decisions/node-spool-without-fsync.md.
 
 from __future__ import annotations
 
-import array
 import contextlib
 import fcntl
 import os
@@ -154,13 +153,16 @@ class Spool:
 
     def send_control(self, key: StepKey, order: bytes, descriptors: Sequence[int] = ()) -> bool:
         """Return whether the step daemon will read *order*, and get *descriptors*; False: it is gone."""
-        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
         with (
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender,
             _short_path(self.step_path(key) + ".control") as path,
         ):
             try:
-                sender.sendmsg([order], rights, 0, path)
+                if descriptors:
+                    sender.connect(path)
+                    socket.send_fds(sender, [order], descriptors)
+                else:
+                    sender.sendto(order, path)
             except OSError:
                 return False
         return True

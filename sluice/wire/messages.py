@@ -9,6 +9,15 @@ from .bodies.base import (
     Done,
     Message,
 )
+from .bodies.files import (
+    FileData,
+    FileEnd,
+    FileProblem,
+    FileReady,
+    FileTaken,
+    FileTarget,
+    TakeFile,
+)
 from .bodies.jobs import (
     ChangeJobs,
     EndedJob,
@@ -135,6 +144,12 @@ __all__ = [
     "EndedJob",
     "ExplainJobs",
     "Explanations",
+    "FileData",
+    "FileEnd",
+    "FileProblem",
+    "FileReady",
+    "FileTaken",
+    "FileTarget",
     "FilesGranted",
     "FinishAllocation",
     "FinishStep",
@@ -197,6 +212,7 @@ __all__ = [
     "SubmitOutcome",
     "Submitted",
     "SubmittedJobs",
+    "TakeFile",
     "TaskAttach",
     "TaskExit",
     "TaskInput",

@@ -3,8 +3,9 @@
     python -m sluiced.steps.forkserver SOCKET LOCK
 
 SOCKET is a SEQPACKET pair with the agent: a request is one packet, msgpack [id, step path], with the control socket
-and maybe srun's connection as descriptors; the answer is [id, pid] with a pidfd of the step daemon.  LOCK is the
-spool's lock, which each step daemon holds until it has claimed its step.  The end of SOCKET ends the server.
+and maybe srun's connection as descriptors; the answer is [id, pid] with a pidfd of the step daemon.  Without a path it
+is a receiver that is forked, for the file order and the connection that come along.  LOCK is the spool's lock, which
+each step daemon holds until it has claimed its step.  The end of SOCKET ends the server.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import sys
 
 import msgspec
 
+from sluiced.files.receiver import run_receiver
 from sluiced.steps.fork import fork
 from sluiced.steps.stepd import run_step
 from sluiced.steps.warmup import warm_up
@@ -71,7 +73,7 @@ def _serve_one(requests: socket.socket, lock: int) -> bool:
     number, step_path = msgspec.msgpack.decode(data, type=tuple[int, str])
     pid = fork()
     if pid == 0:
-        _become_step_daemon(requests, lock, step_path, descriptors)
+        _become(requests, lock, step_path, descriptors)
     # The child is ours to reap, so its pid cannot mean another process here.
     own = os.pidfd_open(pid)
     for fd in (*descriptors,):
@@ -85,7 +87,7 @@ def _serve_one(requests: socket.socket, lock: int) -> bool:
     return True
 
 
-def _become_step_daemon(requests: socket.socket, lock: int, step_path: str, descriptors: list[int]) -> None:
+def _become(requests: socket.socket, lock: int, step_path: str, descriptors: list[int]) -> None:
     code = 1
     try:
         os.setsid()
@@ -94,12 +96,16 @@ def _become_step_daemon(requests: socket.socket, lock: int, step_path: str, desc
         null = os.open(os.devnull, os.O_RDWR)
         os.dup2(null, 0)
         os.dup2(null, 1)
-        control = descriptors[0]
         connection = socket.socket(fileno=descriptors[1]) if len(descriptors) > 1 else None
-        run_step(step_path, control, connection, lock)
+        if step_path:
+            run_step(step_path, descriptors[0], connection, lock)
+        else:
+            os.close(lock)
+            assert connection is not None, "a file comes on a connection"
+            run_receiver(descriptors[0], connection)
         code = 0
     except BaseException:
-        logger.exception("step daemon failed step=%s", step_path)
+        logger.exception("%s failed step=%s", "step daemon" if step_path else "receiver", step_path)
     finally:
         os._exit(code)
 
