@@ -26,13 +26,13 @@ class Program:
         self._names_node = names_node
         self._libraries = libraries
 
-    def place(self, links: Sequence[NodeLink], argv: Sequence[str], variables: Sequence[bytes]) -> None:
+    def place(self, links: Sequence[NodeLink]) -> None:
         """Have each node run the program that it has."""
         for link in links:
             name = f"{self._path}_{link.node}" if self._names_node else self._path
-            link.own["argv"] = [name, *argv[1:]]
+            link.body = {**link.body, "argv": [name, *link.body["argv"][1:]]}
             if self._libraries:
-                link.own["environment"] = with_library_path(variables, os.fsencode(self._libraries))
+                link.body["environment"] = with_library_path(link.body["environment"], os.fsencode(self._libraries))
 
 
 def send(step_id: str, draft: Draft, program: str, voice: Voice) -> Program:

@@ -34,7 +34,7 @@ class LaunchFailed(Exception):
 class NodeLink:
     """The tasks of one node, as srun talks to them.
 
-    request_id: of the TaskLaunch, for its refusal.  own: fields of the TaskLaunch that are this node's alone.
+    body: its TaskLaunch, but for the node's name; request_id: of the TaskLaunch, for its refusal.
     """
 
     def __init__(self, connection: LightConnection, node: str, ranks: Sequence[int]) -> None:
@@ -42,7 +42,7 @@ class NodeLink:
         self.node = node
         self.ranks = frozenset(ranks)
         self.request_id = 0
-        self.own: dict[str, Any] = {}
+        self.body: dict[str, Any] = {}
         self.has_started = False
         self.is_done = False
 
@@ -78,11 +78,11 @@ def close(links: Sequence[NodeLink]) -> None:
         link.connection.close()
 
 
-def launch(links: Sequence[NodeLink], body: dict[str, Any]) -> None:
+def launch(links: Sequence[NodeLink]) -> None:
     """Send every node its TaskLaunch.  Raises LaunchFailed."""
     for link in links:
         try:
-            link.request_id = link.connection.send_request("TaskLaunch", {**body, **link.own, "node": link.node})
+            link.request_id = link.connection.send_request("TaskLaunch", {**link.body, "node": link.node})
         except PeerError as error:
             raise LaunchFailed(link.node, str(error)) from None
 
@@ -90,7 +90,7 @@ def launch(links: Sequence[NodeLink], body: dict[str, Any]) -> None:
 def launch_body(
     created: dict[str, Any], draft: Draft, argv: Sequence[str], streams: Streams, pty_size: tuple[int, int] | None
 ) -> dict[str, Any]:
-    """Return what the TaskLaunch of every node has in common."""
+    """Return what the TaskLaunches of a part of the step have in common."""
     own = draft.own
     folder = job_request.work_dir(draft)
     return {

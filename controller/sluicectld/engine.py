@@ -16,6 +16,7 @@ from sluice.wire import messages
 from sluicectld.handlers import (
     change,
     configure,
+    het_steps,
     kill,
     nodes,
     notify,
@@ -132,6 +133,7 @@ _HANDLERS: dict[type, Callable[[Turn, Any], Any]] = {
     commands.BeginEpoch: configure.handle_begin_epoch,
     commands.Tick: timers.handle_tick,
     messages.ChangeJobs: change.handle_change,
+    messages.CreateHetStep: het_steps.handle_create_het_step,
     messages.CreateStep: steps.handle_create_step,
     messages.FinishAllocation: kill.handle_finish_allocation,
     messages.FinishStep: steps.handle_finish_step,

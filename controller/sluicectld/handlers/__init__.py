@@ -17,6 +17,7 @@ numbers      bounds of the numbers that users and administrators choose
 partitions   scontrol update, create, delete of partitions
 reports      what agents report of steps and clean nodes
 steps        CreateStep, FinishStep
+het_steps    CreateHetStep
 step_layout  which nodes and how many tasks a step gets inside its allocation
 plan         applying a pass's plan, each decision checked again
 timers       time limits, warnings, deadlines, lost nodes, forgetting

@@ -37,6 +37,7 @@ ANSWERS: dict[str, Answer] = {
     "UpdatePartition": jobs.answer_command,
     "UpdateReservation": reservations.answer_update,
     "CreateStep": steps.answer_create,
+    "CreateHetStep": steps.answer_create_het,
     "FinishStep": jobs.answer_command,
     "LocateJob": steps.answer_locate,
     "AttachStep": steps.answer_attach,

@@ -1,7 +1,8 @@
 """Requests of srun, sattach and sbcast: a step's resources, and the credentials for the agents of its nodes."""
 
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from sluice import jobid_spec
 from sluice.errors import NotFound, RequestError
@@ -11,9 +12,12 @@ from sluice.model.states import JobState, StepState
 from sluice.model.step import Step, StepNode
 from sluice.wire.messages import (
     AttachStep,
+    CreateHetStep,
     CreateStep,
     FilesGranted,
+    HetStepCreated,
     LocateJob,
+    Message,
     SendFiles,
     StepAddress,
     StepCreated,
@@ -30,7 +34,28 @@ from .jobs import started
 
 
 def answer_create(call: Call, request: CreateStep) -> None:
-    """Answer with the step; while it has to wait, tell why once, and try again whenever a step ends."""
+    """Answer with the step, once there is room for it."""
+    _answer_when_free(call, request, request.job_id, request.spec.is_immediate, lambda step: _created(call, step))
+
+
+def answer_create_het(call: Call, request: CreateHetStep) -> None:
+    """Answer with the steps of all components, once there is room in each."""
+    is_immediate = any(part.spec.is_immediate for part in request.parts)
+    first = call.core.engine.cluster.jobs.get(request.parts[0].job_id) if request.parts else None
+    waits_for = (first.het_job_id or first.id) if first is not None else 0
+    _answer_when_free(
+        call,
+        request,
+        waits_for,
+        is_immediate,
+        lambda steps: HetStepCreated(parts=tuple(_created(call, step) for step in steps)),
+    )
+
+
+def _answer_when_free(
+    call: Call, request: CreateStep | CreateHetStep, job_id: int, is_immediate: bool, reply: Callable[[Any], Message]
+) -> None:
+    """Answer now, or whenever a step of the job ends; why it has to wait is told once."""
     is_told = False
 
     def attempt() -> bool:
@@ -39,9 +64,9 @@ def answer_create(call: Call, request: CreateStep) -> None:
             # Its srun is gone, and would not launch it.
             return True
         try:
-            call.core.run(request, call.caller, call.responder, lambda step: _created(call, step))
+            call.core.run(request, call.caller, call.responder, reply)
         except StepBusy as busy:
-            if request.spec.is_immediate:
+            if is_immediate:
                 call.responder.error(busy)
                 return True
             if not is_told:
@@ -53,7 +78,7 @@ def answer_create(call: Call, request: CreateStep) -> None:
             call.responder.error(refusal)
         return True
 
-    call.core.waiting.add(request.job_id, call.responder, attempt)
+    call.core.waiting.add(job_id, call.responder, attempt)
 
 
 def _created(call: Call, step: Step) -> StepCreated:

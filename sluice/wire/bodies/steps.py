@@ -18,6 +18,20 @@ class CreateStep(Message, frozen=True, kw_only=True):
     spec: StepSpec
 
 
+class HetPart(Message, frozen=True, kw_only=True):
+    """What a step over several components asks of one of them.  job_id: the component's."""
+
+    job_id: int
+    spec: StepSpec
+
+
+class CreateHetStep(Message, frozen=True, kw_only=True):
+    """A step over components of a heterogeneous job: in all of them or in none.  Waits as CreateStep does."""
+
+    token: str
+    parts: tuple[HetPart, ...]
+
+
 class StepWaits(Message, frozen=True, kw_only=True):
     """Why the step cannot start now, and what holds it back."""
 
@@ -44,6 +58,12 @@ class StepCreated(Message, frozen=True, kw_only=True):
     cluster: str = ""
     mpi_default: str = "none"
     kill_wait_s: float = 30.0
+
+
+class HetStepCreated(Message, frozen=True, kw_only=True):
+    """The parts of a step over several components, in the order in which they were asked for."""
+
+    parts: tuple[StepCreated, ...]
 
 
 class FinishStep(Message, frozen=True, kw_only=True):

@@ -35,6 +35,8 @@ class TaskLaunch(Message, frozen=True, kw_only=True):
     task_prolog: str = ""
     task_epilog: str = ""
     mpi: str = "none"
+    #: NAME=value that hold over what the step gives its tasks: of a step over several components, the whole of it.
+    own_environment: tuple[bytes, ...] = ()
     cluster: str = ""
 
 
