@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from sluice_cli.srun_files import Streams
 
 
+_COUNTS = (b"SLURM_JOB_NUM_NODES", b"SLURM_NNODES", b"SLURM_NTASKS", b"SLURM_NPROCS")
+
+
 class LaunchFailed(Exception):
     """A node's agent can't be reached."""
 
@@ -116,7 +119,13 @@ def launch_body(
         "task_epilog": own.get("task-epilog", ""),
         "mpi": own.get("mpi") or created.get("mpi_default", "none"),
         "cluster": created.get("cluster", ""),
+        "own_environment": _preserved() if own.get("preserve-env") else [],
     }
+
+
+def _preserved() -> list[bytes]:
+    """--preserve-env: the counts of nodes and tasks that srun was started with go on to the tasks."""
+    return [name + b"=" + os.environb[name] for name in _COUNTS if name in os.environb]
 
 
 def _program(name: str, folder: str) -> str:

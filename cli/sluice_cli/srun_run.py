@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from sluice_cli.talk import Voice
 
 
+#: model.base.INTERACTIVE_STEP, which a light module does not load.
+_SPECIAL = {-6: "interactive"}
+
+
 class Part:
     """What a step runs in one job: the whole of it, or in one component of a heterogeneous job.
 
@@ -42,7 +46,8 @@ class Part:
 
     @property
     def name(self) -> str:
-        return f"{self.job_id}.{self.created['step']['step_id']}"
+        step_id = self.created["step"]["step_id"]
+        return f"{self.job_id}.{_SPECIAL.get(step_id, step_id)}"
 
     def spec(self, is_whole_job: bool) -> dict[str, Any]:
         spec = srun_step.step_spec(self.draft, self.argv)

@@ -60,6 +60,8 @@ def step_spec(draft: Draft, argv: Sequence[str]) -> dict[str, Any]:
     spec["is_overlapping"] = bool(draft.own.get("overlap"))
     spec["is_exact"] = bool(draft.own.get("exact")) or draft.has("exclusive", "cpus-per-task")
     spec["is_interactive"] = bool(draft.own.get("interactive"))
+    if spec["is_interactive"]:
+        spec["name"] = "interactive"
     spec["is_immediate"] = draft.has("immediate")
     spec["srun_host"] = os.uname().nodename
     spec["srun_pid"] = os.getpid()

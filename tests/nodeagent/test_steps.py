@@ -163,6 +163,12 @@ def test_a_terminal_for_the_first_task(cluster: Cluster) -> None:
     assert srun.exits[0].exit_code == 4
 
 
+def test_a_program_that_closes_its_terminal_first_is_not_hung_up_on(cluster: Cluster) -> None:
+    srun = Srun(cluster, ["sh", "-c", "exec <&- >&- 2>&-; sleep 0.3; exit 3"], is_pty=True).wait_done()
+
+    assert (srun.exits[0].exit_code, srun.exits[0].exit_signal) == (3, 0)
+
+
 def test_output_files_one_a_task(cluster: Cluster) -> None:
     Srun(cluster, ["sh", "-c", "echo $SLURM_PROCID"], ntasks=2, std_out="o-%t-%s-%J").wait_done()
 

@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from sluice import hostlist
 from sluice.errors import InvalidRequest, NotFound, NotPermitted
+from sluice.model.base import BATCH_STEP
 from sluice.model.job import Job
 from sluice.model.node import Inventory, Node
 from sluice.model.states import Ending, JobState, NodeState, StepState
@@ -124,7 +125,7 @@ def _unlaunched(turn: Turn, job: Job, node: str, known: set[tuple[int, int, int]
     return [
         unlaunched_order(turn, step, node)
         for step in turn.cluster.steps.get(job.id, {}).values()
-        if step.step_id >= 0
+        if step.step_id != BATCH_STEP
         and node in step.running_nodes
         and (job.id, job.attempt, step.step_id) not in known
         and turn.now_at - step.started_at >= LAUNCH_WAIT_S

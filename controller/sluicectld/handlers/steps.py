@@ -1,6 +1,7 @@
 """CreateStep and FinishStep: a step's part of its job's allocation, granted and returned."""
 
 from sluice.errors import NotFound, RequestError
+from sluice.model.base import BATCH_STEP, INTERACTIVE_STEP
 from sluice.model.job import Job
 from sluice.model.request import StepSpec
 from sluice.model.states import JobState, StepState
@@ -32,7 +33,8 @@ def handle_create_step(turn: Turn, command: CreateStep) -> Step:
     known = known_step(turn, job, command.token)
     if known is not None:
         return known
-    step = make_step(turn, job, command.spec, command.token, job.next_step_id)
+    step_id = INTERACTIVE_STEP if command.spec.is_interactive else job.next_step_id
+    step = make_step(turn, job, command.spec, command.token, step_id)
     begin_step(turn, step)
     return step
 
@@ -51,6 +53,8 @@ def make_step(turn: Turn, job: Job, spec: StepSpec, token: str, step_id: int) ->
     if job.next_step_id >= turn.settings.steps_per_job_max:
         raise RequestError(f"job {job.id} has had {job.next_step_id} steps (MaxStepCount)", "step_limit")
     running = [step for step in turn.cluster.steps.get(job.id, {}).values() if step.state is StepState.RUNNING]
+    if step_id == INTERACTIVE_STEP and step_id in turn.cluster.steps.get(job.id, {}):
+        raise RequestError(f"job {job.id} has or had an interactive step, and may have one", "step_limit")
     nodes = lay_out(job, spec, running, turn.settings.tasks_per_node_max)
     if isinstance(nodes, Busy):
         raise StepBusy(nodes.text)
@@ -81,7 +85,11 @@ def give_up_unlaunched(turn: Turn, job_id: int) -> None:
         return
     for step in turn.cluster.steps.get(job_id, {}).values():
         age_s = turn.now_at - step.started_at
-        if step.step_id >= 0 and step.state is StepState.RUNNING and LAUNCH_WAIT_S <= age_s < 2 * LAUNCH_WAIT_S:
+        if (
+            step.step_id != BATCH_STEP
+            and step.state is StepState.RUNNING
+            and LAUNCH_WAIT_S <= age_s < 2 * LAUNCH_WAIT_S
+        ):
             turn.effects += [unlaunched_order(turn, step, node) for node in step.running_nodes]
 
 

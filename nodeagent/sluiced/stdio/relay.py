@@ -168,8 +168,10 @@ class Relay:
 
     def _close_source(self, fd: int) -> None:
         del self._sources[fd]
-        self._sinks.pop(fd, None)
-        os.close(fd)
+        if self._sinks.pop(fd, None) is None:
+            os.close(fd)
+        # A terminal that nobody has open is still its task's: closed, it would send a hangup to a program that closes
+        # its streams before it exits, as cat does.  It goes with this process.
 
 
 def set_terminal_size(fd: int, rows: int, columns: int) -> None:
