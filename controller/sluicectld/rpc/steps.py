@@ -4,10 +4,13 @@ import socket
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from msgspec.structs import replace
+
 from sluice import jobid_spec
 from sluice.errors import NotFound, RequestError
 from sluice.model.base import BATCH_STEP, EXTERN_STEP, SPECIAL_STEP_NAMES, step_name
 from sluice.model.job import Job
+from sluice.model.request import StepSpec
 from sluice.model.states import JobState, StepState
 from sluice.model.step import Step, StepNode
 from sluice.wire.messages import (
@@ -57,18 +60,26 @@ def _answer_when_free(
 ) -> None:
     """Answer now, or whenever a step of the job ends; why it has to wait is told once."""
     is_told = False
+    # Of the caller too: whoever may not make steps is told so, busy or not.
+    shape = job_id, (call.caller.uid, _shape(request))
+    tokens = call.core.engine.cluster.step_tokens
 
     def attempt() -> bool:
         nonlocal is_told
         if not call.connection.is_open:
             # Its srun is gone, and would not launch it.
             return True
+        known = call.core.waiting.busy
         try:
+            is_repeated = request.token in tokens.get(job_id, {})
+            if shape in known and not is_immediate and not is_repeated:
+                raise StepBusy(known[shape])
             call.core.run(request, call.caller, call.responder, reply)
         except StepBusy as busy:
             if is_immediate:
                 call.responder.error(busy)
                 return True
+            known[shape] = busy.message
             if not is_told:
                 is_told = True
                 told = StepWaits(request_id=call.id, reason="Requested nodes are busy", text=busy.message)
@@ -79,6 +90,17 @@ def _answer_when_free(
         return True
 
     call.core.waiting.add(job_id, call.responder, attempt)
+
+
+def _shape(request: CreateStep | CreateHetStep) -> object:
+    """Return what says whether there is room: equal for requests that differ in program and sender alone."""
+    if isinstance(request, CreateHetStep):
+        return tuple((part.job_id, _bare(part.spec)) for part in request.parts)
+    return _bare(request.spec)
+
+
+def _bare(spec: StepSpec) -> StepSpec:
+    return replace(spec, name="", argv=(), srun_host="", srun_pid=0)
 
 
 def _created(call: Call, step: Step) -> StepCreated:
