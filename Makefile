@@ -1,7 +1,9 @@
 # make demo         a cluster on this machine, the example jobs, everything taken down again
 # make test         all that CI runs: lint and every test; installs what it needs (as root)
+# make test-vm      the tests of cgroup v2, in a virtual machine; part of make test
 # make test-quick   the tests of a working day: no daemons, under a minute
 # make lint         format, lint and types
+# make torch        PyTorch in $(VENV)-torch, for the tests of --launch that are skipped without it; large
 # make bench        the benchmarks, one after the other; bench.compare_slurm, which installs Slurm, is not among them
 # make clean        remove what these targets made
 
@@ -14,7 +16,7 @@ NATIVE := $(wildcard controller/sluicectld/scheduler/native/*.c)
 BENCHES := throughput_emulated array queue startup idle priority topology offer
 export VENV
 
-.PHONY: venv demo test test-quick lint bench clean
+.PHONY: venv demo test test-vm test-quick torch lint bench clean
 .DEFAULT_GOAL := venv
 
 venv: $(INSTALLED)
@@ -28,7 +30,16 @@ demo: $(INSTALLED)
 
 test: lint
 	tools/postgresql.sh
+	tools/mpi.sh
+	tools/vm.sh
 	$(BIN)/pytest -q
+
+test-vm: $(INSTALLED)
+	tools/vm.sh
+	$(BIN)/pytest -q tests/vm
+
+torch:
+	tools/torch.sh $(VENV)-torch
 
 test-quick: $(INSTALLED)
 	$(BIN)/pytest -q -m "not system and not slow"
@@ -44,5 +55,5 @@ bench: $(INSTALLED)
 clean:
 	if [ -x $(BIN)/sluice ] && [ -e .demo/cluster/setup.json ]; then \
 		$(BIN)/sluice down --dir .demo/cluster --force; fi
-	rm -rf .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage build dist $(VENV)
+	rm -rf .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage build dist $(VENV) $(VENV)-torch
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -78,7 +78,7 @@ class Site:
     topology_addresses: node -> (way to it from the top of the network, what the parts are).
     """
 
-    __slots__ = ("cluster", "conf_path", "controller", "devices_are_isolated", "tmp_dir", "topology_addresses")
+    __slots__ = ("cluster", "conf_path", "controller", "tmp_dir", "topology_addresses")
 
     def __init__(
         self,
@@ -86,14 +86,12 @@ class Site:
         conf_path: str = "",
         controller: str = "",
         tmp_dir: str = "/tmp",
-        devices_are_isolated: bool = False,
         topology_addresses: dict[str, tuple[str, str]] | None = None,
     ) -> None:
         self.cluster = cluster
         self.conf_path = conf_path
         self.controller = controller
         self.tmp_dir = tmp_dir
-        self.devices_are_isolated = devices_are_isolated
         self.topology_addresses = topology_addresses or {}
 
 
@@ -249,19 +247,31 @@ def _request_variables(job: Job) -> dict[str, str]:
         "threads-per-core": ("SLURM_THREADS_PER_CORE", spec.threads_per_core),
     }
     variables |= {name: str(number) for option, (name, number) in numbers.items() if option in given}
+    other = dict(spec.other)
     texts = {
         "SLURM_DISTRIBUTION": spec.distribution,
+        "SLURM_DIST_PLANESIZE": _plane_size(spec.distribution),
+        "SLURM_MEM_BIND": other.get("mem-bind", ""),
+        "SLURM_GPU_BIND": spec.gpu_bind,
+        "SLURM_NTASKS_PER_GPU": other.get("ntasks-per-gpu", ""),
         "SLURM_HINT": spec.hint,
         "SLURM_OVERCOMMIT": "1" if spec.is_overcommitted else "",
         "SLURM_EXPORT_ENV": spec.export if "export" in given else "",
         "SLURM_GET_USER_ENV": "1" if spec.get_user_env else "",
         "SLURM_GPUS": _gpus_text(spec.gres_per_job),
-        "SLURM_GPUS_PER_NODE": _gpus_text(spec.gres_per_node),
+        # --gres asks for GPUs too, but would be asked for twice by an srun that is told so and has a --gres of its own.
+        "SLURM_GPUS_PER_NODE": _gpus_text(spec.gres_per_node) if "gpus-per-node" in given else "",
         "SLURM_GPUS_PER_TASK": _gpus_text(spec.gres_per_task),
         "SLURM_GPUS_PER_SOCKET": _gpus_text(spec.gres_per_socket),
     }
     variables |= {name: text for name, text in texts.items() if text}
     return variables | _memory_variables(spec.memory_per_node_mib, spec.memory_per_cpu_mib, spec.memory_per_gpu_mib)
+
+
+def _plane_size(distribution: str) -> str:
+    """Return the 2 of "plane=2:block"."""
+    name, _, size = distribution.partition(",")[0].partition(":")[0].partition("=")
+    return size if name == "plane" else ""
 
 
 def _memory_variables(per_node_mib: int | None, per_cpu_mib: int | None, per_gpu_mib: int | None) -> dict[str, str]:
@@ -307,25 +317,20 @@ def _node_variables(job: Job, node: str, site: Site) -> dict[str, str]:
     grant = job.allocation.grant_on(node) if job.allocation else None
     if grant is not None:
         variables["SLURM_CPUS_ON_NODE"] = str(grant.cpu_count)
-        variables |= _gpu_variables(grant, site)
+        variables |= _gpu_variables(grant)
     return variables
 
 
-def _gpu_variables(grant: NodeGrant, site: Site) -> dict[str, str]:
+def _gpu_variables(grant: NodeGrant) -> dict[str, str]:
+    """How a program calls its GPUs is the node agent's to tell."""
     units = sorted(
         number for gres in grant.gres if gres.name == "gpu" for number in cpuset.numbers(cpuset.parse(gres.units))
     )
-    if not units:
-        return {}
-    own = ",".join(map(str, units))
-    seen = ",".join(map(str, range(len(units)))) if site.devices_are_isolated else own
-    return {
-        "SLURM_JOB_GPUS": own,
-        "SLURM_GPUS_ON_NODE": str(len(units)),
-        "CUDA_VISIBLE_DEVICES": seen,
-        "GPU_DEVICE_ORDINAL": seen,
-        "ROCR_VISIBLE_DEVICES": seen,
-    }
+    shards = sum(gres.count for gres in grant.gres if gres.name == "shard")
+    variables = {"SLURM_SHARDS_ON_NODE": str(shards)} if shards else {}
+    if units:
+        variables |= {"SLURM_JOB_GPUS": ",".join(map(str, units)), "SLURM_GPUS_ON_NODE": str(len(units))}
+    return variables
 
 
 def _rank_variables(rank: int, local_id: int, ranks_here: str) -> dict[str, str]:
@@ -334,8 +339,11 @@ def _rank_variables(rank: int, local_id: int, ranks_here: str) -> dict[str, str]
 
 def _step_variables(step: Step, nodes: list[str]) -> dict[str, str]:
     ntasks = str(step.ntasks)
+    first, last = step.ports
+    ports = {"SLURM_STEP_RESV_PORTS": f"{first}-{last}"} if first else {}
     tasks_per_node = cpus_per_node.fold([node.ntasks for node in step.nodes])
     return {
+        **ports,
         "SLURM_STEP_ID": str(step.step_id),
         "SLURM_STEPID": str(step.step_id),
         "SLURM_STEP_NODELIST": hostlist.fold(nodes),

@@ -38,6 +38,7 @@ class LocalCluster:
     """A cluster of n1 to nN.  Use it as a context manager: at the end every process and file of it is gone.
 
     emulated: one process for so many nodes, whose jobs are timers.  settings: further keys of the configuration.
+    files: what lies beside it (gres.conf), by name; %d in them is the folder.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class LocalCluster:
         memory_mib: int = 4000,
         emulated: int | None = None,
         settings: Mapping[str, str] | None = None,
+        files: Mapping[str, str] | None = None,
     ) -> None:
         self._wish = Wish(
             nodes=None if emulated else nodes,
@@ -56,6 +58,7 @@ class LocalCluster:
             memory_mib=memory_mib,
             settings=dict(settings or {}),
         )
+        self._files = dict(files or {})
         self._place = Place()
         self._daemons: dict[str, Daemon] = {}
 
@@ -64,6 +67,9 @@ class LocalCluster:
         # Jobs of other users must get at their scripts in the spool.
         os.chmod(folder, 0o755)
         self._place = Place(folder)
+        for name, text in self._files.items():
+            with open(os.path.join(folder, name), "w") as file:
+                file.write(text.replace("%d", folder))
         try:
             cluster.up(self._place, self._wish)
         except BaseException:

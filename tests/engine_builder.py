@@ -155,6 +155,7 @@ class World:
             values: dict[str, Any] = {
                 "cpus": node.cpus,
                 "memory_mib": node.memory_mib,
+                "gres": node.gres,
                 "boot_id": "boot 1",
                 "spool_id": "spool 1",
             }

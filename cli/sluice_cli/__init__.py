@@ -15,6 +15,7 @@ script, foreign_directives, environment
                 the batch script with its directives; what of the submitter's surroundings goes along
 
 sbatch, scancel, salloc, srun
-                the commands; allocation and salloc_command serve salloc, srun_* and multi_prog serve srun
+                the commands; allocation and salloc_command serve salloc, srun_*, multi_prog and
+                linked_mpi serve srun
 job_states      state words as users type them
 """

@@ -5,8 +5,11 @@ Runs once over a draft when every source has been read.
 
 from __future__ import annotations
 
+import os
+
 from sluice_cli.draft import REFUSED_EXIT, OptionError
-from sluice_cli.size_values import INVALID_GRES
+from sluice_cli.layers import COMMAND_LINE, ENVIRONMENT
+from sluice_cli.size_values import INVALID_GRES, names_in_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,14 +18,38 @@ if TYPE_CHECKING:
 
     from sluice_cli.draft import Draft
 
+_GPU_KEYS = ("gpus", "gpus-per-node", "gpus-per-task", "gpus-per-socket")
 _GEOMETRY = ("extra-node-info", "sockets-per-node", "cores-per-socket", "ntasks-per-core", "ntasks-per-socket")
 
 
 def combine(draft: Draft) -> None:
     """Complete the draft.  Raises OptionError for options that contradict each other."""
+    if _is_arbitrary(draft):
+        _name_nodes_of_tasks(draft)
     _check(draft)
     combine_gres(draft)
     combine_tasks(draft)
+
+
+def _is_arbitrary(draft: Draft) -> bool:
+    return bool(draft.spec.get("distribution", "").lower().startswith("arbitrary"))
+
+
+def _name_nodes_of_tasks(draft: Draft) -> None:
+    """Take srun's list of nodes, one for each task, from SLURM_HOSTFILE where no option gives it; count it."""
+    path = os.environ.get("SLURM_HOSTFILE", "") if draft.command == "srun" else ""
+    if path and not draft.has("nodelist", "nodefile"):
+        draft.spec["required_nodes"] = names_in_file(path)
+        draft.given["nodefile"] = ENVIRONMENT
+    named = len(draft.spec.get("required_nodes", ()))
+    if draft.command != "srun" or not named:
+        return
+    if draft.has("ntasks") and draft.spec["ntasks"] != named:
+        raise OptionError(
+            f"You asked for {draft.spec['ntasks']} tasks but hostlist specified {named} nodes", exit_code=REFUSED_EXIT
+        )
+    draft.spec["ntasks"] = named
+    draft.given["ntasks"] = draft.given.get("ntasks", ENVIRONMENT)
 
 
 def combine_tasks(draft: Draft) -> None:
@@ -71,6 +98,8 @@ def combine_gres(draft: Draft) -> None:
     """Collect the options of generic resources under the fields of the spec."""
     from sluice import gres_spec
 
+    if draft.command == "srun":
+        _drop_inherited_gres(draft)
     fields = {
         "gres_per_node": _per_node(draft),
         "gres_per_job": draft.own.get("gpus", ()),
@@ -80,6 +109,15 @@ def combine_gres(draft: Draft) -> None:
     for field, entries in fields.items():
         if entries:
             draft.spec[field] = _maps(gres_spec.merge(entries))
+
+
+def _drop_inherited_gres(draft: Draft) -> None:
+    """What srun's own options ask for stands in place of what the job's variables would."""
+    own = {"gres": "gres-entries", "tres-per-task": "tres-per-task"} | {key: key for key in _GPU_KEYS}
+    if any(draft.given.get(key) == COMMAND_LINE for key in own):
+        for key, entries in own.items():
+            if draft.given.get(key) == ENVIRONMENT:
+                draft.own.pop(entries, None)
 
 
 def _maps(entries: Iterable[tuple[str, str, int]]) -> list[dict[str, Any]]:
@@ -102,7 +140,7 @@ def _check(draft: Draft) -> None:
     if draft.has("hint") and draft.has(*_GEOMETRY):
         given = next(key for key in _GEOMETRY if draft.has(key))
         raise OptionError(f"--hint is mutually exclusive with --{given}.", exit_code=REFUSED_EXIT)
-    if draft.spec.get("distribution", "").lower().startswith("arbitrary") and not draft.has("nodelist", "nodefile"):
+    if _is_arbitrary(draft) and not draft.has("nodelist", "nodefile"):
         raise OptionError(
             "With Arbitrary distribution you need to specify a nodelist or hostfile with the -w option",
             exit_code=REFUSED_EXIT,

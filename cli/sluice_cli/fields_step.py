@@ -113,7 +113,7 @@ TABLE = FieldTable((
     Field("cpus-per-tres", "", "CPUS_PER_TRES", constant(NULL)),
     Field("tres-bind", "", "TRES_BIND", constant(NULL)),
     Field("tres-freq", "", "TRES_FREQ", constant(NULL)),
-    Field("ResvPorts", "", "RESERVED_PORTS", constant(NULL)),
+    Field("ResvPorts", "", "RESERVED_PORTS", lambda row: reserved_ports(row) or NULL),
     Field("CPUFreq", "", "CPU_FREQ", lambda row: "Unknown-Unknown:Unknown" if row.is_launched else "0-0:0"),
     Field("Network", "", "NETWORK", constant(NULL)),
     Field("Container", "", "CONTAINER", constant(NULL)),
@@ -125,3 +125,9 @@ TABLE = FieldTable((
 
 DEFAULT_FORMAT = "%.15i %.8j %.9P %.8u %.9M %N"
 DEFAULT_SORT = "P,i"
+
+
+def reserved_ports(row: StepRow) -> str:
+    """Return "13000-13007", empty for none."""
+    first, last = row.step.get("ports") or (0, 0)
+    return f"{first}-{last}" if first else ""

@@ -54,6 +54,9 @@ def job_spec(draft: Draft, default_name: str, submit_words: Sequence[str]) -> di
     spec["rlimits"] = environment.limits(draft.own.get("propagate", ("ALL",)))
     spec["given"] = [key for key in draft.given if key not in _TALK_KEYS]
     spec["other"] = list(draft.other.items())
+    if "required_nodes" in spec:
+        # An arbitrary distribution names a node once for each of its tasks.
+        spec["required_nodes"] = list(dict.fromkeys(spec["required_nodes"]))
     if "get-user-env" in draft.own or environment.needs_login(spec.get("export", "")):
         spec["get_user_env"] = True
     for field in ("std_in", "std_out", "std_err"):

@@ -37,16 +37,9 @@ _MAIL_TYPES = frozenset(
 )
 _HINTS = ("compute_bound", "memory_bound", "multithread", "nomultithread")
 _LIMIT_NAMES = ["AS", "CORE", "CPU", "DATA", "FSIZE", "MEMLOCK", "NOFILE", "NPROC", "RSS", "STACK"]
-_DISTRIBUTIONS = (
-    frozenset(("block", "cyclic", "arbitrary", "plane", "*")),
-    frozenset(("block", "cyclic", "fcyclic", "*")),
-    frozenset(("block", "cyclic", "fcyclic", "*")),
-)
 _GRES_FLAGS = frozenset(
     ["disable-binding", "enforce-binding", "multiple-tasks-per-sharing", "one-task-per-sharing", "allow-task-sharing"]
 )
-_GPU_BINDS = ("closest", "none", "single:", "map_gpu:", "mask_gpu:", "map:", "mask:", "per_task:")
-_MEMORY_BINDS = ("none", "rank", "local", "map_mem:", "mask_mem:", "sort", "nosort", "prefer", "p", "help", "verbose")
 _CPU_GOVERNORS = frozenset(
     (
         "low",
@@ -110,6 +103,11 @@ def other_count(draft: Draft, option: JobOption, value: str | None) -> None:
 
 def natural_count(draft: Draft, option: JobOption, value: str | None) -> None:
     draft.spec[option.field] = natural(option, value)
+
+
+def ports(draft: Draft, option: JobOption, value: str | None) -> None:
+    """Set how many ports a step wants; without a number as many as a node has tasks."""
+    draft.own[option.field] = natural(option, value) if value else -1
 
 
 def positive(option: JobOption, value: str | None) -> int:
@@ -212,15 +210,15 @@ def hint(draft: Draft, option: JobOption, value: str | None) -> None:
 
 
 def distribution(draft: Draft, option: JobOption, value: str | None) -> None:
-    layout, _, pack = (value or "").partition(",")
-    parts = layout.lower().split(":")
-    name, equals, size = parts[0].partition("=")
-    if name == "plane" and not (equals and size.isdigit() and int(size)):
-        raise OptionError("Invalid plane size or size not specified", f"Invalid --{option.key} specification")
-    is_known = len(parts) <= 3 and name in _DISTRIBUTIONS[0] and (name == "plane") == bool(equals)
-    is_known = is_known and all(part in _DISTRIBUTIONS[level] for level, part in enumerate(parts) if level)
-    if not is_known or pack.lower() not in ("", "pack", "nopack"):
-        raise invalid(option)
+    from sluice import distribution as language
+    from sluice.errors import InvalidRequest
+
+    try:
+        language.parse(value or "*")
+    except InvalidRequest as error:
+        if not error.message.startswith("Invalid plane"):
+            raise invalid(option) from None
+        raise OptionError(error.message, f"Invalid --{option.key} specification") from None
     draft.spec["distribution"] = value or ""
 
 
@@ -266,9 +264,13 @@ def switches(draft: Draft, option: JobOption, value: str | None) -> None:
 
 
 def gpu_bind(draft: Draft, option: JobOption, value: str | None) -> None:
-    kind = (value or "").lower().removeprefix("verbose,").removeprefix("v,")
-    if not any(kind.startswith(known) if known.endswith(":") else kind == known for known in _GPU_BINDS):
-        raise OptionError(f"Invalid --gpu-bind argument: gpu:{value}")
+    from sluice import gpu_bind as language
+    from sluice.errors import InvalidRequest
+
+    try:
+        language.parse(value or "")
+    except InvalidRequest as error:
+        raise OptionError(error.message) from None
     draft.spec["gpu_bind"] = value or ""
 
 
@@ -279,11 +281,25 @@ def gres_flags(draft: Draft, option: JobOption, value: str | None) -> None:
 
 
 def memory_bind(draft: Draft, option: JobOption, value: str | None) -> None:
-    for part in (value or "").lower().split(","):
-        known = (each for each in _MEMORY_BINDS if part == each or (each.endswith(":") and part.startswith(each)))
-        if not any(known) and part not in ("v", "q", "quiet") and not part.startswith("0x") and not part.isdigit():
-            raise OptionError(f'unrecognized --mem-bind argument "{value}"')
-    draft.other[option.key] = value or ""
+    from sluice import mem_bind
+    from sluice.errors import InvalidRequest
+
+    try:
+        mem_bind.parse(value or "")
+    except InvalidRequest as error:
+        raise OptionError(error.message) from None
+    draft.other[option.key] = draft.own[option.key] = value or ""
+
+
+def cpu_bind(draft: Draft, option: JobOption, value: str | None) -> None:
+    from sluice import cpu_bind as language
+    from sluice.errors import InvalidRequest
+
+    try:
+        language.parse(value or "")
+    except InvalidRequest as error:
+        raise OptionError(error.message, exit_code=REFUSED_EXIT) from None
+    draft.own[option.key] = value or ""
 
 
 def cpu_frequency(draft: Draft, option: JobOption, value: str | None) -> None:

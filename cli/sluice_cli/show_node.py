@@ -117,6 +117,8 @@ def _end_lines(view: Map, context: Context) -> list[str]:
         lines.append(f"Comment={node['comment']}")
     if node.get("extra"):
         lines.append(f"Extra={node['extra']}")
+    if (node.get("inventory") or {}).get("unenforced"):
+        lines.append(f"Unenforced={node['inventory']['unenforced']}")
     if view.get("reservation"):
         lines.append(f"ReservationName={view['reservation']}")
     return lines

@@ -73,7 +73,7 @@ def step_lines(row: StepRow) -> list[str]:
         f"Nodes={len(step.get('nodes', ()))} CPUs={fields_step.cpu_count(row)} Tasks={fields_step.task_count(row)} "
         f"Name={spec['name']} Network=(null)",
         f"TRES={(fields_step.step_tres(step) if row.is_launched else '') or NULL}",
-        "ResvPorts=(null)",
+        f"ResvPorts={fields_step.reserved_ports(row) or NULL}",
         f"CPUFreqReq=Default{layout}",
         f"SrunHost:Pid={launcher}",
     ]

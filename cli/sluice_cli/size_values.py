@@ -70,9 +70,14 @@ def node_names(draft: Draft, option: JobOption, value: str | None) -> None:
 
 def node_file(draft: Draft, option: JobOption, value: str | None) -> None:
     try:
-        draft.spec["required_nodes"] = hostlist.expand(_names_in_file(value or ""))
+        draft.spec["required_nodes"] = names_in_file(value or "")
     except OptionError as error:
         raise OptionError(*error.lines, "Invalid --nodefile node file") from None
+
+
+def names_in_file(path: str) -> list[str]:
+    """Return the nodes that a file names, in its order.  Raises OptionError, or InvalidRequest for no names."""
+    return hostlist.expand(_names_in_file(path))
 
 
 def _names_in_file(path: str) -> str:

@@ -13,7 +13,7 @@ import sys
 import time
 
 from sluice.errors import RequestError, SluiceError
-from sluice_cli import allocation, client, job_request, layers, srun_het, talk
+from sluice_cli import allocation, client, job_request, layers, srun_het, srun_plugins, talk
 from sluice_cli.combine import combine
 from sluice_cli.draft import REFUSED_EXIT, Draft, OptionError
 from sluice_cli.getopt import UsageError
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 _SYNOPSIS = "[OPTIONS] executable [args...]"
 _FAILED = "Unable to allocate resources"
-#: What the step daemons wire up (--mpi).
-MPI_TYPES = ("none", "pmi2", "pmix")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -80,7 +78,8 @@ def _run(words: list[str], voice: talk.Voice) -> int:
     if answer := job_request.check_gres_help(draft):
         talk.put(answer)
         return 0
-    if _is_mpi_answered(draft):
+    if answer := srun_plugins.answer(draft.own):
+        talk.put(answer)
         return 0
     _check_drafts(drafts, [argv for _, _, argv in commands], voice)
     job_request.check_clusters(draft, client.find_endpoints())
@@ -99,9 +98,11 @@ def _check_drafts(drafts: Sequence[Draft], argvs: Sequence[Sequence[str]], voice
     if drafts[0].own.get("no-allocate"):
         text = "--no-allocate: a step runs within an allocation only; get one with salloc, or leave the option out"
         raise OptionError(text, exit_code=REFUSED_EXIT)
-    if len(drafts) > 1 and drafts[0].own.get("mpi", "none") != "none":
-        text = f"--mpi={drafts[0].own['mpi']}: tasks of several components are not wired up; use one component"
-        raise OptionError(text, exit_code=REFUSED_EXIT)
+    for key in ("mpi", "launch"):
+        value = drafts[0].own.get(key) or "none"
+        if len(drafts) > 1 and value != "none":
+            text = f"--{key}={value}: tasks of several components are not wired up; use one component"
+            raise OptionError(text, exit_code=REFUSED_EXIT)
     for draft in drafts:
         for warning in draft.warnings:
             voice.lines(f"Warning: {warning}")
@@ -112,17 +113,6 @@ def _make_draft(found: Found, variables: Mapping[str, str]) -> Draft:
     layers.apply_layers(draft, (), variables, found)
     combine(draft)
     return draft
-
-
-def _is_mpi_answered(draft: Draft) -> bool:
-    """Answer --mpi=list.  Raises OptionError for a type that there is not."""
-    mpi = draft.own.get("mpi", "")
-    if mpi == "list":
-        talk.put("MPI plugin types are...\n" + "".join(f"\t{each}\n" for each in MPI_TYPES))
-        return True
-    if mpi and mpi.partition("_")[0] not in MPI_TYPES:
-        raise OptionError(f"Invalid MPI type '{mpi}', --mpi=list for acceptable types", exit_code=REFUSED_EXIT)
-    return False
 
 
 def _job_id(draft: Draft) -> int:

@@ -101,7 +101,7 @@ def join(parts: Sequence[Part]) -> None:
             link.ranks = frozenset(cpuset.numbers(cpuset.parse(step["nodes"][index]["ranks"])))
             variables = {**whole, "SLURM_NODEID": str(first_node + index)}
             own = [f"{name}={value}".encode() for name, value in variables.items()]
-            link.body = {**link.body, "step": step, "mpi": "none", "own_environment": own}
+            link.body = {**link.body, "step": step, "mpi": "none", "launcher": "", "peers": [], "own_environment": own}
         first_rank += sum(node["ntasks"] for node in step["nodes"])
         first_node += len(places)
 

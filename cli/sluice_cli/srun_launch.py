@@ -96,6 +96,7 @@ def launch_body(
     """Return what the TaskLaunches of a part of the step have in common."""
     own = draft.own
     folder = job_request.work_dir(draft)
+    mpi = own.get("mpi") or created.get("mpi_default", "none")
     return {
         "credential": created["credential"],
         "job": created["job"],
@@ -117,10 +118,17 @@ def launch_body(
         "multi_prog": own.get("multi-prog-text", ""),
         "task_prolog": own.get("task-prolog", ""),
         "task_epilog": own.get("task-epilog", ""),
-        "mpi": own.get("mpi") or created.get("mpi_default", "none"),
+        "mpi": mpi,
+        "launcher": own.get("launch", ""),
         "cluster": created.get("cluster", ""),
         "own_environment": _preserved() if own.get("preserve-env") else [],
+        "peers": _peers(created) if mpi != "none" or own.get("launch") or own.get("resv-ports") else [],
     }
+
+
+def _peers(created: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return where the step daemons find each other's agents."""
+    return [{"address": place["address"], "port": place["port"]} for place in created["addresses"]]
 
 
 def _preserved() -> list[bytes]:

@@ -121,6 +121,8 @@ class StepRun:
         writer = OutputWriter(
             streams.outputs, ntasks, bool(draft.own.get("label")), bool(draft.own.get("unbuffered") or size)
         )
+        if len(self._parts) == 1 and ntasks > 1 and draft.own.get("mpi") != "none" and not draft.own.get("launch"):
+            self._tell_mpi(links[0].body)
         inbox.ignore(inbox.SIGTTIN)
         with Inbox(WATCHED) as signals, self._terminal(size):
             try:
@@ -145,6 +147,7 @@ class StepRun:
     def _write_launches(self, streams: Streams, size: tuple[int, int] | None) -> None:
         for part in self._parts:
             body = srun_launch.launch_body(part.created, part.draft, part.argv, streams, size)
+            body["is_verbose"] = self._voice.verbosity > 0
             for link in part.links:
                 link.body = body
             if part.program is not None:
@@ -161,6 +164,13 @@ class StepRun:
         control = StepControl(first.name, links, self._draft, report, self._voice, kill_wait_s, has_terminal)
         control.ids = [part.name for part in self._parts]
         return control
+
+    def _tell_mpi(self, body: dict[str, Any]) -> None:
+        """Warn of ranks that will not find each other, unless that was asked for."""
+        from sluice_cli import linked_mpi
+
+        if text := linked_mpi.hint(self._parts[0].argv[0], body["work_dir"], os.environ.get("PATH", ""), body["mpi"]):
+            self._voice.info(f"warning: {text}")
 
     def _terminal_size(self) -> tuple[int, int] | None:
         """Return (rows, columns) of the user's terminal for --pty; None without either."""

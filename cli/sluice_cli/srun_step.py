@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: How long an interrupted request for a step asks what became of it.
 _TAKE_BACK_S = 5.0
+#: Ports on every node for a launcher, where --resv-ports does not ask for others.
+LAUNCHER_PORTS = 8
 #: Fields that a job and a step have alike, with the options that set them.
 _SHARED = {
     "ntasks": ("ntasks",),
@@ -37,6 +39,11 @@ _SHARED = {
     "required_nodes": ("nodelist", "nodefile"),
     "excluded_nodes": ("exclude",),
     "distribution": ("distribution",),
+    "hint": ("hint",),
+    "threads_per_core": ("threads-per-core",),
+    "ntasks_per_core": ("ntasks-per-core",),
+    "ntasks_per_socket": ("ntasks-per-socket",),
+    "gpu_bind": ("gpu-bind",),
     "is_overcommitted": ("overcommit",),
     "limit_s": ("time",),
 }
@@ -49,14 +56,21 @@ def step_spec(draft: Draft, argv: Sequence[str]) -> dict[str, Any]:
     }
     if "gres_per_job" in draft.spec:
         spec["gres_per_step"] = draft.spec["gres_per_job"]
+    per_gpu = draft.other.get("ntasks-per-gpu") or draft.other.get("ntasks-per-tres")
+    if per_gpu and not spec.get("gpu_bind"):
+        spec["gpu_bind"] = f"single:{per_gpu}"
+    spec["has_no_gres"] = draft.own.get("gres", "").lower() == "none"
     spec["name"] = os.path.basename(argv[0])
     # SLURM_JOB_NAME inside a job is the job's name, not the step's.
     if draft.given.get("job-name") == COMMAND_LINE:
         spec["name"] = draft.spec["name"]
     spec["argv"] = list(argv)
-    for field, key in (("relative", "relative"), ("cpu_bind", "cpu-bind"), ("mpi", "mpi")):
+    if _is_outer_bind(draft):
+        del draft.own["cpu-bind"]
+    for field, key in (("relative", "relative"), ("cpu_bind", "cpu-bind"), ("mem_bind", "mem-bind"), ("mpi", "mpi")):
         if key in draft.own:
             spec[field] = draft.own[key]
+    spec["ports"] = draft.own.get("resv-ports", LAUNCHER_PORTS if draft.own.get("launch") else 0)
     spec["is_overlapping"] = bool(draft.own.get("overlap"))
     spec["is_exact"] = bool(draft.own.get("exact")) or draft.has("exclusive", "cpus-per-task")
     spec["is_interactive"] = bool(draft.own.get("interactive"))
@@ -66,6 +80,12 @@ def step_spec(draft: Draft, argv: Sequence[str]) -> dict[str, Any]:
     spec["srun_host"] = os.uname().nodename
     spec["srun_pid"] = os.getpid()
     return spec
+
+
+def _is_outer_bind(draft: Draft) -> bool:
+    """Tell whether SLURM_CPU_BIND is the masks of the task that this srun runs in; its own step has other CPUs."""
+    is_told = draft.given.get("cpu-bind") not in (None, COMMAND_LINE)
+    return is_told and "SLURM_STEP_ID" in os.environ and "mask_cpu:" in draft.own["cpu-bind"]
 
 
 def check_nodes(draft: Draft, job: dict[str, Any]) -> None:

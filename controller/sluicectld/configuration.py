@@ -1,5 +1,6 @@
 """From the configuration files to the records that the engine, the scheduler and the agents work with.  Pure."""
 
+from sluice.config.node_setup import GresLines
 from sluice.config.records import NO_LIMIT_S, ClusterConfig, GresLine, NodeConfig, PartitionConfig
 from sluice.model.node import Node
 from sluice.model.partition import Partition
@@ -14,14 +15,8 @@ _STATES = {"UNKNOWN": NodeState.UNKNOWN, "DOWN": NodeState.DOWN, "FUTURE": NodeS
 
 def nodes_of(config: ClusterConfig) -> tuple[Node, ...]:
     """Return the configured nodes, in order."""
-    everywhere = [line for line in config.gres if not line.node_names]
-    by_name: dict[str, list[GresLine]] = {}
-    for line in config.gres:
-        for name in line.node_names:
-            by_name.setdefault(name, []).append(line)
-    return tuple(
-        _node(index, node, [*everywhere, *by_name.get(node.name, ())]) for index, node in enumerate(config.nodes)
-    )
+    lines = GresLines(config)
+    return tuple(_node(index, node, lines.of(node.name)) for index, node in enumerate(config.nodes))
 
 
 def _node(index: int, node: NodeConfig, lines: list[GresLine]) -> Node:
@@ -124,10 +119,12 @@ def agent_config_of(config: ClusterConfig, version: int) -> AgentConfig:
         prolog_flags=settings.prolog_flags,
         propagate_limits=",".join(settings.propagate_resource_limits),
         unkillable_timeout_s=float(settings.unkillable_step_timeout_s),
-        constrain_cores=config.cgroup.constrain_cores,
-        constrain_memory=config.cgroup.constrain_ram_space,
-        constrain_swap=config.cgroup.constrain_swap_space,
-        constrain_devices=config.cgroup.constrain_devices,
+        cgroup=config.cgroup,
+        is_usage_of_cgroup=settings.job_acct_gather_type.endswith("cgroup"),
+        task_plugins=settings.task_plugins,
+        task_parameters=settings.task_plugin_parameters,
+        partition_cpu_bind={part.name: part.cpu_bind for part in config.partitions if part.cpu_bind != "none"},
+        private_dirs=settings.private_dirs,
     )
 
 

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from sqlalchemy import Engine as Database
 
 from sluice.clock import WallClock
+from sluice.config.node_setup import NodeSetups
 from sluice.config.records import ClusterConfig
 from sluice.errors import RequestError, SluiceError, StorageError
 from sluice.model.job import Job
@@ -62,6 +63,7 @@ class Core:
         #: The cluster key: signs the credentials of steps.
         self.key = key
         self.agent_config: AgentConfig
+        self.node_setups: NodeSetups
         self.clock = clock
         self.started_at = clock.now()
         self.loop = asyncio.get_running_loop()
@@ -202,12 +204,14 @@ class Core:
 
     def agent_config_for(self, nodes: Iterable[str]) -> AgentConfig:
         """Return what the agent of these nodes runs with."""
+        names = list(nodes)
+        # An agent that stands for many nodes runs nothing on them, and their hardware would be a long message.
+        setup = self.node_setups.of(names[0]) if len(names) == 1 else None
+        setups = {names[0]: setup} if setup is not None else {}
         network = self.engine.policy.networks.get("")
-        if network is None:
-            return self.agent_config
-        known = network.position_by_name
-        addresses = {node: network.map.address(known[node]) for node in nodes if node in known}
-        return replace(self.agent_config, topology_addresses=addresses)
+        known = network.position_by_name if network is not None else {}
+        addresses = {name: network.map.address(known[name]) for name in names if network and name in known}
+        return replace(self.agent_config, topology_addresses=addresses, nodes=setups)
 
     # --- texts
 

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from sluice.clock import WallClock
 from sluice.config.check import list_findings
 from sluice.config.load import inspect, load
+from sluice.config.node_setup import NodeSetups
 from sluice.config.problems import ConfigErrors
 from sluice.config.records import ClusterConfig
 from sluice.errors import ConfigError, InvalidRequest, PluginError, RequestError, StorageError
@@ -181,6 +182,7 @@ class Daemon:
         core.submit_filters = filters
         core.engine.policy = policy
         core.agent_config = agent_config_of(config, cluster.config_version)
+        core.node_setups = NodeSetups(config)
         return lines
 
     def _reconfigure(self) -> tuple[str, ...]:

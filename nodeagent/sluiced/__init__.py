@@ -22,5 +22,8 @@ emulated          many nodes whose jobs are timers
 steps/            step daemons and their fork server
 files/            files for the nodes of a job
 stdio/            files and streams of a step
+pmi/              how the tasks of a step find each other
 cgroup/           control groups
+binding/          the CPUs and the memory of tasks
+gpu/              devices: what there is, and who may see it
 """

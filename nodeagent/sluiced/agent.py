@@ -15,12 +15,14 @@ import msgspec
 from sluice.clock import WallClock
 from sluice.errors import InvalidRequest, PeerError
 from sluice.model.base import BATCH_STEP
+from sluice.model.confinement import CgroupSettings
 from sluice.model.job import Job
 from sluice.wire.connection import Connection
 from sluice.wire.keyfile import read_key_file
 from sluice.wire.messages import (
     AgentConfig,
     Heartbeat,
+    JoinStep,
     LaunchJob,
     NodeReport,
     Orders,
@@ -31,7 +33,7 @@ from sluice.wire.messages import (
 from sluice.wire.responder import Responder
 from sluice.wire.server import Server
 from sluiced import inventory, process_id
-from sluiced.cgroup.detect import unenforced
+from sluiced.cgroup import detect
 from sluiced.effects import (
     Effect,
     ForgetJob,
@@ -48,16 +50,18 @@ from sluiced.effects import (
     TellResult,
 )
 from sluiced.engine import StepEngine
+from sluiced.gpu.measure import Devices
 from sluiced.hooks import hook_environment, run_hooks
 from sluiced.link import ControllerLink
 from sluiced.old_cluster import end_old_cluster
 from sluiced.options import Options
 from sluiced.outbox import Item
+from sluiced.pmi.parent import ENDED, NOT_LAUNCHED
 from sluiced.processes import StepProcesses
 from sluiced.recovery import Condition, condition_of
 from sluiced.server import AgentAuthenticator, AgentServer
 from sluiced.spool import JobKey, Spool, StepKey, write_durably
-from sluiced.steps.launch import StepLaunch
+from sluiced.steps.launch import PeerOrder, StepLaunch
 from sluiced.steps.launcher import Launcher
 from sluiced.steps.setup import peer_address
 from sluiced.visitors import Visitors
@@ -86,10 +90,11 @@ class Agent:
         self._last_ticket = 0
         self._hooks: asyncio.TaskGroup | None = None
         self._sweep_wanted = asyncio.Event()
-        self._unenforced = unenforced()
+        self._unenforced = ""
+        self._devices = Devices(self._node, options.setup)
         key = read_key_file(options.key_file)
         visitors = Visitors(self._node, lambda: self._engine, self._processes, self._launcher)
-        self._handler = AgentServer(key, self._node, self._on_tasks, visitors, self._on_srun)
+        self._handler = AgentServer(key, self._node, self._on_tasks, visitors, self._on_srun, self._on_peer)
         self._server = Server(self._handler, audience=self._handler.audience)
         self._authenticator = AgentAuthenticator(key, self._node)
         self._link = ControllerLink(
@@ -105,8 +110,7 @@ class Agent:
 
     async def run(self) -> None:
         await self._lock_spool()
-        if self._unenforced:
-            logger.warning("node %s: not enforced: %s", self._node, self._unenforced)
+        self._unenforced = detect.prepare(self._node, self._engine.config.cgroup)
         self._launcher.start()
         try:
             async with asyncio.TaskGroup() as group:
@@ -166,6 +170,8 @@ class Agent:
             logger.info("step %s.%s: found condition=%s", step.job_id, step.step_id, condition.name)
             self._resume(step, condition, why)
         self._perform(self._engine.on_recovery_done())
+        known = {detect.job_name(*key) for key in self._spool.jobs()}
+        detect.kill_unknown_jobs(self._engine.config.cgroup, self._group(), known)
 
     def _resume(self, key: StepKey, condition: Condition, why: str) -> None:
         match condition:
@@ -197,7 +203,8 @@ class Agent:
     # What the link asks and tells.
 
     def _describe(self) -> tuple[NodeReport, ...]:
-        measured = inventory.measure(self._spool.id, self._started_at, self._unenforced, self._engine.config.tmp_fs)
+        tmp_fs, units = self._engine.config.tmp_fs, self._devices.measured
+        measured = inventory.measure(self._spool.id, self._started_at, self._unenforced, tmp_fs, units)
         return (NodeReport(node=self._node, inventory=measured, steps=self._engine.running_steps()),)
 
     def _measure(self) -> Heartbeat:
@@ -213,9 +220,23 @@ class Agent:
         config = registered.config
         if config != self._engine.config:
             write_durably(self._spool.path, "config", msgspec.msgpack.encode(config))
+        settings = self._engine.config.cgroup
         stale = [JobKey(job_id, attempt) for node, job_id, attempt in registered.stale_jobs if node == self._node]
         self._perform(self._engine.on_registered(registered.epoch, config, stale))
+        self._follow_config(settings)
         return True
+
+    def _follow_config(self, old: CgroupSettings) -> None:
+        """Measure the node anew where the configuration is another one, and register anew if that changes anything."""
+        config = self._engine.config
+        setup = config.nodes.get(self._node)
+        has_changed = setup is not None and self._devices.set_up(setup)
+        if config.cgroup != old:
+            told, self._unenforced = self._unenforced, detect.prepare(self._node, config.cgroup)
+            has_changed = has_changed or self._unenforced != told
+        if has_changed:
+            # Not while a registration is being answered.
+            asyncio.get_running_loop().call_soon(self._link.renew)
 
     def _forget_cluster(self) -> None:
         """Begin anew for another cluster of the same name."""
@@ -228,7 +249,10 @@ class Agent:
         self._launcher.start()
 
     def _on_orders(self, orders: Orders) -> None:
+        settings = self._engine.config.cgroup
         self._perform(self._engine.on_orders(orders))
+        if orders.config is not None:
+            self._follow_config(settings)
 
     def _on_acknowledged(self, items: list[Item]) -> None:
         for item in items:
@@ -247,6 +271,22 @@ class Agent:
             self._engine.on_srun_came(key)
         else:
             self._perform(self._engine.on_srun_gone(key))
+
+    def _on_peer(self, request: JoinStep, connection: Connection, responder: Responder) -> None:
+        """Hand over the connection of another node's step daemon."""
+        key = StepKey(request.job_id, request.attempt, request.step_id)
+        if not self._processes.is_running(key):
+            code = ENDED if self._engine.has_ended(key) else NOT_LAUNCHED
+            connection.resume()
+            responder.error(code, f"step {key.job_id}.{key.step_id} does not run on node {self._node}")
+            return
+        try:
+            handed_over = connection.detach()
+        except (PeerError, InvalidRequest) as error:
+            logger.info("step %s.%s: node %s did not join: %s", key.job_id, key.step_id, request.node, error)
+            return
+        with handed_over:
+            self._processes.send(key, PeerOrder(node=request.node), handed_over.fileno())
 
     def _on_step_ended(self, key: StepKey, result: StepResult, is_own: bool) -> None:
         logger.info(
@@ -353,11 +393,17 @@ class Agent:
             step_id=key.step_id,
             boot_id=self._boot_id,
             config=self._engine.config,
+            group=self._group(),
             conf_path=self._options.conf_path,
             controller=f"{_numeric(address)}:{port}" if address else "",
             notice_path=self._spool.notice_path(key),
+            devices=self._devices.measured.devices,
+            is_fenced=detect.fences_devices(self._engine.config.cgroup),
             accepted_at=self._clock.now(),
         )
+
+    def _group(self) -> str:
+        return detect.node_name(self._engine.config.cluster, self._node, self._spool.path)
 
     def _fail_start(self, key: StepKey, text: str) -> None:
         logger.error("step %s.%s: not started: %s", key.job_id, key.step_id, text)

@@ -200,6 +200,13 @@ class StepEngine:
 
     # Of the steps.
 
+    def has_ended(self, key: StepKey) -> bool:
+        """Was the step here, and is it not any more?"""
+        here = self.jobs.get(key.job)
+        if key in self._finished or key.job in self._finished:
+            return True
+        return here is not None and (key.step_id in here.ended_steps or here.phase in (Phase.EPILOG, Phase.CLEAN))
+
     def on_step_ended(self, key: StepKey, result: StepResult, problem: str = "") -> list[Effect]:
         """problem: what of the step could not be killed; the node is then told clean, but not healthy."""
         here = self.jobs.get(key.job)
@@ -379,7 +386,11 @@ class StepEngine:
             is_meant = order.full or (order.to_batch if is_batch else order.to_steps) or order.step_id == number
             if is_meant:
                 signal = SignalOrder(
-                    signal=order.signal, full=order.full, reason=order.reason, deadline_at=order.deadline_at
+                    signal=order.signal,
+                    full=order.full,
+                    is_suspension=order.is_suspension,
+                    reason=order.reason,
+                    deadline_at=order.deadline_at,
                 )
                 effects.append(SendOrder(StepKey(*here.key, number), signal))
         return effects

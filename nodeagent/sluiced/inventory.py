@@ -11,16 +11,21 @@ import psutil  # type: ignore[import-untyped]
 import sluice
 from sluice.model.node import Inventory
 from sluiced import process_id
+from sluiced.binding import topology
+from sluiced.gpu.units import Measured
 
 _MIB = 1024 * 1024
-_CPU_ROOT = "/sys/devices/system/cpu"
 
 
-def measure(spool_id: str, started_at: float, unenforced: str, tmp_fs: str = "/tmp") -> Inventory:
-    """Return the inventory of this machine."""
-    sockets, cores, threads = _topology()
+def measure(
+    spool_id: str, started_at: float, unenforced: str, tmp_fs: str = "/tmp", units: Measured | None = None
+) -> Inventory:
+    """Return the inventory of this machine; units: of its generic resources."""
+    cpus = topology.machine()
+    sockets, cores, threads = topology.count_levels(cpus)
+    units = units or Measured()
     return Inventory(
-        cpus=os.cpu_count() or 1,
+        cpus=len(cpus),
         memory_mib=psutil.virtual_memory().total // _MIB,
         sockets=sockets,
         cores_per_socket=cores,
@@ -35,37 +40,15 @@ def measure(spool_id: str, started_at: float, unenforced: str, tmp_fs: str = "/t
         agent_started_at=started_at,
         spool_id=spool_id,
         unenforced=unenforced,
+        gres=units.gres,
+        gres_problems=units.problems,
+        gres_places=units.places,
     )
 
 
 def load_and_free_memory() -> tuple[float, int]:
     """Return the load of the last minute and the free memory in MiB."""
     return os.getloadavg()[0], psutil.virtual_memory().available // _MIB
-
-
-def _topology() -> tuple[int, int, int]:
-    """Return (sockets, cores per socket, threads per core) of the online CPUs."""
-    cores: set[tuple[int, int]] = set()
-    sockets: set[int] = set()
-    count = 0
-    for name in os.listdir(_CPU_ROOT):
-        if not (name.startswith("cpu") and name[3:].isdecimal()):
-            continue
-        try:
-            package, core = (_read_number(name, file) for file in ("physical_package_id", "core_id"))
-        except OSError:
-            continue
-        sockets.add(package)
-        cores.add((package, core))
-        count += 1
-    if not count:
-        return 1, os.cpu_count() or 1, 1
-    return len(sockets), max(1, len(cores) // len(sockets)), max(1, count // len(cores))
-
-
-def _read_number(cpu: str, file: str) -> int:
-    with open(os.path.join(_CPU_ROOT, cpu, "topology", file)) as opened:
-        return int(opened.read())
 
 
 def _disk_mib(path: str) -> int:

@@ -83,6 +83,11 @@ class ControllerLink(Handler):
         self.outbox.add(item)
         self._schedule_flush()
 
+    def renew(self) -> None:
+        """Register anew: what was told of the node holds no longer.  Without a connection that comes by itself."""
+        if self._registered is not None:
+            self._on_connected(self._registered)
+
     async def _mint(self, audience: str) -> str:
         uid = os.geteuid()
         claims = Claims(
@@ -98,7 +103,7 @@ class ControllerLink(Handler):
     # Connection and registration.
 
     def _on_connected(self, connection: Connection) -> None:
-        logger.info("controller %s: connected", connection.peer)
+        logger.info("controller %s: registering", connection.peer)
         register = Register(nodes=self._describe())
         connection.send_request(
             "Register",

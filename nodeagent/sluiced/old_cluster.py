@@ -11,6 +11,7 @@ import os
 import signal
 
 from sluiced import process_id
+from sluiced.cgroup import detect
 from sluiced.spool import Spool, StepKey
 from sluiced.steps import descendants, notice
 
@@ -34,4 +35,7 @@ def _kill(spool: Spool, step: StepKey) -> None:
         descendants.signal_descendants(claim.pid, signal.SIGKILL)
         signal.pidfd_send_signal(daemon, signal.SIGKILL)
         os.close(daemon)
+    launch = spool.read_launch(step)
+    if launch is not None:
+        detect.kill_leftovers(launch)
     descendants.kill_strays(notice.marker(spool.notice_path(step)))

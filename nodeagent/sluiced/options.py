@@ -11,6 +11,7 @@ import msgspec
 from sluice import hostlist
 from sluice.config.light import find_config
 from sluice.config.load import load
+from sluice.config.node_setup import NodeSetup, NodeSetups
 from sluice.config.records import ClusterConfig, NodeConfig
 from sluice.errors import ConfigError
 from sluice.wire.client import Endpoint, TcpEndpoint, UnixEndpoint
@@ -22,6 +23,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     conf_path: str
     cluster: str
     nodes: tuple[NodeConfig, ...]
+    #: Of the first node, until the controller tells it.
+    setup: NodeSetup | None = None
     is_emulated: bool
     key_file: str
     controller_socket: str
@@ -61,6 +64,7 @@ def parse_options(arguments: list[str]) -> Options:
         conf_path=path,
         cluster=settings.cluster_name,
         nodes=nodes,
+        setup=NodeSetups(config).of(node.name),
         is_emulated=parsed.emulate,
         key_file=settings.key_file,
         controller_socket=settings.controller_socket,

@@ -12,12 +12,14 @@ from sluice.clock import WallClock
 from sluice.model.reason import Reason
 from sluice.wire.messages import StepResult
 from sluiced import process_id
+from sluiced.cgroup import detect
 from sluiced.spool import Spool, StepKey
 from sluiced.steps import descendants, notice
 from sluiced.steps.launch import ControlOrder, StepLaunch, encode_order
 from sluiced.steps.launch_failure import LaunchFailure
 from sluiced.steps.launcher import Launcher
 from sluiced.steps.stepd import failed_result
+from sluiced.steps.wiring import is_wired
 
 logger = logging.getLogger(__name__)
 
@@ -37,12 +39,13 @@ class StepProcesses:
     def start(self, key: StepKey, launch: StepLaunch, connection: socket.socket | None) -> None:
         """Write the launch record, then have a step daemon forked.  Raises OSError when the spool fails."""
         self._spool.write_launch(key, launch)
-        self.fork(key, connection)
+        self.fork(key, connection, is_wired=is_wired(launch))
 
-    def fork(self, key: StepKey, connection: socket.socket | None = None) -> None:
+    def fork(self, key: StepKey, connection: socket.socket | None = None, *, is_wired: bool = False) -> None:
         """Have a step daemon forked for a step whose launch record is there."""
         control = self._spool.bind_control(key)
-        self._launcher.fork(self._spool.step_path(key), control, connection, lambda pid, pidfd: self._watch(key, pidfd))
+        path = self._spool.step_path(key)
+        self._launcher.fork(path, control, connection, lambda pid, pidfd: self._watch(key, pidfd), is_wired=is_wired)
 
     def adopt(self, key: StepKey) -> bool:
         """Watch the step daemon that has claimed the step; False: it is gone."""
@@ -53,13 +56,18 @@ class StepProcesses:
         self._watch(key, pidfd)
         return True
 
+    def is_running(self, key: StepKey) -> bool:
+        return key in self._watched
+
     def send(self, key: StepKey, order: ControlOrder, *descriptors: int) -> None:
         """An order that reaches nobody is about a step whose end is on its way."""
         if not self._spool.send_control(key, encode_order(order), descriptors):
             logger.info("step %s.%s: order not delivered, it has ended", key.job_id, key.step_id)
 
     def kill_strays(self, key: StepKey) -> None:
-        count = descendants.kill_strays(notice.marker(self._spool.notice_path(key)))
+        launch = self._spool.read_launch(key)
+        count = detect.kill_leftovers(launch) if launch is not None else 0
+        count += descendants.kill_strays(notice.marker(self._spool.notice_path(key)))
         logger.warning("step %s.%s: step daemon lost, killed=%s", key.job_id, key.step_id, count)
 
     def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""What the agent accepts from commands: launches, listeners to running steps, and requests for a credential.
+"""What the agent accepts: launches, listeners to steps, files, other nodes' step daemons, requests for a credential.
 
 Launches come over TCP or the UNIX socket and carry the controller's step credential.  A credential that names its
 bearer is minted on the UNIX socket alone, where the kernel tells who asks.
@@ -19,7 +19,7 @@ from sluice.wire.envelope import Envelope, decode_body
 from sluice.wire.framing import node_audience
 from sluice.wire.handler import Handler
 from sluice.wire.identity import Identity
-from sluice.wire.messages import Credential, MintCredential, TakeFile, TaskAttach, TaskLaunch
+from sluice.wire.messages import Credential, JoinStep, MintCredential, TakeFile, TaskAttach, TaskLaunch
 from sluice.wire.responder import Responder
 from sluice.wire.step_credential import STEP_AUDIENCE, StepGrant, check_step_credential
 from sluiced.files.order import FileOrder
@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 #: Takes a launch whose credential is good, on a held connection, with the handle that refuses it.
 OnTasks = Callable[[TaskLaunch, Connection, Responder], None]
+#: Takes a connection on which another node's step daemon wants to join the step here; held.
+OnPeer = Callable[[JoinStep, Connection, Responder], None]
 #: An srun of that step has connected, or (False) is gone.
 OnSrun = Callable[[StepKey, bool], None]
 
@@ -56,8 +58,11 @@ class AgentAuthenticator:
 class AgentServer(Handler):
     """The requests of one node's agent."""
 
-    def __init__(self, key: bytes, node: str, on_tasks: OnTasks, visitors: Visitors, on_srun: OnSrun) -> None:
+    def __init__(
+        self, key: bytes, node: str, on_tasks: OnTasks, visitors: Visitors, on_srun: OnSrun, on_peer: OnPeer
+    ) -> None:
         self._key = key
+        self._on_peer = on_peer
         self._on_srun = on_srun
         self._visitors = visitors
         self._node = node
@@ -79,6 +84,8 @@ class AgentServer(Handler):
             self._attach(connection, decode_body(envelope.body, TaskAttach), responder)
         elif envelope.name == "TakeFile":
             self._take_file(connection, decode_body(envelope.body, TakeFile), responder)
+        elif envelope.name == "JoinStep":
+            self._join(connection, decode_body(envelope.body, JoinStep), responder)
         elif envelope.name == "MintCredential":
             responder.reply(self._mint(connection, decode_body(envelope.body, MintCredential)))
         else:
@@ -113,6 +120,13 @@ class AgentServer(Handler):
         connection.hold()
         order = FileOrder(request=request, uid=grant.uid, gid=grant.gid, user=grant.user)
         self._visitors.on_file(order, JobKey(grant.job_id, grant.attempt), connection, responder)
+
+    def _join(self, connection: Connection, request: JoinStep, responder: Responder) -> None:
+        """Raises NotPermitted."""
+        if _step_of(connection) != StepKey(request.job_id, request.attempt, request.step_id):
+            raise NotPermitted(f"the credential is not for step {request.job_id}.{request.step_id}")
+        connection.hold()
+        self._on_peer(request, connection, responder)
 
     def _mint(self, connection: Connection, request: MintCredential) -> Credential:
         caller = connection.identity

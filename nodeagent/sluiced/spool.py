@@ -152,7 +152,7 @@ class Spool:
         return control
 
     def send_control(self, key: StepKey, order: bytes, descriptors: Sequence[int] = ()) -> bool:
-        """Return whether the step daemon will read *order*, and get *descriptors*; False: it is gone."""
+        """Return whether the step daemon will read *order*, and get *descriptors*; False: it is not there."""
         with (
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender,
             _short_path(self.step_path(key) + ".control") as path,

@@ -5,6 +5,7 @@ configuration uses.  Hooks are called in the daemon's event loop: they must not 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 import msgspec
@@ -190,3 +191,90 @@ class PreemptPlugin(Protocol):
 
     def rank(self, cost: VictimCost, setup: PreemptSetup) -> tuple[float, ...]:
         """Return where the job stands among victims: the smallest goes first."""
+
+
+class MpiServer(StrEnum):
+    """What a step daemon can run for the tasks of its node."""
+
+    NONE = "none"
+    #: PMI-1 and PMI-2 on one inherited descriptor.
+    PMI = "pmi"
+    #: A PMIx server of the installed libpmix.
+    PMIX = "pmix"
+
+
+class MpiTask(msgspec.Struct, frozen=True, kw_only=True):
+    """One task of a step, as a program that wires itself up has to know it.
+
+    descriptor: of the PMI server, as the task inherits it.  server_variables: what the PMIx server wants it to have.
+    """
+
+    job_id: int
+    step_id: int
+    rank: int
+    size: int
+    local_rank: int = 0
+    local_size: int = 1
+    descriptor: int | None = None
+    server_variables: Mapping[str, str] = {}
+
+
+class MpiPlugin(Protocol):
+    """Kind "mpi": srun --mpi=NAME.  Pure: asked in the step daemon, once for each task."""
+
+    #: What the tasks talk to.
+    server: MpiServer
+    #: Beginnings of the names of variables that must not come through from outside: another server's.
+    dropped: tuple[str, ...]
+
+    def variables(self, task: MpiTask) -> dict[str, str]:
+        """Return what the task's environment gets on top."""
+
+
+class Peer(msgspec.Struct, frozen=True):
+    """A node of the step, and the address at which the other nodes reach it."""
+
+    node: str
+    address: str
+    tasks: int
+
+
+class JobService(msgspec.Struct, frozen=True, kw_only=True):
+    """What a launcher may build on: one process of a step, its peers, and what was granted.
+
+    node_rank: which of *peers* this node is; 0 is the head.  rank, local_rank: of the process.  ports: free on every
+    node of the step and leased to it, first and count; nobody else on the cluster gets them meanwhile.
+    temp_dir: the user's own, on this node, gone after the step; its path is short enough for sockets.
+    """
+
+    job_id: int
+    step_id: int
+    restart_count: int = 0
+    node_rank: int = 0
+    peers: tuple[Peer, ...] = ()
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+    local_size: int = 1
+    ports: range = range(0)
+    cpus: int = 1
+    memory_mib: int = 0
+    gpus: tuple[int, ...] = ()
+    temp_dir: str = "/tmp"
+
+    @property
+    def head(self) -> Peer:
+        return self.peers[0]
+
+
+class LaunchPlugin(Protocol):
+    """Kind "launch": srun --launch=NAME.  Pure: asked in the step daemon."""
+
+    #: One process a node, which starts the node's tasks itself; else one process a task.
+    is_per_node: bool
+
+    def variables(self, service: JobService) -> dict[str, str]:
+        """Return what the process's environment gets on top."""
+
+    def command(self, service: JobService, argv: Sequence[str]) -> tuple[str, ...]:
+        """Return what to run for *argv*."""

@@ -9,6 +9,8 @@ from sluice.model.priority import PrioritySetup
 from sluice.model.request import JobSpec
 from sluice.model.topology import Topology
 from sluice_plugins.interfaces import (
+    LaunchPlugin,
+    MpiPlugin,
     PreemptPlugin,
     PriorityFactor,
     PriorityPlugin,
@@ -102,4 +104,17 @@ def build_networks(topologies: Iterable[Topology], nodes: Sequence[str]) -> dict
 def find_preemption(name: str) -> PreemptPlugin | None:
     """Return the plugin of the configured PreemptType; None for "none".  Raises PluginError."""
     plugin: PreemptPlugin | None = None if name == "none" else find("preempt", name)
+    return plugin
+
+
+def find_mpi(type_: str) -> MpiPlugin:
+    """Return the plugin of an --mpi type; "pmix_v4" names a version of pmix.  Raises PluginError."""
+    known = names("mpi")
+    plugin: MpiPlugin = find("mpi", type_ if type_ in known else type_.partition("_")[0])
+    return plugin
+
+
+def find_launcher(name: str) -> LaunchPlugin:
+    """Return the plugin of a --launch.  Raises PluginError."""
+    plugin: LaunchPlugin = find("launch", name)
     return plugin

@@ -7,6 +7,7 @@ kinds             kinds of values: text to value, unit, what was expected
 key               a key as a row of a table, and look-ups
 schema            every key of every file; rows in schema_cluster, schema_objects and schema_topology
 settings          the cluster-wide settings, typed
+node_setup        what an agent is told of its node's hardware
 records           ClusterConfig and the nodes, partitions, GRES lines and cgroup settings in it
 problems          errors and warnings, collected
 lines             one line to values by its table

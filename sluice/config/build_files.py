@@ -9,9 +9,10 @@ from sluice import hostlist
 from sluice.config.grammar import Line
 from sluice.config.lines import LineReader
 from sluice.config.problems import Problems
-from sluice.config.records import CgroupSettings, GresLine
+from sluice.config.records import GresLine
 from sluice.config.schema import CGROUP, GRES_LINE
 from sluice.errors import InvalidRequest
+from sluice.model.confinement import CgroupSettings
 
 #: GRES that stand for shares of a gpu: their Count is of all files together.
 _SHARED_NAMES = frozenset({"mps", "shard"})

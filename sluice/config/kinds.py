@@ -138,6 +138,10 @@ def _parse_path(text: str) -> str:
     return text
 
 
+def _parse_paths(text: str) -> tuple[str, ...]:
+    return tuple(_parse_path(part) for part in _split_list(text))
+
+
 def _parse_port(text: str) -> int:
     first, dash, last = text.partition("-")
     low = _integer(first, 1, 65535)
@@ -250,6 +254,7 @@ PERCENT = Kind("a percentage", _parse_number, "percent", shown="fraction percent
 PORT = Kind("a port number, 1 to 65535", _parse_port, shown="number")
 PORT_RANGE = Kind("a port range such as 60000-63000, 0-0 for any", _parse_port_range)
 PATH = Kind("an absolute path (%n: node name, %h: host name)", _parse_path)
+PATHS = Kind("absolute paths separated by commas", _parse_paths)
 SECONDS = whole_number(0, 2**31 - 1, "seconds", "seconds")
 SECONDS_OR_NO_LIMIT = number_or_no_limit(0, 2**31 - 1, "seconds", "seconds")
 MINUTES = Kind("a whole number of minutes, 0 to 65533, or UNLIMITED", _parse_minutes, "minutes", "minutes")

@@ -12,6 +12,7 @@ import msgspec
 
 from sluice.config.problems import ConfigWarning
 from sluice.config.settings import Settings
+from sluice.model.confinement import CgroupSettings
 from sluice.model.topology import Topology
 
 #: A time without end where None already means something else: a hundred years.
@@ -127,28 +128,6 @@ class GresLine(msgspec.Struct, frozen=True, kw_only=True):
     auto_detect: str = ""
     flags: tuple[str, ...] = ()
     links: tuple[str, ...] = ()
-
-
-class CgroupSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """cgroup.conf.  Percentages are of the allocated memory, max_* of the node's."""
-
-    allowed_ram_space_percent: float = 100.0
-    allowed_swap_space_percent: float = 0.0
-    mountpoint: str = "/sys/fs/cgroup"
-    plugin: str = "autodetect"
-    constrain_cores: bool = False
-    constrain_devices: bool = False
-    constrain_ram_space: bool = False
-    constrain_swap_space: bool = False
-    enable_controllers: bool = False
-    ignore_systemd: bool = False
-    ignore_systemd_on_failure: bool = False
-    max_ram_percent: float = 100.0
-    max_swap_percent: float = 100.0
-    #: None: the kernel's.
-    memory_swappiness: int | None = None
-    min_ram_space_mib: int = 30
-    signal_children_processes: bool = False
 
 
 class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True):

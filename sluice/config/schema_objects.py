@@ -216,6 +216,8 @@ CGROUP = Table(
     Key("MinKmemSpace", TEXT, "30 MB"),
     Key("MinRAMSpace", MIB, "30", "min_ram_space_mib", "megabytes"),
     Key("SignalChildrenProcesses", BOOL, "no", "signal_children_processes", "hidden"),
+    Key("SluiceAllowedDevices", LIST, "", "allowed_devices"),
+    Key("SluiceMaxProcesses", COUNT, "0", "processes_max"),
     Key("SystemdTimeout", TEXT, shown="hidden"),
     Key("TaskAffinity", TEXT, shown="hidden"),
 )

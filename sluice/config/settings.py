@@ -170,6 +170,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     #: load() fills in sluice.key beside the configuration file.
     key_file: str = ""
     output_tail_bytes: int = 4096
+    private_dirs: tuple[str, ...] = ()
     srun_epilog: str = ""
     #: First and last; None: any.
     srun_port_range: tuple[int, int] | None = None

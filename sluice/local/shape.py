@@ -37,7 +37,7 @@ SelectTypeParameters=CR_Core_Memory
 DefMemPerCPU={memory_per_cpu}
 MaxJobCount=1000000
 MaxArraySize=4000001
-{settings}
+{private_dirs}{settings}
 NodeName={names} {where}CPUs={cpus} RealMemory={memory}
 PartitionName=debug Nodes=ALL Default=YES DefaultTime=1:00:00 MaxTime=INFINITE
 """
@@ -105,6 +105,8 @@ def render_conf(shape: Shape, folder: str, socket_folder: str, first_port: int) 
             raise ConfigError(f"{path!r}: blanks, quotes and the signs # \\ % do not fit into a configuration file")
     # Nobody connects to an emulated node, so it may have the address of none.
     where = "" if shape.is_emulated else f"NodeAddr=127.0.0.1 Port={_span(first_port + 1, first_port + shape.nodes)} "
+    # Several nodes of one machine would all bind their tasks to its first CPUs.
+    settings = ({"TaskPlugin": "task/cgroup"} if shape.nodes > 1 else {}) | shape.settings
     return _CONF.format(
         folder=folder,
         sockets=socket_folder,
@@ -114,9 +116,17 @@ def render_conf(shape: Shape, folder: str, socket_folder: str, first_port: int) 
         where=where,
         cpus=shape.cpus,
         memory=shape.memory_mib,
+        private_dirs=_private_dirs(shape),
         memory_per_cpu=max(1, shape.memory_mib // shape.cpus),
-        settings="".join(f"{key}={value}\n" for key, value in shape.settings.items()),
+        settings="".join(f"{key}={value}\n" for key, value in settings.items()),
     )
+
+
+def _private_dirs(shape: Shape) -> str:
+    """MPI's ranks of two nodes would meet in the one host's directories; only root can keep them apart."""
+    if os.geteuid() != 0 or shape.is_emulated or "SluicePrivateDirs" in shape.settings:
+        return ""
+    return "SluicePrivateDirs=/tmp,/dev/shm\n"
 
 
 def machine() -> tuple[int, int]:

@@ -9,6 +9,7 @@ allocation   what was granted, node by node
 request      what a job asks for (JobSpec) and what a step asks for (StepSpec)
 job          a request and its life
 step         one parallel launch inside an allocation
+confinement  how jobs are confined on nodes
 node         a machine: configured, registered, and its state
 partition    a named set of nodes with limits
 priority     what priority factors read, and what came of it for a job

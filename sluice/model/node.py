@@ -5,6 +5,19 @@ from .request import GresRequest
 from .states import NodeState
 
 
+class GresPlace(Record, frozen=True, kw_only=True):
+    """Units of one resource that stand together, as gres.conf tells of them.
+
+    cores: the core numbers near them as a kernel list, "" for all of the node.  is_counted: units are a number only.
+    """
+
+    name: str
+    type: str = ""
+    count: int = 1
+    cores: str = ""
+    is_counted: bool = False
+
+
 class Inventory(Record, frozen=True, kw_only=True):
     """What an agent measured on its machine when it registered."""
 
@@ -26,19 +39,10 @@ class Inventory(Record, frozen=True, kw_only=True):
     spool_id: str = ""
     #: What cannot be enforced here and why ("cgroups: not permitted"), empty when everything is.
     unenforced: str = ""
-
-
-class GresPlace(Record, frozen=True, kw_only=True):
-    """Units of one resource that stand together, as gres.conf tells of them.
-
-    cores: the core numbers near them as a kernel list, "" for all of the node.  is_counted: units are a number only.
-    """
-
-    name: str
-    type: str = ""
-    count: int = 1
-    cores: str = ""
-    is_counted: bool = False
+    #: Why gres is less than configured, or should be looked at.
+    gres_problems: tuple[str, ...] = ()
+    #: Where the units stand, if that was found out rather than configured.
+    gres_places: tuple[GresPlace, ...] = ()
 
 
 class Node(Record, frozen=True, kw_only=True):

@@ -166,17 +166,27 @@ class StepSpec(Record, frozen=True, kw_only=True):
     gres_per_node: tuple[GresRequest, ...] = ()
     gres_per_step: tuple[GresRequest, ...] = ()
     gres_per_task: tuple[GresRequest, ...] = ()
+    #: --gres=none: nothing of what the job has.
+    has_no_gres: bool = False
     required_nodes: tuple[str, ...] = ()
     excluded_nodes: tuple[str, ...] = ()
     relative: int | None = None
     distribution: str = ""
+    hint: str = ""
+    threads_per_core: int | None = None
+    ntasks_per_core: int | None = None
+    ntasks_per_socket: int | None = None
     is_overlapping: bool = False
     is_exact: bool = False
     is_overcommitted: bool = False
     is_interactive: bool = False
     limit_s: int | None = None
     cpu_bind: str = ""
+    mem_bind: str = ""
+    gpu_bind: str = ""
     mpi: str = ""
+    #: Ports to lease on every node; -1: as many as the fullest node has tasks.
+    ports: int = 0
     srun_host: str = ""
     srun_pid: int = 0
     #: Do not wait when it does not fit at once (--immediate).

@@ -1,5 +1,6 @@
 """A step: one parallel launch inside an allocation; the batch script is itself a step."""
 
+from .allocation import GresGrant
 from .base import Record
 from .request import StepSpec
 from .states import StepState
@@ -17,6 +18,7 @@ class StepNode(Record, frozen=True, kw_only=True):
     cpus: str = ""
     cpu_count: int = 0
     memory_mib: int = 0
+    gres: tuple[GresGrant, ...] = ()
 
 
 class Usage(Record, frozen=True, kw_only=True):
@@ -44,6 +46,8 @@ class Step(Record, frozen=True, kw_only=True):
     token: str = ""
     state: StepState = StepState.RUNNING
     nodes: tuple[StepNode, ...] = ()
+    #: First and last of the ports leased to it on every node; both 0: none.
+    ports: tuple[int, int] = (0, 0)
     #: Nodes that have not yet reported the end of their tasks.
     running_nodes: tuple[str, ...] = ()
     started_at: float = 0.0

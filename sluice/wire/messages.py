@@ -118,7 +118,9 @@ from .bodies.table import (
 )
 from .bodies.tasks import (
     Credential,
+    JoinStep,
     MintCredential,
+    PeerAddress,
     StepDone,
     StepTalk,
     TaskAttach,
@@ -163,6 +165,7 @@ __all__ = [
     "JobFilter",
     "JobView",
     "JobViews",
+    "JoinStep",
     "KillJobs",
     "KillOutcome",
     "KilledJobs",
@@ -178,6 +181,7 @@ __all__ = [
     "Orders",
     "OutputView",
     "PartitionViews",
+    "PeerAddress",
     "Ping",
     "Pong",
     "QueryAccounting",

@@ -483,7 +483,16 @@ def test_a_signal_while_queued_cancels_the_job(controller, nodes, capfd):
         (["-n", "x", "true"], 'srun: error: Invalid numeric value "x" for --ntasks.\n', 1),
         (["--jobid=abc", "true"], 'srun: error: Invalid numeric value "abc" for --jobid.\n', 1),
         (["-r1", "true"], "srun: fatal: --relative option invalid for job allocation request\n", 1),
-        (["--mpi=bogus", "true"], "srun: error: Invalid MPI type 'bogus', --mpi=list for acceptable types\n", 1),
+        (
+            ["--mpi=bogus", "true"],
+            "srun: error: Invalid MPI type 'bogus', --mpi=list for acceptable types: none, pmi2, pmix\n",
+            1,
+        ),
+        (
+            ["--launch=bogus", "true"],
+            "srun: error: Invalid launcher 'bogus', --launch=list for acceptable ones: env, torchrun\n",
+            1,
+        ),
         (["--multi-prog", "nosuch"], "srun: error: Could not open multi_prog config file nosuch\n", 1),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -506,7 +515,8 @@ def test_failures_exit_as_the_user_says(dead_cluster, monkeypatch, capfd):
 def test_questions_that_need_no_cluster(capfd):
     assert main(["--mpi=list"]) == 0
     assert main(["--version"]) == 0
-    assert capfd.readouterr().out == "MPI plugin types are...\n\tnone\n\tpmi2\n\tpmix\nslurm 25.05.0\n"
+    listed = "\tnone\n\tpmi2\n\tpmix\nspecific pmix plugin versions available: pmix_v4\n"
+    assert capfd.readouterr().out == f"MPI plugin types are...\n{listed}slurm 25.05.0\n"
 
 
 def test_test_only(controller, nodes, capfd):

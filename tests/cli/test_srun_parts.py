@@ -1,10 +1,11 @@
 """srun's parts: output, ends, files, programs by rank, the step's request."""
 
 import os
+from pathlib import Path
 
 import pytest
 
-from sluice_cli import multi_prog, srun_files
+from sluice_cli import job_request, multi_prog, srun_files
 from sluice_cli.combine import combine
 from sluice_cli.draft import Draft, OptionError
 from sluice_cli.layers import apply_layers
@@ -270,3 +271,106 @@ def test_what_only_steps_have():
     assert (spec["name"], spec["relative"], spec["is_overlapping"], spec["is_immediate"]) == ("nm", 1, True, True)
     assert (spec["mpi"], spec["cpu_bind"], spec["required_nodes"]) == ("pmi2", "cores", ["n2"])
     assert spec["gres_per_step"] == [{"name": "gpu", "type": "", "count": 1}]
+
+
+def _arbitrary(*words: str, monkeypatch: pytest.MonkeyPatch, hostfile: str = "") -> Draft:
+    monkeypatch.setenv("SLURM_HOSTFILE", hostfile)
+    found, _ = table_for("srun").parse([*words, "true"])
+    draft = Draft("srun", 0.0)
+    apply_layers(draft, (), {}, found)
+    combine(draft)
+    return draft
+
+
+def test_an_arbitrary_distribution_names_a_node_for_each_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    draft = _arbitrary("-m", "arbitrary", "-w", "n1,n3,n3,n2", monkeypatch=monkeypatch)
+
+    assert draft.spec["ntasks"] == 4
+    assert step_spec(draft, ["true"])["required_nodes"] == ["n1", "n3", "n3", "n2"]
+    assert job_request.job_spec(draft, "true", [])["required_nodes"] == ["n1", "n3", "n2"]
+
+
+def test_the_host_file_names_them_where_no_option_does(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    hosts = tmp_path / "hosts"
+    hosts.write_text("n2\nn1\nn2\n")
+
+    draft = _arbitrary("-m", "arbitrary", monkeypatch=monkeypatch, hostfile=str(hosts))
+
+    assert draft.spec["required_nodes"] == ["n2", "n1", "n2"]
+
+
+def test_as_many_nodes_as_tasks_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(OptionError, match="You asked for 3 tasks but hostlist specified 2 nodes"):
+        _arbitrary("-n3", "-m", "arbitrary", "-w", "n3,n1", monkeypatch=monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--cpu-bind=boards,v"], 'unrecognized --cpu-bind argument "boards"'),
+        (["--cpu-bind=map_cpu"], 'missing list for "--cpu-bind=map_cpu:<list>"'),
+        (["--cpu-bind=map_cpu:0x1"], "Failed to validate number: 0x1, the offending character is x"),
+        (["--cpu-bind=mask_cpu:zz"], "Failed to validate number: zz, the offending character is z"),
+        (["--mem-bind=far"], 'unrecognized --mem-bind argument "far"'),
+        (["--gpu-bind=single:0"], "Invalid --gpu-bind argument: gpu:single:0"),
+    ],
+)
+def test_a_binding_that_is_none_is_refused_in_the_recorded_words(words: list[str], message: str) -> None:
+    found, _ = table_for("srun").parse([*words, "true"])
+
+    with pytest.raises(OptionError) as refusal:
+        apply_layers(Draft("srun", 0.0), (), {}, found)
+
+    assert refusal.value.lines[0] == message
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"SLURM_CPU_BIND": "quiet,mask_cpu:0x1", "SLURM_STEP_ID": "0"}, None),
+        ({"SLURM_CPU_BIND": "quiet,mask_cpu:0x1"}, "quiet,mask_cpu:0x1"),
+        ({"SLURM_CPU_BIND": "cores", "SLURM_STEP_ID": "0"}, "cores"),
+    ],
+    ids=["a task's own masks", "masks that the user has set", "a word"],
+)
+def test_a_tasks_masks_do_not_bind_the_step_that_it_starts(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], expected: str | None
+) -> None:
+    monkeypatch.delenv("SLURM_STEP_ID", raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    draft = Draft("srun", 0.0)
+    apply_layers(draft, (), environment, ())
+
+    assert step_spec(draft, ["true"]).get("cpu_bind") == expected
+
+
+def test_tasks_for_each_gpu_share_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    draft = _arbitrary("--ntasks-per-gpu=2", "--gpus=2", monkeypatch=monkeypatch)
+
+    assert step_spec(draft, ["true"])["gpu_bind"] == "single:2"
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "expected"),
+    [
+        (["--gres=gpu:1"], {"SLURM_GPUS_PER_NODE": "4"}, {"gres_per_node": [("gpu", 1)]}),
+        (["--gres=none"], {"SLURM_GPUS": "4"}, {}),
+        (["--gpus=2"], {"SLURM_GPUS_PER_TASK": "1"}, {"gres_per_step": [("gpu", 2)]}),
+        ([], {"SLURM_GPUS_PER_NODE": "4"}, {"gres_per_node": [("gpu", 4)]}),
+    ],
+)
+def test_what_srun_asks_for_stands_in_place_of_the_jobs_variables(
+    words: list[str], environment: dict[str, str], expected: dict[str, list[tuple[str, int]]]
+) -> None:
+    found, _ = table_for("srun").parse(["-n1", *words, "true"])
+    draft = Draft("srun", 0.0)
+    apply_layers(draft, (), environment, found)
+    combine(draft)
+
+    spec = step_spec(draft, ["true"])
+
+    fields = ("gres_per_node", "gres_per_step", "gres_per_task")
+    asked = {field: [(each["name"], each["count"]) for each in spec[field]] for field in fields if field in spec}
+    assert asked == expected
+    assert spec["has_no_gres"] == ("--gres=none" in words)

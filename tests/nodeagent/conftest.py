@@ -24,6 +24,7 @@ from sluice.model.request import JobSpec
 from sluice.model.states import Ending, JobState
 from sluice.wire.keyfile import create_key_file
 from sluice.wire.messages import AgentConfig, EndJob, LaunchJob, StepResult
+from sluiced.cgroup import detect
 from sluiced.spool import Spool
 from sluiced.steps import descendants, notice
 from tests.nodeagent.fake_controller import FakeController
@@ -155,6 +156,8 @@ class Cluster:
         spool = Spool(str(self.spool))
         for job in spool.jobs():
             for step in spool.steps(job):
+                if (launch := spool.read_launch(step)) is not None:
+                    detect.kill_leftovers(launch)
                 descendants.kill_strays(notice.marker(spool.notice_path(step)))
         spool.close()
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import pwd
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.nodeagent.conftest import Cluster, make_job
+from sluice.wire.messages import SignalJob
+from tests.nodeagent.conftest import NODE, Cluster, make_job
 from tests.nodeagent.fake_srun import Srun
 from tests.waiting import wait_until
 
@@ -80,6 +83,28 @@ def test_its_jobs_are_ended(own_cluster: Cluster) -> None:
     own_cluster.end(job_id, kill_wait_s=0.2)
 
     assert own_cluster.result(job_id).exit_signal == 9
+
+
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def test_its_suspended_jobs_are_stopped_and_go_on(own_cluster: Cluster) -> None:
+    """Without a freezer by signals, to whatever the job has started."""
+    job_id = own_cluster.submit("setsid sh -c 'echo $$ > pid; while :; do sleep 0.05; done' & wait", **_own())
+    file = own_cluster.work / "pid"
+    wait_until(lambda: file.exists() and file.read_text().endswith("\n"), 20)
+    pid = int(file.read_text())
+
+    for number, states in ((signal.SIGSTOP, "T"), (signal.SIGCONT, "RS")):
+        order = SignalJob(
+            node=NODE, epoch=1, job_id=job_id, attempt=0, signal=number, to_batch=True, full=True, is_suspension=True
+        )
+        own_cluster.controller.order(signals=(order,))
+        wait_until(lambda states=states: _state(pid) in states, 20)
+
+    own_cluster.end(job_id)
+    assert own_cluster.result(job_id).exit_signal == signal.SIGTERM
 
 
 def test_its_jobs_outlive_it(own_cluster: Cluster) -> None:

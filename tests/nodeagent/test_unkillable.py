@@ -10,13 +10,14 @@ from msgspec.structs import replace
 from sluice.model.base import BATCH_STEP
 from sluice.model.states import Ending
 from sluice.wire.messages import LaunchJob, NodeClean, Orders, StepResult
-from sluiced.cgroup import detect, v1
+from sluiced.cgroup import detect
+from sluiced.cgroup.interface import GroupName, NoTree, StepGroup, Wants
 from sluiced.effects import TellClean, TellResult
 from sluiced.engine import StepEngine
 from sluiced.spool import JobKey, StepKey
 from sluiced.steps.descendants import describe
 from sluiced.steps.ending import EndSchedule
-from sluiced.steps.launch import EndOrder, StepLaunch
+from sluiced.steps.launch import EndOrder
 from sluiced.steps.warmup import sample_launch
 from tests.nodeagent.conftest import CONFIG, NODE, make_job
 
@@ -54,12 +55,15 @@ def test_the_node_is_told_clean_with_the_evidence() -> None:
     assert JobKey(1, 0) in engine.jobs
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or not v1.is_usable("freezer"), reason="needs cgroup v1 and root")
-def test_a_group_that_cannot_be_made_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(launch: StepLaunch) -> v1.V1Group:
+class FullTree(NoTree):
+    """Where no more groups can be made."""
+
+    def make_step(self, name: GroupName, wants: Wants) -> StepGroup:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(v1, "make_step_group", refuse)
+
+def test_a_group_that_cannot_be_made_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(detect, "find_tree", lambda settings: FullTree("full"))
 
     group = detect.step_group(replace(sample_launch(BATCH_STEP), node=NODE))
 

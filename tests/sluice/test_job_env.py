@@ -126,18 +126,17 @@ def test_an_array_knows_its_range() -> None:
     assert [environment[f"SLURM_ARRAY_TASK_{name}"] for name in names] == ["6", "1", "20", "1", "3"]
 
 
-def test_gpus_are_numbered_from_zero_where_they_are_isolated() -> None:
+def test_a_job_is_told_the_numbers_of_its_gpus() -> None:
     job = _job(1)
     assert job.allocation is not None
-    grant = replace(job.allocation.grants[0], gres=(GresGrant(name="gpu", units="1,3", count=2),))
+    gres = (GresGrant(name="gpu", units="1,3", count=2), GresGrant(name="shard", units="4-6", count=3))
+    grant = replace(job.allocation.grants[0], gres=gres)
     job = replace(job, allocation=Allocation(grants=(grant,)))
-    isolated = job_env.Site("anchor", devices_are_isolated=True)
 
-    open_environment = job_env.batch_environment(job, "n2", _SITE, {})
-    isolated_environment = job_env.batch_environment(job, "n2", isolated, {})
+    environment = job_env.batch_environment(job, "n2", job_env.Site("anchor"), {})
 
-    assert (open_environment["SLURM_JOB_GPUS"], open_environment["CUDA_VISIBLE_DEVICES"]) == ("1,3", "1,3")
-    assert (isolated_environment["SLURM_JOB_GPUS"], isolated_environment["CUDA_VISIBLE_DEVICES"]) == ("1,3", "0,1")
+    assert (environment["SLURM_JOB_GPUS"], environment["SLURM_GPUS_ON_NODE"]) == ("1,3", "2")
+    assert environment["SLURM_SHARDS_ON_NODE"] == "3"
 
 
 def test_nothing_of_an_outer_job_shines_through() -> None:

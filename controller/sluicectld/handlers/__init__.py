@@ -19,6 +19,9 @@ reports      what agents report of steps and clean nodes
 steps        CreateStep, FinishStep
 het_steps    CreateHetStep
 step_layout  which nodes and how many tasks a step gets inside its allocation
+step_ranks   which of its tasks run on which of these nodes (-m)
+step_gres    which of its job's generic resources it has there
+step_ports   ports leased to a step, the same on each of its nodes
 plan         applying a pass's plan, each decision checked again
 timers       time limits, warnings, deadlines, lost nodes, forgetting
 configure    a new configuration; a new epoch

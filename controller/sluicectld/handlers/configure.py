@@ -100,6 +100,7 @@ def _merge(old: Node | None, new: Node, is_known: bool) -> Node:
         inventory=old.inventory,
         registered_at=old.registered_at,
         idle_since_at=old.idle_since_at,
+        gres_places=new.gres_places or (old.inventory.gres_places if old.inventory and old.gres == new.gres else ()),
         comment=old.comment,
         extra=old.extra,
     )

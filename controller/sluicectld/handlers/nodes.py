@@ -23,6 +23,8 @@ from .steps import LAUNCH_WAIT_S
 from .suspend import freeze_order
 from .turn import Turn
 
+#: How many of an agent's sentences go into a node's reason.
+_PROBLEMS_MAX = 3
 NOT_RESPONDING = "Not responding"
 
 
@@ -59,6 +61,7 @@ def _register(turn: Turn, report: NodeReport) -> None:
         is_responding=True,
         address=report.address or node.address,
         port=report.port or node.port,
+        gres_places=report.inventory.gres_places or node.gres_places,
     )
     changed = _return_to_service(turn, changed)
     problem = _shortfall(turn, changed, report.inventory)
@@ -89,6 +92,17 @@ def _shortfall(turn: Turn, node: Node, seen: Inventory) -> str:
         return f"Low CPUs: registered with {seen.cpus}, configuration says {node.cpus}"
     if seen.memory_mib < node.memory_mib:
         return f"Low RealMemory: registered with {seen.memory_mib} MiB, configuration says {node.memory_mib} MiB"
+    return _gres_shortfall(node, seen)
+
+
+def _gres_shortfall(node: Node, seen: Inventory) -> str:
+    found = {(gres.name, gres.type): gres.count for gres in seen.gres}
+    for gres in node.gres:
+        count = found.get((gres.name, gres.type), 0)
+        if count < gres.count:
+            what = f"gres/{gres.name}:{gres.type}" if gres.type else f"gres/{gres.name}"
+            why = f" ({'; '.join(seen.gres_problems[:_PROBLEMS_MAX])})" if seen.gres_problems else ""
+            return f"{what} count low: registered with {count}, configuration says {gres.count}{why}"
     return ""
 
 

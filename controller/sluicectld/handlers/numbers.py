@@ -27,7 +27,18 @@ _SIZES = (
     *("limit_s", "min_limit_s", "immediate_s"),
 )
 _TIMES = ("begin_at", "deadline_at")
-_STEP_COUNTS = ("ntasks", "min_nodes", "max_nodes", "cpus_per_task", "ntasks_per_node", "relative", "srun_pid")
+_STEP_COUNTS = (
+    "ntasks",
+    "min_nodes",
+    "max_nodes",
+    "cpus_per_task",
+    "ntasks_per_node",
+    "relative",
+    "srun_pid",
+    "threads_per_core",
+    "ntasks_per_core",
+    "ntasks_per_socket",
+)
 _STEP_SIZES = ("memory_per_node_mib", "memory_per_cpu_mib", "limit_s")
 _TERM = ("a dependency's job", "a dependency's task", "a dependency's delay")
 _SIGNAL = ("a signal", "a signal's seconds before the limit")

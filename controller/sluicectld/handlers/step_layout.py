@@ -5,13 +5,16 @@ A step takes what it asks for and no more; steps do not share CPUs unless one of
 
 import msgspec
 
-from sluice import cpuset
+from sluice import cpuset, distribution
 from sluice.errors import InvalidRequest
 from sluice.model.allocation import NodeGrant
 from sluice.model.job import Job
 from sluice.model.request import StepSpec
 from sluice.model.states import StepState
 from sluice.model.step import Step, StepNode
+
+from .step_gres import Missing, check_gres, share_gres
+from .step_ranks import arbitrary_ranks, deal_ranks
 
 
 class Busy(msgspec.Struct, frozen=True):
@@ -26,6 +29,8 @@ class _Room(msgspec.Struct):
     grant: NodeGrant
     free_cpus: int
     ntasks: int = 0
+    #: A mask of global ranks.
+    ranks: int = 0
 
     def capacity(self, cpus_per_task: int, per_node_max: int) -> int:
         tasks = self.free_cpus.bit_count() // cpus_per_task
@@ -48,11 +53,11 @@ def lay_out(job: Job, spec: StepSpec, running: list[Step], tasks_per_node_max: i
     if isinstance(whole, Busy):
         raise InvalidRequest(f"job {job.id}: {whole.text}", "too_many_cpus")
     if spec.is_overlapping or spec.is_overcommitted:
-        return _number(whole, spec, cpus_per_task)
+        return _finish(job, whole, spec, cpus_per_task, [])
     chosen = _choose(job, spec, _rooms(job, spec, running), cpus_per_task)
     if isinstance(chosen, Busy):
         return Busy(f"{chosen.text}; {_holders(running)}")
-    return _number(chosen, spec, cpus_per_task)
+    return _finish(job, chosen, spec, cpus_per_task, running)
 
 
 def _first_node(grant: NodeGrant) -> StepNode:
@@ -64,6 +69,7 @@ def _first_node(grant: NodeGrant) -> StepNode:
         cpus=grant.cpus,
         cpu_count=grant.cpu_count,
         memory_mib=grant.memory_mib,
+        gres=grant.gres,
     )
 
 
@@ -116,8 +122,12 @@ def _choose(job: Job, spec: StepSpec, rooms: list[_Room], cpus_per_task: int) ->
     if min_nodes > len(rooms) or not rooms:
         return Busy(f"{min_nodes} nodes requested, the allocation has {len(rooms)}")
     per_node_max = spec.ntasks_per_node or 0
+    if distribution.parse(spec.distribution).nodes == "arbitrary" and spec.required_nodes:
+        return _choose_arbitrary(spec, rooms, cpus_per_task)
     if spec.is_overcommitted or job.spec.is_overcommitted:
-        return _spread_overcommitted(rooms[:min_nodes], ntasks)
+        chosen = rooms[:min_nodes]
+        _deal(chosen, [ntasks] * len(chosen), ntasks, spec)
+        return chosen
     usable = [room for room in rooms if room.capacity(cpus_per_task, per_node_max) > 0]
     capacity = sum(room.capacity(cpus_per_task, per_node_max) for room in usable)
     if len(usable) < min_nodes or capacity < ntasks:
@@ -128,7 +138,7 @@ def _choose(job: Job, spec: StepSpec, rooms: list[_Room], cpus_per_task: int) ->
         if spec.max_nodes and len(chosen) >= spec.max_nodes:
             return Busy(f"{ntasks} tasks requested on at most {spec.max_nodes} nodes")
         chosen.append(usable[len(chosen)])
-    _deal(chosen, ntasks, cpus_per_task, per_node_max, spec.distribution)
+    _deal(chosen, [room.capacity(cpus_per_task, per_node_max) for room in chosen], ntasks, spec)
     return chosen
 
 
@@ -143,63 +153,51 @@ def _sizes(job: Job, spec: StepSpec, node_count: int) -> tuple[int, int]:
     return ntasks, min(spec.min_nodes or node_count, ntasks)
 
 
-def _spread_overcommitted(rooms: list[_Room], ntasks: int) -> list[_Room]:
-    for index in range(ntasks):
-        rooms[index * len(rooms) // ntasks].ntasks += 1
-    return rooms
+def _deal(rooms: list[_Room], capacities: list[int], ntasks: int, spec: StepSpec) -> None:
+    masks = deal_ranks(capacities, ntasks, distribution.parse(spec.distribution))
+    for room, mask in zip(rooms, masks, strict=True):
+        room.ranks, room.ntasks = mask, mask.bit_count()
 
 
-def _deal(rooms: list[_Room], ntasks: int, cpus_per_task: int, per_node_max: int, distribution: str) -> None:
-    """Give every room one task, then block (fill in order) or cyclic (one each in turn)."""
-    for room in rooms:
-        room.ntasks = 1
-    left = ntasks - len(rooms)
-    is_cyclic = distribution.lower().startswith("cyclic")
-    while left > 0:
-        for room in rooms:
-            spare = room.capacity(cpus_per_task, per_node_max) - room.ntasks
-            take = min(left, spare, 1 if is_cyclic else spare)
-            room.ntasks += take
-            left -= take
+def _choose_arbitrary(spec: StepSpec, rooms: list[_Room], cpus_per_task: int) -> list[_Room] | Busy:
+    """Return the named nodes, each with the ranks that it was named for."""
+    chosen = [room for room in rooms if room.grant.node in spec.required_nodes]
+    masks = arbitrary_ranks(spec.required_nodes, [room.grant.node for room in chosen])
+    for room, mask in zip(chosen, masks, strict=True):
+        room.ranks, room.ntasks = mask, mask.bit_count()
+        if room.ntasks > room.capacity(cpus_per_task, 0) and not spec.is_overcommitted:
+            return Busy(
+                f"{room.ntasks} tasks of {cpus_per_task} CPUs on node {room.grant.node} requested, "
+                f"{room.free_cpus.bit_count()} CPUs are free"
+            )
+    return chosen
 
 
-def _number(rooms: list[_Room], spec: StepSpec, cpus_per_task: int) -> tuple[StepNode, ...]:
-    """Return the rooms as the step's nodes, with global ranks by the distribution."""
-    ranks = _cyclic_ranks(rooms) if spec.distribution.lower().startswith("cyclic") else _block_ranks(rooms)
+def _finish(
+    job: Job, rooms: list[_Room], spec: StepSpec, cpus_per_task: int, running: list[Step]
+) -> tuple[StepNode, ...] | Busy:
+    """Return the rooms as the step's nodes, with their ranks, CPUs and generic resources."""
+    grants, counts = [room.grant for room in rooms], [room.ntasks for room in rooms]
+    check_gres(spec, grants, counts, job.id)
+    try:
+        shares = share_gres(spec, grants, counts, running)
+    except Missing as missing:
+        return Busy(f"{missing}; {_holders(running)}")
     nodes = []
-    for room, mask in zip(rooms, ranks, strict=True):
+    for room, gres in zip(rooms, shares, strict=True):
         cpus = cpuset.lowest(room.free_cpus, room.ntasks * cpus_per_task)
         nodes.append(
             StepNode(
                 node=room.grant.node,
                 ntasks=room.ntasks,
-                ranks=cpuset.format(mask),
+                ranks=cpuset.format(room.ranks),
                 cpus=cpuset.format(cpus),
                 cpu_count=cpus.bit_count(),
                 memory_mib=_memory_mib(room, spec, cpus.bit_count()),
+                gres=gres,
             )
         )
     return tuple(nodes)
-
-
-def _block_ranks(rooms: list[_Room]) -> list[int]:
-    masks = []
-    first = 0
-    for room in rooms:
-        masks.append(((1 << room.ntasks) - 1) << first)
-        first += room.ntasks
-    return masks
-
-
-def _cyclic_ranks(rooms: list[_Room]) -> list[int]:
-    masks = [0] * len(rooms)
-    rank = 0
-    for turn in range(max(room.ntasks for room in rooms)):
-        for index, room in enumerate(rooms):
-            if room.ntasks > turn:
-                masks[index] |= 1 << rank
-                rank += 1
-    return masks
 
 
 def _memory_mib(room: _Room, spec: StepSpec, cpu_count: int) -> int:

@@ -1,5 +1,6 @@
 """CreateStep and FinishStep: a step's part of its job's allocation, granted and returned."""
 
+from sluice import cpu_bind, gpu_bind, mem_bind
 from sluice.errors import NotFound, RequestError
 from sluice.model.base import BATCH_STEP, INTERACTIVE_STEP
 from sluice.model.job import Job
@@ -14,6 +15,7 @@ from sluicectld.state.timers import Due
 from .endings import step_ended, unlaunched_order
 from .numbers import check_step_numbers
 from .step_layout import Busy, lay_out
+from .step_ports import lease_ports
 from .turn import Turn
 
 #: How long a step keeps its resources for an srun that does not come; srun connects within seconds.
@@ -49,6 +51,7 @@ def known_step(turn: Turn, job: Job, token: str) -> Step | None:
 def make_step(turn: Turn, job: Job, spec: StepSpec, token: str, step_id: int) -> Step:
     """Return a step that could begin now.  Raises StepBusy, RequestError."""
     check_step_numbers(spec)
+    _check_words(spec)
     _check_running(job)
     if job.next_step_id >= turn.settings.steps_per_job_max:
         raise RequestError(f"job {job.id} has had {job.next_step_id} steps (MaxStepCount)", "step_limit")
@@ -65,6 +68,7 @@ def make_step(turn: Turn, job: Job, spec: StepSpec, token: str, step_id: int) ->
         spec=spec,
         token=token,
         nodes=nodes,
+        ports=lease_ports(turn, job, spec, nodes),
         running_nodes=tuple(node.node for node in nodes),
         started_at=turn.now_at,
     )
@@ -99,6 +103,13 @@ def find_job(turn: Turn, job_id: int) -> Job:
     if job is None:
         raise NotFound(f"job {job_id} is not known", "invalid_job")
     return job
+
+
+def _check_words(spec: StepSpec) -> None:
+    """Raise InvalidRequest for options that the agents could not read."""
+    for text, language in ((spec.cpu_bind, cpu_bind), (spec.mem_bind, mem_bind), (spec.gpu_bind, gpu_bind)):
+        if text:
+            language.parse(text)
 
 
 def _check_running(job: Job) -> None:

@@ -64,4 +64,5 @@ def freeze_order(turn: Turn, job: Job, node: str) -> SignalJob:
         signal=_SIGSTOP if job.state is JobState.SUSPENDED else _SIGCONT,
         to_batch=node == job.nodes[0],
         full=True,
+        is_suspension=True,
     )

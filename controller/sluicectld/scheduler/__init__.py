@@ -7,6 +7,7 @@ shaping      the shape of a job as reservations and topologies have it
 ledger       what a pass hands out, counted everywhere at once
 verdicts     what a pass says of jobs that do not start
 queue        which jobs are in which order
+lineup       its entries, made from those of the queue before
 priority     a job's priority as a number, from the priority plugin
 standing     what a job is numbered by, the same for many
 memo         what passes found out about requests and need again

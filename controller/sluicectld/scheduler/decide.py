@@ -104,7 +104,7 @@ class Pass:
     @property
     def queue(self) -> Queue:
         if self._queue is None:
-            self._queue = rank(self.snapshot, self.policy)
+            self._queue = rank(self.snapshot, self.policy, self.scene.lineup)
         return self._queue
 
     def run(self) -> Plan:
@@ -220,8 +220,8 @@ class Pass:
 
     def _start_of_tail(self, entries: list[Entry]) -> int:
         """Start what fits of the plain jobs at the beginning; return how many entries are done with."""
-        planner = self.planner
-        tail = Tail(self.scene, self.policy, itertools.takewhile(lambda entry: planner.is_full(entry[1].name), entries))
+        full = {name for name in self.snapshot.partitions if self.planner.is_full(name)}
+        tail = Tail(self.scene, self.policy, itertools.takewhile(lambda entry: entry[1].name in full, entries))
         count = len(tail)
         self.tested += count
         started: set[int] = set()

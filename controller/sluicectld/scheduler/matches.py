@@ -11,7 +11,7 @@ from sluice.model.partition import Partition
 from .shapes import Shape
 
 #: Of a question that was not put together yet.
-_UNASKED: Final = object()
+UNASKED: Final = object()
 
 
 def is_plain_job(job: Job) -> bool:
@@ -25,30 +25,26 @@ def is_plain_job(job: Job) -> bool:
 class Match:
     """A job in a partition, and its shape there.  is_plain: as is_plain_job() has it."""
 
-    __slots__ = ("_ask", "is_plain", "job", "partition", "shape")
+    __slots__ = ("is_plain", "job", "known_ask", "partition", "shape")
 
     def __init__(self, job: Job, partition: Partition, shape: Shape) -> None:
         self.job = job
         self.partition = partition
         self.shape = shape
         self.is_plain = is_plain_job(job)
-        self._ask: Any = _UNASKED
+        #: What find_ask() returned; UNASKED when it is to be asked.
+        self.known_ask: Any = UNASKED
 
     def is_alike(self, job: Job, partition: Partition) -> bool:
         """Has this record of the job the same shape?  Only the request and the limit tell."""
         return self.partition is partition and self.job.spec is job.spec and self.job.limit_s == job.limit_s
 
-    @property
-    def ask(self) -> Any:
-        """Whether the job fits now as a question for the tracks (tail.py); None: that is not all that counts.
+    def find_ask(self) -> Any:
+        """Return whether the job fits now as a question for the tracks (tail.py); None: that is not all that counts.
 
         Holds until other nodes are usable; then it is to be forgotten.
         """
-        if self._ask is _UNASKED:
-            shape = self.shape
-            is_askable = self.is_plain and shape.is_plain and shape.partition_blocker is None
-            self._ask = shape.ask if is_askable else None
-        return self._ask
-
-    def forget_ask(self) -> None:
-        self._ask = _UNASKED
+        shape = self.shape
+        is_askable = self.is_plain and shape.is_plain and shape.partition_blocker is None
+        self.known_ask = shape.ask if is_askable else None
+        return self.known_ask

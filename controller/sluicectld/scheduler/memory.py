@@ -15,8 +15,10 @@ from sluice.model.partition import Partition
 
 from .departures import expect_ends
 from .guests import Guests
-from .matches import Match
+from .lineup import Lineup
+from .matches import UNASKED, Match
 from .needs import ShapeKey, compute_needs, compute_shape_key
+from .queue import make_lineup
 from .reservations import limit_within
 from .shapes import Access, Shape, is_user_sensitive
 from .snapshot import Policy, Snapshot
@@ -34,6 +36,7 @@ class Scene(msgspec.Struct):
 
     working: WorkingCopy
     timeline: Timeline
+    lineup: Lineup
     pass_number: int = 0
     #: Whose jobs are on which node when, in a pass in which it matters.
     guests: Guests | None = None
@@ -85,7 +88,7 @@ def make_scene(snapshot: Snapshot, policy: Policy) -> Scene:
     working = WorkingCopy(snapshot, policy)
     timeline = Timeline(working)
     timeline.update(expect_ends(snapshot), snapshot.now_at, ())
-    scene = Scene(working, timeline)
+    scene = Scene(working, timeline, make_lineup(policy))
     _bring_guests(scene, snapshot)
     return scene
 
@@ -165,5 +168,5 @@ def _update(scene: Scene, snapshot: Snapshot) -> bool:
     if scene.usable_seen != scene.working.usable_version:
         scene.usable_seen = scene.working.usable_version
         for match in scene.matches.values():
-            match.forget_ask()
+            match.known_ask = UNASKED
     return True

@@ -4,7 +4,6 @@ A job that asks for several partitions stands in the queue once for each, with i
 not asked here.
 """
 
-import operator
 from collections.abc import Sequence
 
 import msgspec
@@ -13,12 +12,10 @@ from msgspec.structs import replace
 from sluice.model.job import Job
 from sluice.model.partition import Partition
 
+from .lineup import Lineup, by_arrival, by_priority
 from .priority import compute_context, compute_priorities, is_lasting
 from .snapshot import Policy, Snapshot
 from .standing import Entry
-
-_ID = operator.attrgetter("id")
-_PRIORITY = operator.attrgetter("priority")
 
 
 class Queue(msgspec.Struct, frozen=True):
@@ -33,15 +30,16 @@ class Queue(msgspec.Struct, frozen=True):
     priorities: dict[int, int] = {}
 
 
-def rank(snapshot: Snapshot, policy: Policy) -> Queue:
-    """Return the queue."""
-    jobs = sorted(snapshot.pending, key=_ID)
+def make_lineup(policy: Policy) -> Lineup:
+    """Return what puts the jobs of one queue after the other in order under this policy."""
+    return Lineup(by_priority if is_lasting(policy) else by_arrival)
+
+
+def rank(snapshot: Snapshot, policy: Policy, lineup: Lineup | None = None) -> Queue:
+    """Return the queue.  lineup: of earlier queues under this policy; it makes it faster, never different."""
+    entries, orphans = (lineup or make_lineup(policy)).enter(snapshot.pending, snapshot.partitions)
     if is_lasting(policy):
-        # Each sort keeps the order of equal jobs and is linear on what is sorted already, as it mostly is.
-        jobs.sort(key=_PRIORITY, reverse=True)
-        entries, orphans = _enter(jobs, snapshot.partitions)
-        return Queue(_by_tier(entries, snapshot.partitions), orphans)
-    entries, orphans = _enter(jobs, snapshot.partitions)
+        return Queue(entries, orphans)
     policy.memo.make_room(len(entries))
     numbers = _number(entries, snapshot, policy)
     order = sorted(range(len(entries)), key=numbers.__getitem__, reverse=True)
@@ -88,22 +86,6 @@ def _number_started(snapshot: Snapshot, policy: Policy) -> dict[int, int]:
     entries = [(job, partitions[job.partition]) for job in snapshot.renumbered if job.partition in partitions]
     numbers = _number(entries, snapshot, policy)
     return {job.id: number for (job, _), number in zip(entries, numbers, strict=True)}
-
-
-def _enter(jobs: Sequence[Job], partitions: dict[str, Partition]) -> tuple[list[Entry], list[Job]]:
-    entries: list[Entry] = []
-    orphans: list[Job] = []
-    for job in jobs:
-        asked = job.spec.partitions or (job.partition,)
-        if len(asked) == 1 and asked[0] in partitions:
-            entries.append((job, partitions[asked[0]]))
-            continue
-        found = [(job, partitions[name]) for name in asked if name in partitions]
-        if found:
-            entries += found
-        else:
-            orphans.append(job)
-    return entries, orphans
 
 
 def _by_tier(entries: list[Entry], partitions: dict[str, Partition]) -> list[Entry]:

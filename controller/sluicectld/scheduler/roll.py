@@ -28,21 +28,20 @@ class Roll:
     """The traits of one queue after the other."""
 
     def __init__(self) -> None:
-        #: Kept, so that the identities of its jobs stay their own.
         self._pending: tuple[Job, ...] = ()
-        self._ids: set[int] = set()
+        #: Its jobs by identity, which stays their own as long as they are here.
+        self._jobs: dict[int, Job] = {}
         self.traits = NONE
 
     def read(self, pending: tuple[Job, ...]) -> Traits:
         """Return the traits of these jobs."""
         if pending is not self._pending:
-            ids = set(map(id, pending))
+            jobs = dict(zip(map(id, pending), pending, strict=True))
             if self.traits == NONE:
-                new = ids - self._ids
-                self.traits = _read_all(job for job in pending if id(job) in new) if new else NONE
+                self.traits = _read_all(jobs[each] for each in jobs.keys() - self._jobs.keys())
             else:
                 self.traits = _read_all(pending)
-            self._pending, self._ids = pending, ids
+            self._pending, self._jobs = pending, jobs
         return self.traits
 
 

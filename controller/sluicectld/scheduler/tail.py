@@ -8,6 +8,7 @@ is free on one node are asked together; at every other one the tail stops, and t
 from collections.abc import Iterable
 from typing import Any
 
+from .matches import UNASKED
 from .memory import Scene, find_match
 from .snapshot import Policy
 from .standing import Entry
@@ -24,7 +25,9 @@ class Tail:
             match = matches.get((job.id, partition.name))
             if match is None or match.job is not job or match.partition is not partition:
                 match = find_match(scene, job, partition, policy)
-            ask = match.ask
+            ask = match.known_ask
+            if ask is UNASKED:
+                ask = match.find_ask()
             if ask is None:
                 break
             asks.append(ask)

@@ -2,34 +2,143 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from sluiced.cgroup.devices import DeviceFence
+from sluiced.cgroup.limits import Limits
+
+#: Gives the step's processes as they are now.
+FindPids = Callable[[], set[int]]
+
+
+class GroupName(NamedTuple):
+    """Where a step's group is in the tree."""
+
+    node: str
+    job: str
+    step: str
+
+    def __str__(self) -> str:
+        return "/".join(self)
+
+
+class Wants(NamedTuple):
+    """What is to hold for a step.  job, step: limits of each; is_accounted: the kernel keeps an account of it."""
+
+    job: Limits = Limits()
+    step: Limits = Limits()
+    fence: DeviceFence | None = None
+    is_accounted: bool = False
+    #: None: the kernel's own.
+    swappiness: int | None = None
+
+
+class GroupUsage(NamedTuple):
+    """The kernel's account of all processes that were ever in a group; None: it keeps none."""
+
+    peak_bytes: int | None = None
+    user_s: float | None = None
+    system_s: float | None = None
+    read_bytes: int | None = None
+    written_bytes: int | None = None
+
+
+class MemoryBound(NamedTuple):
+    """The lowest memory limit over a step, and the most that was used below that limit."""
+
+    limit_bytes: int
+    peak_bytes: int | None
+
+
+class Entry(NamedTuple):
+    """How a process gets into a group.
+
+    enter: puts the calling process in; for the forked child, before it gives its privilege up.  into: a descriptor of
+    the folder, where a child can be born in it instead.
+    """
+
+    enter: Callable[[], None]
+    into: int | None = None
 
 
 class StepGroup(Protocol):
-    """The control group of one step on this node.  problem: why the step runs without the limits it should have."""
+    """The control group of one step on this node.  problem: which limits it should have and has not, and why."""
 
     problem: str
 
-    def enter(self) -> None:
-        """Put the calling process in; for the forked child, before it gives its privilege up."""
+    @property
+    def holds_all(self) -> bool:
+        """Return whether every process of the step is in it, so that it can be killed as a whole."""
+
+    def entry(self) -> Entry:
+        """Return how a process gets in."""
+
+    def task_entry(self, rank: int, fence: DeviceFence) -> Entry:
+        """Return how a task gets in that has a device fence of its own inside the step's.  Raises OSError."""
+
+    def freeze(self, find: FindPids) -> bool:
+        """Make all of it stand still, unseen by its parents; False: it cannot be done here."""
+
+    def thaw(self) -> None:
+        """Let it go on; nothing happens where it is not frozen."""
 
     def kill(self, pids: set[int]) -> None:
-        """Kill *pids*, which a plain walk did not catch up with, and whatever they start meanwhile."""
+        """Kill all of it, and *pids*, which a plain walk did not catch up with, frozen or not."""
 
     def oom_kills(self) -> int:
         """Return how often the kernel killed for want of memory in it."""
+
+    def memory_bound(self) -> MemoryBound | None:
+        """Return the limit that such a kill was about."""
+
+    def usage(self) -> GroupUsage:
+        """Return the kernel's account."""
 
     def remove(self) -> None:
         """Take it away; what is still in it stays where it is."""
 
 
+class Tree(Protocol):
+    """Where groups can be made on this machine."""
+
+    def prepare(self) -> None:
+        """Make room at the start of the agent; raises OSError."""
+
+    def gaps(self) -> dict[str, str]:
+        """Return what cannot be enforced -> why; empty: all of it can."""
+
+    def make_step(self, name: GroupName, wants: Wants) -> StepGroup:
+        """Return a step's group, limits set.  Raises OSError; single limits that fail are its problem."""
+
+    def kill(self, name: GroupName) -> int:
+        """Kill what is in a step's group that has no step daemon, take it away, and return how much it was."""
+
+    def jobs(self, node: str) -> list[str]:
+        """Return the names of the jobs that have groups."""
+
+    def kill_job(self, node: str, job: str) -> int:
+        """Kill and take away all groups of a job."""
+
+
 class NoGroup:
     """Where nothing can be enforced."""
+
+    holds_all = False
 
     def __init__(self, problem: str = "") -> None:
         self.problem = problem
 
-    def enter(self) -> None:
+    def entry(self) -> Entry:
+        return Entry(lambda: None)
+
+    def task_entry(self, rank: int, fence: DeviceFence) -> Entry:
+        raise OSError(f"task {rank} cannot be fenced without control groups")
+
+    def freeze(self, find: FindPids) -> bool:
+        return False
+
+    def thaw(self) -> None:
         pass
 
     def kill(self, pids: set[int]) -> None:
@@ -38,5 +147,36 @@ class NoGroup:
     def oom_kills(self) -> int:
         return 0
 
+    def memory_bound(self) -> MemoryBound | None:
+        return None
+
+    def usage(self) -> GroupUsage:
+        return GroupUsage()
+
     def remove(self) -> None:
         pass
+
+
+class NoTree:
+    """Where no groups can be made, and why."""
+
+    def __init__(self, why: str) -> None:
+        self._why = why
+
+    def prepare(self) -> None:
+        pass
+
+    def gaps(self) -> dict[str, str]:
+        return dict.fromkeys(("memory", "swap", "cores", "devices", "processes", "freezing"), self._why)
+
+    def make_step(self, name: GroupName, wants: Wants) -> StepGroup:
+        return NoGroup()
+
+    def kill(self, name: GroupName) -> int:
+        return 0
+
+    def jobs(self, node: str) -> list[str]:
+        return []
+
+    def kill_job(self, node: str, job: str) -> int:
+        return 0

@@ -1,149 +1,102 @@
 """cgroup v1 by plain file operations: a tree of our own in each controller, the machine's others left alone.
 
-    /sys/fs/cgroup/CONTROLLER/sluice_CLUSTER_NODE/job_ID.ATTEMPT/step_NAME
+    /sys/fs/cgroup/CONTROLLER/sluice_CLUSTER_NODE_SPOOL/job_ID.ATTEMPT/step_NAME[/task_RANK]
 
-memory and cpuset are used where the configuration constrains them.  Entering a group costs some 10 ms (the kernel waits
-for a grace period), so a step that is not constrained enters none; only what forks faster than it is killed is put into
-a frozen group, where it cannot.
+Entering the first group costs up to 10 ms (the kernel waits for a grace period), all further ones next to nothing.  So
+a step that is neither constrained nor accounted enters none; when it is to stand still, or forks faster than it is
+killed, it is put into a frozen group then.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import signal
 
-from sluice import cpuset
-from sluice.model.base import step_name
-from sluiced.steps.launch import StepLaunch
+from sluiced.cgroup import files, v1_limits
+from sluiced.cgroup.interface import GroupName, StepGroup, Wants
+from sluiced.cgroup.v1_group import V1Group
 
-ROOT = "/sys/fs/cgroup"
-CONTROLLERS = ("freezer", "memory", "cpuset")
-_MIB = 1024 * 1024
-
-
-def is_usable(controller: str) -> bool:
-    """Return whether groups of *controller* can be made here."""
-    folder = os.path.join(ROOT, controller)
-    return os.path.exists(os.path.join(folder, "tasks")) and os.access(folder, os.W_OK)
+CONTROLLERS = ("freezer", "memory", "cpuset", "devices", "pids", "cpuacct", "blkio")
+#: What is not enforced without a controller, or without a file of it.
+_WORDS = {"memory": "memory", "cpuset": "cores", "devices": "devices", "pids": "processes", "freezer": "freezing"}
 
 
-def make_step_group(launch: StepLaunch) -> V1Group:
-    """Return the groups of a step, limits set.  Raises OSError."""
-    below = (
-        f"sluice_{launch.config.cluster}_{launch.node}",
-        f"job_{launch.job.id}.{launch.job.attempt}",
-        f"step_{step_name(launch.step_id)}",
-    )
-    group = V1Group(below)
-    grant = launch.job.allocation.grant_on(launch.node) if launch.job.allocation else None
-    if grant is None:
+class V1Tree:
+    """The controllers below *root*."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+
+    def prepare(self) -> None:
+        pass
+
+    def gaps(self) -> dict[str, str]:
+        why = {
+            word: f"no {controller} controller that can be used in {self._root}"
+            for controller, word in _WORDS.items()
+            if not self.is_usable(controller)
+        }
+        memory = os.path.join(self._root, "memory")
+        if "memory" not in why and not files.has(memory, "memory.memsw.limit_in_bytes"):
+            why["swap"] = "the kernel keeps no account of swap space (swapaccount=1)"
+        return why
+
+    def is_usable(self, controller: str) -> bool:
+        """Return whether groups of *controller* can be made here."""
+        folder = os.path.join(self._root, controller)
+        return files.has(folder, "tasks") and os.access(folder, os.W_OK)
+
+    def make_step(self, name: GroupName, wants: Wants) -> StepGroup:
+        usable = [controller for controller in CONTROLLERS if self.is_usable(controller)]
+        group = V1Group(self._root, name, can_freeze="freezer" in usable)
+        wanted = v1_limits.needed(wants)
+        problems = []
+        for controller in wanted:
+            try:
+                if controller not in usable:
+                    raise OSError(f"no {controller} controller that can be used in {self._root}")
+                self._make(group, controller, wants)
+            except OSError as error:
+                problems.append(f"{v1_limits.WORDS.get(controller, controller)}: {error}")
+        if group.folders and "freezer" in usable:
+            group.make("freezer")
+        group.problem = f"cgroups: {'; '.join(problems)}" if problems else ""
         return group
-    if launch.config.constrain_memory and grant.memory_mib and is_usable("memory"):
-        _limit_memory(group, grant.memory_mib, launch.config.constrain_swap)
-    if launch.config.constrain_cores and is_usable("cpuset"):
-        _limit_cpus(group, grant.cpus)
-    return group
 
-
-class V1Group:
-    """The groups of one step, one in each controller in use."""
-
-    def __init__(self, below: tuple[str, ...]) -> None:
-        self.problem = ""
-        self._below = below
-        self._folders: dict[str, str] = {}
-
-    def make(self, controller: str) -> str:
-        """Make the step's group and those above it; return its folder."""
-        folder = os.path.join(ROOT, controller)
-        for name in self._below:
-            folder = os.path.join(folder, name)
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(folder, 0o755)
-                if controller == "cpuset":
-                    _inherit_cpuset(folder)
-        self._folders[controller] = folder
-        return folder
-
-    def folder(self, controller: str) -> str | None:
-        return self._folders.get(controller)
-
-    def enter(self) -> None:
-        for folder in self._folders.values():
-            _write(folder, "cgroup.procs", "0")
-
-    def kill(self, pids: set[int]) -> None:
-        folder = self.make("freezer")
-        with contextlib.suppress(OSError):
-            _write(folder, "freezer.state", "FROZEN")
+    def _make(self, group: V1Group, controller: str, wants: Wants) -> None:
+        """Make one of a step's groups, limits set."""
         try:
-            for pid in pids:
-                with contextlib.suppress(OSError):
-                    _write(folder, "cgroup.procs", str(pid))
-            for pid in _pids(folder):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-        finally:
-            with contextlib.suppress(OSError):
-                _write(folder, "freezer.state", "THAWED")
-
-    def oom_kills(self) -> int:
-        folder = self._folders.get("memory")
-        if folder is None:
-            return 0
-        with contextlib.suppress(OSError), open(os.path.join(folder, "memory.oom_control")) as file:
-            for line in file:
-                name, _, count = line.partition(" ")
-                if name == "oom_kill":
-                    return int(count)
-        return 0
-
-    def remove(self) -> None:
-        for folder in self._folders.values():
-            # The job's and the node's groups go with their last step; a busy one stays.
-            for _ in self._below:
-                with contextlib.suppress(OSError):
-                    os.rmdir(folder)
-                folder = os.path.dirname(folder)
-
-
-def _limit_memory(group: V1Group, limit_mib: int, with_swap: bool) -> None:
-    job_folder = os.path.dirname(group.make("memory"))
-    # The job's steps share its memory: the limit is the job's.
-    _write(job_folder, "memory.use_hierarchy", "1", is_needed=False)
-    _write(job_folder, "memory.limit_in_bytes", str(limit_mib * _MIB))
-    if with_swap:
-        _write(job_folder, "memory.memsw.limit_in_bytes", str(limit_mib * _MIB), is_needed=False)
-
-
-def _limit_cpus(group: V1Group, cpus: str) -> None:
-    here = cpuset.parse(_read(os.path.join(ROOT, "cpuset"), "cpuset.cpus"))
-    wanted = cpuset.parse(cpus) & here
-    if wanted:
-        _write(group.make("cpuset"), "cpuset.cpus", cpuset.format(wanted))
-
-
-def _inherit_cpuset(folder: str) -> None:
-    """A new cpuset is empty, and nothing can enter it."""
-    parent = os.path.dirname(folder)
-    for name in ("cpuset.cpus", "cpuset.mems"):
-        _write(folder, name, _read(parent, name))
-
-
-def _pids(folder: str) -> list[int]:
-    return [int(line) for line in _read(folder, "cgroup.procs").split()]
-
-
-def _read(folder: str, name: str) -> str:
-    with open(os.path.join(folder, name)) as file:
-        return file.read().strip()
-
-
-def _write(folder: str, name: str, text: str, is_needed: bool = True) -> None:
-    try:
-        with open(os.path.join(folder, name), "w") as file:
-            file.write(text)
-    except OSError:
-        if is_needed:
+            v1_limits.apply(controller, group.make(controller), wants)
+        except OSError:
+            group.forget(controller)
             raise
+
+    def kill(self, name: GroupName) -> int:
+        group = V1Group(self._root, name, can_freeze=self.is_usable("freezer"))
+        folders = [os.path.join(self._root, controller, *name) for controller in CONTROLLERS]
+        return self._kill_all(group, folders, 2)
+
+    def jobs(self, node: str) -> list[str]:
+        found: set[str] = set()
+        for controller in CONTROLLERS:
+            with contextlib.suppress(OSError):
+                names = os.listdir(os.path.join(self._root, controller, node))
+                found.update(each for each in names if each.startswith("job_"))
+        return sorted(found)
+
+    def kill_job(self, node: str, job: str) -> int:
+        group = V1Group(self._root, GroupName(node, job, "leftover"), can_freeze=self.is_usable("freezer"))
+        folders = [os.path.join(self._root, controller, node, job) for controller in CONTROLLERS]
+        return self._kill_all(group, folders, 1)
+
+    def _kill_all(self, group: V1Group, folders: list[str], levels: int) -> int:
+        """levels: how many of the groups above *folders* are ours."""
+        pids = {pid for folder in folders for pid in files.pids_below(folder)}
+        if pids:
+            group.kill(pids)
+            files.wait_empty(folders)
+        group.remove()
+        for folder in folders:
+            files.remove_tree(folder)
+            files.remove_upward(os.path.dirname(folder), levels)
+        return len(pids)

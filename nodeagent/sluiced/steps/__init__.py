@@ -10,12 +10,21 @@ task               what a forked task does until exec
 task_hooks         programs around each task
 multi_prog         which program each rank runs
 runner             the poll loop: tasks, streams, orders, timers
+control            orders that come in
+children           hearing of the end of child processes
 ending             when TERM and KILL are due
 descendants        every process of the step, wherever it went
 user               becoming the job's user
 usage              what the tasks used
 talk               the lines that the user reads
 notice             the file that says why a signal comes
+wiring             whether the tasks have to find each other
+wired              the plugins of --mpi and --launch, and the servers they ask for
+wireup             what the poll loop knows of it
+service            what a step offers to launchers
+leased_ports       the ports of a step
+private_dirs       directories of a step's own, where nodes share a host
+temp_dir           a short folder of a step's own
 login_environment  what --export=NONE starts from
 launch_failure     a step that could not begin
 """

@@ -58,10 +58,17 @@ def descendants(root: int) -> set[int]:
 
 
 def signal_descendants(root: int, *numbers: signal.Signals, spared: Collection[int] = ()) -> int:
-    """Send *numbers* in order to everything below *root* but those spared; return how many got them."""
+    """Send *numbers* in order to everything below *root* but those spared; return how many got them.
+
+    What a program starts because it was told to end is its own way of ending, such as a cleanup, and not told again;
+    only KILL and STOP are for whatever is there.
+    """
+    is_for_all = numbers[-1] in (signal.SIGKILL, signal.SIGSTOP)
     reached: set[int] = set()
     for _ in range(_ROUNDS_MAX):
         new = descendants(root) - reached - set(spared)
+        if not is_for_all:
+            new = {pid for pid in new if _parent(pid) not in reached}
         if not new:
             break
         for pid in new:
@@ -83,6 +90,12 @@ def _signal_relative(root: int, pid: int, numbers: tuple[signal.Signals, ...]) -
                 signal.pidfd_send_signal(descriptor, number)
     finally:
         os.close(descriptor)
+
+
+def _parent(pid: int) -> int:
+    """Return the pid of the parent, 0 for a process that is gone."""
+    fields = process_id.stat_fields(pid)
+    return int(fields[1]) if fields else 0
 
 
 def _is_below(root: int, pid: int) -> bool:

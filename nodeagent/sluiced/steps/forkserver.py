@@ -2,16 +2,17 @@
 
     python -m sluiced.steps.forkserver SOCKET LOCK
 
-SOCKET is a SEQPACKET pair with the agent: a request is one packet, msgpack [id, step path], with the control socket
-and maybe srun's connection as descriptors; the answer is [id, pid] with a pidfd of the step daemon.  Without a path it
-is a receiver that is forked, for the file order and the connection that come along.  LOCK is the spool's lock, which
-each step daemon holds until it has claimed its step.  The end of SOCKET ends the server.
+SOCKET is a SEQPACKET pair with the agent: a request is one packet, msgpack [id, step path, is it wired], with the
+control socket and maybe srun's connection as descriptors; the answer is [id, pid] with a pidfd of the step daemon.
+Without a path it is a receiver that is forked, for the file order and the connection that come along.  LOCK is the
+spool's lock, which each step daemon holds until it has claimed its step.  The end of SOCKET ends the server.
 """
 
 from __future__ import annotations
 
 import array
 import contextlib
+import functools
 import gc
 import logging
 import os
@@ -23,9 +24,11 @@ import sys
 import msgspec
 
 from sluiced.files.receiver import run_receiver
+from sluiced.steps.children import watch_children
 from sluiced.steps.fork import fork
 from sluiced.steps.stepd import run_step
 from sluiced.steps.warmup import warm_up
+from sluiced.steps.wiring import load_wiring
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +44,7 @@ def main(arguments: list[str]) -> int:
     for fd in (requests.fileno(), lock):
         os.set_inheritable(fd, False)
     _set_signals()
-    wakeup = _watch_children()
+    wakeup = watch_children()
     # A collection would touch, and so copy, a child's pages for nothing; one that lives long turns it on again.
     gc.disable()
     warm_up()
@@ -70,7 +73,9 @@ def _serve_one(requests: socket.socket, lock: int) -> bool:
     data, descriptors = _receive(requests)
     if not data:
         return False
-    number, step_path = msgspec.msgpack.decode(data, type=tuple[int, str])
+    number, step_path, is_wired = msgspec.msgpack.decode(data, type=tuple[int, str, bool])
+    if is_wired:
+        _load_wiring()
     pid = fork()
     if pid == 0:
         _become(requests, lock, step_path, descriptors)
@@ -85,6 +90,14 @@ def _serve_one(requests: socket.socket, lock: int) -> bool:
     finally:
         os.close(own)
     return True
+
+
+@functools.cache
+def _load_wiring() -> None:
+    """Import, at the first step that needs it, what the later ones then inherit."""
+    load_wiring()
+    gc.collect()
+    gc.freeze()
 
 
 def _become(requests: socket.socket, lock: int, step_path: str, descriptors: list[int]) -> None:
@@ -137,15 +150,6 @@ def _set_signals() -> None:
         if signal.getsignal(number) in (signal.SIG_IGN, signal.default_int_handler):
             signal.signal(number, lambda number, frame: None)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-
-
-def _watch_children() -> int:
-    reader, writer = os.pipe()
-    os.set_blocking(reader, False)
-    os.set_blocking(writer, False)
-    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, lambda number, frame: None)
-    return reader
 
 
 if __name__ == "__main__":

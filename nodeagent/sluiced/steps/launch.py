@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import array
-import os
-import socket
-
 import msgspec
 
 from sluice.model.base import BATCH_STEP, Record, step_name
 from sluice.model.job import Job
 from sluice.model.states import Ending
 from sluice.wire.messages import AgentConfig, TaskLaunch
+from sluiced.gpu.device import NodeDevices
 
 
 class StepLaunch(Record, frozen=True, kw_only=True):
@@ -26,7 +23,13 @@ class StepLaunch(Record, frozen=True, kw_only=True):
     step_id: int
     boot_id: str
     config: AgentConfig
+    #: The name of the node's control group.
+    group: str = "sluice"
     conf_path: str = ""
+    #: The node's devices, those of other jobs too.
+    devices: NodeDevices = NodeDevices()
+    #: Devices that others have are out of reach.
+    is_fenced: bool = False
     #: "host:port" for SLURM_WORKING_CLUSTER.
     controller: str = ""
     script_path: str = ""
@@ -64,11 +67,13 @@ class EndOrder(Record, frozen=True, kw_only=True, tag="end"):
 class SignalOrder(Record, frozen=True, kw_only=True, tag="signal"):
     """Send a signal to the tasks; full: to everything that they started too.
 
+    is_suspension: with STOP and CONT, let everything stand still and go on, by the freezer where there is one.
     reason: why, for the program to read; one with a reason and its deadline is given once, however often it comes.
     """
 
     signal: int
     full: bool = False
+    is_suspension: bool = False
     reason: str = ""
     deadline_at: float | None = None
 
@@ -79,31 +84,23 @@ class TalkOrder(Record, frozen=True, kw_only=True, tag="talk"):
     text: str
 
 
+class PeerOrder(Record, frozen=True, kw_only=True, tag="peer"):
+    """A connection from the step daemon of another node comes with this order."""
+
+    node: str
+
+
 class AttachOrder(Record, frozen=True, kw_only=True, tag="attach"):
     """The connection that comes with this order wants the step's streams."""
 
 
-ControlOrder = EndOrder | SignalOrder | TalkOrder | AttachOrder
-
-_ORDER_SIZE_MAX = 4096
+ControlOrder = EndOrder | SignalOrder | TalkOrder | PeerOrder | AttachOrder
 
 _decoder = msgspec.msgpack.Decoder(ControlOrder)
 
 
 def encode_order(order: ControlOrder) -> bytes:
     return msgspec.msgpack.encode(order)
-
-
-def receive_order(control: int) -> tuple[ControlOrder, list[socket.socket]]:
-    """Return the next order on a step's control socket, and the connections that come with it."""
-    descriptors = array.array("i")
-    with socket.socket(fileno=os.dup(control)) as own:
-        data, ancillary, _, _ = own.recvmsg(
-            _ORDER_SIZE_MAX, socket.CMSG_LEN(descriptors.itemsize), socket.MSG_CMSG_CLOEXEC
-        )
-    for _, _, content in ancillary:
-        descriptors.frombytes(content)
-    return decode_order(data), [socket.socket(fileno=descriptor) for descriptor in descriptors]
 
 
 def decode_order(data: bytes) -> ControlOrder:

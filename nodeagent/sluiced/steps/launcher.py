@@ -36,9 +36,17 @@ OnForked = Callable[[int, int], None]
 class _Request:
     """A step daemon that was asked for; kept until its pid is known, so that it can be asked for again."""
 
-    __slots__ = ("connection", "control", "on_forked", "step_path")
+    __slots__ = ("connection", "control", "is_wired", "on_forked", "step_path")
 
-    def __init__(self, step_path: str, control: Handed, connection: socket.socket | None, on_forked: OnForked) -> None:
+    def __init__(
+        self,
+        step_path: str,
+        control: Handed,
+        connection: socket.socket | None,
+        on_forked: OnForked,
+        is_wired: bool,
+    ) -> None:
+        self.is_wired = is_wired
         self.step_path = step_path
         self.control = control
         self.connection = connection
@@ -84,10 +92,21 @@ class Launcher:
             request.close()
         self._requests.clear()
 
-    def fork(self, step_path: str, control: Handed, connection: socket.socket | None, on_forked: OnForked) -> None:
-        """Have a step daemon forked for the step of *step_path*; takes over the sockets."""
+    def fork(
+        self,
+        step_path: str,
+        control: Handed,
+        connection: socket.socket | None,
+        on_forked: OnForked,
+        *,
+        is_wired: bool = False,
+    ) -> None:
+        """Have a step daemon forked for the step of *step_path*; takes over the sockets.
+
+        is_wired: it will need what most steps do not (wiring.py).
+        """
         self._last_number += 1
-        self._requests[self._last_number] = _Request(step_path, control, connection, on_forked)
+        self._requests[self._last_number] = _Request(step_path, control, connection, on_forked, is_wired)
         self._send(self._last_number)
 
     def fork_receiver(self, order: BinaryIO, connection: socket.socket) -> None:
@@ -100,7 +119,7 @@ class Launcher:
         descriptors = [request.control.fileno()]
         if request.connection is not None:
             descriptors.append(request.connection.fileno())
-        packet = msgspec.msgpack.encode((number, request.step_path))
+        packet = msgspec.msgpack.encode((number, request.step_path, request.is_wired))
         try:
             socket.send_fds(self._socket, [packet], descriptors)
         except BlockingIOError:

@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import time
+from collections.abc import Collection
 from typing import assert_never
 
 from sluice.model.states import Ending
@@ -24,18 +25,22 @@ from sluice.wire.messages import (
     TaskStarted,
     TerminalSize,
 )
+from sluiced.cgroup.devices import task_fence
 from sluiced.cgroup.interface import StepGroup
 from sluiced.stdio.relay import STDERR, Relay
 from sluiced.stdio.srun_link import SrunLink
 from sluiced.steps import descendants, talk
+from sluiced.steps.children import watch_children
+from sluiced.steps.control import receive_order
 from sluiced.steps.ending import EndSchedule
-from sluiced.steps.fork import fork
-from sluiced.steps.launch import AttachOrder, EndOrder, SignalOrder, StepLaunch, TalkOrder, receive_order
+from sluiced.steps.fork import fork_into
+from sluiced.steps.launch import AttachOrder, EndOrder, PeerOrder, SignalOrder, StepLaunch, TalkOrder
 from sluiced.steps.notice import write_notice
 from sluiced.steps.setup import Preparation
 from sluiced.steps.task import ENDING, TaskPlan, run_task, run_task_epilogs
 from sluiced.steps.usage import UsageMeter
 from sluiced.steps.user import User
+from sluiced.steps.wireup import Wireup
 
 #: How long srun may take to read the rest once the tasks have ended.
 _DRAIN_S = 60.0
@@ -57,13 +62,16 @@ class StepRunner:
         group: StepGroup,
         control: int,
         talk_fd: int | None,
+        wireup: Wireup,
     ) -> None:
         self.launch = launch
         self.user = user
         self.relay = relay
         self.link = link
         self.group = group
+        self._entry = group.entry()
         self.control = control
+        self.wireup = wireup
         #: Where lines for the user go when there is no srun.
         self.talk_fd = talk_fd
         self.schedule = EndSchedule()
@@ -82,20 +90,27 @@ class StepRunner:
         self._is_empty = False
         self._is_alone = False
         self._has_killed = False
+        #: Suspended by signal, where it cannot be frozen.
+        self._is_stopped = False
         #: Warnings that were given: reason, signal, deadline.
         self._warnings: set[tuple[str, int, float | None]] = set()
         self._sample_s = _SAMPLE_FIRST_S
         self._sample_at = 0.0
         self._drain_until: float | None = None
-        self._wakeup = _watch_children()
+        self._is_problem_told = False
+        #: The tasks are to be told to end, at the latest then; None: they have been, or it is not time.
+        self._term_until: float | None = None
+        self._wakeup = watch_children()
 
     def start(self, preparation: Preparation) -> None:
         self._files = {file.fd for file in preparation.files.values()}
         signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
         for plan in preparation.plans:
-            pid = fork()
+            fence = task_fence(self.launch, plan.fence)
+            entry = self.group.task_entry(plan.rank, fence) if fence is not None else self._entry
+            pid, is_inside = fork_into(entry.into)
             if pid == 0:
-                run_task(plan, self.group.enter)
+                run_task(plan, None if is_inside else entry.enter)
             # Also done by the child: whoever comes first, the group is there before a signal is sent.
             with contextlib.suppress(OSError):
                 if not plan.has_terminal:
@@ -104,7 +119,10 @@ class StepRunner:
             self._plans[plan.rank] = plan
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
         preparation.close_task_ends()
+        self.wireup.close_task_ends()
         self._notify(TaskStarted(node=self.launch.node, pids=tuple((rank, pid) for pid, rank in self.ranks.items())))
+        for line in preparation.notes:
+            self.say(line)
         for message in self.link.receive_early() if self.link is not None else ():
             self._on_message(message)
 
@@ -117,6 +135,8 @@ class StepRunner:
             if self.link is not None and self.link.is_gone and not self._is_alone:
                 self._on_link_gone()
             self._do_timers()
+            if self.wireup.problem:
+                self._on_wireup_problem()
         if self.link is not None and not self.link.is_gone:
             self._say_done()
         self.relay.attached.notify(StepDone(node=self.launch.node, ending=self.schedule.ending))
@@ -140,12 +160,14 @@ class StepRunner:
     def _is_over(self) -> bool:
         if not self._is_empty and not self.unkillable:
             return False
-        if self.link is None or self.link.is_gone:
-            return True
         if self._drain_until is None:
             self._drain_until = time.monotonic() + _DRAIN_S
-        is_sent = self.relay.is_output_ended and self.link.is_drained
-        return is_sent or time.monotonic() > self._drain_until
+        is_late = time.monotonic() > self._drain_until
+        if not self.wireup.is_drained and not is_late:
+            return False
+        if self.link is None or self.link.is_gone:
+            return True
+        return is_late or (self.relay.is_output_ended and self.link.is_drained)
 
     def _poll(self) -> None:
         poller = select.poll()
@@ -156,6 +178,8 @@ class StepRunner:
             poller.register(self.link, self.link.wanted_events(self.relay.wants_input))
         attached = self.relay.attached.poll_events(self.relay.wants_input)
         for fd, events in (self.relay.poll_events() | attached).items():
+            poller.register(fd, events)
+        for fd, events in self.wireup.poll_events().items():
             poller.register(fd, events)
         for fd, events in poller.poll(self._timeout_ms()):
             self._on_event(fd, events)
@@ -172,21 +196,25 @@ class StepRunner:
         elif fd in self.relay.attached:
             for message in self.relay.attached.on_event(fd, events):
                 self._on_message(message)
-        else:
+        elif not self.wireup.on_event(fd):
             self.relay.on_event(fd, events)
 
     def _timeout_ms(self) -> int | None:
         """Return how long to sleep at most; None where only events matter."""
         now = time.monotonic()
-        waits = [self.schedule.wait_s(time.time())]
+        waits = [self.schedule.wait_s(time.time()), self.wireup.wait_s(now)]
         if self.ranks:
             waits.append(max(0.0, self._sample_at - now))
+        if self._term_until is not None:
+            waits.append(max(0.0, self._term_until - now))
         if self._drain_until is not None:
             waits.append(max(0.0, self._drain_until - now))
         known = [wait for wait in waits if wait is not None]
         return int(min(known) * 1000) + 1 if known else None
 
     def _do_timers(self) -> None:
+        self.wireup.do_timers(time.monotonic())
+        self._term_in_turn()
         if not self._is_empty and self.schedule.take_kill(time.time()):
             self._kill_all()
             if self.schedule.is_hopeless(time.time(), self.launch.config.unkillable_timeout_s):
@@ -210,7 +238,8 @@ class StepRunner:
                 return
             rank = self.ranks.pop(pid, None)
             self._epilogs.discard(pid)
-            self.meter.add(used, rank)
+            if pid not in self.wireup.helpers:
+                self.meter.add(used, rank)
             if rank is not None:
                 self._on_task_end(rank, status)
             if not self.ranks and not self._epilogs:
@@ -222,8 +251,10 @@ class StepRunner:
         code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 0
         self.exits[rank] = (code, number)
         is_oom = bool(number) and self.group.oom_kills() > 0
-        self._notify(TaskExit(task=rank, exit_code=code, exit_signal=number, is_out_of_memory=is_oom))
         plan = self._plans[rank]
+        for each in plan.stands_for or (rank,):
+            self._notify(TaskExit(task=each, exit_code=code, exit_signal=number, is_out_of_memory=is_oom))
+        self.wireup.on_task_end(rank)
         if plan.hooks.epilogs:
             self._start_epilogs(plan)
 
@@ -233,9 +264,9 @@ class StepRunner:
         if not is_file:
             reader, stderr = os.pipe()
             self.relay.add_output(reader, plan.rank, STDERR)
-        pid = fork()
+        pid, is_inside = fork_into(self._entry.into)
         if pid == 0:
-            run_task_epilogs(plan, self.group.enter, stderr)
+            run_task_epilogs(plan, None if is_inside else self._entry.enter, stderr)
         self._epilogs.add(pid)
         if not is_file:
             os.close(stderr)
@@ -254,13 +285,20 @@ class StepRunner:
             case AttachOrder():
                 for connection in connections:
                     self.relay.attached.add(connection, self._greeting())
+            case PeerOrder():
+                for connection in connections:
+                    self.wireup.on_peer(order.node, connection)
             case _:
                 assert_never(order)
 
     def _greeting(self) -> list[Message]:
         """Return what a listener has missed, but for the output."""
         pids = tuple((rank, pid) for pid, rank in self.ranks.items())
-        ends = [TaskExit(task=rank, exit_code=code, exit_signal=number) for rank, (code, number) in self.exits.items()]
+        ends = [
+            TaskExit(task=each, exit_code=code, exit_signal=number)
+            for rank, (code, number) in self.exits.items()
+            for each in self._plans[rank].stands_for or (rank,)
+        ]
         return [TaskStarted(node=self.launch.node, pids=pids), *ends]
 
     def end(self, order: EndOrder) -> None:
@@ -272,12 +310,53 @@ class StepRunner:
         if order.ending is not Ending.FINISHED:
             self.say(talk.end_line(self.launch.node, what, order.ending, order.ended_at or now_at))
         self._tell(order.ending.value, signal.SIGTERM, now_at, now_at + order.kill_wait_s)
-        descendants.signal_descendants(os.getpid(), signal.SIGCONT, signal.SIGTERM)
+        self._term_until = time.monotonic() + order.kill_wait_s / 2
+        self._term_in_turn()
+
+    def _term_in_turn(self) -> None:
+        """Ask the tasks to end, once those nodes are done that go first, or half the time is gone."""
+        if self._term_until is None or (self.wireup.has_followers and time.monotonic() < self._term_until):
+            return
+        self._term_until = None
+        # A task that has called abort is on its way out, with an exit code that the user should see.
+        leaving = {pid for pid, rank in self.ranks.items() if rank == self.wireup.leaver}
+        self._signal_all(signal.SIGCONT, signal.SIGTERM, spared=leaving)
+        self.group.thaw()
+
+    def _on_wireup_problem(self) -> None:
+        """The tasks can't go on together: one gave up, or is gone while others wait for it."""
+        if self.schedule.ending is not None or self._is_problem_told:
+            return
+        self._is_problem_told = True
+        if self.wireup.is_own:
+            self.say(talk.error_line(self.launch.node, self.wireup.problem))
+        if not self._is_empty:
+            self.end(EndOrder(ending=Ending.CANCEL, kill_wait_s=self.launch.config.kill_wait_s, names_step=True))
+
+    def _signal_all(self, *numbers: signal.Signals, spared: Collection[int] = ()) -> None:
+        descendants.signal_descendants(os.getpid(), *numbers, spared=spared)
+
+    def _suspend(self) -> None:
+        """Let everything stand still: frozen where that can be done, for parents see a stop and anybody may undo it."""
+        with contextlib.suppress(OSError):
+            if self.group.freeze(lambda: descendants.descendants(os.getpid())):
+                return
+        self._is_stopped = True
+        self._signal_all(signal.SIGSTOP)
+
+    def _resume(self) -> None:
+        self.group.thaw()
+        if self._is_stopped:
+            self._is_stopped = False
+            self._signal_all(signal.SIGCONT)
 
     def _signal(self, order: SignalOrder) -> None:
         try:
             number = signal.Signals(order.signal)
         except ValueError:
+            return
+        if order.is_suspension:
+            self._suspend() if number == signal.SIGSTOP else self._resume()
             return
         if order.reason:
             self._warn(order, number)
@@ -285,8 +364,8 @@ class StepRunner:
         self._tell("signal", number, time.time(), None)
         if number == signal.SIGKILL and order.full:
             self._kill_all()
-        elif order.full:
-            descendants.signal_descendants(os.getpid(), number)
+        elif order.full or self.launch.config.cgroup.signal_children_processes:
+            self._signal_all(number)
         elif self.launch.is_batch:
             for pid in self.ranks:
                 os.kill(pid, number)
@@ -306,17 +385,21 @@ class StepRunner:
             # The shell would die of it and take the job's time to end away; what it runs is what is warned.
             below = set().union(*(descendants.descendants(pid) for pid in self.ranks))
             spared = set(self.ranks) if below else set()
-            descendants.signal_descendants(os.getpid(), signal.SIGCONT, number, spared=spared)
+            self._signal_all(signal.SIGCONT, number, spared=spared)
         else:
-            descendants.signal_descendants(os.getpid(), signal.SIGCONT, number)
+            self._signal_all(signal.SIGCONT, number)
+        self.group.thaw()
 
     def _kill_all(self) -> None:
-        """Kill everything; from the second time on also what forks faster than a walk over the tree."""
-        if self._has_killed:
+        """Kill everything; from the second time on also what forks faster than a walk over the tree.
+
+        A step that is in no group yet would wait for the kernel when it enters one, mostly in vain.
+        """
+        if self._has_killed or self.group.holds_all:
             with contextlib.suppress(OSError):
                 self.group.kill(descendants.descendants(os.getpid()))
         self._has_killed = True
-        descendants.signal_descendants(os.getpid(), signal.SIGKILL)
+        self._signal_all(signal.SIGKILL)
 
     def _give_up(self) -> None:
         """The kernel does not let them go: say what is left, and end without it."""
@@ -366,13 +449,3 @@ class StepRunner:
             if not self.link.is_drained:
                 select.select([], [self.link], [], 1.0)
         self.link.close()
-
-
-def _watch_children() -> int:
-    """Return a descriptor that is readable after any child has ended."""
-    reader, writer = os.pipe()
-    os.set_blocking(reader, False)
-    os.set_blocking(writer, False)
-    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, lambda number, frame: None)
-    return reader

@@ -13,6 +13,9 @@ from sluice.model.job import Job
 from sluice.model.reason import Reason
 from sluice.model.step import Step, StepNode
 from sluice.wire.messages import TaskLaunch
+from sluiced.binding.plan import TaskBinding, bind_batch, bind_tasks
+from sluiced.binding.table import binding_table
+from sluiced.gpu import plan as gpu
 from sluiced.stdio import output_files
 from sluiced.stdio.file_names import file_path, job_fields
 from sluiced.stdio.relay import STDERR, STDOUT, Relay, set_terminal_size
@@ -23,6 +26,7 @@ from sluiced.steps.login_environment import read_login_environment
 from sluiced.steps.task import TaskPlan
 from sluiced.steps.task_hooks import task_hooks
 from sluiced.steps.user import User, acting_as
+from sluiced.steps.wireup import Wireup
 
 
 class OpenFile:
@@ -40,11 +44,14 @@ class OpenFile:
 class Preparation:
     """Collects what the tasks will use, and what the step daemon closes once they are forked."""
 
-    def __init__(self, launch: StepLaunch, user: User, relay: Relay) -> None:
+    def __init__(self, launch: StepLaunch, user: User, relay: Relay, wireup: Wireup) -> None:
         self.launch = launch
+        self.wireup = wireup
         self.user = user
         self.relay = relay
         self.plans: list[TaskPlan] = []
+        #: Lines for the user, once the tasks have started.
+        self.notes: list[str] = []
         self.files: dict[str, OpenFile] = {}
         #: Given to a task: this side has no use for them after the fork.
         self.task_ends: list[int] = []
@@ -93,9 +100,9 @@ class Preparation:
         return fd
 
 
-def prepare_step(launch: StepLaunch, user: User, relay: Relay) -> Preparation:
+def prepare_step(launch: StepLaunch, user: User, relay: Relay, wireup: Wireup) -> Preparation:
     """Return the step's tasks, all files open.  Raises LaunchFailure."""
-    preparation = Preparation(launch, user, relay)
+    preparation = Preparation(launch, user, relay, wireup)
     umask = launch.tasks.umask if launch.tasks else launch.job.spec.umask
     inherited = _batch_inheritance(launch, user) if launch.tasks is None else {}
     with acting_as(user, umask):
@@ -117,7 +124,6 @@ def site_of(launch: StepLaunch) -> job_env.Site:
         launch.conf_path,
         launch.controller,
         config.tmp_fs or "/tmp",
-        config.constrain_devices,
         config.topology_addresses,
     )
 
@@ -138,6 +144,7 @@ def _plan_batch(preparation: Preparation, inherited: dict[str, str]) -> TaskPlan
     spec = launch.job.spec
     site = site_of(launch)
     environment = job_env.batch_environment(launch.job, launch.node, site, inherited)
+    environment |= gpu.plan_batch(launch)
     environment[notice.VARIABLE] = launch.notice_path
     return TaskPlan(
         rank=0,
@@ -152,6 +159,7 @@ def _plan_batch(preparation: Preparation, inherited: dict[str, str]) -> TaskPlan
         user=user,
         node=launch.node,
         hooks=task_hooks(launch),
+        binding=bind_batch(launch),
     )
 
 
@@ -178,19 +186,44 @@ def _plan_tasks(preparation: Preparation, tasks: TaskLaunch) -> list[TaskPlan]:
     part = next(node for node in tasks.step.nodes if node.node == launch.node)
     ranks = cpuset.numbers(cpuset.parse(part.ranks)) or list(range(part.ntasks))
     inherited = job_env.read_environment(tasks.environment)
-    return [_plan_task(preparation, tasks, part, rank, local_id, inherited) for local_id, rank in enumerate(ranks)]
+    wireup = preparation.wireup
+    if wireup.dressing.is_per_node and len(ranks) > 1:
+        # One program starts the node's tasks itself: it has all that they have.
+        free, whole = TaskBinding(), gpu.plan_node(launch, part)
+        plan = _plan_task(preparation, tasks, part, ranks[0], 0, inherited, free, whole)
+        return [plan._replace(stands_for=tuple(ranks))]
+    bindings = bind_tasks(launch, tasks.step, part)
+    gpus = gpu.plan_tasks(launch, tasks.step, part, [binding.cores for binding in bindings])
+    if tasks.is_verbose:
+        preparation.notes += binding_table(launch.node, ranks, bindings, gpus)
+    return [
+        _plan_task(preparation, tasks, part, rank, local_id, inherited, bindings[local_id], gpus[local_id])
+        for local_id, rank in enumerate(ranks)
+    ]
 
 
 def _plan_task(
-    preparation: Preparation, tasks: TaskLaunch, part: StepNode, rank: int, local_id: int, inherited: dict[str, str]
+    preparation: Preparation,
+    tasks: TaskLaunch,
+    part: StepNode,
+    rank: int,
+    local_id: int,
+    inherited: dict[str, str],
+    binding: TaskBinding,
+    gpus: gpu.TaskGpus,
 ) -> TaskPlan:
-    launch = preparation.launch
+    launch, wireup = preparation.launch, preparation.wireup
     has_terminal = tasks.is_pty and rank == 0
     return TaskPlan(
         rank=rank,
         local_id=local_id,
-        argv=multi_prog.program_of(tasks.multi_prog, rank) if tasks.multi_prog else tasks.argv,
-        environment=_task_variables(launch, tasks, part, rank, local_id, inherited),
+        argv=wireup.dressing.command(multi_prog.program_of(tasks.multi_prog, rank) if tasks.multi_prog else tasks.argv),
+        environment=wireup.dressing.environment(
+            rank,
+            _task_variables(launch, tasks, part, rank, local_id, inherited)
+            | dict(binding.variables)
+            | dict(gpus.variables),
+        ),
         descriptors=_task_descriptors(preparation, tasks, rank),
         work_dir=tasks.work_dir or launch.job.spec.work_dir or preparation.user.home,
         fallback_dir=launch.config.tmp_fs or "/tmp",
@@ -199,7 +232,11 @@ def _plan_task(
         user=preparation.user,
         node=launch.node,
         hooks=task_hooks(launch),
+        binding=binding,
+        fence=gpus.fence,
         has_terminal=has_terminal,
+        inherited=wireup.descriptors(rank),
+        namespace=wireup.namespace,
     )
 
 

@@ -18,8 +18,9 @@ from sluice.model.base import BATCH_STEP
 from sluice.model.reason import Reason
 from sluice.wire.messages import StepDone, StepResult, StepTalk, StreamTail
 from sluiced import spool
-from sluiced.cgroup.detect import step_group
+from sluiced.cgroup.detect import group_name, step_group
 from sluiced.cgroup.interface import StepGroup
+from sluiced.cgroup.oom import find_victim, oom_text, read_kernel_log
 from sluiced.stdio import output_files
 from sluiced.stdio.relay import STDERR, STDOUT, Relay
 from sluiced.stdio.srun_link import SrunLink
@@ -29,6 +30,7 @@ from sluiced.steps.launch_failure import LaunchFailure
 from sluiced.steps.runner import StepRunner
 from sluiced.steps.setup import Preparation, prepare_step
 from sluiced.steps.user import acting_as, load_user
+from sluiced.steps.wiring import make_wireup
 
 logger = logging.getLogger(__name__)
 
@@ -89,26 +91,31 @@ def _run(
     user = load_user(spec.uid, spec.gid, spec.user)
     link = SrunLink(connection, launch.srun_early) if connection is not None else None
     relay = Relay(link, launch.config.output_tail_bytes)
-    preparation = prepare_step(launch, user, relay)
-    group = step_group(launch)
-    errors = [file for file in preparation.files.values() if file.stream == STDERR] or [*preparation.files.values()]
-    runner = StepRunner(launch, user, relay, link, group, control, errors[0].fd if errors else None)
+    wireup = make_wireup(launch, user)
     try:
-        runner.start(preparation)
-        runner.run()
-        if runner.unkillable:
-            spool.write_problem(step_path, runner.unkillable)
-        _tell_oom(launch, runner, group)
-        return _result(launch, runner, group, preparation, started_at)
+        preparation = prepare_step(launch, user, relay, wireup)
+        group = step_group(launch)
+        errors = [file for file in preparation.files.values() if file.stream == STDERR] or [*preparation.files.values()]
+        runner = StepRunner(launch, user, relay, link, group, control, errors[0].fd if errors else None, wireup)
+        try:
+            runner.start(preparation)
+            runner.run()
+            if runner.unkillable:
+                spool.write_problem(step_path, runner.unkillable)
+            oom = _tell_oom(launch, runner, group)
+            return _result(launch, runner, group, preparation, started_at, oom)
+        finally:
+            group.remove()
     finally:
-        group.remove()
+        wireup.close()
 
 
 def _result(
-    launch: StepLaunch, runner: StepRunner, group: StepGroup, preparation: Preparation, started_at: float
+    launch: StepLaunch, runner: StepRunner, group: StepGroup, preparation: Preparation, started_at: float, oom: str
 ) -> StepResult:
+    """oom: what the kernel killed for want of memory, "" for nothing."""
     code, number = runner.outcome
-    is_oom = group.oom_kills() > 0 and bool(code or number)
+    is_oom = bool(oom and (code or number))
     return StepResult(
         node=launch.node,
         job_id=launch.job.id,
@@ -119,8 +126,8 @@ def _result(
         exit_code=0 if is_oom else code,
         exit_signal=_OOM_SIGNAL if is_oom else number,
         reason=Reason.OUT_OF_MEMORY.value if is_oom else "",
-        reason_text=group.problem,
-        usage=runner.meter.usage(),
+        reason_text=oom if is_oom else group.problem,
+        usage=runner.meter.usage(group.usage(), launch.config.is_usage_of_cgroup),
         tails=_tails(launch, runner, preparation),
     )
 
@@ -143,10 +150,15 @@ def _tail(launch: StepLaunch, stream: str, data: bytes, is_cut: bool, path: str)
     return StreamTail(step_id=launch.step_id, node=launch.node, stream=stream, path=path, tail=data, is_cut=is_cut)
 
 
-def _tell_oom(launch: StepLaunch, runner: StepRunner, group: StepGroup) -> None:
+def _tell_oom(launch: StepLaunch, runner: StepRunner, group: StepGroup) -> str:
+    """Tell the user that the kernel killed for want of memory, and return the story; "" where it did not."""
     count = group.oom_kills()
-    if count:
-        runner.say(talk.oom_line(launch.node, launch.name, count))
+    if not count:
+        return ""
+    story = oom_text(launch.node, group.memory_bound(), find_victim(read_kernel_log(), group_name(launch)))
+    runner.say(talk.oom_line(launch.node, launch.name, count))
+    runner.say(talk.error_line(launch.node, story))
+    return story
 
 
 def _fail(

@@ -16,6 +16,10 @@ import termios
 from collections.abc import Callable
 from typing import NamedTuple, NoReturn
 
+from sluiced.binding.apply import bind_self
+from sluiced.binding.plan import TaskBinding
+from sluiced.gpu.fence import Fence
+from sluiced.steps.private_dirs import enter_namespace
 from sluiced.steps.talk import error_line
 from sluiced.steps.task_hooks import PrologFailed, TaskHooks, run_epilogs, run_prologs
 from sluiced.steps.user import User, become
@@ -42,27 +46,41 @@ class TaskPlan(NamedTuple):
     user: User
     node: str
     hooks: TaskHooks = TaskHooks()
+    binding: TaskBinding = TaskBinding()
+    #: Around its GPUs alone; None: the job's fence is its own.
+    fence: Fence | None = None
+    #: The ranks that it starts itself and answers for; none: just its own.
+    stands_for: tuple[int, ...] = ()
+    #: What becomes 3 and up.
+    inherited: tuple[int, ...] = ()
+    #: The mount namespace that it runs in; None: the step daemon's.
+    namespace: int | None = None
     #: Descriptor 0 is the slave of a pseudo terminal that becomes the controlling one.
     has_terminal: bool = False
 
 
-def run_task(plan: TaskPlan, enter_group: Callable[[], None]) -> NoReturn:
+def run_task(plan: TaskPlan, enter_group: Callable[[], None] | None) -> NoReturn:
     """Become the program; forked with the ENDING signals blocked.
 
-    enter_group: puts the calling process into the step's cgroup.
+    enter_group: puts the calling process into the step's cgroup; None: it was born there.
     """
     try:
         # The step daemon's handlers would swallow what is sent to the task before it is the program.
         for number in ENDING:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        enter_group()
-        _set_descriptors(plan.descriptors)
+        if enter_group is not None:
+            enter_group()
+        if plan.namespace is not None:
+            enter_namespace(plan.namespace)
+        _set_descriptors((*plan.descriptors, *plan.inherited))
         if plan.has_terminal:
             os.setsid()
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
         else:
             os.setpgid(0, 0)
+        for line in bind_self(plan.binding, plan.node, plan.rank, plan.local_id):
+            os.write(2, os.fsencode(line + "\n"))
         set_limits(plan.rlimits)
         become(plan.user)
         os.umask(plan.umask)
@@ -80,10 +98,11 @@ def run_task(plan: TaskPlan, enter_group: Callable[[], None]) -> NoReturn:
         os._exit(1)
 
 
-def run_task_epilogs(plan: TaskPlan, enter_group: Callable[[], None], stderr: int) -> NoReturn:
+def run_task_epilogs(plan: TaskPlan, enter_group: Callable[[], None] | None, stderr: int) -> NoReturn:
     """Run what follows a task, as its user; their failures are told on *stderr*."""
     try:
-        enter_group()
+        if enter_group is not None:
+            enter_group()
         null = os.open(os.devnull, os.O_RDWR)
         _set_descriptors((null, null, stderr))
         os.setpgid(0, 0)
@@ -123,11 +142,12 @@ def find_program(name: str, path: str, work_dir: str) -> str:
     return name
 
 
-def _set_descriptors(descriptors: tuple[int, int, int]) -> None:
-    # 0, 1 and 2 are open in a step daemon, so that none of these is among them.
-    for number, descriptor in enumerate(descriptors):
+def _set_descriptors(descriptors: tuple[int, ...]) -> None:
+    # First out of the way: one of them may have the number that another one is to get.
+    moved = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, len(descriptors)) for descriptor in descriptors]
+    for number, descriptor in enumerate(moved):
         os.dup2(descriptor, number)
-    os.closerange(3, 1 << 20)
+    os.closerange(len(descriptors), 1 << 20)
 
 
 def _enter_work_dir(plan: TaskPlan) -> None:

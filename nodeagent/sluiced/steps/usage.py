@@ -9,6 +9,11 @@ from __future__ import annotations
 import resource
 
 from sluice.model.step import Usage
+from sluiced.cgroup.interface import GroupUsage
+
+#: The unit of ru_inblock and ru_oublock.
+_BLOCK = 512
+_NO_ACCOUNT = GroupUsage()
 
 
 class UsageMeter:
@@ -45,16 +50,23 @@ class UsageMeter:
             number = rank or 0
             self._peaks_kib[number] = max(self._peaks_kib.get(number, 0), used.ru_maxrss)
 
-    def usage(self) -> Usage:
+    def usage(self, group: GroupUsage = _NO_ACCOUNT, is_peak_of_group: bool = False) -> Usage:
+        """Return it all.
+
+        group: the kernel's account of the step's cgroup; it also knows of processes whose parents ignored their end.
+        is_peak_of_group: the peak of memory is the group's, caches included, if that is more than any task's.
+        """
         peak_rank = max(self._peaks_kib, key=lambda rank: self._peaks_kib[rank], default=0)
+        group_peak_kib = (group.peak_bytes or 0) // 1024 if is_peak_of_group else 0
+        peak_kib = max(self._peaks_kib.get(peak_rank, 0), group_peak_kib)
         return Usage(
-            user_s=round(self._user_s, 6),
-            system_s=round(self._system_s, 6),
-            max_rss_kib=self._peaks_kib.get(peak_rank, 0),
-            max_rss_node=self._node if self._peaks_kib else "",
+            user_s=round(max(self._user_s, group.user_s or 0.0), 6),
+            system_s=round(max(self._system_s, group.system_s or 0.0), 6),
+            max_rss_kib=peak_kib,
+            max_rss_node=self._node if peak_kib else "",
             max_rss_task=peak_rank,
-            total_rss_kib=sum(self._peaks_kib.values()),
+            total_rss_kib=max(sum(self._peaks_kib.values()), group_peak_kib),
             max_vmsize_kib=max(self._vmsizes_kib.values(), default=0),
-            disk_read_bytes=self._blocks_in * 512,
-            disk_written_bytes=self._blocks_out * 512,
+            disk_read_bytes=max(self._blocks_in * _BLOCK, group.read_bytes or 0),
+            disk_written_bytes=max(self._blocks_out * _BLOCK, group.written_bytes or 0),
         )

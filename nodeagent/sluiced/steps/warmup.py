@@ -18,13 +18,14 @@ from sluice.model.states import Ending
 from sluice.model.step import Step, StepNode
 from sluice.wire.messages import AgentConfig, StepResult, TaskLaunch
 from sluiced import spool
-from sluiced.cgroup import v1
+from sluiced.cgroup import detect
 from sluiced.stdio.relay import Relay
 from sluiced.steps import descendants
 from sluiced.steps.launch import EndOrder, StepLaunch, decode_order, encode_order
 from sluiced.steps.setup import prepare_step
 from sluiced.steps.usage import UsageMeter
 from sluiced.steps.user import load_user
+from sluiced.steps.wireup import Wireup
 
 _ROUNDS = 3
 
@@ -32,13 +33,12 @@ _ROUNDS = 3
 def warm_up() -> None:
     """Walk through what comes before a step's first fork and after its last wait, without a step."""
     descendants.load_libc()
-    for controller in v1.CONTROLLERS:
-        v1.is_usable(controller)
     for _ in range(_ROUNDS):
         for step_id in (BATCH_STEP, 0):
             launch = spool.decode_launch(msgspec.msgpack.encode(sample_launch(step_id)))
+            detect.find_tree(launch.config.cgroup)
             user = load_user(launch.job.spec.uid, launch.job.spec.gid, launch.job.spec.user)
-            preparation = prepare_step(launch, user, Relay(None, 1))
+            preparation = prepare_step(launch, user, Relay(None, 1), Wireup())
             preparation.close_task_ends()
             for file in preparation.files.values():
                 os.close(file.fd)

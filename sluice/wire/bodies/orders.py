@@ -39,7 +39,7 @@ class EndJob(Message, frozen=True, kw_only=True):
 class SignalJob(Message, frozen=True, kw_only=True):
     """Send a signal: to steps, to the batch shell, or (full) to the batch shell with all its children and steps.
 
-    step_id None: every step of the job.
+    step_id None: every step of the job.  is_suspension: STOP or CONT that suspends the job or lets it go on.
     """
 
     node: str
@@ -51,6 +51,7 @@ class SignalJob(Message, frozen=True, kw_only=True):
     to_batch: bool = False
     to_steps: bool = True
     full: bool = False
+    is_suspension: bool = False
     #: Why, for the program to read; "" for a signal that somebody sent.  deadline_at: when KILL follows.
     reason: str = ""
     deadline_at: float | None = None

@@ -2,6 +2,8 @@
 
 import msgspec
 
+from sluice.config.node_setup import NodeSetup
+from sluice.model.confinement import CgroupSettings
 from sluice.model.node import Inventory
 from sluice.model.step import Usage
 
@@ -71,13 +73,20 @@ class AgentConfig(Message, frozen=True, kw_only=True):
     unkillable_timeout_s: float = 60.0
     prolog_flags: tuple[str, ...] = ()
     propagate_limits: str = "ALL"
-    constrain_cores: bool = False
-    constrain_memory: bool = False
-    constrain_swap: bool = False
-    constrain_devices: bool = False
+    cgroup: CgroupSettings = CgroupSettings()
+    #: Usage is what the kernel counted for the step's cgroup, its peak of memory included.
+    is_usage_of_cgroup: bool = False
+    #: Directories that steps of MPI have for themselves, on clusters with several nodes on one host.
+    private_dirs: tuple[str, ...] = ()
     settings: dict[str, str] = msgspec.field(default_factory=dict)
     #: node -> (way to it from the top of the network, what the parts are), for the agent's own nodes.
     topology_addresses: dict[str, tuple[str, str]] = msgspec.field(default_factory=dict)
+    #: The agent's own nodes.
+    nodes: dict[str, NodeSetup] = msgspec.field(default_factory=dict)
+    #: How tasks are bound unless they say it: partition -> level, where it says one, and TaskPluginParam.
+    partition_cpu_bind: dict[str, str] = msgspec.field(default_factory=dict)
+    task_plugins: tuple[str, ...] = ()
+    task_parameters: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class Heartbeat(Message, frozen=True, kw_only=True):

@@ -7,6 +7,13 @@ from sluice.model.step import Step
 from .base import Message
 
 
+class PeerAddress(Message, frozen=True, kw_only=True):
+    """Where a node's agent listens."""
+
+    address: str
+    port: int
+
+
 class TaskLaunch(Message, frozen=True, kw_only=True):
     """srun to each agent of its step; the connection is then the step daemon's.
 
@@ -34,10 +41,29 @@ class TaskLaunch(Message, frozen=True, kw_only=True):
     multi_prog: str = ""
     task_prolog: str = ""
     task_epilog: str = ""
+    #: The step daemons tell which CPUs and GPUs the tasks have.
+    is_verbose: bool = False
     mpi: str = "none"
     #: NAME=value that hold over what the step gives its tasks: of a step over several components, the whole of it.
     own_environment: tuple[bytes, ...] = ()
+    #: The plugin of --launch.
+    launcher: str = ""
     cluster: str = ""
+    #: Where the agents of the step's nodes listen, in their order; sent where step daemons have to find each other.
+    peers: tuple[PeerAddress, ...] = ()
+
+
+class JoinStep(Message, frozen=True, kw_only=True):
+    """A step daemon to the agent of another node of its step: hand this connection to the step daemon there.
+
+    The hello brought the step's credential.  node: who asks.  That step daemon answers, once the step is launched
+    there; before, the agent answers "not_launched".
+    """
+
+    node: str
+    job_id: int
+    attempt: int
+    step_id: int
 
 
 class TaskAttach(Message, frozen=True, kw_only=True):

@@ -4,10 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from sluice.errors import NotFound, NotPermitted, RequestError
-from sluice.model.node import Inventory
+from sluice.model.node import GresPlace, Inventory
 from sluice.model.reason import Reason
+from sluice.model.request import GresRequest
 from sluice.model.states import Ending, JobState, NodeState, StepState
 from sluice.wire.messages import EndJob, NodeReport, Register, RunningStep
 from sluicectld.permissions import Caller
@@ -39,6 +41,33 @@ def test_a_node_smaller_than_configured_is_drained(world: World, measured: dict[
 
     assert world.node("n1").is_drained
     assert world.node("n1").reason.startswith(reason)
+
+
+def test_a_node_with_fewer_gpus_than_configured_is_drained_with_the_numbers(make_world: MakeWorld) -> None:
+    world = make_world(is_registered=False)
+    gres = (GresRequest(name="gpu", type="a100", count=4), GresRequest(name="gpu", type="h100", count=2))
+    world.configure(nodes=tuple(replace(node, gres=gres) for node in world.node_records))
+    seen = (GresRequest(name="gpu", type="a100", count=4), GresRequest(name="gpu", type="h100", count=1))
+
+    world.register("n1", gres=seen, gres_problems=("gres.conf: /dev/nvidia5 does not exist",))
+
+    assert world.node("n1").is_drained
+    assert world.node("n1").reason == (
+        "gres/gpu:h100 count low: registered with 1, configuration says 2 (gres.conf: /dev/nvidia5 does not exist)"
+    )
+
+
+def test_where_gpus_stand_is_believed_of_the_agent_that_found_out(make_world: MakeWorld) -> None:
+    world = make_world(is_registered=False)
+    gres = (GresRequest(name="gpu", count=2),)
+    world.configure(nodes=tuple(replace(node, gres=gres) for node in world.node_records))
+    places = (GresPlace(name="gpu", cores="0-1"), GresPlace(name="gpu", cores="2-3"))
+
+    world.register("n1", gres_places=places)
+    assert world.node("n1").gres_places == places
+
+    world.configure()
+    assert world.node("n1").gres_places == places
 
 
 def test_the_configuration_may_override_what_was_measured(make_world: MakeWorld) -> None:

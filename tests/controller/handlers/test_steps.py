@@ -4,8 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from sluice.errors import NotPermitted, RequestError
+from sluice.model.request import GresRequest
 from sluice.model.states import StepState
 from sluice.model.step import Step
 from sluice.wire.messages import EndStep, FinishStep
@@ -13,6 +15,19 @@ from sluicectld.handlers.steps import LAUNCH_WAIT_S, StepBusy
 from tests.engine_builder import ANN, BOB, ROOT, World
 
 MakeWorld = Callable[..., World]
+
+
+def gpus(count: int) -> tuple[GresRequest, ...]:
+    return (GresRequest(name="gpu", count=count),)
+
+
+@pytest.fixture
+def world_with_gpus(make_world: MakeWorld) -> World:
+    """A node of four CPUs with two GPUs."""
+    world = make_world(nodes=1, is_registered=False)
+    world.configure(nodes=tuple(replace(node, gres=gpus(2)) for node in world.node_records))
+    world.register("n1")
+    return world
 
 
 @pytest.fixture
@@ -234,3 +249,29 @@ def test_there_are_only_so_many_steps(make_world: MakeWorld) -> None:
         world.step(job_id, is_overlapping=True)
 
     assert refusal.value.code == "step_limit"
+
+
+def test_an_arbitrary_distribution_puts_each_rank_on_its_named_node(world: World, job_id: int) -> None:
+    step = world.step(job_id, ntasks=3, distribution="arbitrary", required_nodes=("n1", "n2", "n1"))
+
+    assert layout(step) == [("n1", 2, "0,2", "0-1"), ("n2", 1, "1", "2")]
+
+
+def test_steps_that_ask_for_gpus_wait_for_each_other(world_with_gpus: World) -> None:
+    world = world_with_gpus
+    job_id = world.start(gres_per_node=gpus(2), ntasks=4)
+    first = world.step(job_id, ntasks=1, gres_per_node=gpus(1))
+    second = world.step(job_id, ntasks=1, gres_per_node=gpus(1))
+
+    assert [step.nodes[0].gres[0].units for step in (first, second)] == ["0", "1"]
+    with pytest.raises(StepBusy, match=r"1 gpu on node n1 requested, 0 are free; step .* has"):
+        world.step(job_id, ntasks=1, gres_per_node=gpus(1))
+    assert world.step(job_id, ntasks=1).nodes[0].gres[0].units == "0-1"
+
+
+@pytest.mark.parametrize(
+    ("field", "text"), [("cpu_bind", "bored"), ("mem_bind", "far"), ("gpu_bind", "x"), ("distribution", "star")]
+)
+def test_words_that_no_agent_could_read_are_refused(world: World, job_id: int, field: str, text: str) -> None:
+    with pytest.raises(RequestError):
+        world.step(job_id, **{field: text})

@@ -10,9 +10,10 @@ import pytest
 from sluice.config import light
 from sluice.config.key import Table
 from sluice.config.load import inspect, load
-from sluice.config.records import CgroupSettings, GresLine, NodeConfig, PartitionConfig
+from sluice.config.records import GresLine, NodeConfig, PartitionConfig
 from sluice.config.schema import CGROUP, CLUSTER, GRES_LINE, NODE, PARTITION, TABLES_BY_FILE
 from sluice.config.settings import Settings
+from sluice.model.confinement import CgroupSettings
 
 ETC = Path(__file__).parents[3] / "etc"
 EXAMPLES = {

@@ -71,6 +71,25 @@ def test_the_configuration_is_accepted_without_a_warning(tmp_path: Path, nodes: 
     assert config.warnings == ()
 
 
+@pytest.mark.parametrize(
+    ("uid", "settings", "expected"),
+    [
+        pytest.param(0, {}, ("/tmp", "/dev/shm"), id="root can keep nodes apart"),
+        pytest.param(1000, {}, (), id="others cannot"),
+        pytest.param(0, {"SluicePrivateDirs": "/var/tmp"}, ("/var/tmp",), id="what was asked for goes before"),
+    ],
+)
+def test_nodes_of_one_host_get_directories_of_their_own_for_mpi(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uid: int, settings: dict[str, str], expected: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: uid)
+    conf = tmp_path / "sluice.conf"
+    wanted = Shape(nodes=2, cpus=4, memory_mib=1000, settings=settings)
+    conf.write_text(render_conf(wanted, str(tmp_path), "/tmp/run", 20_000))
+
+    assert load(conf).settings.private_dirs == expected
+
+
 def test_an_emulated_cluster_needs_no_port_for_its_nodes(tmp_path: Path) -> None:
     conf = tmp_path / "sluice.conf"
     conf.write_text(render_conf(shape(Wish(emulated=2000)), str(tmp_path), "/tmp/run", 20_000))

@@ -1,0 +1,15 @@
+"""GPUs and other generic resources of a node: what is there, which unit is which device, and who may see it.
+
+device       the records: a device found, a unit of the node
+nvml         NVIDIA's library, loaded when it is asked for
+nvidia_proc  NVIDIA's devices, from the driver's own files
+drm          AMD's and Intel's devices, from the kernel's own files
+capability   which device files a MIG instance needs
+units        gres.conf, the configured counts and what was found, put together
+shards       which GPU a shard is a part of
+measure      all of it for this machine
+bind         --gpu-bind: the units of each task
+environment  CUDA_VISIBLE_DEVICES and its relatives
+fence        the device files that a job or a task may open
+plan         from a launch to each task's units, variables and fence
+"""

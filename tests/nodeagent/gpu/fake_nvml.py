@@ -1,0 +1,141 @@
+"""NVIDIA's management library, as far as its users see it, for machines without a GPU.
+
+It has the names, argument lists, shapes of answers and exceptions of pynvml (test_the_double_has_the_librarys_names
+holds it to that); which GPUs there are is told by the test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import pynvml  # type: ignore[import-untyped]
+
+
+class Instance(NamedTuple):
+    """A MIG instance.  gi, ci: its GPU instance and compute instance."""
+
+    profile: str
+    uuid: str
+    gi: int
+    ci: int = 0
+    memory_mib: int = 0
+
+
+class Gpu(NamedTuple):
+    """links: the numbers of the GPUs that its NVLinks lead to, -1 for a switch."""
+
+    name: str = "NVIDIA A100-SXM4-40GB"
+    uuid: str = "GPU-0"
+    minor: int = 0
+    bus: str = "00000000:07:00.0"
+    memory_mib: int = 40960
+    cpus: int = 0xF
+    is_divided: bool = False
+    instances: tuple[Instance, ...] = ()
+    links: tuple[int, ...] = ()
+    remapped_rows: tuple[int, int, int, int] | None = (0, 0, 0, 0)
+    is_lost: bool = False
+
+
+class _Memory(NamedTuple):
+    total: int
+
+
+class _Pci(NamedTuple):
+    busId: str
+
+
+def error(number: int) -> Exception:
+    failure: Exception = pynvml.NVMLError(number)
+    return failure
+
+
+class FakeNvml:
+    """pynvml with these GPUs in the machine.  failure: of nvmlInit."""
+
+    NVMLError = pynvml.NVMLError
+    NVML_DEVICE_MIG_ENABLE = pynvml.NVML_DEVICE_MIG_ENABLE
+    NVML_NVLINK_MAX_LINKS = pynvml.NVML_NVLINK_MAX_LINKS
+
+    def __init__(self, gpus: Iterable[Gpu] = (), failure: Exception | None = None) -> None:
+        self._gpus = list(gpus)
+        self._failure = failure
+        self.open_count = 0
+
+    def nvmlInit(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+        self.open_count += 1
+
+    def nvmlShutdown(self) -> None:
+        self.open_count -= 1
+
+    def nvmlDeviceGetCount(self) -> int:
+        assert self.open_count, "asked before nvmlInit"
+        return len(self._gpus)
+
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> Gpu:
+        if self._gpus[index].is_lost:
+            raise error(pynvml.NVML_ERROR_GPU_IS_LOST)
+        return self._gpus[index]
+
+    def nvmlDeviceGetName(self, handle: Gpu | tuple[Gpu, Instance]) -> str:
+        if isinstance(handle, Gpu):
+            return handle.name
+        return f"{handle[0].name} MIG {handle[1].profile}"
+
+    def nvmlDeviceGetUUID(self, handle: Gpu | tuple[Gpu, Instance]) -> str:
+        return handle.uuid if isinstance(handle, Gpu) else handle[1].uuid
+
+    def nvmlDeviceGetMinorNumber(self, handle: Gpu) -> int:
+        return handle.minor
+
+    def nvmlDeviceGetPciInfo(self, handle: Gpu) -> _Pci:
+        return _Pci(handle.bus)
+
+    def nvmlDeviceGetMemoryInfo(self, handle: Gpu | tuple[Gpu, Instance]) -> _Memory:
+        return _Memory((handle.memory_mib if isinstance(handle, Gpu) else handle[1].memory_mib) * 1024 * 1024)
+
+    def nvmlDeviceGetCpuAffinity(self, handle: Gpu, cpuSetSize: int) -> list[int]:
+        return [handle.cpus >> (64 * word) & (2**64 - 1) for word in range(cpuSetSize)]
+
+    def nvmlDeviceGetMigMode(self, device: Gpu) -> list[int]:
+        if not device.name.startswith("NVIDIA A100"):
+            raise error(pynvml.NVML_ERROR_NOT_SUPPORTED)
+        return [int(device.is_divided), int(device.is_divided)]
+
+    def nvmlDeviceGetMaxMigDeviceCount(self, device: Gpu) -> int:
+        return 7 if device.name.startswith("NVIDIA A100") else 0
+
+    def nvmlDeviceGetMigDeviceHandleByIndex(self, device: Gpu, index: int) -> tuple[Gpu, Instance]:
+        if index >= len(device.instances):
+            raise error(pynvml.NVML_ERROR_NOT_FOUND)
+        return device, device.instances[index]
+
+    def nvmlDeviceGetGpuInstanceId(self, device: tuple[Gpu, Instance]) -> int:
+        return device[1].gi
+
+    def nvmlDeviceGetComputeInstanceId(self, device: tuple[Gpu, Instance]) -> int:
+        return device[1].ci
+
+    def nvmlDeviceGetNvLinkState(self, device: Gpu, link: int) -> int:
+        if not device.links:
+            raise error(pynvml.NVML_ERROR_NOT_SUPPORTED)
+        return int(link < len(device.links))
+
+    def nvmlDeviceGetNvLinkRemotePciInfo(self, device: Gpu, link: int) -> _Pci:
+        other = device.links[link]
+        return _Pci(self._gpus[other].bus if other >= 0 else "00000000:C0:00.0")
+
+    def nvmlDeviceGetRemappedRows(self, device: Gpu) -> tuple[int, int, int, int]:
+        if device.remapped_rows is None:
+            raise error(pynvml.NVML_ERROR_NOT_SUPPORTED)
+        return device.remapped_rows
+
+    def nvmlDeviceGetRetiredPagesPendingStatus(self, device: Gpu) -> int:
+        raise error(pynvml.NVML_ERROR_NOT_SUPPORTED)
+
+
+def functions(library: Any) -> dict[str, Any]:
+    return {name: getattr(library, name) for name in dir(FakeNvml) if name.startswith("nvml")}

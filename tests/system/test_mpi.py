@@ -1,0 +1,268 @@
+"""Real MPI programs under srun and under their own mpirun: Debian's MPICH and Open MPI, on one and three nodes."""
+
+from __future__ import annotations
+
+import ctypes.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from sluice.testing import LocalCluster
+
+_SOURCES = Path(__file__).parent / "mpi"
+#: How each library is wired up.
+WIRING = {"mpich": "pmi2", "openmpi": "pmix"}
+_ROOT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+SHAPES = [pytest.param(1, 2, id="2 ranks on a node"), pytest.param(3, 8, id="8 ranks on 3 nodes")]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[LocalCluster]:
+    with LocalCluster(nodes=3, cpus=4) as made:
+        yield made
+
+
+class Mpi:
+    """One library: its compiled programs, and runs of them."""
+
+    def __init__(self, library: str, folder: Path) -> None:
+        self.library = library
+        self.type = WIRING[library]
+        self._folder = folder
+
+    def program(self, name: str) -> str:
+        target = self._folder / f"{name}.{self.library}"
+        if not target.exists():
+            source = str(_SOURCES / f"{name}.c")
+            subprocess.run([f"mpicc.{self.library}", "-o", str(target), source], check=True, capture_output=True)
+        return str(target)
+
+    def srun(self, cluster: LocalCluster, *arguments: str, **options: bool) -> subprocess.CompletedProcess[str]:
+        return cluster.run(
+            "srun", f"--mpi={self.type}", *arguments, env=_ROOT, limit_s=110, check=options.get("check", True)
+        )
+
+
+@pytest.fixture(params=list(WIRING), scope="module")
+def mpi(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Mpi:
+    library: str = request.param
+    if shutil.which(f"mpicc.{library}") is None:
+        pytest.skip(f"{library} is not installed (tools/mpi.sh installs it)")
+    folder = tmp_path_factory.mktemp("mpi")
+    folder.chmod(0o755)
+    return Mpi(library, folder)
+
+
+def said(output: str) -> list[tuple[int, int, int, int]]:
+    """Return (rank, size, ranks of the node, sum) of every line, by rank."""
+    lines = re.findall(r"rank (\d+) of (\d+) local (\d+) sum (\d+)", output)
+    return sorted((int(a), int(b), int(c), int(d)) for a, b, c, d in lines)
+
+
+def expected(ranks: int, *per_node: int) -> list[tuple[int, int, int, int]]:
+    locals_ = [count for count in per_node for _ in range(count)]
+    return [(rank, ranks, locals_[rank], ranks * (ranks + 1) // 2) for rank in range(ranks)]
+
+
+@pytest.mark.parametrize(("nodes", "ranks"), SHAPES)
+def test_srun_starts_ranks_that_find_each_other(cluster: LocalCluster, mpi: Mpi, nodes: int, ranks: int) -> None:
+    """An Allreduce over all ranks; those of a node know that they share it."""
+    done = mpi.srun(cluster, f"-N{nodes}", f"-n{ranks}", "-m", "block", mpi.program("hello"))
+
+    per_node = (2,) if nodes == 1 else (4, 3, 1)
+    assert [(rank, size, total) for rank, size, _, total in said(done.stdout)] == [
+        (rank, size, total) for rank, size, _, total in expected(ranks, *per_node)
+    ], done.stdout + done.stderr
+
+
+def test_ranks_dealt_out_in_turn_know_their_neighbours(cluster: LocalCluster, mpi: Mpi) -> None:
+    done = mpi.srun(cluster, "-N3", "-n6", "--ntasks-per-node=2", "-m", "cyclic", mpi.program("hello"))
+
+    assert said(done.stdout) == [(rank, 6, 2, 21) for rank in range(6)], done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("nodes", "ranks"), SHAPES)
+def test_mpirun_inside_a_batch_job(cluster: LocalCluster, mpi: Mpi, tmp_path: Path, nodes: int, ranks: int) -> None:
+    """Unmodified, with no option: what it knows of the job comes from the environment and from srun."""
+    tmp_path.chmod(0o755)
+    out = tmp_path / "out.txt"
+    each = -(-ranks // nodes)
+    options = (f"-N{nodes}", f"-n{ranks}", f"--ntasks-per-node={each}", f"--output={out}")
+
+    done = cluster.run(
+        "sbatch",
+        "--wait",
+        *options,
+        "--wrap",
+        f"mpirun.{mpi.library} {mpi.program('hello')}",
+        env=_ROOT,
+        limit_s=110,
+        check=False,
+    )
+
+    assert done.returncode == 0, out.read_text() if out.exists() else done.stderr
+    assert [line[:2] for line in said(out.read_text())] == [(rank, ranks) for rank in range(ranks)], out.read_text()
+    assert {total for *_, total in said(out.read_text())} == {ranks * (ranks + 1) // 2}
+
+
+def test_two_programs_at_once_on_the_same_nodes(cluster: LocalCluster, mpi: Mpi) -> None:
+    def run(_: int) -> str:
+        return mpi.srun(cluster, "-N3", "--ntasks-per-node=2", mpi.program("hello")).stdout
+
+    with ThreadPoolExecutor(2) as pool:
+        outputs = list(pool.map(run, range(2)))
+
+    assert [said(output) for output in outputs] == [[(rank, 6, 2, 21) for rank in range(6)]] * 2
+
+
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        pytest.param("abort", "task 4 called abort: exit code 7", id="aborts"),
+        pytest.param("exit", "task 4 ended without MPI_Finalize", id="exits"),
+        pytest.param("crash", "task 4 ended without MPI_Finalize", id="is killed"),
+    ],
+)
+def test_a_rank_that_leaves_ends_the_step_on_every_node(cluster: LocalCluster, mpi: Mpi, how: str, why: str) -> None:
+    """The others would wait for it for ever; the user reads which task it was, though its node has no other."""
+    done = mpi.srun(cluster, "-N3", "-n5", "--ntasks-per-node=2", mpi.program("leave"), how, check=False)
+
+    assert done.returncode != 0
+    assert done.stderr.count(why) == 1, done.stderr
+    if how == "abort" and mpi.type == "pmix":
+        assert "srun: error: n3: task 4: Exited with exit code 7" in done.stderr
+    for node in ("n1", "n2"):
+        assert f"error: *** STEP {step_of(done.stderr)} ON {node} CANCELLED AT" in done.stderr
+
+
+def step_of(text: str) -> str:
+    found = re.search(r"\*\*\* STEP (\S+) ON", text)
+    assert found is not None, text
+    return found[1]
+
+
+def test_spawning_is_refused(cluster: LocalCluster, mpi: Mpi) -> None:
+    """The program gets an error from its own library; nothing hangs, nothing is killed."""
+    done = mpi.srun(cluster, "-n1", mpi.program("spawn"), check=False)
+
+    assert "refused" in done.stdout or "not supported" in (done.stdout + done.stderr).lower()
+    assert "spawned" not in done.stdout
+
+
+@pytest.mark.parametrize("mpi", ["openmpi"], indirect=True)
+def test_open_mpi_without_collected_data_asks_node_by_node(cluster: LocalCluster, mpi: Mpi) -> None:
+    """Ranks publish and fetch each other's addresses one by one (PMIx's direct modex)."""
+    variables = {"OMPI_MCA_pmix_base_async_modex": "1", "OMPI_MCA_pmix_base_collect_data": "0"}
+
+    done = cluster.run("srun", "--mpi=pmix", "-N3", "-n6", mpi.program("hello"), env=_ROOT | variables, limit_s=110)
+
+    assert {(size, total) for _, size, _, total in said(done.stdout)} == {(6, 21)}
+
+
+def has_libpmi2() -> bool:
+    return ctypes.util.find_library("pmi2") is not None
+
+
+needs_libpmi2 = pytest.mark.skipif(not has_libpmi2(), reason="libpmi2 is not installed (tools/mpi.sh installs it)")
+
+
+@pytest.mark.slow
+@needs_libpmi2
+def test_a_barrier_of_many_nodes_goes_over_two_levels_of_the_tree() -> None:
+    """36 nodes: the root has 32 children, one of which has three."""
+    program = (sys.executable, str(_SOURCES / "pmi2_client.py"))
+    with LocalCluster(nodes=36, cpus=1, memory_mib=100) as cluster:
+        done = cluster.run("srun", "--mpi=pmi2", "-N36", "-n36", *program, limit_s=100)
+
+    assert len(done.stdout.splitlines()) == 36, "each has found the cards of all others"
+
+
+@needs_libpmi2
+def test_barriers_go_on_while_controller_and_agents_are_away(tmp_path: Path) -> None:
+    """Step daemons talk to each other: whoever brought them together is not needed any more."""
+    command = ["srun", "--mpi=pmi2", "-N3", "-n3", sys.executable, str(_SOURCES / "pmi2_phases.py"), str(tmp_path)]
+    with LocalCluster(nodes=3, cpus=1) as cluster:
+        with subprocess.Popen(command, env=cluster.env, cwd=cluster.folder, stdin=subprocess.DEVNULL) as srun:
+            cluster.wait_until(lambda: len(list(tmp_path.glob("first-*"))) == 3, "all are past the first barrier")
+            cluster.kill_controller()
+            for node in ("n1", "n2", "n3"):
+                cluster.kill_agent(node)
+            (tmp_path / "go").touch()
+            cluster.wait_until(lambda: len(list(tmp_path.glob("second-*"))) == 3, "all are past the second barrier")
+            cluster.start_controller()
+            for node in ("n1", "n2", "n3"):
+                cluster.start_agent(node)
+            assert srun.wait(60) == 0
+        cluster.wait_jobs_ended()
+
+
+@needs_libpmi2
+def test_pmi_2_serves_slurms_own_client_library(cluster: LocalCluster) -> None:
+    done = cluster.run(
+        "srun", "--mpi=pmi2", "-N2", "-n4", "--ntasks-per-node=2", sys.executable, str(_SOURCES / "pmi2_client.py")
+    )
+
+    lines = sorted(done.stdout.splitlines())
+    assert [re.sub(r" job \S+", "", line) for line in lines] == [
+        f"rank {rank} of 4 first rank {rank - rank % 2} mapping (vector,(0,2,2))" for rank in range(4)
+    ]
+
+
+def test_a_program_with_the_wrong_wiring_is_warned_of(cluster: LocalCluster, mpi: Mpi) -> None:
+    """Tasks that take themselves for rank 0 of 1 (MPICH) or give up (Open MPI): a line says what would help."""
+    program = mpi.program("hello")
+
+    done = cluster.run("srun", "-n2", program, env=_ROOT, check=False)
+
+    (line,) = [line for line in done.stderr.splitlines() if "warning" in line]
+    assert line.startswith(f"srun: warning: {program} is linked to ")
+    assert line.endswith(f"whose tasks do not find each other with --mpi=none; use --mpi={mpi.type}")
+
+
+def test_garbage_from_a_task_ends_its_step_and_nothing_else(cluster: LocalCluster) -> None:
+    done = cluster.run(
+        "srun", "--mpi=pmi2", "-N2", "-n4", "sh", "-c", "head -c 200000 /dev/zero >&3; sleep 60", check=False
+    )
+
+    assert done.returncode != 0
+    assert re.search(r"slurmstepd-n\d: error: task \d does not speak PMI: ", done.stderr), done.stderr
+    assert cluster.run("srun", "-N3", "-n3", "echo", "here").stdout == "here\n" * 3
+
+
+def test_mpi_default_counts_where_nothing_is_said(mpi: Mpi) -> None:
+    with LocalCluster(nodes=1, cpus=2, settings={"MpiDefault": mpi.type}) as cluster:
+        done = cluster.run("srun", "-n2", mpi.program("hello"), env=_ROOT)
+
+    assert said(done.stdout) == expected(2, 2)
+
+
+def test_a_wiring_that_no_plugin_has_is_refused_with_the_list(cluster: LocalCluster) -> None:
+    done = cluster.run("srun", "--mpi=bogus", "true", check=False)
+
+    assert done.returncode == 1
+    assert done.stderr == "srun: error: Invalid MPI type 'bogus', --mpi=list for acceptable types: none, pmi2, pmix\n"
+    assert cluster.run("srun", "--mpi=list").stdout == (
+        "MPI plugin types are...\n\tnone\n\tpmi2\n\tpmix\nspecific pmix plugin versions available: pmix_v4\n"
+    )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mount namespaces need root")
+def test_steps_of_mpi_have_their_own_tmp_and_shared_memory_on_each_node(cluster: LocalCluster) -> None:
+    """Three nodes of one host: none sees what another one left, nor does the host; where the step works, all do."""
+    script = """
+        ls /dev/shm
+        touch /tmp/sluice-private-$SLURM_PROCID /dev/shm/$SLURM_PROCID here-$SLURM_PROCID
+        ls -d /tmp/sluice-private-*"""
+
+    done = cluster.run("srun", "--mpi=pmi2", "-N3", "--ntasks-per-node=1", "-l", "sh", "-c", script)
+
+    assert sorted(done.stdout.splitlines()) == [f"{rank}: /tmp/sluice-private-{rank}" for rank in range(3)]
+    assert not list(Path("/tmp").glob("sluice-private-*"))
+    assert sorted(path.name for path in Path(cluster.folder).glob("here-*")) == ["here-0", "here-1", "here-2"]
