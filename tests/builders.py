@@ -87,13 +87,29 @@ class Cluster:
         uid: int = 1000,
         exclusive_uid: int | None = None,
         partition: str = "batch",
+        licenses: tuple[tuple[str, int], ...] = (),
+        reservation: str = "",
+        **spec_fields: Any,
     ) -> Self:
-        """Add a job that runs on the first nodes with so many CPUs free (all of a node's when None)."""
+        """Add a job that runs on the first nodes with so many CPUs free (all of a node's when None).
+
+        licenses: taken from those that are free.  spec_fields: of its record; without any it has none.
+        """
         names = nodes if isinstance(nodes, tuple) else self._first_free(nodes, cpus)
         grants = tuple(self._occupy(name, cpus, memory_mib, gres, uid, exclusive_uid) for name in names)
         job_id = self._new_id()
         end_at = None if ends_in_s is None else self.now_at + ends_in_s
-        self.running_jobs.append(RunningJob(job_id, str(job_id), Allocation(grants=grants), end_at, uid, partition))
+        allocation = Allocation(grants=grants, licenses=licenses)
+        for name, count in licenses:
+            self.licenses_free[name] -= count
+        job = None
+        if spec_fields:
+            spec = make_spec(partitions=(partition,), **spec_fields)
+            job = Job(id=job_id, spec=spec, partition=partition, limit_s=None, allocation=allocation)
+        held = licenses if reservation else ()
+        self.running_jobs.append(
+            RunningJob(job_id, str(job_id), allocation, end_at, uid, partition, reservation, held, job)
+        )
         return self
 
     def pending(

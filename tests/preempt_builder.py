@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from sluice.model.allocation import Allocation
 from sluice.model.association import Association
 from sluice.model.job import Job
-from sluice.model.preemption import Preemption, PreemptMode, PreemptSetup
+from sluice.model.preemption import Preemption, PreemptMode, PreemptSetup, Room
 from sluice.model.qos import Qos
 from sluice.model.reservation import Reservation
 from sluice.model.states import JobState
@@ -69,7 +69,9 @@ class Rivals(Cluster):
     ) -> int:
         """Add a running job; return its id."""
         names = nodes if isinstance(nodes, tuple) else self._first_free(nodes, cpus)
-        grants = tuple(self._occupy(name, cpus, memory_mib, gres, 1000, None) for name in names)
+        uid = spec.setdefault("uid", 1000)
+        owner = uid if spec.get("exclusive") == "user" else None
+        grants = tuple(self._occupy(name, cpus, memory_mib, gres, uid, owner) for name in names)
         job_id = self._new_id()
         allocation = Allocation(grants=grants, licenses=licenses)
         job = Job(
@@ -85,11 +87,23 @@ class Rivals(Cluster):
             preemption=preemption,
         )
         end_at = None if ends_in_s is None else self.now_at + ends_in_s
-        view = RunningJob(job_id, str(job_id), allocation, end_at, 1000, partition, reservation, (), job)
+        view = RunningJob(job_id, str(job_id), allocation, end_at, uid, partition, reservation, (), job)
         self.running_jobs.append(view)
         if preemption is not None:
             self.leaving.append(view)
         return job_id
+
+    def bind(self, *job_ids: int) -> int:
+        """Make running jobs, whose ids follow one another, components of a heterogeneous one; return its id."""
+        leader_id = job_ids[0]
+        for offset, job_id in enumerate(job_ids):
+            self._revise(job_id, het_job_id=leader_id, het_offset=offset, het_size=len(job_ids))
+        return leader_id
+
+    def reserve(self, name: str, *nodes: str, flags: tuple[str, ...] = ()) -> None:
+        """Add a reservation of these nodes for ann, which is in force."""
+        times = {"start_at": self.now_at - 60, "end_at": self.now_at + 9 * HOUR_S}
+        self.reservations.append(Reservation(id=1, name=name, nodes=nodes, users=("ann",), flags=flags, **times))
 
     def urgent(self, **fields: Any) -> Job:
         """Add a pending job of the high partition."""
@@ -97,19 +111,32 @@ class Rivals(Cluster):
 
     def warn(self, job_id: int, for_job_id: int, *nodes: str, mode: str = "REQUEUE") -> None:
         """Let a running job be in its grace."""
-        preemption = Preemption(
-            for_job_id=for_job_id,
-            mode=PreemptMode(mode),
-            at=self.now_at,
-            ends_at=self.now_at + 60,
-            nodes=nodes,
-        )
-        place = next(place for place, view in enumerate(self.running_jobs) if view.job_id == job_id)
-        view = self.running_jobs[place]
+        room = Room(job_id=for_job_id, partition="high", nodes=nodes)
+        self.depart(job_id, for_job_id, (room,), PreemptMode(mode))
+
+    def depart(self, job_id: int, for_job_id: int, rooms: tuple[Room, ...], mode: PreemptMode) -> None:
+        """Let a running job, or all components of the one that it leads, be in its grace."""
+        ends_at = self.now_at + 60
+        preemption = Preemption(for_job_id=for_job_id, mode=mode, at=self.now_at, ends_at=ends_at, rooms=rooms)
+        for part_id in self.parts_of(job_id):
+            view = replace(self._revise(part_id, preemption=preemption), expected_end_at=ends_at)
+            self._put(view)
+            self.leaving.append(view)
+
+    def parts_of(self, job_id: int) -> list[int]:
+        """Return the running jobs that are this one, or components of the one that it leads."""
+        jobs = [view.job for view in self.running_jobs if view.job is not None]
+        return [job.id for job in jobs if job_id in (job.id, job.het_job_id)]
+
+    def _revise(self, job_id: int, **fields: Any) -> RunningJob:
+        view = next(view for view in self.running_jobs if view.job_id == job_id)
         assert view.job is not None
-        job = replace(view.job, preemption=preemption)
-        self.running_jobs[place] = replace(view, job=job, expected_end_at=self.now_at + 60)
-        self.leaving.append(self.running_jobs[place])
+        return self._put(replace(view, job=replace(view.job, **fields)))
+
+    def _put(self, view: RunningJob) -> RunningJob:
+        place = next(place for place, each in enumerate(self.running_jobs) if each.job_id == view.job_id)
+        self.running_jobs[place] = view
+        return view
 
     def snapshot(self) -> Snapshot:
         row = Association(account="lab", user="ann", is_default=True, qos=tuple(self.qos_by_name))

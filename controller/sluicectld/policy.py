@@ -42,6 +42,7 @@ def policy_of(config: ClusterConfig) -> Policy:
         is_backfilling=settings.scheduler_type == "sched/backfill",
         backfill_jobs_max=_count(parameters, "bf_max_job_test", 500),
         backfill_window_s=_count(parameters, "bf_window", 1440) * 60.0,
+        backfill_resolution_s=_seconds(parameters, "bf_resolution", 0.0),
         select_unit=unit,
         has_memory=any(word.endswith("MEMORY") for word in words),
         is_least_loaded="CR_LLN" in words,

@@ -13,18 +13,27 @@ class PreemptMode(StrEnum):
     SUSPEND = "SUSPEND"
 
 
+class Room(Record, frozen=True, kw_only=True):
+    """Where a job, or a component of one, is to start when its victims are gone."""
+
+    job_id: int
+    partition: str
+    nodes: tuple[str, ...]
+
+
 class Preemption(Record, frozen=True, kw_only=True):
     """What a victim's record says: for which job, how, since when, and where that job is to start.
 
     for_job_id 0 with SUSPEND: nobody's victim, but to be resumed as soon as its CPUs are free.
     ends_at: when its processes are killed.  gives_signal: the signal that the job asked for before its end is given.
+    rooms: of a heterogeneous job one for each component; for_job_id is then its leader.
     """
 
     for_job_id: int
     mode: PreemptMode
     at: float
     ends_at: float
-    nodes: tuple[str, ...] = ()
+    rooms: tuple[Room, ...] = ()
     gives_signal: bool = False
 
 

@@ -59,6 +59,21 @@ def test_a_job_is_requeued_for_an_urgent_one_and_runs_again() -> None:
         assert "agree" in cluster.run("sluice", "verify").stdout
 
 
+def test_a_heterogeneous_job_makes_room_for_another_one_and_runs_again() -> None:
+    """Each has one CPU for each of its components."""
+    with cluster_with("", PreemptMode="REQUEUE", KillWait="5") as cluster:
+        script = "echo $SLURM_RESTART_COUNT >> runs; exec sleep 300"
+        victim = cluster.submit("-n1", ":", "-n1", "--wrap", script)
+        cluster.wait_until(lambda: size_of(cluster, "runs"), "the victim runs")
+        urgent = cluster.submit("-n1", "-p", "urgent", ":", "-n1", "-p", "urgent", "--wrap", "true")
+        cluster.wait_until(lambda: Path(cluster.folder, "runs").read_text().endswith("1\n"), "the victim runs again")
+        assert state_of(cluster, urgent).split() == ["CD", "CD"]
+        assert state_of(cluster, victim).split() == ["R", "R"]
+        cluster.run("scancel", str(victim))
+        cluster.wait_jobs_ended()
+        assert "agree" in cluster.run("sluice", "verify").stdout
+
+
 def test_a_program_is_warned_before_its_job_is_cancelled() -> None:
     """It reads why and until when; the controller that is killed meanwhile forgets nothing of it."""
     with cluster_with("PreemptMode=CANCEL GraceTime=600", PreemptMode="REQUEUE") as cluster:

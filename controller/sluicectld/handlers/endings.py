@@ -83,6 +83,7 @@ def end_job(
             clean_nodes=clean_nodes.intersection(other.nodes) if ending is Ending.NODE_FAILURE else frozenset(),
             is_requeued=is_requeued,
             failed_node=failed_node if failed_node in other.nodes else "",
+            kill_wait_s=kill_wait_s,
         )
 
 

@@ -2,6 +2,8 @@
 
 All victims of one preemptor are preempted or none; a victim that is warned is ended when its grace is over, once.  What
 was begun is gone through with even if the preemptor needs it no longer: the victims were told.
+
+A heterogeneous job is preempted as a whole: all components that run are warned or suspended, and end with their leader.
 """
 
 from collections.abc import Iterable
@@ -19,6 +21,7 @@ from sluicectld.scheduler.preempt_rules import Rights
 from sluicectld.scheduler.resuming import waits_to_resume
 from sluicectld.state.events import JobPreempted, JobWarned
 
+from .components import leader_of, whole_job
 from .endings import end_job, may_requeue
 from .suspend import can_resume, resume_job, suspend_job
 from .turn import Turn
@@ -37,11 +40,11 @@ def apply_preemptions(turn: Turn, plan: Plan) -> int:
     stale = 0
     for for_job_id, group in groupby(plan.preemptions, attrgetter("for_job_id")):
         orders = tuple(group)
-        if not _is_wanted(turn, for_job_id, plan.version) or not _are_victims(turn, for_job_id, orders, rights):
+        if not _is_wanted(turn, for_job_id, plan.version) or not _are_victims(turn, orders, rights):
             stale += len(orders)
             continue
         for order in orders:
-            _preempt(turn, turn.job(order.job_id), order)
+            _preempt(turn, order.job_id, order)
     return stale
 
 
@@ -50,47 +53,65 @@ def apply_resumes(turn: Turn, plan: Plan) -> int:
     stale = 0
     for job_id in plan.resumes:
         job = turn.cluster.jobs.get(job_id)
-        if job is None or not waits_to_resume(job) or not can_resume(turn, job):
+        parts = whole_job(turn.cluster, job) if job is not None else ()
+        waiting = [part for part in parts if waits_to_resume(part)]
+        if not waiting or not all(can_resume(turn, part) for part in waiting):
             stale += 1
             continue
-        resume_job(turn, job)
+        for part in waiting:
+            resume_job(turn, part)
     return stale
 
 
 def _is_wanted(turn: Turn, job_id: int, version: int) -> bool:
-    is_revised = turn.cluster.revised.get(job_id, 0) > version or turn.cluster.reservations_version > version
-    return job_id in turn.cluster.ready and not is_revised
+    if turn.cluster.reservations_version > version or job_id not in turn.cluster.ready:
+        return False
+    parts = whole_job(turn.cluster, turn.job(job_id))
+    return all(part.id in turn.cluster.ready and turn.cluster.revised.get(part.id, 0) <= version for part in parts)
 
 
-def _are_victims(turn: Turn, for_job_id: int, orders: Iterable[PreemptJob], rights: Rights) -> bool:
-    """May each of them still be preempted for the job, and in the way that was decided?"""
-    preemptor = turn.job(for_job_id)
+def _are_victims(turn: Turn, orders: Iterable[PreemptJob], rights: Rights) -> bool:
+    """May each of them still be preempted for the job, or for a component of it, and in the way that was decided?"""
     for order in orders:
-        running = turn.cluster.running.get(order.job_id)
-        if running is None or not rights.is_victim(running, preemptor, order.partition, order.mode):
+        running = turn.cluster.running
+        parts = tuple(running[part.id] for part in _running_parts(turn, order.job_id) if part.id in running)
+        rooms = [room for room in order.rooms if room.job_id in turn.cluster.jobs]
+        if not parts or not any(
+            rights.is_victim(parts, turn.job(room.job_id), room.partition, order.mode) for room in rooms
+        ):
             return False
     return True
 
 
-def _preempt(turn: Turn, job: Job, order: PreemptJob) -> None:
-    ends_at = turn.now_at + order.grace_s
-    preemption = Preemption(
-        for_job_id=order.for_job_id,
-        mode=order.mode,
-        at=turn.now_at,
-        ends_at=ends_at,
-        nodes=order.nodes,
-        gives_signal=job.spec.warn_signal is not None and job.warned_at is None,
-    )
-    turn.emit(JobPreempted(at=turn.now_at, job_id=job.id, preemption=preemption))
-    job = turn.job(job.id)
-    if order.mode is PreemptMode.SUSPEND:
-        suspend_job(turn, job)
-    elif order.grace_s <= 0:
-        end_preempted(turn, job)
-    else:
-        _warn(turn, job)
-        turn.timers.add_preemption(job)
+def _running_parts(turn: Turn, job_id: int) -> list[Job]:
+    """Return the job if it runs, or the running components of the one that it leads."""
+    job = turn.cluster.jobs.get(job_id)
+    if job is None:
+        return []
+    return [part for part in whole_job(turn.cluster, job) if part.state in (JobState.RUNNING, JobState.SUSPENDED)]
+
+
+def _preempt(turn: Turn, job_id: int, order: PreemptJob) -> None:
+    parts = _running_parts(turn, job_id)
+    for part in parts:
+        preemption = Preemption(
+            for_job_id=order.for_job_id,
+            mode=order.mode,
+            at=turn.now_at,
+            ends_at=turn.now_at + order.grace_s,
+            rooms=order.rooms,
+            gives_signal=part.spec.warn_signal is not None and part.warned_at is None,
+        )
+        turn.emit(JobPreempted(at=turn.now_at, job_id=part.id, preemption=preemption))
+    if order.mode is not PreemptMode.SUSPEND and order.grace_s <= 0:
+        end_preempted(turn, turn.job(job_id))
+        return
+    for part in parts:
+        if order.mode is PreemptMode.SUSPEND:
+            suspend_job(turn, turn.job(part.id))
+        else:
+            _warn(turn, turn.job(part.id))
+    turn.timers.add_preemption(turn.job(job_id))
 
 
 def _warn(turn: Turn, job: Job) -> None:
@@ -134,8 +155,9 @@ def _order(turn: Turn, job: Job, node: str, signal: int, *, to_batch: bool, to_s
 
 
 def preemption_due(turn: Turn, job_id: int) -> None:
-    """The grace is over: end the job if it has not ended."""
+    """The grace is over: end the job if it has not ended, with all of its components."""
     job = turn.cluster.jobs.get(job_id)
+    job = leader_of(turn, job) if job is not None else None
     if job is None or job.state is not JobState.RUNNING or job.preemption is None:
         return
     if job.preemption.ends_at > turn.now_at:

@@ -38,6 +38,10 @@ constraints  feature expressions that speak of the whole allocation
 timeline     free resources over time
 tracks       the arithmetic of the timeline: levels as numbers, moments, what fits when
 native/      the same in C
+steps        a count over time: how much of something is taken from which moment on
+pools        what is on no node, over time: licenses, and room below limits
+claimant     a waiting job before the pools: when they let it run, and with which licenses
+lack_texts   what of licenses and limits is kept for others, as sentences
 predict      how long a job will probably run, from its user's last runs
 patience     until when a job lets shorter ones pass; the order of the candidates for backfill
 backfill     planned starts: the earliest slot beside all that runs or is planned
@@ -48,18 +52,24 @@ gangs        heterogeneous jobs: all components start together or none does
 savepoint    what a pass has started and may take back
 shorten      --time-min: the longest limit with which a job starts now
 promises     planned starts that outlive their pass (conservative backfill)
-preempt      preemption in one pass: who makes room for whom, whose place is kept meanwhile
+preempt      preemption in one pass: who makes room for whom
+preempt_places   places that are kept while others make room
 preempt_rules    who may be preempted by whom, and which victims go first
+preempt_victims  victims: a job, or all components of one
+preempt_attempt  one attempt to make room for a job, or for all of its components
 preempt_choice   the cheapest set of victims
 preempt_search   where a job would start if others were gone
 preempt_texts    preemption as sentences
 departures   preempted jobs on their way out
 resuming     suspended jobs that go on
 limits       a room: partitions, licenses, associations, QOS and their limits
-explain      reasons as sentences with their numbers, as a pass writes them
+explain      reasons as sentences that are not about nodes, and the words that all of them share
+demands      the demands of a request on its nodes, as one table
+marks        what sets nodes apart that are at the same level
+funnel       how many nodes are left after each demand: for a pass, a question, a refusal
 ranking      in which order the causes of a wait are told
 feasible     could a request ever run?  Asked at submission
-nearest      the funnel of a refused request, and the nearest one that fits
+nearest      the nearest request that fits instead of a refused one
 reservations what reservations mean to one job: where and when it may run, what is closed to it
 reservation_access  who may use a reservation
 reservation_nodes   which nodes and cores a reservation gets, and what stands against them
@@ -72,7 +82,6 @@ estimate     when would a job start?  Asked by --test-only
 inquiry      one job's wait, answered in full: every cause with its numbers
 judge        how a job stands in each of its partitions and reservations
 census       the nodes of a scene counted by what is free on them
-funnel       how many nodes are left after each demand
 holders      the running jobs that hold what is missing
 sharers      words for other jobs: awaited, holding, planned
 whatif       the cheapest changes with which a job would start in the next pass

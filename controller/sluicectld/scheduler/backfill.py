@@ -9,10 +9,13 @@ Source: Mu'alem & Feitelson 2001, section 2 (conservative variant).
 """
 
 import heapq
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from .claimant import Claimant
+from .pools import Use
 from .recurrence import Window
 from .search import Part, find_at
 from .shapes import Shape
@@ -20,12 +23,17 @@ from .timeline import Timeline
 from .tracks import NEVER
 from .working import WorkingCopy
 
+#: Rounds of the search for a slot that suits both nodes and pools at most; each looks at a later moment.
+_ROUNDS_MAX = 1000
+
 
 class Slot(msgspec.Struct, frozen=True):
     """A place in time: from when, and what is taken from which nodes for the job's whole limit."""
 
     at: float
     parts: list[Part]
+    #: What is taken beside nodes: licenses, room below limits.
+    use: Use | None = None
 
 
 def find_slot(
@@ -35,17 +43,39 @@ def find_slot(
     latest_at: float,
     looks_max: float = float("inf"),
     due_at: float = 0.0,
+    claimant: Claimant | None = None,
 ) -> Slot | None:
     """Return the earliest slot for a job of the shape that begins by *latest_at*, and not before *due_at*, or None.
 
-    looks_max: gives up when the pass has looked at more nodes than that.
+    looks_max: gives up when the pass has looked at more nodes than that.  claimant: of a job that takes something that
+    is on no node.
     """
+    if claimant is None:
+        return _find_on_nodes(shape, working, timeline, latest_at, looks_max, due_at)
+    # No start that suits both comes before the first that suits one: the search goes from one to the other.
+    at = max(timeline.now_at, due_at)
+    for _ in range(_ROUNDS_MAX):
+        at = claimant.earliest(at)
+        slot = None if at == NEVER else _find_on_nodes(shape, working, timeline, latest_at, looks_max, at)
+        if slot is None:
+            return None
+        takes = [(working.kinds[part.position], part.take) for part in slot.parts]
+        use, at = claimant.settle(takes, slot.at)
+        if use is not None:
+            return Slot(slot.at, slot.parts, use)
+    return None
+
+
+def _find_on_nodes(
+    shape: Shape, working: WorkingCopy, timeline: Timeline, latest_at: float, looks_max: float, due_at: float
+) -> Slot | None:
     from_at = max(timeline.now_at, shape.planned_at, due_at)
     if shape.access is not None and shape.access.window is not None:
         from_at, latest_at = _within(shape, shape.access.window, from_at, latest_at)
-    if shape.is_plain and shape.access is None:
+    resolution_s = working.policy.backfill_resolution_s
+    if shape.is_plain and shape.access is None and not resolution_s:
         return _find_on_one_node(shape, working, timeline, from_at, latest_at)
-    for at in _moments(shape, timeline, from_at):
+    for at in _rounded(_moments(shape, timeline, from_at), resolution_s, timeline.now_at):
         if at > latest_at or timeline.tracks.looks > looks_max:
             return None
         parts = find_at(shape, working, timeline, at)
@@ -54,9 +84,10 @@ def find_slot(
     return None
 
 
-def first_moment_after(shape: Shape, timeline: Timeline, at: float) -> float:
+def first_moment_after(shape: Shape, timeline: Timeline, at: float, claimant: Claimant | None = None) -> float:
     """Return the first moment after *at* at which a job of the shape may fit that did not before; NEVER if none."""
-    return next((moment for moment in _moments(shape, timeline, at) if moment > at), NEVER)
+    on_nodes = next((moment for moment in _moments(shape, timeline, at) if moment > at), NEVER)
+    return on_nodes if claimant is None else min(on_nodes, claimant.next_change(at))
 
 
 def _moments(shape: Shape, timeline: Timeline, from_at: float) -> Iterable[float]:
@@ -66,6 +97,16 @@ def _moments(shape: Shape, timeline: Timeline, from_at: float) -> Iterable[float
     # Where something is closed, its end frees nodes as the end of a job does.
     ends = sorted({closure.until_at for closure in shape.view.closures if from_at <= closure.until_at < NEVER})
     return heapq.merge(moments, ends) if ends else moments
+
+
+def _rounded(moments: Iterable[float], resolution_s: float, now_at: float) -> Iterator[float]:
+    """Yield the moments, those to come rounded up to whole resolutions, each once; 0: as they are."""
+    last_at = -NEVER
+    for moment in moments:
+        at = math.ceil(moment / resolution_s) * resolution_s if resolution_s and moment > now_at else moment
+        if at > last_at:
+            last_at = at
+            yield at
 
 
 def _within(shape: Shape, window: Window, from_at: float, latest_at: float) -> tuple[float, float]:

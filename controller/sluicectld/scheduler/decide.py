@@ -17,6 +17,7 @@ from sluice.model.states import JobState
 
 from . import explain, verdicts
 from .backfill import Slot
+from .departures import lead_id_of
 from .gangs import NO_GANGS, Gangs, consider_component
 from .heads import Heads
 from .ledger import Ledger
@@ -28,8 +29,10 @@ from .places import Places
 from .plan import Plan
 from .planner import Planner
 from .preempt import Preemptions
+from .preempt_attempt import Way
 from .promises import keep_promises, restore_promises
 from .queue import Queue, rank
+from .ranking import waits_for_others
 from .reservation_texts import find_closed_blocker
 from .reservations import View
 from .resuming import Resuming, with_suspended
@@ -91,9 +94,9 @@ class Pass:
         self.has_more = False
         self.tested = 0
         self._queue = queue
-        self.resuming = Resuming(scene)
+        self.resuming = Resuming(scene, snapshot)
         self.preemptions = Preemptions(snapshot, policy, scene, self.ledger, self.places)
-        self.shaper.own_ids = self.preemptions.waiting_ids
+        self.shaper.own_ids = self.preemptions.kept.waiting_ids
         is_moving = self.preemptions.is_active or bool(snapshot.leaving)
         is_shared = bool(snapshot.reservations) or self.shaper.is_user_sensitive or self.planner.bounds.are_set
         #: Nothing but room and the order of the queue decides.
@@ -130,12 +133,19 @@ class Pass:
 
     def _keep_places(self, entries: list[Entry]) -> None:
         """Keep the places of those for whom others are going, from everybody else."""
-        waiting_ids = self.preemptions.waiting_ids
+        waiting_ids = self.preemptions.kept.waiting_ids
+        ways: dict[int, dict[int, list[Way]]] = {}
         for job, partition in entries if waiting_ids else ():
             if job.id in waiting_ids:
-                partition = self.gate.relax(job, partition)
-                shapes = [self.shaper.find(job, partition, view) for view in self.ledger.book.views_of(job)]
-                self.preemptions.keep_place(job, shapes)
+                ways.setdefault(lead_id_of(job), {}).setdefault(job.id, []).extend(self.ways_of(job, partition))
+        for components in ways.values():
+            self.preemptions.kept.take_up([components[job_id] for job_id in sorted(components)])
+
+    def ways_of(self, job: Job, partition: Partition) -> Iterator[Way]:
+        """Yield how the job may run in a partition, as each of its reservations shows it."""
+        relaxed = self.gate.relax(job, partition)
+        for view in self.ledger.book.views_of(job):
+            yield job, self.shaper.find(job, relaxed, view)
 
     def _set_out(self) -> list[Entry]:
         """Take up what is known before the walk, and return what is to be walked through.
@@ -145,7 +155,8 @@ class Pass:
         self.gangs = Gangs(self.queue.entries)
         if self.policy.keeps_promises:
             is_user_sensitive = self.shaper.is_user_sensitive
-            self.places.restore(restore_promises(self.scene, self.snapshot, self.policy, is_user_sensitive))
+            promises = restore_promises(self.scene, self.snapshot, self.policy, is_user_sensitive)
+            self.places.restore(promises, self.snapshot)
         self.planner.begin(self.queue.priorities)
         self.preemptions.begin(self.queue.priorities)
         entries = with_suspended(self.queue.entries, self.snapshot, self.queue.priorities)
@@ -260,15 +271,15 @@ class Pass:
 
     def _undo_decisions(self) -> None:
         self.ledger.undo()
-        self.preemptions.undo()
+        self.preemptions.kept.undo()
         self.resuming.undo()
 
     def _consider(self, job: Job, partition: Partition) -> None:
         if job.state is JobState.SUSPENDED:
             self.resuming.consider(job)
-        elif self.preemptions.keeps_place(job.id):
+        elif self.preemptions.kept.has(job.id) and not job.is_component:
             starts = len(self.ledger.starts)
-            with self.preemptions.aside(job.id, lambda: len(self.ledger.starts) > starts):
+            with self.preemptions.kept.aside((job.id,), lambda: len(self.ledger.starts) > starts):
                 self._consider_views(job, partition)
         elif job.id not in self.started_ids:
             self._consider_views(job, partition)
@@ -290,7 +301,7 @@ class Pass:
                 return
             # Of magnetic reservations nobody knows who did not ask for them: they are no reason to wait.
             blockers = blockers + found if job.spec.reservation else found
-        if lifted is not None and not self.preemptions.keeps_place(job.id):
+        if lifted is not None and not self.preemptions.kept.has(job.id):
             self._settle_slot(job, *lifted, starts)
         if len(job.spec.partitions) > 1:
             blockers = self.blockers.get(job.id, ()) + explain.of_partition(blockers, partition.name)
@@ -300,13 +311,15 @@ class Pass:
         """Start or plan the job one way; return what stops it, None if nothing does."""
         shape = self.shaper.find(job, partition, view)
         if job.id in self.places.slots and job.id not in self.places.planned and self._keeps(job, shape):
-            return self._preempt(job, shape, self._tell_waiting(job, shape))
+            return self._preempt(job, shape, self._tell_promised(job, shape))
         blockers = shape.blockers
         limited = self.gate.find_blockers(job, shape)
         if limited:
-            self.heads.note_stop(job, shape)
             # What bars the shape for good is more telling than a limit, that others are ahead of it is not.
             is_barred = blockers is not None and not shape.is_waiting
+            if not is_barred and not self.heads.is_stopped(shape):
+                self._plan_beside(job, shape, limited)
+            self.heads.note_stop(job, shape)
             return (*(blockers or ()), *limited) if is_barred else (*limited, *(blockers or ()))
         if blockers is None or (shape.is_waiting and may_shorten(self, job)):
             blockers = self._try_start(job, shape)
@@ -344,8 +357,9 @@ class Pass:
             return False
         if slot.at > self.snapshot.now_at and not self.snapshot.is_freed and promised_shape is shape:
             self.places.planned[job.id] = self.snapshot.promised[job.id]
-            # Its twins that have no promise yet do not start either, but get one.
-            shape.is_waiting = shape.may_plan = True
+            if not self._is_personal(job, shape):
+                # Its twins that have no promise yet do not start either, but get one.
+                shape.is_waiting = shape.may_plan = True
             return True
         self.planner.take_back(job, is_alike=promised_shape is shape)
         # What kept its twins from starting, or later, may have been this promise.
@@ -371,22 +385,61 @@ class Pass:
                 if blockers[0].reason is Reason.JOB_ARRAY_TASK_LIMIT:
                     # Its next task waits for one that runs, not for the place kept for it in another partition.
                     self._forget_slot(job)
+                self._plan_beside(job, shape, blockers)
                 return blockers
             place = find_place(self, job, shape)
             if place is None:
                 return self._block(job, shape) if shape.blockers is None else self._wait_on(job, shape)
             limited = self.ledger.find_placed_blockers(job, *place)
             if limited:
-                self.heads.note_stop(job, shape)
-                return limited
+                return self._wait_placed(job, shape, limited)
             self._start(job, *place, task_id)
         return None
 
+    def _wait_placed(self, job: Job, shape: Shape, limited: Blockers) -> Blockers:
+        """Plan a job that has room on nodes, but not beside them; return what stops it."""
+        if limited[0].reason is Reason.LICENSES:
+            # They are kept from its twins, too.
+            shape.blockers = limited
+        self._plan_beside(job, shape, limited)
+        if limited[0].reason is not Reason.LICENSES:
+            self.heads.note_stop(job, shape)
+        return limited
+
+    def _plan_beside(self, job: Job, shape: Shape, blockers: Blockers) -> None:
+        """Plan a job that waits for licenses, or below a limit: both come back as others end."""
+        if not self.policy.is_backfilling or not waits_for_others(blockers[0]):
+            return
+        if not self.planner.may_plan_beside(job, shape) or not self.fits_idle(shape):
+            return
+        if blockers[0].reason is Reason.LICENSES:
+            self.planner.plan_first(job, shape, is_beside=True)
+        else:
+            self.planner.plan(job, shape, is_beside=True)
+
+    def _is_personal(self, job: Job, shape: Shape) -> bool:
+        """Do limits stand against the job that its twins need not have against them?"""
+        claimant = self.ledger.claimant_of(job, shape)
+        return claimant is not None and claimant.is_personal
+
+    def _tell_promised(self, job: Job, shape: Shape) -> Blockers:
+        """Return the blockers of a job that waits for the start that it was promised."""
+        found = self.gate.find_blockers(job, shape)
+        lacking = self.ledger.find_license_blocker(shape)
+        if lacking is not None:
+            found = (*found, lacking)
+        if not found:
+            return self._tell_waiting(job, shape)
+        if not self._is_personal(job, shape):
+            shape.blockers = found
+        return found
+
     def _wait_on(self, job: Job, shape: Shape) -> Blockers | None:
         """Plan a job of a shape that is known not to fit; return what stops it."""
+        blockers = shape.blockers
         if self._may_plan(shape) or (job.id == self.focus_id and shape.is_waiting):
-            self.planner.plan(job, shape)
-        return shape.blockers
+            self.planner.plan(job, shape, bool(blockers and waits_for_others(blockers[0])))
+        return blockers
 
     def _find_task_blocker(self, job: Job, task_id: int | None, shape: Shape) -> Blockers | None:
         lacking = self.ledger.find_license_blocker(shape)
@@ -426,7 +479,9 @@ class Pass:
         """
         if job.id not in self.places.planned:
             return
-        if self.ledger.nodes_since(starts).isdisjoint(part.position for part in slot.parts):
+        taken = self.ledger.nodes_since(starts)
+        is_whole = slot.use is None or not taken
+        if is_whole and taken.isdisjoint(part.position for part in slot.parts):
             self.places.keep(job.id, slot, shape)
         else:
             self._forget_slot(job)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from sluice.model.job import Job
 from sluice.model.preemption import PreemptMode
 from sluice.model.states import JobState
 
@@ -39,3 +40,8 @@ def departures_by_job(snapshot: Snapshot) -> dict[int, list[RunningJob]]:
         if preemption is not None and preemption.for_job_id in pending:
             found.setdefault(preemption.for_job_id, []).append(running)
     return found
+
+
+def lead_id_of(job: Job) -> int:
+    """Return what a job is named by where all components of a heterogeneous one are meant."""
+    return job.het_job_id or job.id

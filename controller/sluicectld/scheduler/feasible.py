@@ -17,8 +17,10 @@ from sluice.model.node import Node
 from sluice.model.partition import Partition
 from sluice.model.request import GresRequest, JobSpec
 
-from . import explain
+from . import funnel
+from .census import Census
 from .constraints import parse_constraint
+from .demands import describe_needs
 from .layout import compute_idle
 from .limits.partition import find_memory_excess
 from .nearest import describe_nearest
@@ -89,7 +91,8 @@ def check_request(
     refusal = next((verdict for check in _NODE_CHECKS if (verdict := check(request)) is not None), None)
     if refusal is None:
         return warning
-    return replace(refusal, nearest=describe_nearest(spec, nodes, partition, policy, _idle_copy(request, nodes)))
+    lines = [_funnel(request), describe_nearest(spec, nodes, partition, policy, _idle_copy(request, nodes))]
+    return replace(refusal, nearest="\n".join(line for line in lines if line and line not in refusal.details))
 
 
 def _check_names(request: _Request) -> Verdict | None:
@@ -246,9 +249,14 @@ def _check_gres_count(request: _Request) -> Verdict | None:
 
 def _check_together(request: _Request) -> Verdict:
     """Say that the demands do not meet on enough nodes, each being met on some."""
+    return _refuse("infeasible", details=f"can not be held by idle nodes: {_funnel(request)}")
+
+
+def _funnel(request: _Request) -> str:
+    """Return the funnel on the nodes as they are configured."""
     working = _idle_copy(request, request.nodes)
-    funnel = explain.compute_funnel(_shape(request, working), working)
-    return _refuse("infeasible", details=f"can not be held by idle nodes: {funnel}")
+    shape = _shape(request, working)
+    return funnel.write_steps(funnel.compute_configured_steps(shape, Census(working)), describe_needs(shape.needs))
 
 
 _Check = Callable[[_Request], Verdict | None]

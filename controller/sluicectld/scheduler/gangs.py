@@ -17,6 +17,8 @@ from sluice.model.reason import Blocker, Reason
 
 from . import verdicts
 from .backfill import Slot, find_slot, first_moment_after
+from .preempt_attempt import Way
+from .ranking import waits_for_others
 from .savepoint import Savepoint
 from .search import find_at, find_now
 from .shapes import Shape
@@ -27,8 +29,6 @@ if TYPE_CHECKING:
     from .decide import Pass
 
 Blockers = tuple[Blocker, ...]
-#: A component in one of its partitions, as one of the reservations shows it.
-Way = tuple[Job, Shape]
 #: Where the components stand in a common start.
 Promise = list[tuple[Job, Shape, Slot]]
 #: Rounds of the search for a common start at most; each looks at a later moment.
@@ -76,12 +76,19 @@ def consider_component(one_pass: "Pass", job: Job, partition: Partition) -> None
     gang = one_pass.gangs.gather(job, partition)
     if gang is None:
         return
+    starts = len(one_pass.ledger.starts)
+    with one_pass.preemptions.kept.aside(sorted(gang.entries), lambda: len(one_pass.ledger.starts) > starts):
+        _consider_gang(one_pass, gang)
+
+
+def _consider_gang(one_pass: "Pass", gang: Gang) -> None:
     blocker = _find_gang_blocker(one_pass, gang)
     if blocker is not None:
         one_pass.blockers.update(dict.fromkeys(gang.entries, (blocker,)))
         return
     components = [list(_ways_of(one_pass, gang.entries[job_id])) for job_id in sorted(gang.entries)]
     if _keeps_promise(one_pass, components):
+        _preempt(one_pass, components)
         return
     # A gang is not in its own way: its components are counted when it is done with.
     candidates = [way for ways in components for way in ways if _is_candidate(one_pass, *way)]
@@ -102,8 +109,36 @@ def _start_or_plan(one_pass: "Pass", gang: Gang, components: list[list[Way]]) ->
             one_pass, ways, components[place][0][0], number == place, barred
         )
         one_pass.heads.note(*ways[0])
-    if not barred:
+    may_help = not barred or one_pass.preemptions.may_help(barred[0])
+    if may_help and _preempt(one_pass, components):
+        return
+    if not barred or all(waits_for_others(blocker) for blocker in barred):
         _plan_all(one_pass, components, promise)
+
+
+def _preempt(one_pass: "Pass", components: list[list[Way]]) -> bool:
+    """Make room for the gang that waits, if that lets it start; return whether its places are kept."""
+    preemptions = one_pass.preemptions
+    if not preemptions.is_active:
+        return False
+    ids = [ways[0][0].id for ways in components]
+    open_ways = [[way for way in ways if _lacks_room_only(one_pass, *way, components)] for ways in components]
+    one_pass.blockers.update(
+        preemptions.consider_together(open_ways, {job_id: one_pass.blockers[job_id] for job_id in ids})
+    )
+    return preemptions.kept.has(ids[0])
+
+
+def _lacks_room_only(one_pass: "Pass", job: Job, shape: Shape, components: list[list[Way]]) -> bool:
+    """Does nothing keep the component from starting that way but room, which others could make?"""
+    heads = one_pass.heads
+    is_first = any(heads.is_first(other, shape) for ways in components for other, _ in ways[:1])
+    if heads.is_stopped(shape) or not (one_pass.policy.is_backfilling or is_first):
+        return False
+    blocked = shape.blockers is not None and not shape.is_waiting
+    if blocked and not (shape.blockers and one_pass.preemptions.may_help(shape.blockers[0])):
+        return False
+    return not one_pass.gate.find_blockers(job, shape)
 
 
 def _find_gang_blocker(one_pass: "Pass", gang: Gang) -> Blocker | None:
@@ -123,10 +158,7 @@ def _is_candidate(one_pass: "Pass", job: Job, shape: Shape) -> bool:
 
 
 def _ways_of(one_pass: "Pass", entries: Sequence[Entry]) -> Iterator[Way]:
-    for job, partition in entries:
-        relaxed = one_pass.gate.relax(job, partition)
-        for view in one_pass.ledger.book.views_of(job):
-            yield job, one_pass.shaper.find(job, relaxed, view)
+    return itertools.chain.from_iterable(itertools.starmap(one_pass.ways_of, entries))
 
 
 def _start_all(one_pass: "Pass", components: list[list[Way]]) -> tuple[int, Blockers] | None:
@@ -153,9 +185,9 @@ def _start_all(one_pass: "Pass", components: list[list[Way]]) -> tuple[int, Bloc
 
 def _start(one_pass: "Pass", savepoint: Savepoint, job: Job, shape: Shape) -> Blockers | None:
     """Start one component; return what bars it, () for no room, None when nothing does."""
-    if shape.blockers is not None:
-        return () if shape.is_waiting else shape.blockers
     limited = _find_limits(one_pass, job, shape)
+    if shape.blockers is not None:
+        return limited if shape.is_waiting else shape.blockers
     if limited:
         return limited
     parts = find_now(shape, one_pass.working, one_pass.timeline)
@@ -255,9 +287,10 @@ def _plan_all(one_pass: "Pass", components: list[list[Way]], promise: Promise) -
 def _may_plan(one_pass: "Pass", job: Job, shape: Shape) -> bool:
     if shape.blockers is not None and not shape.is_waiting:
         return False
-    if one_pass.heads.find_blocker(job, shape) or one_pass.gate.find_blockers(job, shape):
+    if one_pass.heads.find_blocker(job, shape) or not one_pass.gate.may_reserve(job, shape):
         return False
-    return one_pass.gate.may_reserve(job, shape)
+    claimant = one_pass.ledger.claimant_of(job, shape)
+    return claimant is None or claimant.earliest(one_pass.snapshot.now_at) < NEVER
 
 
 def _find_common_slot(one_pass: "Pass", chosen: list[Way]) -> list[Slot]:
@@ -271,8 +304,9 @@ def _find_common_slot(one_pass: "Pass", chosen: list[Way]) -> list[Slot]:
     at = max(timeline.now_at, due_at)
     for _ in range(_ROUNDS_MAX):
         first_at = at
-        for _, shape in chosen:
-            slot = find_slot(shape, working, timeline, latest_at, looks_max, first_at)
+        for job, shape in chosen:
+            claimant = one_pass.ledger.claimant_of(job, shape)
+            slot = find_slot(shape, working, timeline, latest_at, looks_max, first_at, claimant)
             if slot is None:
                 return []
             first_at = slot.at
@@ -282,7 +316,9 @@ def _find_common_slot(one_pass: "Pass", chosen: list[Way]) -> list[Slot]:
         found = _fit_at(one_pass, chosen, at)
         if found:
             return found
-        at = min(first_moment_after(shape, timeline, at) for _, shape in chosen)
+        at = min(
+            first_moment_after(shape, timeline, at, one_pass.ledger.claimant_of(job, shape)) for job, shape in chosen
+        )
         if at > latest_at or at == NEVER or timeline.tracks.looks > looks_max:
             return []
     return []
@@ -292,11 +328,20 @@ def _fit_at(one_pass: "Pass", chosen: list[Way], at: float) -> list[Slot]:
     """Hold and return a place for each at the moment; [], with nothing held, when one does not fit."""
     held: list[Slot] = []
     for job, shape in chosen:
-        parts = find_at(shape, one_pass.working, one_pass.timeline, at)
-        if parts is None:
+        slot = _slot_at(one_pass, job, shape, at)
+        if slot is None:
             for other, _ in chosen[: len(held)]:
                 one_pass.places.drop(other.id)
             return []
-        held.append(Slot(at, parts))
-        one_pass.places.keep(job.id, held[-1], shape)
+        held.append(slot)
+        one_pass.places.keep(job.id, slot, shape)
     return held
+
+
+def _slot_at(one_pass: "Pass", job: Job, shape: Shape, at: float) -> Slot | None:
+    parts = find_at(shape, one_pass.working, one_pass.timeline, at)
+    claimant = one_pass.ledger.claimant_of(job, shape)
+    if parts is None or claimant is None:
+        return None if parts is None else Slot(at, parts)
+    use, _ = claimant.settle(one_pass.ledger.takes_of(parts), at)
+    return None if use is None else Slot(at, parts, use)

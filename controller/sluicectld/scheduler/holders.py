@@ -16,8 +16,8 @@ from sluice import hostlist
 from sluice.model.allocation import NodeGrant
 from sluice.model.explanation import Holder
 
-from .funnel import find_marks, threshold_of
 from .levels import Level, Take
+from .marks import find_marks, threshold_of
 from .memory import Scene
 from .shapes import Shape
 from .snapshot import RunningJob, Snapshot

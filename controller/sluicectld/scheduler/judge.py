@@ -16,13 +16,13 @@ from sluice.model.job import Job
 from sluice.model.partition import Partition
 from sluice.model.reason import Blocker, Reason
 
-from . import explain, funnel, sharers, verdicts
+from . import demands, explain, funnel, marks, sharers, verdicts
 from .census import Census
 from .holders import Holders, find_holders
 from .ledger import Ledger
 from .limits.partition import find_partition_blocker
 from .plan import Plan, PlannedStart
-from .ranking import is_limit, rank_blockers
+from .ranking import is_limit, rank_blockers, waits_for_others
 from .reservation_texts import find_closed_blocker
 from .reservations import View
 from .search import Part, find_idle, find_now
@@ -87,7 +87,7 @@ class Judge:
         found += self._shared_blockers(job, shape, others)
         barred = self._shaper.find_view_blocker(shape)
         outlook = Outlook(
-            partition=partition.name, needs=funnel.describe_needs(shape.needs), reservation=view.reservation
+            partition=partition.name, needs=demands.describe_needs(shape.needs), reservation=view.reservation
         )
         if barred is not None:
             found.append(barred)
@@ -97,6 +97,9 @@ class Judge:
         room = [blocker for blocker in outlook.blockers if blocker.reason not in told]
         if not room:
             outlook = replace(outlook, steps=())
+        if not (found or room) and plan.version == self._snapshot.version:
+            # Only the pass knows what is free but kept for others.
+            found = [each for each in plan.blockers.get(job.id, ()) if _is_kept_beside(each, partition)]
         blockers: tuple[Blocker, ...] = (*found, *room, *_of_pass(job, plan, partition))
         if len(job.spec.partitions) > 1:
             blockers = explain.of_partition(blockers, partition.name)
@@ -177,7 +180,7 @@ class Judge:
 
     def _kept_step(self, shape: Shape, kept: Mapping[int, PlannedStart]) -> FunnelStep:
         names = {name for planned in kept.values() for name in planned.nodes}
-        free = funnel.find_free(shape, self._working, self._clock[0])
+        free = marks.find_free(shape, self._working, self._clock[0])
         left = sum(1 for position in free if self._working.names[position] not in names)
         lost = sharers.describe_planned(kept, *self._clock)
         return FunnelStep(nodes=left, demand="not kept for planned starts", lost=lost)
@@ -201,6 +204,11 @@ def _partition_blockers(shape: Shape) -> list[Blocker]:
         else:
             break
     return found
+
+
+def _is_kept_beside(blocker: Blocker, partition: Partition) -> bool:
+    """Is it about licenses or limits, as the job finds them in the partition?"""
+    return waits_for_others(blocker) and blocker.partition in ("", partition.name)
 
 
 def _is_short(step: FunnelStep | None, shape: Shape) -> bool:

@@ -1,4 +1,4 @@
-"""What a refused request is told beside its refusal: the funnel, and the nearest request that idle nodes would hold.
+"""What a refused request is told beside its refusal and the funnel: the nearest request that idle nodes would hold.
 
 The nodes are taken as configured and idle, as feasible.py takes them; the changes and their costs are those of
 changes.py that concern what is asked of nodes.  A change is first looked at by counts of equal nodes, and what is told
@@ -14,7 +14,6 @@ from sluice.model.node import Node
 from sluice.model.partition import Partition
 from sluice.model.request import JobSpec
 
-from . import funnel
 from .census import Census
 from .change import Ground
 from .changes import CHANGES
@@ -33,17 +32,12 @@ _CHANGES = tuple([change for change in CHANGES if not change.is_gate and change.
 def describe_nearest(
     spec: JobSpec, nodes: Sequence[Node], partition: Partition, policy: Policy, working: WorkingCopy
 ) -> str:
-    """Return the funnel, and the nearest request that fits, a line each.  working: the nodes, all up and idle."""
+    """Return the nearest request that fits, "" for none.  working: the nodes, all up and idle."""
     job = Job(id=0, spec=spec, partition=partition.name)
-    needs = compute_needs(spec, partition, policy)
-    census = Census(working)
-    steps = funnel.compute_configured_steps(Shape(needs, partition, None, working), census)
-    lines = [funnel.write_steps(steps, funnel.describe_needs(needs))]
-    best = _find_nearest(job, nodes, partition, policy, census)
-    if best is not None:
-        words = ", ".join(change.words(job, value) for change, value in best.parts)
-        lines.append(f"nearest request that fits: {words}")
-    return "\n".join(lines)
+    best = _find_nearest(job, nodes, partition, policy, Census(working))
+    if best is None:
+        return ""
+    return "nearest request that fits: " + ", ".join(change.words(job, value) for change, value in best.parts)
 
 
 def _find_nearest(

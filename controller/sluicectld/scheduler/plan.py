@@ -3,7 +3,7 @@
 import msgspec
 
 from sluice.model.allocation import Allocation
-from sluice.model.preemption import PreemptMode
+from sluice.model.preemption import PreemptMode, Room
 from sluice.model.reason import Blocker
 
 
@@ -30,18 +30,20 @@ class PlannedStart(msgspec.Struct, frozen=True):
     cpu_count: int = 0
     #: On each of the nodes.
     tasks: tuple[int, ...] = ()
+    licenses: tuple[tuple[str, int], ...] = ()
 
 
 class PreemptJob(msgspec.Struct, frozen=True):
-    """End or suspend a running job for a pending one.  nodes: where that one is to start."""
+    """End or suspend a running job for a pending one.  rooms: where that one is to start.
+
+    A heterogeneous job is named by its leader, on both sides: all of its components go, or start.
+    """
 
     job_id: int
     mode: PreemptMode
     for_job_id: int
     grace_s: float = 0.0
-    nodes: tuple[str, ...] = ()
-    #: And in which partition.
-    partition: str = ""
+    rooms: tuple[Room, ...] = ()
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -62,5 +64,5 @@ class Plan(msgspec.Struct, frozen=True):
     look_again_at: float | None = None
     #: All that are for one job are needed, and none is without the others.
     preemptions: tuple[PreemptJob, ...] = ()
-    #: Suspended jobs that go on.
+    #: Suspended jobs that go on; a heterogeneous one is named by its leader.
     resumes: tuple[int, ...] = ()

@@ -1,7 +1,8 @@
 """Who gets a planned start in one pass, and which: as far as the counts of the policy reach.
 
 The walk (decide.py) comes here with each job that does not fit now.  Every bound is a count: jobs looked ahead for,
-nodes looked at, planned starts of a queue and of a shape.
+nodes looked at, planned starts of a queue and of a shape.  Who waits for licenses or below a limit is not counted with
+his queue: a user who may run one job at a time takes no planned start from those who wait for nodes.
 
 Invariant: a planned start that was promised before only ever moves earlier.
 """
@@ -14,6 +15,7 @@ from sluice.model.job import Job
 
 from .backfill import Slot, find_slot
 from .bounds import Bounds
+from .claimant import Claimant
 from .ledger import Ledger
 from .memory import Scene
 from .patience import compute_due_at
@@ -33,6 +35,7 @@ class Planner:
         self._focus_id = focus_id
         self._working, self._timeline = scene.working, scene.timeline
         self._gate = ledger.gate
+        self._ledger = ledger
         self._places = places
         self._now_at = snapshot.now_at
         self._latest_at = snapshot.now_at + policy.backfill_window_s
@@ -42,7 +45,7 @@ class Planner:
         self._earlier: dict[int, Slot] = {}
         #: Jobs that a planned start was looked for, as the bound counts them.
         self._looked_ahead = 0
-        #: Planned jobs of each queue.
+        #: Planned jobs of each queue that wait for nodes.
         self._counts: Counter[str] = Counter()
 
     def begin(self, priorities: Mapping[int, int]) -> None:
@@ -58,38 +61,66 @@ class Planner:
         """Is the walk still among the jobs that it looks ahead for?"""
         return self._looked_ahead <= self._policy.backfill_jobs_max
 
-    def plan_first(self, job: Job, shape: Shape) -> None:
+    def plan_first(self, job: Job, shape: Shape, is_beside: bool = False) -> None:
         """Plan the first job of a shape that waits for resources; its twins may be planned after it."""
         if self._policy.is_backfilling:
             shape.is_waiting = True
             shape.may_plan = self._looked_ahead < self._policy.backfill_jobs_max
-            self.plan(job, shape)
+            self.plan(job, shape, is_beside)
 
-    def plan(self, job: Job, shape: Shape) -> None:
-        """Give the job a planned start, unless the bounds are reached or nothing is free within the window."""
+    def may_plan_beside(self, job: Job, shape: Shape) -> bool:
+        """May a job that lacks what is on no node still get a planned start, as far as its equals tell?"""
+        claimant = self._ledger.claimant_of(job, shape)
         is_focus = job.id == self._focus_id
-        if not is_focus and not self._gate.may_reserve(job, shape):
+        return is_focus or (claimant is not None and claimant.may_plan and self.is_near)
+
+    def plan(self, job: Job, shape: Shape, is_beside: bool = False) -> None:
+        """Give the job a planned start, unless the bounds are reached or nothing is free within the window.
+
+        is_beside: it lacks licenses, or room below a limit, and not only nodes.
+        """
+        claimant = self._ledger.claimant_of(job, shape)
+        # What is found of a job with limits of its own holds for those with the same ones.
+        prospect = claimant if claimant is not None and claimant.is_personal else shape
+        is_focus = job.id == self._focus_id
+        is_known = prospect is not shape and not prospect.may_plan
+        if not is_focus and (is_known or not self._gate.may_reserve(job, shape)):
             return
         if self._looked_ahead >= self._policy.backfill_jobs_max or self.is_full(shape.queue) or self._is_tired():
-            shape.may_plan = False
+            prospect.may_plan = shape.may_plan = False
         self._looked_ahead += 1
-        if job.id in self._places.planned or not (shape.may_plan or is_focus):
+        if job.id in self._places.planned or not (prospect.may_plan or is_focus):
             return
         if not (is_focus or self._may_reserve(job, shape)):
             return
-        slot = find_slot(shape, self._working, self._timeline, *self.find_bounds([(job, shape)]))
+        slot = self._find(job, shape, claimant, is_beside and prospect.planned_count > 0)
+        if slot is None:
+            prospect.may_plan = False
+            return
+        # Whether nodes are free now as well is no matter: lower jobs may take those, but nothing that is kept for it.
+        is_beside = is_beside or (claimant is not None and claimant.find_lack(self._now_at, slot.use) is not None)
+        self._places.keep(job.id, slot, shape)
+        self.note(job, slot, shape, is_beside)
+        prospect.planned_at = slot.at
+        for each in (prospect,) if is_beside or prospect is shape else (prospect, shape):
+            each.planned_count += 1
+            each.may_plan = each.planned_count < self._policy.planned_per_shape_max
+
+    def _find(self, job: Job, shape: Shape, claimant: Claimant | None, is_next: bool) -> Slot | None:
+        """Return the job's earliest slot; where it was promised before if it is no better off anywhere else.
+
+        is_next: it waits behind an equal one for what is on no node.
+        """
+        latest_at, looks_max, due_at = self.find_bounds([(job, shape)])
+        if is_next and job.id != self._focus_id and not self._policy.is_predicting:
+            latest_at = self._latest_at
+        if claimant is not None and not self._policy.keeps_promises:
+            due_at = max(due_at, claimant.planned_at)
+        slot = find_slot(shape, self._working, self._timeline, latest_at, looks_max, due_at, claimant)
         earlier = self._earlier.get(job.id)
         if slot is None or (earlier is not None and slot.at >= earlier.at > self._now_at):
-            # It is no better off anywhere else: it stays where it was promised.
-            slot = earlier
-        if slot is None:
-            shape.may_plan = False
-            return
-        self._places.keep(job.id, slot, shape)
-        self.note(job, slot, shape)
-        shape.planned_at = slot.at
-        shape.planned_count += 1
-        shape.may_plan = shape.planned_count < self._policy.planned_per_shape_max
+            return earlier
+        return slot
 
     def take_back(self, job: Job, is_alike: bool) -> None:
         """Take an earlier promise back to look for a better one.  is_alike: it is kept if there is none."""
@@ -98,9 +129,10 @@ class Planner:
         if is_alike:
             self._earlier[job.id] = kept[0]
 
-    def note(self, job: Job, slot: Slot, shape: Shape) -> None:
+    def note(self, job: Job, slot: Slot, shape: Shape, is_beside: bool = False) -> None:
         """Make a place that is kept the job's planned start."""
-        self._counts[shape.queue] += 1
+        if not is_beside:
+            self._counts[shape.queue] += 1
         self.bounds.note_plan(shape.queue)
         self._places.tell(job.id, slot.at, slot, shape)
 

@@ -1,55 +1,43 @@
 """Preemption in one pass: who makes room for whom, and whose place is kept meanwhile.
 
 A job that fits nowhere now gets the cheapest set of victims whose end lets it start (preempt_choice.py), by the same
-search over what would be free then (preempt_search.py).  Its place is kept from everybody else from that moment on: in
-this pass, and in every later one while its victims are going.
+search over what would be free then (preempt_attempt.py).  Its place is kept from everybody else from that moment on:
+in this pass, and in every later one while its victims are going (preempt_places.py).  For a heterogeneous job that is
+one attempt, and a place for each of its components.
 
 Invariant: nothing is preempted for a job that would not start then, nor while its place is kept already.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
-import msgspec
-from msgspec.structs import replace
-
 from sluice.model.job import Job
-from sluice.model.preemption import PreemptMode
+from sluice.model.preemption import PreemptMode, Room
 from sluice.model.reason import Blocker, Reason
 
-from .backfill import Slot
-from .departures import departures_by_job, is_going
+from .departures import is_going, lead_id_of
 from .ledger import Ledger
-from .limits.licenses import LicensePool
 from .memory import Scene
 from .places import Places
 from .plan import PreemptJob
+from .preempt_attempt import Attempt, Components, Leavers, Placed, find_later
 from .preempt_choice import choose_victims
-from .preempt_rules import Rights, Victim
-from .preempt_search import Leaver, Situation, make_leaver
-from .preempt_texts import chosen_blocker, exempt_blocker, held_blocker
-from .search import Part, find_at
+from .preempt_places import KeptPlaces
+from .preempt_rules import Rights
+from .preempt_search import Leaver, make_leaver
+from .preempt_texts import chosen_blocker, exempt_blocker
+from .preempt_victims import Victim
 from .shapes import Shape
 from .snapshot import Policy, Snapshot
+from .tracks import NEVER
 
 #: Jobs for which victims are searched in one pass at most.
 _SEARCHES_MAX = 100
 #: What the end of others can help against; licenses only where they may be reclaimed.
 _MAY_HELP = frozenset({Reason.RESOURCES, Reason.PRIORITY, Reason.REQ_NODE_NOT_AVAIL, Reason.RESERVATION})
 Blockers = tuple[Blocker, ...]
-Licenses = tuple[tuple[str, int], ...]
 #: What equals have in common: shape, standing, reservation.
 Key = tuple[Shape, tuple[int, int] | None, str]
-
-
-class Place(msgspec.Struct, frozen=True):
-    """What is kept for a job from now on."""
-
-    slot: Slot
-    shape: Shape
-    licenses: Licenses
-    #: Why it does not start yet.
-    blocker: Blocker
 
 
 class Preemptions:
@@ -58,232 +46,148 @@ class Preemptions:
     def __init__(self, snapshot: Snapshot, policy: Policy, scene: Scene, ledger: Ledger, places: Places) -> None:
         self._snapshot = snapshot
         self._policy = policy
-        self._working, self._timeline = scene.working, scene.timeline
+        self._scene = scene
         self._ledger = ledger
-        self._gate, self._licenses = ledger.gate, ledger.licenses
         self._places = places
         #: Of jobs for which others go.
-        self._kept: dict[int, Place] = {}
-        self._departures = departures_by_job(snapshot)
-        #: Pending jobs for which others are going, or have gone.
-        self.waiting_ids = frozenset(self._departures)
+        self.kept = KeptPlaces(snapshot, policy, scene, ledger, places)
         #: Somebody may preempt, or does.
-        self.is_active = policy.preempt_plugin is not None or bool(self._departures)
+        self.is_active = policy.preempt_plugin is not None or bool(self.kept.departures)
         self._rights: Rights | None = None
         self._priorities: dict[int, int] = {}
         self._chosen_ids: set[int] = set()
-        self._leavers: dict[Victim, Leaver] = {}
+        self._leavers = Leavers(scene)
         self._in_vain: set[Key] = set()
         self._searches = 0
         self.chosen: list[PreemptJob] = []
         #: When a job may preempt others that it may not yet.
         self.look_again_at: float | None = None
 
-    def keeps_place(self, job_id: int) -> bool:
-        """Is a place kept for the job?"""
-        return job_id in self._kept
-
-    # --- places that are kept
-
     def begin(self, priorities: dict[int, int]) -> None:
         """priorities: by job id, as the queue found them."""
         self._priorities = priorities
 
-    def keep_place(self, job: Job, shapes: Sequence[Shape]) -> None:
-        """Keep the place of a job for which others are going.  shapes: its own, one for each way in which it may run.
-
-        Where its place can't be had any more (a node went down) nothing is kept: it is decided about anew.
-        """
-        leaving = self._departures[job.id]
-        names = next((each.job.preemption.nodes for each in leaving if each.job and each.job.preemption), ())
-        for shape in shapes:
-            parts = self._find_on(shape, names) if job.id not in self._kept else None
-            if parts is not None:
-                now_at, offset_s = self._snapshot.now_at, self._policy.utc_offset_s
-                blocker = held_blocker(leaving, names, now_at, offset_s)
-                ends = [each.job.preemption.ends_at for each in leaving if each.job and each.job.preemption]
-                self._keep(job.id, parts, shape, blocker, max(now_at, *ends))
-
-    def _find_on(self, shape: Shape, names: Sequence[str]) -> list[Part] | None:
-        """Return the place on exactly these nodes."""
-        needs = replace(shape.needs, required_nodes=tuple(names), nodes_max=len(names))
-        if len(names) < needs.nodes_min or shape.partition_blocker is not None:
-            return None
-        bound = Shape(
-            needs, shape.partition, shape.limit_s, self._working, self._timeline, shape.uid, access=shape.access
-        )
-        bound.guests = shape.guests
-        return find_at(bound, self._working, self._timeline, self._timeline.now_at)
-
-    def _keep(self, job_id: int, parts: list[Part], shape: Shape, blocker: Blocker, at: float) -> None:
-        licenses = shape.needs.licenses or shape.needs.license_choices[:1]
-        place = self._kept[job_id] = Place(Slot(self._timeline.now_at, parts), shape, licenses, blocker)
-        self._put(job_id, place)
-        self._places.tell(job_id, at, place.slot, shape)
-
-    def _put(self, job_id: int, place: Place) -> None:
-        self._places.hold(job_id, place.slot, place.shape)
-        for name, count in place.licenses:
-            self._licenses.free[name] = self._licenses.free.get(name, 0) - count
-
-    def _lift(self, job_id: int, place: Place) -> None:
-        self._places.let_go(job_id, place.slot, place.shape)
-        for name, count in place.licenses:
-            self._licenses.free[name] += count
-
-    @contextmanager
-    def aside(self, job_id: int, has_started: Callable[[], bool]) -> Iterator[None]:
-        """Put the job's place aside while it is considered.  has_started: asked afterwards; nothing is kept then."""
-        place = self._kept[job_id]
-        self._lift(job_id, place)
-        yield
-        if has_started():
-            del self._kept[job_id]
-            self._places.planned.pop(job_id, None)
-        else:
-            self._put(job_id, place)
-
-    def undo(self) -> None:
-        """Take out of the timeline what the pass has put in."""
-        for job_id, place in self._kept.items():
-            self._lift(job_id, place)
-
-    # --- new victims
-
     def consider(self, job: Job, shape: Shape, blockers: Blockers) -> Blockers:
         """Preempt others for a job that waits, if that lets it start; return why it waits now."""
-        place = self._kept.get(job.id)
-        if place is not None:
-            return (place.blocker,)
-        if self._policy.preempt_plugin is None or not blockers or not self._may_help(blockers[0]):
+        kept = self.kept.find_blocker(job.id)
+        if kept is not None:
+            return (kept,)
+        rights = self._find_rights()
+        if rights is None or not blockers or not self.may_help(blockers[0]):
             return blockers
-        if self._rights is None:
-            self._rights = Rights(self._snapshot, self._policy, self._priorities, self._gate.book)
-        standing = self._rights.standing_of(job, shape.partition)
+        standing = rights.standing_of(job, shape.partition)
         # Victims and room only become fewer during a pass: where one found nothing, its equals need not look.
         key = shape, standing, shape.view.reservation
         if standing is None or key in self._in_vain or self._searches >= _SEARCHES_MAX:
             return blockers
-        self._searches += 1
-        with self._slot_aside(job.id):
-            return self._search(self._rights, job, shape, blockers, key)
+        with self._slots_aside((job.id,)):
+            outcome = self._make_room([[(job, shape)]], rights)
+        kept = self.kept.find_blocker(job.id)
+        if kept is not None:
+            return (kept,)
+        if outcome is None:
+            # A limit that its user has reached is no news of its equals.
+            return blockers
+        self._in_vain.add(key)
+        return self._with_exempt(blockers, outcome)
 
-    def _may_help(self, blocker: Blocker) -> bool:
+    def consider_together(self, components: Components, blockers: Mapping[int, Blockers]) -> Mapping[int, Blockers]:
+        """Preempt others for a heterogeneous job that waits, if that lets it start; return why its components wait now.
+
+        components: in the ways in which nothing but room is missing.  blockers: of each.
+        """
+        ids = [ways[0][0].id for ways in components if ways]
+        kept = self.kept.find_blockers(ids)
+        if kept:
+            return kept
+        rights = self._find_rights()
+        if rights is None or len(ids) < len(components) or self._searches >= _SEARCHES_MAX:
+            return blockers
+        if not any(rights.standing_of(job, shape.partition) for ways in components for job, shape in ways):
+            return blockers
+        with self._slots_aside(ids):
+            outcome = self._make_room(components, rights)
+        if outcome is None:
+            return self.kept.find_blockers(ids) or blockers
+        return {job_id: self._with_exempt(found, outcome) for job_id, found in blockers.items()}
+
+    def may_help(self, blocker: Blocker) -> bool:
+        """Could the end of others help against it?"""
         if blocker.reason is Reason.LICENSES:
             return self._policy.preempt.reclaims_licenses
         return blocker.reason in _MAY_HELP
 
+    def _find_rights(self) -> Rights | None:
+        if self._rights is None and self._policy.preempt_plugin is not None:
+            self._rights = Rights(self._snapshot, self._policy, self._priorities, self._ledger.gate.book)
+        return self._rights
+
     @contextmanager
-    def _slot_aside(self, job_id: int) -> Iterator[None]:
-        """Put the job's planned start aside; where victims are found for it, its place takes that one's place."""
-        planned = self._places.drop(job_id)
+    def _slots_aside(self, job_ids: Iterable[int]) -> Iterator[None]:
+        """Put planned starts aside; where victims are found for the jobs, their places take the place of those."""
+        planned = [(job_id, self._places.drop(job_id)) for job_id in job_ids]
         yield
-        if planned is not None and job_id not in self._kept:
-            self._places.keep(job_id, *planned)
+        for job_id, slot in planned:
+            if slot is not None and not self.kept.has(job_id):
+                self._places.keep(job_id, *slot)
 
-    def _search(self, rights: Rights, job: Job, shape: Shape, blockers: Blockers, key: Key) -> Blockers:
-        """Choose victims and keep the place that they make; return why the job waits now.  key: of its equals."""
+    def _make_room(self, components: Components, rights: Rights) -> float | None:
+        """Choose victims and keep the places that they make.
+
+        Returns when it could be tried again where nobody helps as yet, NEVER where nobody will; None where it was done,
+        or a limit forbids it.
+        """
+        self._searches += 1
         now_at = self._snapshot.now_at
-        found = rights.victims_for(job, shape.partition, shape.view.reservation)
-        found = [victim for victim in found if victim.job_id not in self._chosen_ids]
-        victims = [victim for victim in found if victim.eligible_at <= now_at]
-        later = [victim for victim in found if victim.eligible_at > now_at]
-        search = _Search(self, job, shape, found)
-        chosen = choose_victims(search.only_useful(victims), search.fits, self._policy.preempt)
-        parts = None if chosen is None else search.fits(chosen)
-        if chosen is not None and parts is not None:
-            # A limit that its user has reached is no news of its equals.
-            if self._is_limited(job, shape, parts):
-                return blockers
-            self._carry_out(job, shape, chosen, parts)
-            return (self._kept[job.id].blocker,)
-        self._in_vain.add(key)
-        at = _find_later(search, victims, later)
-        if at is None:
-            return blockers
-        self.look_again_at = at if self.look_again_at is None else min(at, self.look_again_at)
-        return (exempt_blocker(blockers[0], at, now_at, self._policy.utc_offset_s), *blockers[1:])
+        lead_id = lead_id_of(components[0][0][0])
+        reclaims, always = self._policy.preempt.reclaims_licenses, self._find_always(lead_id)
+        attempt = Attempt(
+            components, self._scene, self._ledger, rights, self._leavers, reclaims, self._chosen_ids, always
+        )
+        victims = [victim for victim in attempt.victims if victim.eligible_at <= now_at]
+        chosen = choose_victims(attempt.only_useful(victims), attempt.fits, self._policy.preempt)
+        placed = None if chosen is None else attempt.fits(chosen)
+        if chosen is None or placed is None:
+            return find_later(attempt, victims, [each for each in attempt.victims if each.eligible_at > now_at])
+        if not attempt.find_limited(placed):
+            self._carry_out(lead_id, chosen, placed)
+        return None
 
-    def _is_limited(self, job: Job, shape: Shape, parts: list[Part]) -> bool:
-        takes = [(self._working.kinds[part.position], part.take) for part in parts]
-        licenses = shape.needs.licenses or shape.needs.license_choices[:1]
-        return bool(self._gate.find_placed_blockers(job, shape, takes, licenses))
+    def _find_always(self, lead_id: int) -> list[Leaver]:
+        leaving = [running for running in self.kept.departures.get(lead_id, ()) if is_going(running)]
+        now_at, working = self._snapshot.now_at, self._scene.working
+        return [make_leaver(running, PreemptMode.CANCEL, now_at, working) for running in leaving]
 
-    def _carry_out(self, job: Job, shape: Shape, chosen: list[Victim], parts: list[Part]) -> None:
-        now_at = self._snapshot.now_at
-        names = tuple(self._working.names[part.position] for part in parts)
+    def _carry_out(self, lead_id: int, chosen: list[Victim], placed: list[Placed]) -> None:
+        now_at, names = self._snapshot.now_at, self._scene.working.names
+        rooms = tuple(
+            Room(
+                job_id=each.job.id,
+                partition=each.shape.partition.name,
+                nodes=tuple(names[part.position] for part in each.parts),
+            )
+            for each in placed
+        )
         for victim in chosen:
             self._chosen_ids.add(victim.job_id)
-            self._timeline.let_go(victim.running, victim.mode is PreemptMode.SUSPEND)
-            order = PreemptJob(victim.job_id, victim.mode, job.id, victim.grace_s, names, shape.partition.name)
-            self.chosen.append(order)
-        blocker = chosen_blocker(chosen, names, now_at, self._policy.utc_offset_s)
+            self._let_go(victim)
+            self.chosen.append(PreemptJob(victim.job_id, victim.mode, lead_id, victim.grace_s, rooms))
         grace_s = max([victim.grace_s for victim in chosen], default=0.0)
-        self._keep(job.id, parts, shape, blocker, now_at + grace_s)
+        for room, each in zip(rooms, placed, strict=True):
+            blocker = chosen_blocker(chosen, room.nodes, now_at, self._policy.utc_offset_s)
+            self.kept.keep(each.job, each.parts, each.shape, blocker, now_at + grace_s)
 
-    # --- for one search
+    def _let_go(self, victim: Victim) -> None:
+        is_suspended = victim.mode is PreemptMode.SUSPEND
+        for part in victim.parts:
+            self._scene.timeline.let_go(part, is_suspended)
+            if self._scene.guests is not None and not is_suspended:
+                self._scene.guests.let_go(part)
 
-    def situation(self, job: Job, shape: Shape, leavers: dict[int, Leaver]) -> Situation:
-        always = [
-            make_leaver(running, PreemptMode.CANCEL, self._snapshot.now_at, self._working)
-            for running in self._departures.get(job.id, ())
-            if is_going(running)
-        ]
-        return Situation(shape, self._working, self._timeline, leavers.values(), always)
-
-    def has_licenses(self, shape: Shape, gone: Sequence[Victim]) -> bool:
-        """Would the licenses be there?"""
-        if not (shape.needs.licenses or shape.needs.license_choices):
-            return True
-        free = dict(self._licenses.free)
-        for victim in gone if self._policy.preempt.reclaims_licenses else ():
-            for name, count in victim.running.allocation.licenses if victim.mode is not PreemptMode.SUSPEND else ():
-                free[name] = free.get(name, 0) + count
-        return LicensePool(free).choose(shape.needs) is not None
-
-    def leaver(self, victim: Victim) -> Leaver:
-        leaver = self._leavers.get(victim)
-        if leaver is None:
-            leaver = self._leavers[victim] = make_leaver(victim.running, victim.mode, victim.end_at, self._working)
-        return leaver
-
-
-class _Search:
-    """The questions of one choice."""
-
-    def __init__(self, preemptions: Preemptions, job: Job, shape: Shape, victims: Sequence[Victim]) -> None:
-        self._preemptions = preemptions
-        self._shape = shape
-        self._leavers = {victim.job_id: preemptions.leaver(victim) for victim in victims}
-        self._situation = preemptions.situation(job, shape, self._leavers)
-
-    def only_useful(self, victims: Sequence[Victim]) -> list[Victim]:
-        """Return those that are on a node of use to the job, or have what it needs besides."""
-        wants_licenses = bool(self._shape.needs.licenses or self._shape.needs.license_choices)
-        useful = self._situation.positions
-        return [
-            victim
-            for victim in victims
-            if not useful.isdisjoint(self._leavers[victim.job_id].takes)
-            or (wants_licenses and victim.running.allocation.licenses)
-        ]
-
-    def fits(self, gone: Sequence[Victim]) -> list[Part] | None:
-        if not self._preemptions.has_licenses(self._shape, gone):
-            return None
-        return self._situation.find([self._leavers[victim.job_id] for victim in gone])
-
-
-def _find_later(search: _Search, victims: list[Victim], later: list[Victim]) -> float | None:
-    """Return when enough of those may be preempted that are exempt as yet; None when all would not be enough."""
-    if not later or search.fits([*victims, *later]) is None:
-        return None
-    ranked = sorted(later, key=lambda victim: (victim.eligible_at, victim.job_id))
-    least, most = 1, len(ranked)
-    while least < most:
-        middle = (least + most) // 2
-        if search.fits([*victims, *ranked[:middle]]) is None:
-            least = middle + 1
-        else:
-            most = middle
-    return ranked[most - 1].eligible_at
+    def _with_exempt(self, blockers: Blockers, at: float) -> Blockers:
+        """Return the blockers of a job that may preempt others at the time, NEVER for nobody."""
+        if at == NEVER or not blockers or not self.may_help(blockers[0]):
+            return blockers
+        self.look_again_at = at if self.look_again_at is None else min(at, self.look_again_at)
+        first = exempt_blocker(blockers[0], at, self._snapshot.now_at, self._policy.utc_offset_s)
+        return (first, *blockers[1:])

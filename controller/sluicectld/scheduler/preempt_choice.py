@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from sluice.model.preemption import PreemptSetup
 
-from .preempt_rules import Victim
+from .preempt_victims import Victim
 
 _Found = TypeVar("_Found")
 #: Where the job would start if these were gone; None: nowhere.
@@ -66,4 +66,4 @@ def _spare(row: Sequence[Victim], order: Sequence[Victim], fits: Fits[_Found]) -
 
 
 def _size_of(victim: Victim) -> int:
-    return victim.running.allocation.cpu_count
+    return victim.cpu_count

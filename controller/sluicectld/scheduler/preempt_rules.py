@@ -3,48 +3,33 @@
 All jobs of a partition with the same QOS are one contender; what the plugin says of two contenders is asked once a
 pass.  What concerns single jobs is here: priorities, exempt times, reservations, whether a job can be requeued.
 
+A heterogeneous job may be preempted by whoever may preempt each of its components: in the gentlest way that one of
+them allows, with the longest grace, when all have run long enough.  Its priority is that of its dearest component, the
+work that is lost is everybody's; whether it can be requeued says its leader.
+
 Source: the manuals of slurm.conf (PreemptMode, PreemptParameters, PreemptExemptTime) and sacctmgr.
 """
 
 import heapq
-from collections.abc import Mapping
-
-import msgspec
+from collections.abc import Iterator, Mapping
 
 from sluice.model.job import Job
 from sluice.model.partition import Partition
 from sluice.model.preemption import PreemptMode
 from sluice.model.qos import Qos
-from sluice.model.states import JobState
 from sluice_plugins.interfaces import Contender, PreemptRight, VictimCost
 
 from .limits.book import LimitBook, Member
+from .preempt_victims import Parts, Rank, Victim, began_at, gather_victims, record_of
 from .snapshot import Policy, RunningJob, Snapshot
-from .tracks import NEVER
 
 #: Victims that are considered for one job at most: the cheapest ones.
 _VICTIMS_MAX = 5000
-Rank = tuple[float, ...]
-
-
-class Victim(msgspec.Struct, frozen=True, eq=False):
-    """A running job that may be preempted, and how."""
-
-    running: RunningJob
-    mode: PreemptMode
-    grace_s: float
-    rank: Rank
-    #: From when on it may be.
-    eligible_at: float
-
-    @property
-    def job_id(self) -> int:
-        return self.running.job_id
-
-    @property
-    def end_at(self) -> float:
-        """When it is expected to end by itself."""
-        return NEVER if self.running.expected_end_at is None else self.running.expected_end_at
+#: The gentlest first.
+_MODES = (PreemptMode.SUSPEND, PreemptMode.REQUEUE, PreemptMode.CANCEL)
+#: Whose a job is, or each of its components.
+Contenders = tuple[Contender, ...]
+Ranked = list[tuple[Rank, Parts]]
 
 
 class Rights:
@@ -60,7 +45,7 @@ class Rights:
         self._contenders: dict[Member, Contender] = {}
         self._known: dict[tuple[object, ...], Contender] = {}
         self._rights: dict[tuple[int, int], PreemptRight | None] = {}
-        self._ranked: dict[int, tuple[Contender, list[tuple[Rank, RunningJob]]]] | None = None
+        self._ranked: dict[tuple[int, ...], tuple[Contenders, Ranked]] | None = None
         self._found: dict[tuple[tuple[int, int] | None, str], list[Victim]] = {}
         self._flexible = frozenset(each.name for each in snapshot.reservations if each.has("FLEX"))
 
@@ -75,10 +60,10 @@ class Rights:
     def _find_victims(self, job: Job, partition: Partition, reservation: str) -> list[Victim]:
         preemptor = self._contender(job, partition)
         lists = []
-        for victim, ranked in self._running_by_contender().values():
-            right = self._right(preemptor, victim)
+        for victims, ranked in self._running_by_contenders():
+            right = self._right(preemptor, victims)
             if right is not None:
-                lists.append(self._victims(job, reservation, victim, right, ranked))
+                lists.append(list(self._victims(job, reservation, victims, right, ranked)))
         found: list[Victim] = []
         for each in heapq.merge(*lists, key=_rank_of):
             found.append(each)
@@ -89,52 +74,52 @@ class Rights:
     def standing_of(self, job: Job, partition: Partition) -> tuple[int, int] | None:
         """Return what tells the job from others as a preemptor; None when it may preempt nobody who runs."""
         preemptor = self._contender(job, partition)
-        rights = [self._right(preemptor, victim) for victim, _ in self._running_by_contender().values()]
+        rights = [self._right(preemptor, victims) for victims, _ in self._running_by_contenders()]
         if not any(rights):
             return None
         has_priority = any(right is not None and right.needs_priority for right in rights)
         return id(preemptor), self._priority(job) if has_priority else 0
 
-    def is_victim(self, running: RunningJob, job: Job, partition: str, mode: PreemptMode) -> bool:
-        """May the job still preempt the running one in this way, now?"""
+    def is_victim(self, parts: Parts, job: Job, partition: str, mode: PreemptMode) -> bool:
+        """May the job still preempt the running one, or all of these components, in this way, now?"""
         home = self._snapshot.partitions.get(partition)
-        record = running.job
-        if home is None or record is None or record.state is not JobState.RUNNING or record.preemption is not None:
+        if home is None or parts not in gather_victims(parts):
             return False
-        victim = self._contender(record, self._partition_of(record))
-        right = self._right(self._contender(job, home), victim)
+        contenders = self._contenders_of(parts)
+        right = self._right(self._contender(job, home), contenders)
         if right is None:
             return False
         # Which reservation the job would be in was decided by the pass; reservations have not changed since.
-        found = self._victims(job, running.reservation, victim, right, [((), running)])
+        found = self._victims(job, None, contenders, right, [((), parts)])
         return any(each.mode is mode and each.eligible_at <= self._snapshot.now_at for each in found)
 
     def _victims(
-        self,
-        job: Job,
-        reservation: str,
-        victim: Contender,
-        right: PreemptRight,
-        ranked: list[tuple[Rank, RunningJob]],
-    ) -> list[Victim]:
-        least, own_priority = self._setup.min_exempt_priority, self._priority(job)
-        grace_s = self._plugin.grace_s(victim, self._setup)
-        exempt_s = self._plugin.exempt_s(victim, self._setup)
-        found = []
-        for rank, running in ranked:
-            record = running.job
-            assert record is not None, f"job {running.job_id} has no record and is nobody's victim"
-            priority = self._priority(record)
-            if (least is not None and priority >= least) or (right.needs_priority and priority >= own_priority):
+        self, job: Job, reservation: str | None, contenders: Contenders, right: PreemptRight, ranked: Ranked
+    ) -> Iterator[Victim]:
+        """reservation: the one that the job would be in; None: that is not asked."""
+        own_priority = self._priority(job)
+        grace_s = max(self._plugin.grace_s(each, self._setup) for each in contenders)
+        exempt_s = [self._plugin.exempt_s(each, self._setup) for each in contenders]
+        for rank, parts in ranked:
+            priority = self._priority_of(parts)
+            if self._is_exempt(priority) or (right.needs_priority and priority >= own_priority):
                 continue
-            if running.reservation not in ("", reservation) and running.reservation not in self._flexible:
-                # Its place is kept for the users of its reservation.
+            if reservation is not None and not all(self._is_open(each, reservation) for each in parts):
                 continue
-            mode = self._mode(record, right.mode)
-            is_gentle = mode is PreemptMode.SUSPEND
-            eligible_at = 0.0 if is_gentle else _began_at(record) + exempt_s
-            found.append(Victim(running, mode, 0.0 if is_gentle else grace_s, rank, eligible_at))
-        return found
+            mode = self._mode(record_of(parts[0]), right.mode)
+            if mode is PreemptMode.SUSPEND:
+                yield Victim(parts[0].job_id, parts, mode, 0.0, rank, 0.0)
+                continue
+            ends = [began_at(record_of(part)) + each_s for part, each_s in zip(parts, exempt_s, strict=True)]
+            yield Victim(parts[0].job_id, parts, mode, grace_s, rank, max(ends))
+
+    def _is_exempt(self, priority: int) -> bool:
+        least = self._setup.min_exempt_priority
+        return least is not None and priority >= least
+
+    def _is_open(self, running: RunningJob, reservation: str) -> bool:
+        """May jobs of the reservation, "" for none, have its place?  Others' are kept for their users."""
+        return running.reservation in ("", reservation) or running.reservation in self._flexible
 
     def _mode(self, job: Job, mode: PreemptMode) -> PreemptMode:
         if mode is not PreemptMode.REQUEUE:
@@ -142,25 +127,25 @@ class Rights:
         may = self._setup.requeues if job.spec.can_requeue is None else job.spec.can_requeue
         return mode if may and job.spec.is_batch else PreemptMode.CANCEL
 
-    def _running_by_contender(self) -> dict[int, tuple[Contender, list[tuple[Rank, RunningJob]]]]:
+    def _running_by_contenders(self) -> list[tuple[Contenders, Ranked]]:
         if self._ranked is None:
             self._ranked = {}
-            for running in self._snapshot.running:
-                job = running.job
-                # Who is being preempted already makes room once, and no part of a heterogeneous job can go alone.
-                if job is None or job.state is not JobState.RUNNING or job.preemption is not None or job.is_component:
-                    continue
-                contender = self._contender(job, self._partition_of(job))
-                entry = self._ranked.setdefault(id(contender), (contender, []))
-                entry[1].append((self._plugin.rank(self._cost(running, job), self._setup), running))
+            for parts in gather_victims(self._snapshot.running):
+                contenders = self._contenders_of(parts)
+                entry = self._ranked.setdefault(tuple(map(id, contenders)), (contenders, []))
+                entry[1].append((self._plugin.rank(self._cost(parts), self._setup), parts))
             for _, ranked in self._ranked.values():
                 ranked.sort(key=_first)
-        return self._ranked
+        return list(self._ranked.values())
 
-    def _cost(self, running: RunningJob, job: Job) -> VictimCost:
-        began_at = _began_at(job)
-        ran_s = max(self._snapshot.now_at - began_at, 0.0)
-        return VictimCost(job.id, self._priority(job), began_at, ran_s * running.allocation.cpu_count)
+    def _cost(self, parts: Parts) -> VictimCost:
+        now_at = self._snapshot.now_at
+        lost = [max(now_at - began_at(record_of(part)), 0.0) * part.allocation.cpu_count for part in parts]
+        first = record_of(parts[0])
+        return VictimCost(first.id, self._priority_of(parts), began_at(first), sum(lost))
+
+    def _priority_of(self, parts: Parts) -> int:
+        return max([self._priority(record_of(part)) for part in parts])
 
     def _priority(self, job: Job) -> int:
         return self._priorities.get(job.id, job.priority)
@@ -168,11 +153,24 @@ class Rights:
     def _partition_of(self, job: Job) -> Partition:
         return self._snapshot.partitions.get(job.partition) or Partition(name=job.partition)
 
-    def _right(self, preemptor: Contender, victim: Contender) -> PreemptRight | None:
+    def _right(self, preemptor: Contender, victims: Contenders) -> PreemptRight | None:
+        if len(victims) == 1:
+            return self._right_over(preemptor, victims[0])
+        rights = [right for victim in victims if (right := self._right_over(preemptor, victim)) is not None]
+        if len(rights) < len(victims):
+            return None
+        mode = min([right.mode for right in rights], key=_MODES.index)
+        return PreemptRight(mode, any(right.needs_priority for right in rights))
+
+    def _right_over(self, preemptor: Contender, victim: Contender) -> PreemptRight | None:
         key = id(preemptor), id(victim)
         if key not in self._rights:
             self._rights[key] = self._plugin.may_preempt(preemptor, victim, self._setup)
         return self._rights[key]
+
+    def _contenders_of(self, parts: Parts) -> Contenders:
+        records = [record_of(part) for part in parts]
+        return tuple([self._contender(record, self._partition_of(record)) for record in records])
 
     def _contender(self, job: Job, partition: Partition) -> Contender:
         """Return the one object for all jobs that stand alike."""
@@ -186,14 +184,9 @@ class Rights:
         return contender
 
 
-def _began_at(job: Job) -> float:
-    """Return when it would have started had it run without pause."""
-    return (job.started_at or 0.0) + job.suspended_s
-
-
 def _rank_of(victim: Victim) -> Rank:
     return victim.rank
 
 
-def _first(pair: tuple[Rank, RunningJob]) -> Rank:
+def _first(pair: tuple[Rank, Parts]) -> Rank:
     return pair[0]

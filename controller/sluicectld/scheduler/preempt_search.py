@@ -2,12 +2,13 @@
 
 A victim that is ended gives back all it has, one that is suspended its CPUs.  What counts of a node is the least of
 what would be free in fact and of what the timeline leaves, so that the job really starts when they are gone: neither an
-overdue job nor a planned start is overlooked.
+overdue job nor a planned start is overlooked.  A component of a heterogeneous job finds what those before it leave, and
+of jobs that only they may preempt it gets nothing.
 
 Invariant: nothing is changed here; every question is answered from the snapshot as the pass has it by now.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 import msgspec
 
@@ -28,6 +29,11 @@ class Leaver(msgspec.Struct, frozen=True, eq=False):
     takes: dict[int, Take]
     keeps_memory: bool
     end_at: float
+
+
+#: What others that would start beside it take, by position.
+Beside = Mapping[int, Sequence[Take]]
+_NOBODY: Beside = {}
 
 
 def make_leaver(running: RunningJob, mode: PreemptMode, end_at: float, working: WorkingCopy) -> Leaver:
@@ -75,14 +81,29 @@ class Situation:
         self._always = frozenset(always)
         self._let_go(self._always)
 
-    def find(self, gone: Iterable[Leaver]) -> list[Part] | None:
-        """Return where a job of the shape would start, None if it would not even then."""
+    def find(
+        self, gone: Iterable[Leaver], beside: Beside = _NOBODY, all_gone: Iterable[Leaver] = ()
+    ) -> list[Part] | None:
+        """Return where a job of the shape would start, None if it would not even then.
+
+        beside: of those that are placed already, on what all that are gone leave (all_gone).
+        """
         self._let_go(self._always.union(gone))
         shape, offers = self._shape, self._offers
         if not shape.is_level_dependent and (self._tasks < shape.needs.tasks or self._nodes < shape.needs.nodes_min):
             return None
+        levels: dict[int, Level] = {}
+        if beside:
+            ids = self._gone_ids.union(leaver.job_id for leaver in all_gone)
+            levels = {each: self._level_beside(each, beside[each], ids) for each in self._useful if each in beside}
+            offers = offers | {each: shape.offer(level) for each, level in levels.items()}
         positions = [each for each in self._useful if offers.get(each)]
-        return find_with(shape, positions, (self._from_at, self._until_at), self._level, offers.__getitem__)
+        positions = shape.only_own_without(positions, self._until_at, self._gone_fully())
+        return find_with(shape, positions, lambda each: levels.get(each) or self._level(each), offers.__getitem__)
+
+    def _gone_fully(self) -> set[int]:
+        """Return those that are gone from their nodes: a suspended job stays."""
+        return {leaver.job_id for leaver in self._gone if not leaver.keeps_memory}
 
     def _let_go(self, gone: frozenset[Leaver]) -> None:
         """Bring the offers to the state that just these are gone."""
@@ -105,14 +126,27 @@ class Situation:
 
     def _level(self, position: int) -> Level:
         """Return what is free for the job's whole time on a node."""
-        here = [leaver for leaver in self._at.get(position, ()) if leaver.job_id in self._gone_ids]
+        here = self._leavers_on(position, self._gone_ids)
         key = position, frozenset([leaver.job_id for leaver in here])
         level = self._levels.get(key)
         if level is None:
-            level = self._levels[key] = self._compute_level(position, here)
+            floor = self._compute_floor(position, here)
+            level = self._levels[key] = self._shape.cut(floor, position, self._from_at, self._until_at)
         return level
 
-    def _compute_level(self, position: int, here: Sequence[Leaver]) -> Level:
+    def _level_beside(self, position: int, takes: Sequence[Take], all_ids: Set[int]) -> Level:
+        """Return the same beside others, which take theirs of what all that are gone leave."""
+        table = self._working.table
+        floor = self._compute_floor(position, self._leavers_on(position, all_ids))
+        for take in takes:
+            floor = table.take(floor, take)
+        floor = table.lower(floor, self._compute_floor(position, self._leavers_on(position, self._gone_ids)))
+        return self._shape.cut(floor, position, self._from_at, self._until_at)
+
+    def _leavers_on(self, position: int, ids: Set[int]) -> list[Leaver]:
+        return [leaver for leaver in self._at.get(position, ()) if leaver.job_id in ids]
+
+    def _compute_floor(self, position: int, here: Sequence[Leaver]) -> Level:
         table = self._working.table
         floor = self._working.levels[position]
         for leaver in here:
@@ -124,7 +158,7 @@ class Situation:
                 if leaver.end_at > at:
                     level = _without(table, level, leaver, position)
             floor = table.lower(floor, level)
-        return self._shape.cut(floor, position, self._from_at, self._until_at)
+        return floor
 
 
 def _without(table: LevelTable, level: Level, leaver: Leaver, position: int) -> Level:

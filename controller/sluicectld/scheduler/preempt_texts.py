@@ -13,8 +13,9 @@ from sluice.model.preemption import PreemptMode
 from sluice.model.reason import Blocker, Reason
 from sluice.model.states import JobState
 
+from .departures import lead_id_of
 from .explain import format_at
-from .preempt_rules import Victim
+from .preempt_victims import Victim
 from .snapshot import RunningJob
 
 #: Victims that a text names; the rest is counted.
@@ -38,9 +39,10 @@ def chosen_blocker(victims: Sequence[Victim], nodes: Sequence[str], now_at: floa
 
 def held_blocker(leaving: Sequence[RunningJob], nodes: Sequence[str], now_at: float, utc_offset_s: int) -> Blocker:
     """Return that the job's place is kept while those that it preempts go."""
-    words = [f"job {each.job_id}" for each in leaving[:_SHOWN_MAX]]
-    if len(leaving) > len(words):
-        words.append(f"{len(leaving) - len(words)} more")
+    leaving_ids = list(dict.fromkeys(each.job_id if each.job is None else lead_id_of(each.job) for each in leaving))
+    words = [f"job {job_id}" for job_id in leaving_ids[:_SHOWN_MAX]]
+    if len(leaving_ids) > len(words):
+        words.append(f"{len(leaving_ids) - len(words)} more")
     ends = [each.job.preemption.ends_at for each in leaving if each.job is not None and each.job.preemption is not None]
     until = f", by {format_at(max(ends), now_at, utc_offset_s)} (GraceTime)" if ends and max(ends) > now_at else ""
     text = f"waits for {', '.join(words)} to make room on {hostlist.fold(nodes)}{until}"

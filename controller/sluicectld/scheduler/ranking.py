@@ -75,6 +75,11 @@ def is_limit(reason: Reason) -> bool:
     return reason not in _PLACE and reason.value.startswith(LIMIT_PREFIXES)
 
 
+def waits_for_others(blocker: Blocker) -> bool:
+    """Is it about what others have that is on no node: licenses, or what a limit leaves?"""
+    return blocker.reason is Reason.LICENSES or is_limit(blocker.reason)
+
+
 def rank_blockers(blockers: Iterable[Blocker]) -> tuple[Blocker, ...]:
     """Return the blockers, the most telling first, each once.
 

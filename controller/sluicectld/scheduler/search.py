@@ -90,11 +90,8 @@ def find_idle(shape: Shape, working: WorkingCopy, candidates: Sequence[int]) -> 
     return _find_among(shape, candidates, level_of, lambda position: shape.offer(level_of(position)))
 
 
-def find_with(
-    shape: Shape, candidates: list[int], interval: tuple[float, float], level_of: LevelOf, offer_of: OfferOf
-) -> list[Part] | None:
+def find_with(shape: Shape, candidates: list[int], level_of: LevelOf, offer_of: OfferOf) -> list[Part] | None:
     """Return where it would fit if so much were free on the candidates, which are in placement order."""
-    candidates = shape.only_own(candidates, *interval)
     return _find_among(shape, shape.rank(candidates, shape.orderings), level_of, offer_of)
 
 

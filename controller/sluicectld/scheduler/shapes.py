@@ -7,9 +7,11 @@ begin().  The order of the search is place.py's, the arithmetic offer.py's.
 Invariant: a node that a cursor or a filter has passed by is of no use to the shape for the rest of the pass.
 """
 
+from collections.abc import Set
 from typing import Any, Protocol, TypeVar
 
 from sluice import feature_expr
+from sluice.model.explanation import FunnelStep
 from sluice.model.partition import Partition
 from sluice.model.reason import Blocker
 
@@ -109,6 +111,8 @@ class Shape:
         #: Whether idle nodes would hold it, and of which usable nodes that is known.
         self.fits_idle = False
         self.idle_seen = -1
+        #: What kinds of nodes mean to it (funnel.py), and of which usable nodes that is.
+        self.told: tuple[int, tuple[FunnelStep, ...], str] | None = None
         #: The pass that it was begun for.
         self.pass_number = 0
         self._offers: dict[Level, int] = {}
@@ -181,6 +185,13 @@ class Shape:
         if from_at is None:
             return [each for each in positions if not guests.is_foreign_now(each, uid, is_alone, until_at)]
         return [each for each in positions if not guests.is_foreign(each, uid, is_alone, from_at, until_at)]
+
+    def only_own_without(self, positions: list[int], until_at: float, gone_ids: Set[int]) -> list[int]:
+        """Return the same from now on, in fact, as if these jobs were gone."""
+        if self.uid is None or self.guests is None:
+            return positions
+        uid, is_alone, guests = self.uid, self.needs.is_user_exclusive, self.guests
+        return [each for each in positions if not guests.is_foreign_without(each, uid, is_alone, until_at, gone_ids)]
 
     @property
     def ask(self) -> Any:

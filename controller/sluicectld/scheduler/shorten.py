@@ -28,11 +28,11 @@ Place = tuple[Shape, list[Part]]
 
 def find_place(one_pass: "Pass", job: Job, shape: Shape) -> Place | None:
     """Return where the job starts now, and with which limit: its own, or a shorter one if it allows that."""
-    if shape.blockers is None:
-        parts = find_now(shape, one_pass.working, one_pass.timeline)
-        if parts is not None:
-            return shape, parts
-    return _find_shorter(one_pass, job, shape) if may_shorten(one_pass, job) else None
+    parts = find_now(shape, one_pass.working, one_pass.timeline) if shape.blockers is None else None
+    whole = None if parts is None else (shape, parts)
+    if not may_shorten(one_pass, job) or (whole is not None and _is_free(one_pass, job, *whole)):
+        return whole
+    return _find_shorter(one_pass, job, shape) or whole
 
 
 def may_shorten(one_pass: "Pass", job: Job) -> bool:
@@ -55,7 +55,7 @@ def within_deadline(job: Job, now_at: float) -> Job:
 def _find_shorter(one_pass: "Pass", job: Job, shape: Shape) -> Place | None:
     least_s = job.spec.min_limit_s or 0
     now_at = one_pass.snapshot.now_at
-    ends = {_whole_minutes(at - now_at) for at in _falls(one_pass, shape) if at < NEVER}
+    ends = {_whole_minutes(at - now_at) for at in _falls(one_pass, job, shape) if at < NEVER}
     limits = sorted(limit_s for limit_s in {*ends, least_s} if least_s <= limit_s < shape.duration_s)
     best = _try(one_pass, job, shape, limits[0]) if limits else None
     low, high = 0, len(limits) - 1
@@ -75,10 +75,15 @@ def _try(one_pass: "Pass", job: Job, shape: Shape, limit_s: int) -> Place | None
     if short.blockers is not None:
         return None
     parts = find_now(short, one_pass.working, one_pass.timeline)
-    return None if parts is None else (short, parts)
+    return (short, parts) if parts is not None and _is_free(one_pass, job, short, parts) else None
 
 
-def _falls(one_pass: "Pass", shape: Shape) -> Iterator[float]:
+def _is_free(one_pass: "Pass", job: Job, shape: Shape, parts: list[Part]) -> bool:
+    """Is what the job takes beside nodes free for its whole limit?"""
+    return not one_pass.ledger.find_placed_blockers(job, shape, parts, is_lasting=False)
+
+
+def _falls(one_pass: "Pass", job: Job, shape: Shape) -> Iterator[float]:
     """Yield the moments after which less may be free for the shape than before."""
     plans = one_pass.timeline.plans
     for position in plans.keys() & set(shape.candidates):
@@ -86,6 +91,9 @@ def _falls(one_pass: "Pass", shape: Shape) -> Iterator[float]:
             yield from_at
     for closure in shape.view.closures:
         yield closure.from_at
+    claimant = one_pass.ledger.claimant_of(job, shape)
+    if claimant is not None:
+        yield from claimant.falls_after(one_pass.snapshot.now_at)
     if shape.access is not None and shape.access.window is not None:
         yield shape.access.window.until_at
 

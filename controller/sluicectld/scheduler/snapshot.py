@@ -128,6 +128,8 @@ class Policy(msgspec.Struct, frozen=True):
     #: Nodes looked at over time in one pass at most, all planned jobs together: bounds the time of a pass.
     backfill_node_looks_max: int = 10_000_000
     backfill_window_s: float = 86400.0
+    #: Planned starts are at multiples of it (bf_resolution); 0: exact.
+    backfill_resolution_s: float = 0.0
     #: Starts in one pass at most.
     starts_max: int = 1000
     #: Planned starts for one shape of request in one pass at most; further twins wait behind them.

@@ -46,9 +46,10 @@ class Rehearsal(Pass):
             if planned is not None and planned.partition == partition.name:
                 shape = self.shaper.find(job, partition, OPEN)
                 found = None if shape.is_level_dependent else restore_promise(self.scene, shape, planned)
-                if found is None or job.is_component:
+                slot = found and self.places.with_use(job, *found, planned.licenses)
+                if found is None or slot is None or job.is_component:
                     return False
-                self.places.keep(job.id, *found)
+                self.places.keep(job.id, slot, shape)
         return True
 
     def _is_plain(self) -> bool:

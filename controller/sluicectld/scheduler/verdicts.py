@@ -5,9 +5,10 @@ Sentences about one job alone are explain.py's, those about reservations reserva
 
 import operator
 
+from sluice import hostlist
 from sluice.model.reason import Blocker, Reason
 
-from . import explain
+from . import explain, funnel
 from .reservation_texts import outgrown_blocker
 from .search import find_idle
 from .shapes import Shape
@@ -36,7 +37,7 @@ class Verdicts:
             self._running_by_end = sorted(ending, key=_expected_end)
         offset_s = self._policy.utc_offset_s
         end = explain.next_end_text(shape, self._running_by_end, self._snapshot.now_at, offset_s)
-        return Blocker(reason=Reason.RESOURCES, text=explain.compute_funnel(shape, self._working, has_plans) + end)
+        return Blocker(reason=Reason.RESOURCES, text=funnel.write_now(shape, self._working, has_plans) + end)
 
 
 def behind(head_id: int, shape: Shape) -> Blocker:
@@ -54,7 +55,32 @@ def unavailable(shape: Shape, working: WorkingCopy) -> Blocker:
     """Return why not even idle nodes could hold the job now."""
     required_down = any(not working.is_usable[each] for each in shape.required)
     if not required_down and find_idle(shape, working, shape.configured_candidates()) is not None:
-        return explain.down_blocker(shape, working)
+        return _down(shape, working)
     if shape.view.positions is not None and not required_down:
         return outgrown_blocker(shape, working)
-    return explain.unavailable_blocker(shape, working)
+    return _unfit(shape, working)
+
+
+def _unfit(shape: Shape, working: WorkingCopy) -> Blocker:
+    """Return why even idle nodes could not hold the job now: nodes that are down, or bounds of the partition."""
+    down = [free.node.name for free in working.nodes if not free.node.is_usable]
+    in_partition = set(shape.partition.nodes)
+    required_down = [name for name in shape.needs.required_nodes if name in down]
+    if required_down:
+        return Blocker(reason=Reason.REQ_NODE_NOT_AVAIL, text=f"UnavailableNodes:{hostlist.fold(required_down)}")
+    outside = [name for name in shape.needs.required_nodes if name not in in_partition]
+    if outside:
+        text = f"required nodes {hostlist.fold(outside)} are not in partition {shape.partition.name}"
+        return Blocker(reason=Reason.BAD_CONSTRAINTS, text=text)
+    reason = Reason.PARTITION_NODE_LIMIT if shape.configured_candidates() else Reason.BAD_CONSTRAINTS
+    return Blocker(reason=reason, text=funnel.write_idle(shape, working))
+
+
+def _down(shape: Shape, working: WorkingCopy) -> Blocker:
+    """Return that nodes of the partition which the job needs are down or drained."""
+    down = [
+        working.names[position]
+        for position in shape.configured_candidates()
+        if not working.nodes[position].node.is_usable
+    ]
+    return Blocker(reason=Reason.REQ_NODE_NOT_AVAIL, text=f"UnavailableNodes:{hostlist.fold(down)}")

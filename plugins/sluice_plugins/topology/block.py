@@ -12,9 +12,10 @@ from collections.abc import Iterator, Sequence
 
 from sluice import hostlist
 from sluice.model.topology import Topology
-from sluice_plugins.interfaces import TopologyRequest, UnitView
+from sluice_plugins.interfaces import UnitView
 
-from .leaves import LeafOffers, number_leaves, single_leaves
+from .leaf_map import LeafMap
+from .leaves import LeafOffers, single_leaves
 
 
 class Block:
@@ -24,33 +25,26 @@ class Block:
         return BlockMap(topology, nodes)
 
 
-class BlockMap:
-    is_arranging = True
+class BlockMap(LeafMap):
+    leaf_word = "block"
 
     def __init__(self, topology: Topology, nodes: Sequence[str]) -> None:
-        self._nodes = nodes
-        self._blocks = topology.units
+        super().__init__(topology.units, nodes)
         self._sizes = topology.block_sizes
-        self._leaf_of = number_leaves([unit.nodes for unit in self._blocks], nodes)
         #: Blocks of each group, for each size above the base block's, and last all of them.
         self._levels = [self._groups_of(size) for size in self._sizes[1:]]
-        self._levels.append([list(range(len(self._blocks)))])
+        self._levels.append([list(range(len(self._leaves)))])
 
     def _groups_of(self, size: int) -> list[list[int]]:
         count = size // self._sizes[0]
-        numbers = range(len(self._blocks))
+        numbers = range(len(self._leaves))
         return [list(numbers[first : first + count]) for first in range(0, len(numbers), count)]
 
-    def arrange(
-        self, positions: Sequence[int], offers: Sequence[int], request: TopologyRequest
-    ) -> Iterator[Sequence[int]]:
-        found = LeafOffers(self._leaf_of, positions, offers, request)
-        if not positions or not found.has_required:
-            return
-        if request.segment:
+    def _arrange(self, found: LeafOffers) -> Iterator[Sequence[int]]:
+        if found.request.segment:
             yield from self._arrange_segments(found)
             return
-        most = request.switches_max
+        most = found.request.switches_max
         yield from single_leaves(found)
         for groups in self._levels:
             chosen = [leaves for group in groups if (leaves := found.choose(group)) is not None]
@@ -58,7 +52,7 @@ class BlockMap:
             for _, best in held:
                 yield found.gather(best)
         if not most:
-            yield positions
+            yield found.positions
 
     def _arrange_segments(self, found: LeafOffers) -> Iterator[Sequence[int]]:
         segment = found.request.segment
@@ -70,21 +64,15 @@ class BlockMap:
             for _, _, positions in held:
                 yield positions
 
-    def address(self, position: int) -> tuple[str, str]:
-        node, leaf = self._nodes[position], self._leaf_of[position]
-        if leaf >= len(self._blocks):
-            return node, "node"
-        return f"{self._blocks[leaf].name}.{node}", "block.node"
-
     def views(self) -> Sequence[UnitView]:
         views = [
             _view("BlockName", unit.name, number, unit.nodes, self._sizes[0] if self._sizes else len(unit.nodes))
-            for number, unit in enumerate(self._blocks)
+            for number, unit in enumerate(self._leaves)
         ]
         index = len(views)
         for size, groups in zip(self._sizes[1:], self._levels, strict=False):
             for group in groups:
-                members = [self._blocks[number] for number in group]
+                members = [self._leaves[number] for number in group]
                 name = hostlist.fold(unit.name for unit in members)
                 nodes = tuple(node for unit in members for node in unit.nodes)
                 views.append(_view("AggregatedBlock", name, index, nodes, size))

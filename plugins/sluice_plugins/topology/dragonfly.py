@@ -11,9 +11,10 @@ from collections.abc import Iterator, Sequence
 
 from sluice import hostlist
 from sluice.model.topology import Topology
-from sluice_plugins.interfaces import TopologyRequest, UnitView
+from sluice_plugins.interfaces import UnitView
 
-from .leaves import LeafOffers, number_leaves, single_leaves
+from .leaf_map import LeafMap
+from .leaves import LeafOffers, single_leaves
 
 
 class Dragonfly:
@@ -23,32 +24,18 @@ class Dragonfly:
         return DragonflyMap(topology, nodes)
 
 
-class DragonflyMap:
-    is_arranging = True
-
+class DragonflyMap(LeafMap):
     def __init__(self, topology: Topology, nodes: Sequence[str]) -> None:
-        self._nodes = nodes
-        self._groups = [unit for unit in topology.units if unit.nodes]
-        self._leaf_of = number_leaves([unit.nodes for unit in self._groups], nodes)
+        super().__init__([unit for unit in topology.units if unit.nodes], nodes)
 
-    def arrange(
-        self, positions: Sequence[int], offers: Sequence[int], request: TopologyRequest
-    ) -> Iterator[Sequence[int]]:
-        found = LeafOffers(self._leaf_of, positions, offers, request)
-        if not positions or not found.has_required:
-            return
+    def _arrange(self, found: LeafOffers) -> Iterator[Sequence[int]]:
+        most = found.request.switches_max
         yield from single_leaves(found)
         chosen = found.choose(found.nodes)
-        if chosen is not None and not 0 < request.switches_max < len(chosen):
+        if chosen is not None and not 0 < most < len(chosen):
             yield _in_turn([found.members(leaf) for leaf in chosen])
-        if not request.switches_max:
-            yield positions
-
-    def address(self, position: int) -> tuple[str, str]:
-        node, leaf = self._nodes[position], self._leaf_of[position]
-        if leaf >= len(self._groups):
-            return node, "node"
-        return f"{self._groups[leaf].name}.{node}", "switch.node"
+        if not most:
+            yield found.positions
 
     def views(self) -> Sequence[UnitView]:
         return [
@@ -62,7 +49,7 @@ class DragonflyMap:
                 ),
                 unit.nodes,
             )
-            for unit in self._groups
+            for unit in self._leaves
         ]
 
 

@@ -35,7 +35,7 @@ class LeafOffers:
     ) -> None:
         self.request = request
         self._leaf_of = leaf_of
-        self._positions = positions
+        self.positions = positions
         self._offers = offers
         self._leaves = list(map(leaf_of.__getitem__, positions))
         #: What every node offers, if all offer the same; 0 if not.
@@ -51,7 +51,7 @@ class LeafOffers:
     @property
     def has_required(self) -> bool:
         """Do all the required nodes offer something?"""
-        return self.request.required.issubset(self._positions) if self.request.required else True
+        return self.request.required.issubset(self.positions) if self.request.required else True
 
     def holds(self, leaves: Sequence[int]) -> bool:
         """Do the leaves hold the request together?"""
@@ -108,7 +108,7 @@ class LeafOffers:
             found: dict[int, list[int]] = {leaf: [] for leaf in wanted}
             is_wanted = list(map(found.__contains__, self._leaves))
             for leaf, position in zip(
-                itertools.compress(self._leaves, is_wanted), itertools.compress(self._positions, is_wanted), strict=True
+                itertools.compress(self._leaves, is_wanted), itertools.compress(self.positions, is_wanted), strict=True
             ):
                 found[leaf].append(position)
             return [position for leaf in wanted for position in found[leaf]]
@@ -124,7 +124,7 @@ class LeafOffers:
 
     def tasks_of(self, positions: Iterable[int]) -> int:
         """Return how many tasks the nodes hold together."""
-        offer_by_position = dict(zip(self._positions, self._offers, strict=True))
+        offer_by_position = dict(zip(self.positions, self._offers, strict=True))
         return sum(offer_by_position[each] for each in positions)
 
     def _count_tasks(self) -> Counter[int]:
@@ -172,7 +172,7 @@ class LeafOffers:
         if self._members is None:
             self._members = {leaf: ([], []) for leaf in self.nodes}
             members = self._members
-            for leaf, position, offer in zip(self._leaves, self._positions, self._offers, strict=True):
+            for leaf, position, offer in zip(self._leaves, self.positions, self._offers, strict=True):
                 positions, offers = members[leaf]
                 positions.append(position)
                 offers.append(offer)

@@ -13,10 +13,11 @@ from collections.abc import Iterator, Sequence
 
 from sluice import hostlist
 from sluice.model.topology import Topology, TopologyUnit
-from sluice_plugins.interfaces import TopologyMap, TopologyRequest, UnitView
+from sluice_plugins.interfaces import TopologyMap, UnitView
 
 from .dragonfly import DragonflyMap
-from .leaves import LeafOffers, number_leaves, single_leaves
+from .leaf_map import LeafMap
+from .leaves import LeafOffers, single_leaves
 
 
 class Tree:
@@ -75,21 +76,16 @@ class Switches:
         return UnitView(unit.name, tuple(fields), nodes)
 
 
-class TreeMap:
-    is_arranging = True
-
+class TreeMap(LeafMap):
     def __init__(self, topology: Topology, nodes: Sequence[str]) -> None:
-        self._nodes = nodes
+        super().__init__([unit for unit in topology.units if not unit.children], nodes)
         self._switches = Switches(topology.units)
         self._is_optional = "topooptional" in topology.parameters
-        leaves = [unit for unit in topology.units if not unit.children]
-        self._leaf_of = number_leaves([unit.nodes for unit in leaves], nodes)
-        self._leaf_names = [unit.name for unit in leaves]
         self._upper = self._number_upper(topology.units)
 
     def _number_upper(self, units: Sequence[TopologyUnit]) -> list[list[list[int]]]:
         """Return the leaves below each switch, level by level from the second on."""
-        number_by_name = {name: number for number, name in enumerate(self._leaf_names)}
+        number_by_name = {unit.name: number for number, unit in enumerate(self._leaves)}
         by_level: dict[int, list[list[int]]] = {}
         for unit in units:
             if unit.children:
@@ -97,14 +93,9 @@ class TreeMap:
                 by_level.setdefault(self._switches.level(unit.name), []).append(below)
         return [by_level[level] for level in sorted(by_level)]
 
-    def arrange(
-        self, positions: Sequence[int], offers: Sequence[int], request: TopologyRequest
-    ) -> Iterator[Sequence[int]]:
-        if self._is_optional and not request.switches_max:
-            yield positions
-            return
-        found = LeafOffers(self._leaf_of, positions, offers, request)
-        if not positions or not found.has_required:
+    def _arrange(self, found: LeafOffers) -> Iterator[Sequence[int]]:
+        if self._is_optional and not found.request.switches_max:
+            yield found.positions
             return
         yield from single_leaves(found)
         for switches in self._upper:
@@ -130,11 +121,11 @@ class TreeMap:
     def address(self, position: int) -> tuple[str, str]:
         node = self._nodes[position]
         leaf = self._leaf_of[position]
-        if leaf >= len(self._leaf_names):
+        if leaf >= len(self._leaves):
             return node, "node"
         top = max(map(self._switches.level, self._switches.by_name))
         parts = [""] * (top + 1)
-        name: str | None = self._leaf_names[leaf]
+        name: str | None = self._leaves[leaf].name
         while name is not None:
             parts[top - self._switches.level(name)] = name
             name = self._switches.parents.get(name)

@@ -132,7 +132,7 @@ def test_jobs_that_the_machine_cannot_hold_are_refused_and_hinder_nobody(tmp_pat
     schedule = replay((job(1, 0, 10, 5), job(2, 0, 10, 3)), machine, machine.policy)
 
     assert started(schedule) == {2: 0}
-    assert "needs 5 tasks, room for 4" in schedule.refused[1]
+    assert "room for 4 tasks; needs 1 node for 5 tasks" in schedule.refused[1]
     assert schedule.runs[0].allocation.nodes == ("n1", "n2")
 
 

@@ -90,10 +90,9 @@ def nearest(**request: object) -> list[str]:
         pytest.param(
             {"features": "ssd", "memory_per_node_mib": 30_000},
             [
-                "3 nodes in partition batch -> 1 with features ssd -> 0 with 30000 MiB; needs 1 node",
                 "nearest request that fits: without -C ssd",
             ],
-            id="demands that do not meet",
+            id="demands that do not meet: the refusal itself tells the funnel",
         ),
         pytest.param(
             {"ntasks": 1, "cpus_per_task": 16, "memory_per_node_mib": 100_000},

@@ -203,6 +203,6 @@ def test_the_head_is_told_the_numbers():
     blocker = decide(cluster.snapshot()).blockers[head.id][0]
 
     assert blocker.text == (
-        "4 nodes in partition batch -> 2 with 1 CPU and 100 MiB free; needs 4 nodes and 32 tasks; "
+        "4 nodes in partition batch -> 2 with 1 CPU and 100 MiB free; needs 4 nodes for 32 tasks; "
         "job 1 on n[1-2] ends by 14:15"
     )

@@ -61,8 +61,31 @@ def test_the_funnel_names_each_loss():
     blocker = decide(cluster.snapshot()).blockers[job.id][0]
 
     assert blocker.text == (
-        "5 nodes in partition batch -> 4 up -> 3 as asked (features a) -> 1 with 1 CPU and 1 MiB free; needs 2 nodes"
+        "5 nodes in partition batch -> 4 up -> 3 with features a -> 1 with 1 CPU and 1 MiB free; needs 2 nodes"
     )
+
+
+def test_a_pass_names_what_of_the_configuration_costs_nodes_one_demand_after_the_other():
+    cluster = Cluster(nodes=3).node("n4", cpus=8, memory_mib=4000).node("n5", cpus=8, memory_mib=64_000)
+    cluster.node("n6", cpus=8, memory_mib=64_000).partition("batch", nodes=tuple(cluster.free_by_name))
+    cluster.running(("n5", "n6"), ends_in_s=None)
+    job = cluster.pending(ntasks=1, cpus_per_task=8, memory_per_node_mib=8000, excluded_nodes=("n6",))
+
+    blocker = decide(cluster.snapshot()).blockers[job.id][0]
+
+    assert blocker.text == (
+        "6 nodes in partition batch -> 5 without n6 -> 2 with 8 CPUs -> 1 with 8000 MiB "
+        "-> 0 with 8 CPUs and 8000 MiB free; needs 1 node"
+    )
+
+
+def test_a_node_counts_as_free_only_if_it_holds_what_a_job_on_one_node_asks():
+    cluster = Cluster(nodes=2).running(("n1",), cpus=3, ends_in_s=None).running(("n2",), cpus=1, ends_in_s=None)
+    job = cluster.pending(ntasks=4)
+
+    blocker = decide(cluster.snapshot()).blockers[job.id][0]
+
+    assert blocker.text == "2 nodes in partition batch -> 0 with 4 CPUs and 1 MiB free; needs 1 node"
 
 
 def test_a_job_kept_back_for_planned_starts_is_told_so():
@@ -74,8 +97,8 @@ def test_a_job_kept_back_for_planned_starts_is_told_so():
 
     assert texts == [
         "behind job 2 in partition batch",
-        "2 nodes in partition batch -> 1 with 4 CPUs and 1 MiB free; needs 1; free ones are kept for planned starts "
-        "above it; job 1 on n1 ends by 13:56",
+        "2 nodes in partition batch -> 1 with 4 CPUs and 1 MiB free; needs 1 node; free ones are kept for planned "
+        "starts above it; job 1 on n1 ends by 13:56",
     ]
 
 

@@ -98,8 +98,8 @@ def check(policy: Policy | None = None, nodes: int = 1, partition: dict | None =
         pytest.param(
             {"nodes": 2, "ntasks": 3, "ntasks_per_node": 1},
             "infeasible",
-            "can not be held by idle nodes: 4 nodes in partition batch -> 4 with 1 CPU and 1 MiB free; "
-            "needs 2 nodes and 3 tasks; no set of these holds it",
+            "can not be held by idle nodes: 4 nodes in partition batch, room for 2 tasks on 2 nodes; "
+            "needs 2 nodes for 3 tasks",
             id="more tasks than the nodes may take",
         ),
     ],
@@ -166,3 +166,17 @@ def test_nodes_that_are_down_now_count():
     nodes = [free.node for free in cluster.free_by_name.values()]
 
     assert check_request(make_spec(2), nodes, cluster.partitions["batch"], Policy()) is None
+
+
+def test_the_funnel_of_a_refusal_is_told_once():
+    cluster = Cluster(nodes=3).node("n1", features=("ssd",))
+    cluster.node("n2", memory_mib=32_000)
+    known = [free.node for free in cluster.free_by_name.values()]
+    spec = make_spec(1, features="ssd", memory_per_node_mib=30_000)
+
+    verdict = check_request(spec, known, cluster.partitions["batch"], Policy(), tuple(cluster.free_by_name))
+
+    assert verdict is not None
+    funnel = "3 nodes in partition batch -> 1 with features ssd -> 0 with 30000 MiB; needs 1 node"
+    assert verdict.details == f"can not be held by idle nodes: {funnel}"
+    assert verdict.nearest == "nearest request that fits: without -C ssd"

@@ -187,6 +187,27 @@ class TestAllCauses:
 
         assert ask(cluster, job).blockers[0].text == ("needs 2 of license matlab, 0 free (job 1 has 2, ends by 13:56)")
 
+    def test_a_planned_start_is_told_of_who_waits_for_a_license(self):
+        cluster = Cluster(nodes=2).licenses(matlab=2).running(cpus=1, ends_in_s=600, licenses=(("matlab", 2),))
+        job = cluster.pending(licenses="matlab:2")
+
+        found = ask(cluster, job)
+
+        assert found.blockers[0].text == "needs 2 of license matlab, 0 free (job 1 has 2, ends by 13:56)"
+        assert found.planned_start_at == cluster.now_at + 600
+        assert found.planned_nodes
+
+    def test_a_license_that_is_free_but_kept_names_for_whom(self):
+        cluster = Cluster(nodes=2).licenses(matlab=2).running(cpus=1, ends_in_s=600, licenses=(("matlab", 1),))
+        cluster.pending(licenses="matlab:2", limit_s=600)
+        job = cluster.pending(licenses="matlab", limit_s=1200)
+
+        found = ask(cluster, job, is_searching=True)
+
+        assert found.blockers[0].text == "needs 1 of license matlab, 1 free; kept for job 2 at 13:56"
+        assert found.planned_start_at == cluster.now_at + 1200
+        assert ("-t 00:10:00 instead of 00:20:00",) in [each.words for each in found.suggestions]
+
     def test_a_throttled_array_names_the_tasks_that_run(self):
         cluster = Cluster(nodes=4)
         job = cluster.pending(tasks=((3, 9, 1),), throttle=1)

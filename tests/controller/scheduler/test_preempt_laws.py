@@ -155,12 +155,12 @@ def test_while_victims_are_going_nothing_more_is_preempted(rivals: Rivals) -> No
     """Fixed point: with its victims in their grace the same jobs wait, and no further victim is chosen."""
     plan = rivals.plan()
     for order in plan.preemptions:
-        rivals.warn(order.job_id, order.for_job_id, *order.nodes, mode=order.mode.value)
+        rivals.warn(order.job_id, order.for_job_id, *order.rooms[0].nodes, mode=order.mode.value)
     again = rivals.plan()
     assert not again.preemptions
     assert {start.job_id for start in again.starts}.isdisjoint(order.for_job_id for order in plan.preemptions)
     for order in plan.preemptions:
-        assert again.planned[order.for_job_id].nodes == order.nodes
+        assert again.planned[order.for_job_id].nodes == order.rooms[0].nodes
 
 
 @given(situations())

@@ -21,7 +21,7 @@ from sluice.tres import Tres
 
 from .excess import Terms, find_excess
 from .partition import find_list_blocker
-from .rules import Measure, Rule, compute_rules, order_qoses
+from .rules import COUNTED, Measure, Rule, compute_rules, order_qoses
 from .tally import Tally
 from .tree import Associations, AssociationTree, allowed_qos, compute_qos
 from .tres import Demand
@@ -43,6 +43,7 @@ class Member:
         "accrue_rules",
         "chain",
         "flags",
+        "holders",
         "min_priority",
         "qos",
         "qoses",
@@ -70,6 +71,8 @@ class Member:
         self.submit_rules: tuple[tuple[Rule, Tally], ...] = ()
         #: Those over pending jobs that gain priority by age.
         self.accrue_rules: tuple[Rule, ...] = ()
+        #: Over whom its use is added up.
+        self.holders: frozenset[Holder] = frozenset()
         #: Of all its holders, and those of them that the rules look at.
         self.tallies: tuple[Tally, ...] = ()
         self.watched: tuple[Tally, ...] = ()
@@ -134,6 +137,11 @@ class LimitBook:
         blockers = (*member.refusals, *[blocker for blocker in found if blocker is not None])
         self._found[key] = (stamp, blockers)
         return blockers
+
+    def is_barred(self, member: Member, demand: Demand) -> bool:
+        """Does something stand against a job that does not pass as running ones end?"""
+        lasting = [pair for pair in member.rules if pair[0].measure not in COUNTED]
+        return bool(member.refusals) or any(find_excess(*pair, demand, member.terms) for pair in lasting)
 
     def may_reserve(self, job: Job, partition: Partition) -> bool:
         """May the job hold a planned start?  Not with NoReserve, nor below MinPrioThreshold."""
@@ -203,6 +211,7 @@ class LimitBook:
             holders.append(Holder(HolderKind.QOS, qos=each.name))
             holders.append(Holder(HolderKind.QOS_USER, user=spec.user, qos=each.name))
             holders.append(Holder(HolderKind.QOS_ACCOUNT, account=account, qos=each.name))
+        member.holders = frozenset(holders)
         member.tallies = tuple([self.tally(holder) for holder in holders])
         member.terms = Terms(
             1.0 if qos is None else qos.usage_factor,

@@ -18,6 +18,7 @@ from sluicectld.scheduler.snapshot import NodeFree, Policy, Snapshot
 from .book import Blockers, LimitBook, Member
 from .licenses import Licenses
 from .partition import relax_partition
+from .rules import Rule
 from .tres import Demand, add_gres, compute_request, compute_taken
 
 
@@ -56,7 +57,7 @@ class Gate:
         if self.is_open:
             return ()
         member = self.book.find_member(job.spec, shape.partition)
-        return self._barred.get((member, shape)) or self.book.find_member_blockers(member, self._demand(shape))
+        return self._barred.get((member, shape)) or self.book.find_member_blockers(member, self.find_demand(shape))
 
     def find_placed_blockers(
         self,
@@ -73,7 +74,7 @@ class Gate:
         if self.is_open:
             return ()
         member = self.book.find_member(job.spec, shape.partition)
-        blockers = self.book.find_member_blockers(member, self._taken(shape, takes, licenses or ()))
+        blockers = self.book.find_member_blockers(member, self.find_taken(shape, takes, licenses or ()))
         if blockers and is_lasting:
             self._barred[member, shape] = blockers
         return blockers
@@ -81,18 +82,32 @@ class Gate:
     def add_start(self, job: Job, shape: Shape, takes: Sequence[tuple[Kind, Take]], licenses: Licenses) -> None:
         """Count the job as running."""
         if not self.is_open:
-            self.book.add_start(job, shape.partition, self._taken(shape, takes, licenses))
+            self.book.add_start(job, shape.partition, self.find_taken(shape, takes, licenses))
 
     def undo_start(self, job: Job, shape: Shape, takes: Sequence[tuple[Kind, Take]], licenses: Licenses) -> None:
         """Undo add_start()."""
         if not self.is_open:
-            self.book.undo_start(job, shape.partition, self._taken(shape, takes, licenses))
+            self.book.undo_start(job, shape.partition, self.find_taken(shape, takes, licenses))
 
     def may_reserve(self, job: Job, shape: Shape) -> bool:
         """May the job hold a planned start?"""
         return self.is_open or self.book.may_reserve(job, shape.partition)
 
-    def _demand(self, shape: Shape) -> Demand:
+    def is_barred(self, member: Member, demand: Demand) -> bool:
+        """Does something stand against a job that does not pass as running ones end?"""
+        return self.book.is_barred(member, demand)
+
+    def find_used(self, rule: Rule) -> int:
+        """Return what is used now of a limit over those who run together."""
+        tally = self.book.tally(rule.holder)
+        return tally.tres.get(rule.tres, 0) if rule.tres else tally.jobs
+
+    def find_member(self, job: Job, shape: Shape) -> Member | None:
+        """Return what limits see of the job; None where there are none."""
+        return None if self.is_open else self.book.find_member(job.spec, shape.partition)
+
+    def find_demand(self, shape: Shape) -> Demand:
+        """Return the least that a job of the shape takes."""
         demand = self._demands.get(shape)
         if demand is None:
             weights, is_max = shape.partition.billing_weights, self._policy.is_billing_max
@@ -100,7 +115,8 @@ class Gate:
             self._demands[shape] = demand
         return demand
 
-    def _taken(self, shape: Shape, takes: Sequence[tuple[Kind, Take]], licenses: Licenses) -> Demand:
+    def find_taken(self, shape: Shape, takes: Sequence[tuple[Kind, Take]], licenses: Licenses) -> Demand:
+        """Return what it takes where it is placed."""
         weights, is_max = shape.partition.billing_weights, self._policy.is_billing_max
         return self.book.intern(compute_taken(takes, shape.limit_s, licenses, weights, is_max))
 

@@ -20,12 +20,11 @@ class LicensePool:
 
     def choose(self, needs: Needs) -> Licenses | None:
         """Return what a job would get now; None when it can't have enough.  Of several the first that is free."""
-        if any(not self._has(*each) for each in needs.licenses):
-            return None
-        if not needs.license_choices:
-            return needs.licenses
-        chosen = next((each for each in needs.license_choices if self._has(*each)), None)
-        return None if chosen is None else (chosen,)
+        return next(filter(self.holds, options_of(needs)), None)
+
+    def holds(self, licenses: Licenses) -> bool:
+        """Are these free?"""
+        return all(self._has(*each) for each in licenses)
 
     def find_blocker(self, needs: Needs) -> Blocker | None:
         """Return which licenses are short."""
@@ -37,18 +36,21 @@ class LicensePool:
             reason=Reason.LICENSES, text=f"needs {('; or ' if needs.license_choices else '; and ').join(words)}"
         )
 
-    def take(self, needs: Needs) -> Licenses:
-        """Take out and return what a job gets."""
-        chosen = self.choose(needs)
-        assert chosen is not None, f"licenses taken that are not free: {needs.licenses or needs.license_choices}"
-        for name, count in chosen:
+    def take(self, licenses: Licenses) -> None:
+        """Take out what a job gets."""
+        assert self.holds(licenses), f"licenses taken that are not free: {licenses}"
+        for name, count in licenses:
             self.free[name] -= count
-        return chosen
 
     def put_back(self, licenses: Licenses) -> None:
-        """Undo take(), which returned these."""
+        """Undo take() of these."""
         for name, count in licenses:
             self.free[name] += count
 
     def _has(self, name: str, count: int) -> bool:
         return self.free.get(name, 0) >= count
+
+
+def options_of(needs: Needs) -> tuple[Licenses, ...]:
+    """Return what a job may get: all that it asks for, or any one of several, the first choice first."""
+    return tuple([(each,) for each in needs.license_choices]) or (needs.licenses,)

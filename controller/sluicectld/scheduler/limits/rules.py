@@ -40,6 +40,10 @@ class Measure(Enum):
     NODE_TRES = auto()
 
 
+#: What falls again when jobs end.
+COUNTED = frozenset((Measure.JOBS, Measure.TRES))
+
+
 class Rule(msgspec.Struct, frozen=True):
     """One limit over one holder.
 

@@ -1,14 +1,8 @@
-"""Preemption in one pass, rule by rule: who is chosen, how, and whose place is kept."""
+"""Preemption in one pass, rule by rule: who may be preempted, who goes first, and how."""
 
 import pytest
-from msgspec.structs import replace
 
-from sluice.model.reason import Reason
-from sluice.model.request import GresRequest
-from sluice.model.reservation import Reservation
-from sluice.model.states import JobState
-from sluicectld.scheduler.decide import decide
-from sluicectld.scheduler.memory import Memory
+from sluice.model.preemption import Room
 from tests.preempt_builder import HOUR_S, Rivals
 
 
@@ -21,7 +15,8 @@ def test_a_job_that_fits_nowhere_preempts_one_of_a_lower_tier() -> None:
 
     (order,) = plan.preemptions
     assert (order.job_id, order.mode, order.for_job_id) == (victim, "REQUEUE", urgent.id)
-    assert (order.nodes, order.grace_s, order.partition) == (("n1",), 0.0, "high")
+    assert order.grace_s == 0.0
+    assert order.rooms == (Room(job_id=urgent.id, partition="high", nodes=("n1",)),)
     assert not plan.starts
     assert plan.planned[urgent.id].at == rivals.now_at
     assert plan.blockers[urgent.id][0].text == f"requeues job {victim}; starts on n1 when they are gone"
@@ -187,77 +182,6 @@ def test_a_protected_partition_is_left_alone() -> None:
     assert rivals.victims() == {}
 
 
-def test_nothing_is_preempted_for_a_job_that_would_not_start() -> None:
-    """One of the two nodes is taken by a job that can't be preempted."""
-    rivals = Rivals(nodes=2)
-    rivals.runs(("n1",))
-    rivals.runs(("n2",), partition="high")
-    rivals.urgent(nodes=2)
-
-    assert rivals.victims() == {}
-
-
-def test_an_overdue_job_is_no_room() -> None:
-    """It should have ended by now and has not: preempting the other one would not let the job start."""
-    rivals = Rivals(nodes=2)
-    rivals.runs(("n1",))
-    rivals.runs(("n2",), partition="high", ends_in_s=-60.0)
-    rivals.urgent(nodes=2)
-
-    assert rivals.victims() == {}
-
-
-def test_planned_starts_above_are_respected() -> None:
-    """The first is planned on the node for later and may preempt nobody; room for less than that is no room."""
-    rivals = Rivals(nodes=1, by="qos")
-    rivals.qos("normal").qos("urgent", preempt=("normal",))
-    rivals.runs(("n1",), cpus=4, qos="normal", ends_in_s=600.0)
-    rivals.pending(ntasks=4, priority=10**9, qos="normal", limit_s=None)
-    rivals.pending(ntasks=4, qos="urgent", limit_s=3600)
-    assert rivals.victims() == {}
-
-    rivals.pending(ntasks=4, qos="urgent", limit_s=600)
-    assert len(rivals.victims()) == 1
-
-
-def test_suspended_jobs_keep_their_memory() -> None:
-    rivals = Rivals(modes="SUSPEND,GANG", memory_mib=4000)
-    rivals.runs(memory_mib=3000)
-    rivals.urgent(memory_per_node_mib=1500)
-    assert rivals.victims() == {}
-
-    rivals.urgent(memory_per_node_mib=1000)
-    assert list(rivals.victims().values()) == ["SUSPEND"]
-
-
-def test_suspended_jobs_keep_their_gpus() -> None:
-    gpus = (GresRequest(name="gpu", count=2),)
-    rivals = Rivals(modes="SUSPEND,GANG", gres=gpus)
-    rivals.runs(gres=(("gpu", 2),))
-    rivals.urgent(gres_per_node=(GresRequest(name="gpu", count=1),))
-
-    assert rivals.victims() == {}
-
-
-def test_gpus_come_back_from_a_job_that_is_ended() -> None:
-    gpus = (GresRequest(name="gpu", count=2),)
-    rivals = Rivals(gres=gpus)
-    victim = rivals.runs(cpus=1, gres=(("gpu", 2),))
-    rivals.urgent(gres_per_node=(GresRequest(name="gpu", count=1),))
-
-    assert rivals.victims() == {victim: "REQUEUE"}
-
-
-@pytest.mark.parametrize("reclaims", [True, False])
-def test_busy_licenses_are_reclaimed_only_if_so_configured(reclaims: bool) -> None:
-    rivals = Rivals(nodes=2, reclaims_licenses=reclaims)
-    rivals.licenses(matlab=0)
-    victim = rivals.runs(cpus=1, licenses=(("matlab", 1),))
-    rivals.urgent(licenses="matlab:1")
-
-    assert rivals.victims() == ({victim: "REQUEUE"} if reclaims else {})
-
-
 def test_by_qos_the_list_decides_and_not_the_tier() -> None:
     rivals = Rivals(by="qos")
     rivals.qos("normal", grace_s=30).qos("urgent", preempt=("normal",), priority=1)
@@ -289,58 +213,9 @@ def test_with_the_word_priority_a_higher_tier_is_not_enough() -> None:
     assert rivals.victims() == {}
 
 
-def test_a_victim_is_not_chosen_twice() -> None:
-    """Two urgent jobs, two victims: one for each, the cheaper one for the first."""
-    rivals = Rivals(nodes=2)
-    first, second = rivals.runs(priority=1), rivals.runs(priority=2)
-    ahead, behind = rivals.urgent(), rivals.urgent()
-
-    plan = rivals.plan()
-
-    assert [(order.job_id, order.for_job_id) for order in plan.preemptions] == [(first, ahead.id), (second, behind.id)]
-
-
-def test_what_is_being_freed_is_for_the_one_who_preempts() -> None:
-    """Another job above it would have the node at once; it gets neither the node nor a planned start on it now."""
-    rivals = Rivals(by="qos")
-    rivals.qos("normal").qos("urgent", preempt=("normal",))
-    victim = rivals.runs(qos="normal")
-    urgent = rivals.urgent(qos="urgent", priority=1, limit_s=600)
-    rivals.warn(victim, urgent.id, "n1")
-    other = rivals.pending(ntasks=4, priority=10**9, qos="normal", partitions=("high",))
-
-    plan = rivals.plan()
-
-    assert not plan.preemptions
-    assert plan.planned[urgent.id].nodes == ("n1",)
-    assert plan.planned[other.id].at == rivals.now_at + 600
-    assert "waits for job 1 to make room on n1, by 13:47 (GraceTime)" in plan.blockers[urgent.id][0].text
-
-
-def test_a_victim_that_has_ended_and_is_not_clean_is_still_waited_for() -> None:
-    rivals = Rivals(nodes=1)
-    victim = rivals.runs()
-    urgent = rivals.urgent()
-    rivals.warn(victim, urgent.id, "n1")
-    rivals.running_jobs.clear()
-    (view,) = rivals.leaving
-    assert view.job is not None
-    rivals.leaving = [replace(view, job=replace(view.job, state=JobState.PREEMPTED, completing_nodes=("n1",)))]
-
-    plan = rivals.plan()
-
-    assert not plan.preemptions
-    assert plan.planned[urgent.id].nodes == ("n1",)
-
-
 def test_jobs_of_a_reservation_are_left_alone_by_others() -> None:
     rivals = Rivals(nodes=2)
-    now_at = rivals.now_at
-    rivals.reservations.append(
-        Reservation(
-            id=1, name="course", start_at=now_at - 60, end_at=now_at + 9 * HOUR_S, nodes=("n1",), users=("ann",)
-        )
-    )
+    rivals.reserve("course", "n1")
     rivals.runs(("n1",), reservation="course", priority=1)
     outside = rivals.runs(("n2",), priority=9)
     rivals.urgent()
@@ -350,12 +225,7 @@ def test_jobs_of_a_reservation_are_left_alone_by_others() -> None:
 def test_a_job_of_a_reservation_preempts_in_it() -> None:
     """Also one that has the node only because it ends soon (MaxStartDelay)."""
     rivals = Rivals(nodes=2)
-    now_at = rivals.now_at
-    rivals.reservations.append(
-        Reservation(
-            id=1, name="course", start_at=now_at - 60, end_at=now_at + 9 * HOUR_S, nodes=("n1",), users=("ann",)
-        )
-    )
+    rivals.reserve("course", "n1")
     guest = rivals.runs(("n1",), priority=9)
     rivals.runs(("n2",), priority=1)
     rivals.urgent(reservation="course")
@@ -364,97 +234,8 @@ def test_a_job_of_a_reservation_preempts_in_it() -> None:
 
 def test_a_flexible_reservation_does_not_protect_its_jobs_elsewhere() -> None:
     rivals = Rivals(nodes=2)
-    now_at = rivals.now_at
-    rivals.reservations.append(
-        Reservation(
-            id=1,
-            name="flexible",
-            start_at=now_at - 60,
-            end_at=now_at + 9 * HOUR_S,
-            nodes=("n1",),
-            users=("ann",),
-            flags=("FLEX",),
-        )
-    )
+    rivals.reserve("flexible", "n1", flags=("FLEX",))
     rivals.runs(("n1",), reservation="flexible", priority=1)
     elsewhere = rivals.runs(("n2",), reservation="flexible", priority=9)
     rivals.urgent(user="bob", uid=1001)
     assert rivals.victims() == {elsewhere: "REQUEUE"}
-
-
-def test_one_of_several_partitions_is_enough() -> None:
-    rivals = Rivals()
-    victim = rivals.runs()
-    urgent = rivals.urgent(partitions=("low", "high"))
-
-    plan = rivals.plan()
-
-    assert [(order.job_id, order.partition) for order in plan.preemptions] == [(victim, "high")]
-    assert urgent.id in plan.planned
-
-
-def test_a_task_of_an_array_preempts_and_is_preempted() -> None:
-    rivals = Rivals(nodes=2)
-    victims = [rivals.runs(), rivals.runs()]
-    array = rivals.urgent(tasks=((1, 8, 1),))
-
-    plan = rivals.plan()
-
-    assert {order.for_job_id for order in plan.preemptions} == {array.id}
-    assert plan.preemptions[0].job_id in victims
-
-
-def test_a_job_behind_another_of_its_queue_preempts_nobody_without_backfill() -> None:
-    rivals = Rivals(nodes=2)
-    rivals.policy = replace(rivals.policy, is_backfilling=False)
-    rivals.runs(("n1",))
-    rivals.runs(("n2",), partition="high")
-    rivals.urgent(nodes=2)
-    rivals.urgent(nodes=1)
-
-    assert rivals.victims() == {}
-
-
-def test_exclusive_nodes_are_freed_whole() -> None:
-    rivals = Rivals(nodes=2)
-    rivals.runs(("n1",), cpus=2, priority=1)
-    rivals.runs(("n1",), cpus=2, priority=9)
-    alone = rivals.runs(("n2",), cpus=4, priority=8)
-    rivals.urgent(exclusive="node")
-
-    assert rivals.victims() == {alone: "REQUEUE"}
-
-
-def test_jobs_on_several_nodes_are_freed_with_all_of_them() -> None:
-    rivals = Rivals(nodes=3)
-    wide = rivals.runs(("n1", "n2"), priority=1)
-    rivals.runs(("n3",), priority=9)
-    rivals.urgent(nodes=2)
-
-    assert rivals.victims() == {wide: "REQUEUE"}
-
-
-def test_a_pass_with_memory_decides_as_one_without() -> None:
-    """What a pass expects of its victims is forgotten after it."""
-    rivals = Rivals(nodes=2)
-    rivals.runs(priority=1)
-    rivals.runs(priority=2, ends_in_s=None)
-    rivals.urgent(nodes=2)
-    rivals.pending(nodes=1)
-    memory = Memory()
-
-    first = decide(rivals.snapshot(), rivals.policy, memory=memory)
-
-    assert first == rivals.plan()
-    assert decide(rivals.snapshot(), rivals.policy, memory=memory) == first
-
-
-def test_reasons_that_preemption_does_not_help_against_stay() -> None:
-    rivals = Rivals()
-    rivals.runs()
-    urgent = rivals.urgent(nodes=5)
-
-    plan = rivals.plan()
-
-    assert not plan.preemptions
-    assert plan.blockers[urgent.id][0].reason is not Reason.RESOURCES
