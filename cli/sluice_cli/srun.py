@@ -103,6 +103,8 @@ def _check_drafts(drafts: Sequence[Draft], argvs: Sequence[Sequence[str]], voice
         if len(drafts) > 1 and value != "none":
             text = f"--{key}={value}: tasks of several components are not wired up; use one component"
             raise OptionError(text, exit_code=REFUSED_EXIT)
+    if drafts[0].own.get("async"):
+        voice.lines("Warning: --async: this srun waits for its step; run it in the background of the shell")
     for draft in drafts:
         for warning in draft.warnings:
             voice.lines(f"Warning: {warning}")

@@ -114,6 +114,7 @@ def launch_body(
         "pty_size": pty_size or (24, 80),
         "is_labelled": bool(own.get("label")),
         "is_unbuffered": bool(own.get("unbuffered")),
+        "waits_for_children": bool(own.get("wait-for-children")),
         "kill_on_bad_exit": bool(own.get("kill-on-bad-exit")),
         "multi_prog": own.get("multi-prog-text", ""),
         "task_prolog": own.get("task-prolog", ""),

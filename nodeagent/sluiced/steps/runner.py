@@ -242,9 +242,14 @@ class StepRunner:
                 self.meter.add(used, rank)
             if rank is not None:
                 self._on_task_end(rank, status)
-            if not self.ranks and not self._epilogs:
+            if not self.ranks and not self._epilogs and not self._waits_for_children:
                 # What the tasks left behind has no business here any more.
                 self.schedule.kill_now(time.time())
+
+    @property
+    def _waits_for_children(self) -> bool:
+        """An end that is under way kills in its own time."""
+        return self.launch.tasks is not None and self.launch.tasks.waits_for_children
 
     def _on_task_end(self, rank: int, status: int) -> None:
         number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0

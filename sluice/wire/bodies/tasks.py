@@ -38,6 +38,8 @@ class TaskLaunch(Message, frozen=True, kw_only=True):
     is_labelled: bool = False
     is_unbuffered: bool = False
     kill_on_bad_exit: bool = False
+    #: What the tasks leave behind is waited for, where it would be ended with the last of them.
+    waits_for_children: bool = False
     multi_prog: str = ""
     task_prolog: str = ""
     task_epilog: str = ""
