@@ -1,4 +1,4 @@
-"""Steps that wait for others of their job: through a restart of the controller, and when a waiter or holder is killed."""
+"""Steps that wait for others of their job: through a restart of the controller, and when one of them is killed."""
 
 from __future__ import annotations
 
