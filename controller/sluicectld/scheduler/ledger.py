@@ -44,8 +44,7 @@ class Ledger:
         self._guests = scene.guests
         self.licenses = LicensePool(snapshot.licenses_free)
         self.gate = Gate(snapshot, policy)
-        #: Licenses and limits over time.
-        self.pools = Pools(snapshot, policy, self.gate.book)
+        self._pools: Pools | None = None
         self._claimants: dict[tuple[Member | None, Shape], Claimant] = {}
         self.book = Book(snapshot, policy.backfill_window_s, policy.reservation_overrun_s)
         self.starts: list[StartJob] = []
@@ -61,10 +60,7 @@ class Ledger:
     def start(self, job: Job, shape: Shape, parts: list[Part], task_id: int | None) -> None:
         """Start the job, or one task of it, on these parts."""
         parts = shape.batch_host_first(parts)
-        licenses = self._choose_licenses(job, shape, parts)
-        self.licenses.take(licenses)
-        self._enter_pools(job, shape, parts, licenses)
-        self.gate.add_start(job, shape, self.takes_of(parts), licenses)
+        licenses = self._take_beside(job, shape, parts)
         allocation = Allocation(
             grants=tuple([self._working.grant(part.position, part.take) for part in parts]),
             tasks_per_node=_tasks_per_node(shape, parts),
@@ -96,17 +92,28 @@ class Ledger:
             for part in parts:
                 self._working.note_user(part.position, shape.uid, shape.needs.is_user_exclusive)
 
-    def _choose_licenses(self, job: Job, shape: Shape, parts: list[Part]) -> Licenses:
-        needs = shape.needs
-        return self._settle(job, shape, parts, False)[0] if needs.license_choices else needs.licenses
+    @property
+    def pools(self) -> Pools:
+        """Licenses and limits over time, made when somebody asks."""
+        if self._pools is None:
+            self._pools = Pools(self._snapshot, self._policy, self.gate.book)
+        return self._pools
 
-    def _enter_pools(self, job: Job, shape: Shape, parts: list[Part], licenses: Licenses) -> None:
+    def _take_beside(self, job: Job, shape: Shape, parts: list[Part]) -> Licenses:
+        """Take what the job has that is on no node; return its licenses."""
         claimant = self.claimant_of(job, shape)
-        now_at, booking = self._snapshot.now_at, None
-        if claimant is not None:
-            booking = Booking(claimant.use(self.takes_of(parts), licenses), now_at, now_at + shape.duration_s)
-            self.pools.add(booking)
+        if claimant is None:
+            self._bookings.append(None)
+            return ()
+        needs, now_at = shape.needs, self._snapshot.now_at
+        licenses = self._settle(job, shape, parts, False)[0] if needs.license_choices else needs.licenses
+        self.licenses.take(licenses)
+        takes = self.takes_of(parts)
+        booking = Booking(claimant.use(takes, licenses), now_at, now_at + shape.duration_s)
         self._bookings.append(booking)
+        self.pools.add(booking)
+        self.gate.add_start(job, shape, takes, licenses)
+        return licenses
 
     def claimant_of(self, job: Job, shape: Shape) -> Claimant | None:
         """Return the job as it stands before the pools; None if it takes nothing of any."""
@@ -176,7 +183,10 @@ class Ledger:
 
     def find_license_blocker(self, shape: Shape, needs: Needs | None = None) -> Blocker | None:
         """Return which licenses are short now for a job of the shape.  needs: a part of the shape's."""
-        return self._licenses_for(shape).find_blocker(needs or shape.needs)
+        needs = needs or shape.needs
+        if not (needs.licenses or needs.license_choices):
+            return None
+        return self._licenses_for(shape).find_blocker(needs)
 
     def _licenses_for(self, shape: Shape) -> LicensePool:
         """Return what is free now, without what reservations keep from jobs of the shape."""
@@ -244,7 +254,7 @@ class Ledger:
         return (kept_blocker(lack, used, self.pools, interval, self._policy.utc_offset_s),)
 
     def takes_of(self, parts: list[Part]) -> list[tuple[Kind, Take]]:
-        """Return what the parts take, with the kinds of their nodes."""
+        """Return what each part takes, as limits count it."""
         kinds = self._working.kinds
         return [(kinds[part.position], part.take) for part in parts]
 

@@ -70,9 +70,12 @@ class Planner:
 
     def may_plan_beside(self, job: Job, shape: Shape) -> bool:
         """May a job that lacks what is on no node still get a planned start, as far as its equals tell?"""
+        if job.id == self._focus_id:
+            return True
+        if self._looked_ahead >= self._policy.backfill_jobs_max or self.is_full(shape.queue):
+            return False
         claimant = self._ledger.claimant_of(job, shape)
-        is_focus = job.id == self._focus_id
-        return is_focus or (claimant is not None and claimant.may_plan and self.is_near)
+        return claimant is not None and claimant.may_plan
 
     def plan(self, job: Job, shape: Shape, is_beside: bool = False) -> None:
         """Give the job a planned start, unless the bounds are reached or nothing is free within the window.

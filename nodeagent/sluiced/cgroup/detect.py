@@ -7,9 +7,13 @@ import os
 import zlib
 from collections.abc import Callable, Collection
 
+from msgspec.structs import replace
+
 from sluice import cpuset
 from sluice.model.base import step_name
 from sluice.model.confinement import CgroupSettings
+from sluiced.binding.plan import node_topology
+from sluiced.binding.topology import Topology
 from sluiced.cgroup import files, limits
 from sluiced.cgroup.devices import device_fence
 from sluiced.cgroup.interface import GroupName, NoGroup, NoTree, StepGroup, Tree, Wants
@@ -141,14 +145,22 @@ def _wants(launch: StepLaunch) -> tuple[Wants, str]:
     if grant is None:
         return Wants(is_accounted=is_accounted), ""
     machine = read_machine(settings)
+    topology = node_topology(launch)
+    grant = replace(grant, cpus=_in_kernel_numbers(topology, grant.cpus))
     job = limits.compute_job_limits(grant, settings, machine)
     step = launch.tasks.step if launch.tasks is not None else None
     part = next((each for each in step.nodes if each.node == launch.node), None) if step is not None else None
     own = Limits(cpus=job.cpus)
     if step is not None and part is not None:
+        part = replace(part, cpus=_in_kernel_numbers(topology, part.cpus))
         own = limits.compute_step_limits(part, step.spec.is_exact, job, settings, machine)
     wants = Wants(job, own, device_fence(launch), is_accounted, settings.memory_swappiness)
     return wants, limits.unmet_cores(grant, settings, machine)
+
+
+def _in_kernel_numbers(topology: Topology, cpus: str) -> str:
+    """Grants count CPUs through threads, cores and sockets; the kernel has its own order."""
+    return cpuset.format(topology.kernel_mask(cpuset.parse(cpus)))
 
 
 def read_machine(settings: CgroupSettings) -> Machine:

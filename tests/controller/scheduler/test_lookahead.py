@@ -15,6 +15,7 @@ from sluicectld.scheduler.plan import Plan
 from sluicectld.scheduler.snapshot import Policy, Snapshot
 from tests.builders import Cluster
 from tests.limits_builder import Site
+from tests.preempt_builder import Rivals
 
 EASY = Policy(planned_max=1)
 LIMITED = Policy(accounting_enforced=frozenset({"associations", "limits", "qos"}))
@@ -166,6 +167,18 @@ class TestLicenses:
         snapshot = replace(cluster.snapshot(), pending=())
 
         assert estimate(snapshot, Policy(), job).start_at == cluster.now_at + 600
+
+    def test_a_license_that_is_made_free_for_a_job_is_planned_behind_it(self) -> None:
+        rivals = Rivals(nodes=3, reclaims_licenses=True)
+        rivals.licenses(matlab=0)
+        rivals.runs(cpus=1, licenses=(("matlab", 1),))
+        urgent = rivals.urgent(licenses="matlab", limit_s=7200)
+        other = rivals.pending(licenses="matlab", partitions=("low",))
+
+        plan = rivals.plan()
+
+        assert [each.for_job_id for each in plan.preemptions] == [urgent.id]
+        assert plan.planned[other.id].at == rivals.now_at + 7200
 
     def test_strict_queues_plan_nothing(self) -> None:
         cluster = Cluster(nodes=2).licenses(matlab=1).running(cpus=1, ends_in_s=600, licenses=(("matlab", 1),))
