@@ -8,6 +8,7 @@ hostlist, duration, timepoint, size, gres_spec, tres, nodeset, jobid_spec, array
 dependency_spec, signal_spec, cpu_bind, mem_bind, gpu_bind, distribution, license_spec, feature_expr, shell_words,
 cpus_per_node, cpuset
               one little language each: grammar, parse, format
+fanout        sharing targets out over a tree
 job_env       the environment that a job and its tasks see
 hook_env      the environment that the site's programs around a job see
 programs      running a site's own programs: in order, with a deadline, their last words as evidence

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from sluice.model.job import Job
     from sluice.model.step import Step, StepNode
 
+#: model.base.INTERACTIVE_STEP, which a light module does not load.
+_INTERACTIVE = -6
 #: Options whose presence makes the number of tasks part of the batch environment.
 _TASK_OPTIONS = frozenset({"ntasks", "ntasks-per-node", "ntasks-per-core", "ntasks-per-socket", "ntasks-per-gpu"})
 
@@ -141,7 +143,7 @@ def task_environment(
     nodes = [node.node for node in step.nodes]
     ours = job_variables(job, site) | _node_variables(job, part.node, site)
     ours |= _rank_variables(rank, local_id, ",".join(map(str, cpuset.numbers(cpuset.parse(part.ranks)))))
-    ours |= _step_variables(step, nodes)
+    ours |= _interactive_variables(step) if step.step_id == _INTERACTIVE else _step_variables(step, nodes)
     ours |= {
         "SLURM_CPUS_ON_NODE": str(part.cpu_count),
         "SLURM_NODEID": str(_node_index(nodes, part.node)),
@@ -354,6 +356,12 @@ def _step_variables(step: Step, nodes: list[str]) -> dict[str, str]:
         "SLURM_NTASKS": ntasks,
         "SLURM_NPROCS": ntasks,
     }
+
+
+def _interactive_variables(step: Step) -> dict[str, str]:
+    """A shell on the first node is about the whole job: how many tasks it has itself concerns no srun in it."""
+    number = str(step.step_id & 0xFFFFFFFF)
+    return {"SLURM_STEP_ID": number, "SLURM_STEPID": number}
 
 
 def _node_index(nodes: Iterable[str], node: str) -> int:

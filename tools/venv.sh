@@ -30,6 +30,8 @@ if [ ! -x "$venv/bin/pip" ]; then
     fi
     "$python" -m venv "$venv"
 fi
+# Older ones write programs that load the re module first, which costs each command 5 ms.
+"$venv/bin/pip" install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 # The scheduler's inner loops are in C; without a compiler the same code runs in Python.
 command -v "${CC:-cc}" >/dev/null || tools/packages.sh gcc libc6-dev || true
 "$venv/bin/pip" install --quiet --disable-pip-version-check -e '.[dev]'

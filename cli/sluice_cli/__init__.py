@@ -14,8 +14,9 @@ draft, layers, combine, job_request
 script, foreign_directives, environment
                 the batch script with its directives; what of the submitter's surroundings goes along
 
-sbatch, scancel, salloc, srun
+sbatch, scancel, salloc, srun, sattach, sbcast
                 the commands; allocation and salloc_command serve salloc, srun_*, multi_prog and
-                linked_mpi serve srun
+                linked_mpi serve srun, sattach_control sattach; broadcast and shared_objects send files for
+                sbcast and srun --bcast
 job_states      state words as users type them
 """

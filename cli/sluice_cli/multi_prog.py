@@ -28,15 +28,16 @@ def check(text: str, path: str, ntasks: int) -> None:
         words = line.split()
         if not words or words[0].startswith("#"):
             continue
-        ranks = _ranks(words[0], ntasks)
-        if ranks is None or len(words) < 2:
+        spans = _spans(words[0], ntasks)
+        if spans is None or len(words) < 2:
             raise _refusal(f"Line {number} of configuration file {path} invalid")
-        beyond = [rank for rank in ranks if rank >= ntasks]
-        if beyond:
-            raise _refusal(
-                f"Invalid task id, {beyond[0]} >= ntasks", f"Line {number} of configuration file {path} invalid"
-            )
-        named.update(ranks)
+        for first, last in spans:
+            if last >= ntasks:
+                raise _refusal(
+                    f"Invalid task id, {max(first, ntasks)} >= ntasks",
+                    f"Line {number} of configuration file {path} invalid",
+                )
+            named.update(range(first, last + 1))
     for rank in range(ntasks):
         if rank not in named:
             raise _refusal(f"Configuration file {path} invalid, no record for task id {rank}")
@@ -48,20 +49,24 @@ def highest_rank(text: str) -> int:
     for line in text.split("\n"):
         words = line.split()
         if words and words[0] != "*" and not words[0].startswith("#"):
-            highest = max([highest, *(_ranks(words[0], 0) or [])])
+            highest = max([highest, *(last for _, last in _spans(words[0], 0) or ())])
     return highest
 
 
-def _ranks(text: str, ntasks: int) -> list[int] | None:
+def _spans(text: str, ntasks: int) -> list[tuple[int, int]] | None:
+    """Return the ranges as (first, last); None for what is none."""
     if text == "*":
-        return list(range(ntasks))
-    ranks: list[int] = []
+        return [(0, ntasks - 1)]
+    spans: list[tuple[int, int]] = []
     for part in text.split(","):
         first, dash, last = part.partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()):
             return None
-        ranks.extend(range(int(first), int(last if dash else first) + 1))
-    return ranks
+        span = int(first), int(last if dash else first)
+        if span[0] > span[1]:
+            return None
+        spans.append(span)
+    return spans
 
 
 def _refusal(*lines: str) -> OptionError:

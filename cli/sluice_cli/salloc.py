@@ -106,6 +106,8 @@ def _use(started: dict[str, object], draft: Draft, command: list[str], voice: ta
         talk.put("\a")
     if draft.own.get("no-shell"):
         return 0
+    options = str(started.get("interactive_step", ""))
+    command = command or salloc_command.shell_command(options)
     outcome = salloc_command.run(job, draft, command, voice)
     if not outcome.is_revoked:
         voice.info(f"Relinquishing job allocation {job_id}")

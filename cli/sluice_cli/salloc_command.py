@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import select
+import sys
 
 from sluice.errors import RequestError, SluiceError
 from sluice.wire.faults import is_passing
@@ -44,8 +45,8 @@ class Outcome:
 
 
 def run(job: dict[str, Any], draft: Draft, command: list[str], voice: Voice) -> Outcome:
-    """Run the command, the user's shell if there is none; return how it ended."""
-    argv = command or [_shell()]
+    """Run the command; return how it ended."""
+    argv = command
     path = _find(argv[0])
     if not path:
         voice.error(f'_fork_command: Unable to find command "{argv[0]}"')
@@ -58,6 +59,18 @@ def run(job: dict[str, Any], draft: Draft, command: list[str], voice: Voice) -> 
             outcome = _watch(pid, job["id"], end, signals, draft, voice)
     _take_terminal(os.getpgrp())
     return outcome
+
+
+def shell_command(interactive_step: str) -> list[str]:
+    """Return the command line of the user's shell: here, or with srun's options for it on the first node."""
+    shell = _shell()
+    if not interactive_step:
+        return [shell]
+    from sluice.shell_words import split
+
+    own = os.path.join(os.path.dirname(sys.argv[0]), "srun")
+    srun = own if os.access(own, os.X_OK) else "srun"
+    return [srun, *(shell if word == "$SHELL" else word for word in split(interactive_step))]
 
 
 def _shell() -> str:

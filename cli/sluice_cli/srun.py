@@ -13,7 +13,7 @@ import sys
 import time
 
 from sluice.errors import RequestError, SluiceError
-from sluice_cli import allocation, client, components, job_request, layers, srun_plugins, talk
+from sluice_cli import allocation, client, job_request, layers, srun_het, srun_plugins, talk
 from sluice_cli.combine import combine
 from sluice_cli.draft import REFUSED_EXIT, Draft, OptionError
 from sluice_cli.getopt import UsageError
@@ -23,14 +23,14 @@ from sluice_cli.salloc import exit_status
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
     from sluice_cli.getopt import Found
+    from sluice_cli.srun_run import Part
 
 _SYNOPSIS = "[OPTIONS] executable [args...]"
 _FAILED = "Unable to allocate resources"
-_NO_HET_STEP = "a step runs in one component of a heterogeneous job: start one srun for each, with --het-group=NUMBER"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,44 +65,49 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(words: list[str], voice: talk.Voice) -> int:
     table = table_for("srun")
-    found, argv = table.parse(words)
-    for key, _ in found:
-        if talk.put_standard_answer("srun", key, table, _SYNOPSIS):
-            return 0
-    layers.set_loudness(voice, found, os.environ, "srun")
-    draft = _make_draft(found, _environment_of(dict(found)))
+    asked = srun_het.parse(table, words)
+    for found, _ in asked:
+        for key, _ in found:
+            if talk.put_standard_answer("srun", key, table, _SYNOPSIS):
+                return 0
+    layers.set_loudness(voice, asked[0][0], os.environ, "srun")
+    size = os.environ.get("SLURM_HET_SIZE", "")
+    commands = srun_het.commands(asked, int(size) if size.isdecimal() else 0)
+    drafts = [_make_draft(found, srun_het.environment_of(os.environ, number)) for number, found, _ in commands]
+    draft = drafts[0]
     if answer := job_request.check_gres_help(draft):
         talk.put(answer)
         return 0
     if answer := srun_plugins.answer(draft.own):
         talk.put(answer)
         return 0
-    if not argv:
-        raise OptionError("No command given to execute.", exit_code=REFUSED_EXIT, is_fatal=True)
-    if components.SEPARATOR in argv[:1]:
-        raise OptionError(_NO_HET_STEP, exit_code=REFUSED_EXIT)
-    for warning in draft.warnings:
-        voice.lines(f"Warning: {warning}")
+    _check_drafts(drafts, [argv for _, _, argv in commands], voice)
     job_request.check_clusters(draft, client.find_endpoints())
+    argvs = [argv for _, _, argv in commands]
     if draft.own.get("test-only"):
-        return _test(draft, argv, words, voice)
+        return _test(draft, argvs[0], words, voice)
     if "jobid" in draft.own:
-        return _run_inside(_job_id(draft), draft, argv, voice)
-    return _run_outside(draft, argv, words, voice)
+        return _run_inside(drafts, argvs, voice)
+    return _run_outside(drafts, argvs, words, voice)
 
 
-def _environment_of(values: dict[str, str | None]) -> Mapping[str, str]:
-    """Return the variables that count: with --het-group those of one component.  Raises OptionError."""
-    group, size = values.get("het-group"), os.environ.get("SLURM_HET_SIZE", "")
-    if group is None or not size.isdecimal():
-        # Outside a heterogeneous job the option says nothing.
-        return os.environ
-    if not group.isdecimal():
-        raise OptionError(_NO_HET_STEP, exit_code=REFUSED_EXIT)
-    if int(group) >= int(size):
-        text = f"Requested het-group offset exceeds highest hetjob index ({int(group)} > {int(size) - 1})"
+def _check_drafts(drafts: Sequence[Draft], argvs: Sequence[Sequence[str]], voice: talk.Voice) -> None:
+    """Raise OptionError for what cannot be; tell the warnings."""
+    if not all(argvs):
+        raise OptionError("No command given to execute.", exit_code=REFUSED_EXIT, is_fatal=True)
+    if drafts[0].own.get("no-allocate"):
+        text = "--no-allocate: a step runs within an allocation only; get one with salloc, or leave the option out"
         raise OptionError(text, exit_code=REFUSED_EXIT)
-    return components.group_environment(os.environ, int(group))
+    for key in ("mpi", "launch"):
+        value = drafts[0].own.get(key) or "none"
+        if len(drafts) > 1 and value != "none":
+            text = f"--{key}={value}: tasks of several components are not wired up; use one component"
+            raise OptionError(text, exit_code=REFUSED_EXIT)
+    if drafts[0].own.get("async"):
+        voice.lines("Warning: --async: this srun waits for its step; run it in the background of the shell")
+    for draft in drafts:
+        for warning in draft.warnings:
+            voice.lines(f"Warning: {warning}")
 
 
 def _make_draft(found: Found, variables: Mapping[str, str]) -> Draft:
@@ -156,42 +161,62 @@ def _test(draft: Draft, argv: Sequence[str], words: Sequence[str], voice: talk.V
     return 0
 
 
-def _run_outside(draft: Draft, argv: Sequence[str], words: Sequence[str], voice: talk.Voice) -> int:
+def _run_outside(
+    drafts: Sequence[Draft], argvs: Sequence[Sequence[str]], words: Sequence[str], voice: talk.Voice
+) -> int:
     """Get an allocation for this one step."""
     from sluice_cli.srun_run import StepRun
 
+    draft = drafts[0]
     if "relative" in draft.own:
         raise OptionError("--relative option invalid for job allocation request", exit_code=REFUSED_EXIT, is_fatal=True)
-    _load_programs(draft, argv)
-    _check_programs(draft, argv)
-    job_id = allocation.submit([draft], os.path.basename(argv[0]), words, voice)
+    for each, argv in zip(drafts, argvs, strict=True):
+        _load_programs(each, argv)
+        _check_programs(each, argv)
+    job_id = allocation.submit(drafts, os.path.basename(argvs[0][0]), words, voice)
     with allocation.given_back(job_id, voice):
-        allocation.wait_started(
+        started = allocation.wait_started(
             job_id,
             draft,
             voice,
             lambda job: voice.info(f"job {job} queued and waiting for resources"),
             lambda job: voice.info(f"job {job} has been allocated resources"),
         )
-        step = StepRun(job_id, draft, argv, voice)
+        step = StepRun(_parts(started["job"], range(len(drafts)), drafts, argvs), voice)
         step.run(is_whole_job=True)
         allocation.finish(job_id, voice, *step.outcome)
     return step.status
 
 
-def _run_inside(job_id: int, draft: Draft, argv: Sequence[str], voice: talk.Voice) -> int:
+def _run_inside(drafts: Sequence[Draft], argvs: Sequence[Sequence[str]], voice: talk.Voice) -> int:
     """Run a step in an allocation that is there."""
     from sluice_cli import srun_step
-    from sluice_cli.srun_run import StepRun
+    from sluice_cli.srun_run import Part, StepRun
 
-    job = _locate(job_id, draft, voice)
-    if job is None:
-        return exit_status("SLURM_EXIT_ERROR")
-    srun_step.check_nodes(draft, job)
-    _load_programs(draft, argv)
-    step = StepRun(job_id, draft, argv, voice)
+    parts = []
+    for draft, argv in zip(drafts, argvs, strict=True):
+        job = _locate(_job_id(draft), draft, voice)
+        if job is None:
+            return exit_status("SLURM_EXIT_ERROR")
+        if len(drafts) > 1 and not job.get("components"):
+            text = f"job {job['id']} is not heterogeneous: it has one component, {len(drafts)} programs are given"
+            raise OptionError(text, exit_code=REFUSED_EXIT)
+        srun_step.check_nodes(draft, job)
+        _load_programs(draft, argv)
+        parts.append(Part(job["id"], draft, argv))
+    step = StepRun(parts, voice)
     step.run(is_whole_job=False)
     return step.status
+
+
+def _parts(
+    job: dict[str, Any], numbers: Iterable[int], drafts: Sequence[Draft], argvs: Sequence[Sequence[str]]
+) -> list[Part]:
+    """Return the parts of a step in the components of a job, or in the job itself."""
+    from sluice_cli.srun_run import Part
+
+    ids = [component["id"] for component in job.get("components", ())] or [job["id"]]
+    return [Part(ids[number], draft, argv) for number, draft, argv in zip(numbers, drafts, argvs, strict=True)]
 
 
 def _locate(job_id: int, draft: Draft, voice: talk.Voice) -> dict[str, Any] | None:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from sluice_cli.srun_files import Streams
 
 
+_COUNTS = (b"SLURM_JOB_NUM_NODES", b"SLURM_NNODES", b"SLURM_NTASKS", b"SLURM_NPROCS")
+
+
 class LaunchFailed(Exception):
     """A node's agent can't be reached."""
 
@@ -34,7 +37,7 @@ class LaunchFailed(Exception):
 class NodeLink:
     """The tasks of one node, as srun talks to them.
 
-    request_id: of the TaskLaunch, for its refusal.
+    body: its TaskLaunch, but for the node's name; request_id: of the TaskLaunch, for its refusal.
     """
 
     def __init__(self, connection: LightConnection, node: str, ranks: Sequence[int]) -> None:
@@ -42,6 +45,7 @@ class NodeLink:
         self.node = node
         self.ranks = frozenset(ranks)
         self.request_id = 0
+        self.body: dict[str, Any] = {}
         self.has_started = False
         self.is_done = False
 
@@ -77,11 +81,11 @@ def close(links: Sequence[NodeLink]) -> None:
         link.connection.close()
 
 
-def launch(links: Sequence[NodeLink], body: dict[str, Any]) -> None:
+def launch(links: Sequence[NodeLink]) -> None:
     """Send every node its TaskLaunch.  Raises LaunchFailed."""
     for link in links:
         try:
-            link.request_id = link.connection.send_request("TaskLaunch", {**body, "node": link.node})
+            link.request_id = link.connection.send_request("TaskLaunch", {**link.body, "node": link.node})
         except PeerError as error:
             raise LaunchFailed(link.node, str(error)) from None
 
@@ -89,7 +93,7 @@ def launch(links: Sequence[NodeLink], body: dict[str, Any]) -> None:
 def launch_body(
     created: dict[str, Any], draft: Draft, argv: Sequence[str], streams: Streams, pty_size: tuple[int, int] | None
 ) -> dict[str, Any]:
-    """Return what the TaskLaunch of every node has in common."""
+    """Return what the TaskLaunches of a part of the step have in common."""
     own = draft.own
     folder = job_request.work_dir(draft)
     mpi = own.get("mpi") or created.get("mpi_default", "none")
@@ -111,6 +115,7 @@ def launch_body(
         "pty_size": pty_size or (24, 80),
         "is_labelled": bool(own.get("label")),
         "is_unbuffered": bool(own.get("unbuffered")),
+        "waits_for_children": bool(own.get("wait-for-children")),
         "kill_on_bad_exit": bool(own.get("kill-on-bad-exit")),
         "multi_prog": own.get("multi-prog-text", ""),
         "task_prolog": own.get("task-prolog", ""),
@@ -118,6 +123,7 @@ def launch_body(
         "mpi": mpi,
         "launcher": own.get("launch", ""),
         "cluster": created.get("cluster", ""),
+        "own_environment": _preserved() if own.get("preserve-env") else [],
         "peers": _peers(created) if mpi != "none" or own.get("launch") or own.get("resv-ports") else [],
     }
 
@@ -125,6 +131,11 @@ def launch_body(
 def _peers(created: dict[str, Any]) -> list[dict[str, Any]]:
     """Return where the step daemons find each other's agents."""
     return [{"address": place["address"], "port": place["port"]} for place in created["addresses"]]
+
+
+def _preserved() -> list[bytes]:
+    """--preserve-env: the counts of nodes and tasks that srun was started with go on to the tasks."""
+    return [name + b"=" + os.environb[name] for name in _COUNTS if name in os.environb]
 
 
 def _program(name: str, folder: str) -> str:

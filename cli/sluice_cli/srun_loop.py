@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from sluice_cli.inbox import Inbox
+    from sluice_cli.sattach_control import AttachControl
     from sluice_cli.srun_files import Streams
     from sluice_cli.srun_launch import NodeLink
     from sluice_cli.srun_output import OutputWriter
@@ -35,7 +36,12 @@ class StepLoop:
     """Runs one step to its end."""
 
     def __init__(
-        self, links: Sequence[NodeLink], streams: Streams, writer: OutputWriter, control: StepControl, inbox: Inbox
+        self,
+        links: Sequence[NodeLink],
+        streams: Streams,
+        writer: OutputWriter,
+        control: StepControl | AttachControl,
+        inbox: Inbox,
     ) -> None:
         self._links = links
         self._writer = writer

@@ -20,18 +20,64 @@ if TYPE_CHECKING:
     from typing import Any
 
     from sluice_cli.draft import Draft
+    from sluice_cli.srun_bcast import Program
     from sluice_cli.srun_files import Streams
     from sluice_cli.srun_launch import NodeLink
     from sluice_cli.talk import Voice
 
 
-class StepRun:
-    """One step of job_id.  status: srun's exit status so far; outcome: (exit code, signal) for the job."""
+#: model.base.INTERACTIVE_STEP, which a light module does not load.
+_SPECIAL = {-6: "interactive"}
 
-    def __init__(self, job_id: int, draft: Draft, argv: Sequence[str], voice: Voice) -> None:
-        self._job_id = job_id
-        self._draft = draft
-        self._argv = argv
+
+class Part:
+    """What a step runs in one job: the whole of it, or in one component of a heterogeneous job.
+
+    created: StepCreated, once the step exists.
+    """
+
+    def __init__(self, job_id: int, draft: Draft, argv: Sequence[str]) -> None:
+        self.job_id = job_id
+        self.draft = draft
+        self.argv = argv
+        self.created: dict[str, Any] = {}
+        self.links: list[NodeLink] = []
+        self.program: Program | None = None
+
+    @property
+    def name(self) -> str:
+        step_id = self.created["step"]["step_id"]
+        return f"{self.job_id}.{_SPECIAL.get(step_id, step_id)}"
+
+    def spec(self, is_whole_job: bool) -> dict[str, Any]:
+        spec = srun_step.step_spec(self.draft, self.argv)
+        if is_whole_job:
+            spec["ntasks"] = self.draft.spec["ntasks"]
+        return spec
+
+    def check_programs(self) -> None:
+        """Raise OptionError for a --multi-prog file that does not fit the step."""
+        if self.draft.own.get("multi-prog"):
+            ntasks = sum(part["ntasks"] for part in self.created["step"]["nodes"])
+            multi_prog.check(self.draft.own["multi-prog-text"], self.argv[0], ntasks)
+
+    def broadcast(self, voice: Voice) -> None:
+        """--bcast: put the executable on the nodes.  Raises OptionError."""
+        if "bcast" in self.draft.other:
+            from sluice_cli import srun_bcast
+
+            self.program = srun_bcast.send(self.name, self.draft, self.argv[0], voice)
+
+
+class StepRun:
+    """One step.  status: srun's exit status so far; outcome: (exit code, signal) for the job.
+
+    What concerns all of the step is what the first part says: streams, the terminal, how it ends.
+    """
+
+    def __init__(self, parts: Sequence[Part], voice: Voice) -> None:
+        self._parts = parts
+        self._draft = parts[0].draft
         self._voice = voice
         self.status = 1
         self.outcome = (1, 0)
@@ -42,71 +88,88 @@ class StepRun:
         Raises OptionError, NoStep or a SluiceError before anything runs.
         """
         folder = current_folder()
-        spec = srun_step.step_spec(self._draft, self._argv)
-        if is_whole_job:
-            spec["ntasks"] = self._draft.spec["ntasks"]
-        created = srun_step.create(self._job_id, spec, self._voice)
+        specs = [(part.job_id, part.spec(is_whole_job)) for part in self._parts]
+        for part, created in zip(self._parts, srun_step.create(specs, self._voice), strict=True):
+            part.created = created
         try:
-            self._check_programs(created)
-            streams = srun_files.open_streams(self._draft, created, folder)
-            links = srun_launch.connect(created)
-            self._prolog("prolog", created.get("srun_prolog", ""))
+            for part in self._parts:
+                part.check_programs()
+            streams = srun_files.open_streams(self._draft, self._parts[0].created, folder)
+            for part in self._parts:
+                part.broadcast(self._voice)
+                part.links = srun_launch.connect(part.created)
+            self._prolog("prolog", self._parts[0].created.get("srun_prolog", ""))
         except srun_launch.LaunchFailed as failure:
-            self._tell_launch_failure(created, failure)
-            self._release(created)
+            self._tell_launch_failure(failure)
+            self._release()
             return
         except BaseException:
-            self._release(created)
+            self._release()
             raise
-        self._run_linked(created, streams, links)
-        self._prolog("epilog", created.get("srun_epilog", ""))
+        self._run_linked(streams)
+        self._prolog("epilog", self._parts[0].created.get("srun_epilog", ""))
 
-    def _check_programs(self, created: dict[str, Any]) -> None:
-        if self._draft.own.get("multi-prog"):
-            text = self._draft.own["multi-prog-text"]
-            ntasks = sum(part["ntasks"] for part in created["step"]["nodes"])
-            multi_prog.check(text, self._argv[0], ntasks)
-
-    def _run_linked(self, created: dict[str, Any], streams: Streams, links: list[NodeLink]) -> None:
+    def _run_linked(self, streams: Streams) -> None:
         voice, draft = self._voice, self._draft
-        name = f"{self._job_id}.{created['step']['step_id']}"
         size = self._terminal_size()
         if size is not None:
             streams.std_in = "0"
-        report = Report(voice, name)
-        control = StepControl(name, links, draft, report, voice, created.get("kill_wait_s", 30.0), size is not None)
+        self._write_launches(streams, size)
+        links = [link for part in self._parts for link in part.links]
+        control = self._control(links, size is not None)
         ntasks = sum(len(link.ranks) for link in links)
         writer = OutputWriter(
             streams.outputs, ntasks, bool(draft.own.get("label")), bool(draft.own.get("unbuffered") or size)
         )
-        body = srun_launch.launch_body(created, draft, self._argv, streams, size)
-        body["is_verbose"] = voice.verbosity > 0
-        if ntasks > 1 and draft.own.get("mpi") != "none" and not draft.own.get("launch"):
-            self._tell_mpi(body)
+        if len(self._parts) == 1 and ntasks > 1 and draft.own.get("mpi") != "none" and not draft.own.get("launch"):
+            self._tell_mpi(links[0].body)
         inbox.ignore(inbox.SIGTTIN)
         with Inbox(WATCHED) as signals, self._terminal(size):
             try:
-                srun_launch.launch(links, body)
+                srun_launch.launch(links)
             except srun_launch.LaunchFailed as failure:
-                self._tell_launch_failure(created, failure)
-                self._release(created)
+                self._tell_launch_failure(failure)
+                self._release()
                 srun_launch.close(links)
                 return
-            for link in links:
-                voice.verbose(f"launching StepId={name} on host {link.node}, {len(link.ranks)} tasks")
+            for part in self._parts:
+                for link in part.links:
+                    voice.verbose(f"launching StepId={part.name} on host {link.node}, {len(link.ranks)} tasks")
             StepLoop(links, streams, writer, control, signals).run()
         srun_launch.close(links)
+        report = control.report
         report.tell_force()
         self.status, self.outcome = report.status, report.outcome
         if writer.problem:
             voice.error(f"the output of the tasks could not be written: {writer.problem}; some of it is lost")
             self.status = self.status or 1
 
+    def _write_launches(self, streams: Streams, size: tuple[int, int] | None) -> None:
+        for part in self._parts:
+            body = srun_launch.launch_body(part.created, part.draft, part.argv, streams, size)
+            body["is_verbose"] = self._voice.verbosity > 0
+            for link in part.links:
+                link.body = body
+            if part.program is not None:
+                part.program.place(part.links)
+        if len(self._parts) > 1:
+            from sluice_cli import srun_het
+
+            srun_het.join(self._parts)
+
+    def _control(self, links: Sequence[NodeLink], has_terminal: bool) -> StepControl:
+        first = self._parts[0]
+        report = Report(self._voice, first.name)
+        kill_wait_s = first.created.get("kill_wait_s", 30.0)
+        control = StepControl(first.name, links, self._draft, report, self._voice, kill_wait_s, has_terminal)
+        control.ids = [part.name for part in self._parts]
+        return control
+
     def _tell_mpi(self, body: dict[str, Any]) -> None:
         """Warn of ranks that will not find each other, unless that was asked for."""
         from sluice_cli import linked_mpi
 
-        if text := linked_mpi.hint(self._argv[0], body["work_dir"], os.environ.get("PATH", ""), body["mpi"]):
+        if text := linked_mpi.hint(self._parts[0].argv[0], body["work_dir"], os.environ.get("PATH", ""), body["mpi"]):
             self._voice.info(f"warning: {text}")
 
     def _terminal_size(self) -> tuple[int, int] | None:
@@ -129,16 +192,17 @@ class StepRun:
 
         return Terminal()
 
-    def _tell_launch_failure(self, created: dict[str, Any], failure: srun_launch.LaunchFailed) -> None:
-        step = f"{self._job_id}.{created['step']['step_id']}"
+    def _tell_launch_failure(self, failure: srun_launch.LaunchFailed) -> None:
+        step = self._parts[0].name
         self._voice.error(f"Task launch for StepId={step} failed on node {failure.node}: {failure.reason}")
         self._voice.error("Application launch failed: Communication connection failure")
 
-    def _release(self, created: dict[str, Any]) -> None:
+    def _release(self) -> None:
         """Give the step's resources back; the job's end does it where the controller does not answer."""
-        body = {"job_id": self._job_id, "step_id": created["step"]["step_id"], "exit_code": 1}
-        with contextlib.suppress(SluiceError):
-            client.call("FinishStep", body)
+        for part in self._parts:
+            body = {"job_id": part.job_id, "step_id": part.created["step"]["step_id"], "exit_code": 1}
+            with contextlib.suppress(SluiceError):
+                client.call("FinishStep", body)
 
     def _prolog(self, key: str, of_site: str) -> None:
         """Run the program of --prolog or --epilog here, or else the site's."""
@@ -147,7 +211,7 @@ class StepRun:
             return
         environment = {
             **os.environ,
-            "SLURM_JOB_ID": str(self._job_id),
+            "SLURM_JOB_ID": str(self._parts[0].job_id),
             "SLURM_SCRIPT_CONTEXT": f"{key}_srun",
         }
         try:

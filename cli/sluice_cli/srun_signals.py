@@ -47,6 +47,7 @@ _CANCELLED = " CANCELLED AT "
 class StepControl:
     """The step as something to be signalled and ended.
 
+    ids: what it is called in each component of its job.
     wait_ends_at: when --wait runs out, on the monotonic clock; None while it does not run.
     """
 
@@ -61,6 +62,7 @@ class StepControl:
         has_terminal: bool = False,
     ) -> None:
         self.name = name
+        self.ids = [name]
         self.report = report
         self.wait_ends_at: float | None = None
         self._links = links
@@ -138,7 +140,7 @@ class StepControl:
             return
         self._is_ending = True
         try:
-            client.call("KillJobs", {"ids": [self.name]}, self._kill_wait_s)
+            client.call("KillJobs", {"ids": self.ids}, self._kill_wait_s)
         except SluiceError:
             # The controller is away or knows the step no more: the nodes are still here.
             self.send(SIGTERM)

@@ -74,6 +74,8 @@ def step_spec(draft: Draft, argv: Sequence[str]) -> dict[str, Any]:
     spec["is_overlapping"] = bool(draft.own.get("overlap"))
     spec["is_exact"] = bool(draft.own.get("exact")) or draft.has("exclusive", "cpus-per-task")
     spec["is_interactive"] = bool(draft.own.get("interactive"))
+    if spec["is_interactive"]:
+        spec["name"] = "interactive"
     spec["is_immediate"] = draft.has("immediate")
     spec["srun_host"] = os.uname().nodename
     spec["srun_pid"] = os.getpid()
@@ -98,34 +100,45 @@ class NoStep(Exception):
     """The step could not be; everything has been said."""
 
 
-def _take_back(body: dict[str, Any]) -> None:
+def _take_back(name: str, body: dict[str, Any]) -> None:
     """Give the step up whose creation was not awaited: the token tells it, if there is one.
 
     Where that is not possible, the controller gives it up when nobody launches it.
     """
-    again = {**body, "spec": {**body["spec"], "is_immediate": True}}
+    if "spec" in body:
+        again = {**body, "spec": {**body["spec"], "is_immediate": True}}
+    else:
+        again = {**body, "parts": [{**part, "spec": {**part["spec"], "is_immediate": True}} for part in body["parts"]]}
     with contextlib.suppress(SluiceError):
-        created = client.call("CreateStep", again, _TAKE_BACK_S)
-        client.call("FinishStep", {"job_id": body["job_id"], "step_id": created["step"]["step_id"]}, _TAKE_BACK_S)
+        answer = client.call(name, again, _TAKE_BACK_S)
+        for created in answer.get("parts") or [answer]:
+            step = created["step"]
+            client.call("FinishStep", {"job_id": step["job_id"], "step_id": step["step_id"]}, _TAKE_BACK_S)
 
 
-def create(job_id: int, spec: dict[str, Any], voice: Voice) -> dict[str, Any]:
-    """Return StepCreated, waiting while other steps have the room.  Raises NoStep."""
+def create(parts: Sequence[tuple[int, dict[str, Any]]], voice: Voice) -> list[dict[str, Any]]:
+    """Return StepCreated for each (job id, spec), waiting while other steps have the room.  Raises NoStep.
+
+    Several parts are one step over components of a heterogeneous job: all are granted or none.
+    """
     waits: list[str] = []
+    job_id = parts[0][0]
 
     def on_notice(name: str, body: dict[str, Any]) -> None:
         if name == "StepWaits" and not waits:
             waits.append(body["reason"])
             voice.info(f"Job {job_id} step creation temporarily disabled, retrying ({body['reason']})")
+            if body.get("text"):
+                voice.verbose(f"Job {job_id} step waits: {body['text']}")
 
-    body = {"token": new_token(), "job_id": job_id, "spec": spec}
+    name, body = _request(parts)
     failed = f"Unable to create step for job {job_id}"
-    with Inbox(ENDING) as inbox, Question("CreateStep", body, voice, on_notice) as question:
+    with Inbox(ENDING) as inbox, Question(name, body, voice, on_notice) as question:
         try:
-            created = question.wait(inbox)
+            answer = question.wait(inbox)
         except Interrupted as interrupt:
             question.close()
-            _take_back(body)
+            _take_back(name, body)
             voice.info(f"Cancelled pending job step with signal {interrupt.number}")
             voice.error(f"{failed}: Job/step already completing or completed")
             raise NoStep from None
@@ -135,6 +148,15 @@ def create(job_id: int, spec: dict[str, Any], voice: Voice) -> dict[str, Any]:
             else:
                 client.tell_failure(voice, error, failed)
             raise NoStep from None
+    created: list[dict[str, Any]] = answer.get("parts") or [answer]
     if waits:
-        voice.info(f"Step created for StepId={job_id}.{created['step']['step_id']}")
+        voice.info(f"Step created for StepId={job_id}.{created[0]['step']['step_id']}")
     return created
+
+
+def _request(parts: Sequence[tuple[int, dict[str, Any]]]) -> tuple[str, dict[str, Any]]:
+    if len(parts) == 1:
+        job_id, spec = parts[0]
+        return "CreateStep", {"token": new_token(), "job_id": job_id, "spec": spec}
+    listed = [{"job_id": job_id, "spec": spec} for job_id, spec in parts]
+    return "CreateHetStep", {"token": new_token(), "parts": listed}

@@ -11,11 +11,13 @@ import msgspec
 from msgspec.structs import replace
 
 from sluice.config.settings import Settings
+from sluice.model.base import BATCH_STEP
 from sluice.model.states import StepState
 from sluice.wire import messages
 from sluicectld.handlers import (
     change,
     configure,
+    het_steps,
     kill,
     mail,
     nodes,
@@ -123,7 +125,7 @@ class Engine:
         if job.dependency.terms and not job.is_ended:
             self.timers.add(0.0, Due.DEPENDENCY, job_id)
         for step in self.cluster.steps.get(job_id, {}).values():
-            if step.step_id >= 0 and step.state is StepState.RUNNING:
+            if step.step_id != BATCH_STEP and step.state is StepState.RUNNING:
                 self.timers.add(step.started_at + steps.LAUNCH_WAIT_S, Due.STEP_LAUNCH, job_id)
 
 
@@ -140,6 +142,7 @@ _HANDLERS: dict[type, Callable[[Turn, Any], Any]] = {
     commands.BeginEpoch: configure.handle_begin_epoch,
     commands.Tick: timers.handle_tick,
     messages.ChangeJobs: change.handle_change,
+    messages.CreateHetStep: het_steps.handle_create_het_step,
     messages.CreateStep: steps.handle_create_step,
     messages.FinishAllocation: kill.handle_finish_allocation,
     messages.FinishStep: steps.handle_finish_step,

@@ -42,6 +42,8 @@ class Verb(StrEnum):
     UPDATE_JOB = "update a job"
     RAISE_LIMIT = "raise a limit"
     CREATE_STEP = "create a step"
+    ATTACH_STEP = "attach to a step"
+    SEND_FILES = "send files to a job's nodes"
     FINISH_ALLOCATION = "finish an allocation"
     UPDATE_NODE = "update a node"
     UPDATE_PARTITION = "update a partition"
@@ -73,6 +75,9 @@ ALLOWED: dict[Verb, frozenset[Role]] = {
     Verb.UPDATE_JOB: _OWN,
     Verb.RAISE_LIMIT: _RUN,
     Verb.CREATE_STEP: frozenset({Role.OWNER}),
+    # Whoever attaches can type into what runs there.
+    Verb.ATTACH_STEP: frozenset({Role.OWNER, Role.ADMINISTRATOR}),
+    Verb.SEND_FILES: frozenset({Role.OWNER, Role.ADMINISTRATOR}),
     Verb.FINISH_ALLOCATION: _OWN,
     Verb.UPDATE_NODE: _RUN,
     Verb.UPDATE_PARTITION: _RULE,

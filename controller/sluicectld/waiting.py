@@ -25,6 +25,9 @@ class Waiting:
 
     def __init__(self) -> None:
         self._waiters: dict[int, list[_Waiter]] = defaultdict(list)
+        #: What was found to have no room since something last happened: (job id, shape) -> why.  A thousand equal
+        #: requests are looked at once, whoever asks meanwhile is tried again with the others when something happens.
+        self.busy: dict[tuple[int, object], str] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self._waiters.values()))
@@ -53,6 +56,7 @@ class Waiting:
 
         family_of: the id that a job has in common with others, of its array or its leader; 0 if none.
         """
+        self.busy.clear()
         if not self._waiters:
             return
         touched: set[int] = set()

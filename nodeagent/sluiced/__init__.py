@@ -10,6 +10,7 @@ sruns             which sruns are connected for a step, and which steps end with
 engine, effects   the state machine of jobs and steps on the node, and what it wants done
 link, outbox      the controller: connection, registration, heartbeats, reports until acknowledged
 server            srun's launches and credentials
+visitors          sattach's and sbcast's connections on their way to who serves them
 processes         step daemons started, adopted, watched
 recovery          what the spool tells an agent that starts
 spool             the memory on disk
@@ -22,6 +23,7 @@ process_id        pids that are not mistaken
 short_path        paths that fit into a socket address
 emulated          many nodes whose jobs are timers
 steps/            step daemons and their fork server
+files/            files for the nodes of a job
 stdio/            files and streams of a step
 pmi/              how the tasks of a step find each other
 cgroup/           control groups

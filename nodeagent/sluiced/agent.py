@@ -71,6 +71,7 @@ from sluiced.steps.launch import PeerOrder, StepLaunch
 from sluiced.steps.launcher import Launcher
 from sluiced.steps.setup import peer_address
 from sluiced.unkillable import Unkillables
+from sluiced.visitors import Visitors
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +107,8 @@ class Agent:
         self._unenforced = ""
         self._devices = Devices(self._node, options.setup)
         key = read_key_file(options.key_file)
-        self._handler = AgentServer(key, self._node, self._on_tasks, self._on_srun, self._on_peer)
+        visitors = Visitors(self._node, lambda: self._engine, self._processes, self._launcher)
+        self._handler = AgentServer(key, self._node, self._on_tasks, visitors, self._on_srun, self._on_peer)
         self._server = Server(self._handler, audience=self._handler.audience)
         self._authenticator = AgentAuthenticator(key, self._node)
         self._link = ControllerLink(

@@ -205,6 +205,19 @@ class StepEngine:
         if not self._can_become(request.job.spec.uid):
             raise RequestError(self._no_privilege(request.job.spec.uid), "not_permitted")
 
+    def check_file(self, key: JobKey, uid: int) -> None:
+        """Raise RequestError unless files of the job may come here."""
+        here = self.jobs.get(key)
+        if key in self._finished or (here is not None and here.phase not in (Phase.PROLOG, Phase.RUNNING)):
+            raise RequestError(f"job {key.job_id} has ended on node {self.node}", "ended")
+        if not self._can_become(uid):
+            raise RequestError(self._no_privilege(uid), "not_permitted")
+
+    def is_running(self, key: StepKey) -> bool:
+        """Return whether the step has a step daemon here."""
+        here = self.jobs.get(key.job)
+        return here is not None and key.step_id in here.running_steps
+
     # Of the steps.
 
     def has_ended(self, key: StepKey) -> bool:

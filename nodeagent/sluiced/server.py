@@ -1,4 +1,4 @@
-"""What the agent accepts: srun's launches, requests for a credential, and other nodes' step daemons for a step here.
+"""What the agent accepts: launches, listeners to steps, files, other nodes' step daemons, requests for a credential.
 
 Launches come over TCP or the UNIX socket and carry the controller's step credential.  A credential that names its
 bearer is minted on the UNIX socket alone, where the kernel tells who asks.
@@ -12,16 +12,19 @@ from collections.abc import Callable
 
 from sluice.clock import WallClock
 from sluice.errors import AuthenticationFailed, InvalidRequest, NotPermitted, PeerError
+from sluice.model.base import EXTERN_STEP
 from sluice.wire.connection import Connection
 from sluice.wire.credentials import LIFETIME_S, Claims, SharedKeyAuthenticator, mint, new_nonce
 from sluice.wire.envelope import Envelope, decode_body
 from sluice.wire.framing import node_audience
 from sluice.wire.handler import Handler
 from sluice.wire.identity import Identity
-from sluice.wire.messages import Credential, JoinStep, MintCredential, TaskLaunch
+from sluice.wire.messages import Credential, JoinStep, MintCredential, TakeFile, TaskAttach, TaskLaunch
 from sluice.wire.responder import Responder
 from sluice.wire.step_credential import STEP_AUDIENCE, StepGrant, check_step_credential
-from sluiced.spool import StepKey
+from sluiced.files.order import FileOrder
+from sluiced.spool import JobKey, StepKey
+from sluiced.visitors import Visitors
 
 logger = logging.getLogger(__name__)
 
@@ -55,10 +58,13 @@ class AgentAuthenticator:
 class AgentServer(Handler):
     """The requests of one node's agent."""
 
-    def __init__(self, key: bytes, node: str, on_tasks: OnTasks, on_srun: OnSrun, on_peer: OnPeer) -> None:
+    def __init__(
+        self, key: bytes, node: str, on_tasks: OnTasks, visitors: Visitors, on_srun: OnSrun, on_peer: OnPeer
+    ) -> None:
         self._key = key
         self._on_peer = on_peer
         self._on_srun = on_srun
+        self._visitors = visitors
         self._node = node
         self._on_tasks = on_tasks
         self.audience = node_audience(node)
@@ -74,6 +80,10 @@ class AgentServer(Handler):
     def on_request(self, connection: Connection, envelope: Envelope, responder: Responder) -> None:
         if envelope.name == "TaskLaunch":
             self._launch(connection, decode_body(envelope.body, TaskLaunch), responder)
+        elif envelope.name == "TaskAttach":
+            self._attach(connection, decode_body(envelope.body, TaskAttach), responder)
+        elif envelope.name == "TakeFile":
+            self._take_file(connection, decode_body(envelope.body, TakeFile), responder)
         elif envelope.name == "JoinStep":
             self._join(connection, decode_body(envelope.body, JoinStep), responder)
         elif envelope.name == "MintCredential":
@@ -85,12 +95,31 @@ class AgentServer(Handler):
         """Raises AuthenticationFailed, NotPermitted or InvalidRequest."""
         grant = check_step_credential(self._key, request.credential, WallClock().now())
         _check_grant(grant, request, self._node)
-        caller = connection.identity
-        if caller is None or caller.uid not in (0, grant.uid):
-            raise NotPermitted(f"the step belongs to uid {grant.uid}")
+        _check_bearer(connection, grant)
         # What follows on the connection is the step daemon's to read.
         connection.hold()
         self._on_tasks(request, connection, responder)
+
+    def _attach(self, connection: Connection, request: TaskAttach, responder: Responder) -> None:
+        """Raises AuthenticationFailed or NotPermitted."""
+        grant = check_step_credential(self._key, request.credential, WallClock().now())
+        _check_bearer(connection, grant)
+        if self._node not in grant.nodes:
+            raise InvalidRequest(f"step {grant.job_id}.{grant.step_id} has no part on node {self._node}")
+        connection.hold()
+        self._visitors.on_attach(StepKey(grant.job_id, grant.attempt, grant.step_id), connection, responder)
+
+    def _take_file(self, connection: Connection, request: TakeFile, responder: Responder) -> None:
+        """Raises AuthenticationFailed, NotPermitted or InvalidRequest."""
+        grant = check_step_credential(self._key, request.credential, WallClock().now())
+        _check_bearer(connection, grant)
+        if grant.step_id != EXTERN_STEP or self._node not in grant.nodes or request.node != self._node:
+            raise InvalidRequest(f"the credential is not for files on node {self._node}")
+        if not os.path.isabs(request.path):
+            raise InvalidRequest(f"{request.path!r} is not an absolute path")
+        connection.hold()
+        order = FileOrder(request=request, uid=grant.uid, gid=grant.gid, user=grant.user)
+        self._visitors.on_file(order, JobKey(grant.job_id, grant.attempt), connection, responder)
 
     def _join(self, connection: Connection, request: JoinStep, responder: Responder) -> None:
         """Raises NotPermitted."""
@@ -117,9 +146,17 @@ def _step_of(connection: Connection) -> StepKey | None:
     return StepKey(**grants) if grants else None
 
 
+def _check_bearer(connection: Connection, grant: StepGrant) -> None:
+    caller = connection.identity
+    if caller is None or caller.uid not in (0, grant.uid):
+        raise NotPermitted(f"the step belongs to uid {grant.uid}")
+
+
 def _check_grant(grant: StepGrant, request: TaskLaunch, node: str) -> None:
     """The launch must be the one that the controller granted, for this node and the job's own user."""
     job, step = request.job, request.step
+    if grant.step_id == EXTERN_STEP:
+        raise NotPermitted("the credential is for files of a job, and launches nothing")
     if (grant.job_id, grant.attempt, grant.step_id) != (job.id, step.attempt, step.step_id):
         raise InvalidRequest(f"the credential is for step {grant.job_id}.{grant.step_id}, not {job.id}.{step.step_id}")
     if node not in grant.nodes or request.node != node:

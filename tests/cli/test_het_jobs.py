@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from sluice.wire.messages import SubmitHetJob
-from sluice_cli import components, sbatch, scancel, scontrol, squeue, srun
+from sluice_cli import components, sbatch, scancel, scontrol, squeue, srun, srun_het
 from sluice_cli.options import table_for
 from tests.cli import fake_controller
 from tests.cli.records import grant, pending, started
@@ -152,16 +152,47 @@ def test_a_group_sees_its_own_variables():
     ("words", "text"),
     [
         (["--het-group=5", "hostname"], "Requested het-group offset exceeds highest hetjob index (5 > 1)"),
-        (["--het-group=0,1", "hostname"], "a step runs in one component of a heterogeneous job"),
-        (["-n1", ":", "-n2", "hostname"], "a step runs in one component of a heterogeneous job"),
+        (["-n1", "a", ":", "-n1", "b", ":", "c"], "Requested het-group offset exceeds highest hetjob index (2 > 1)"),
+        (["--het-group=0-x", "hostname"], "Invalid --het-group specification: 0-x"),
+        (["--het-group=0-99999999", "hostname"], "Invalid --het-group specification: 0-99999999"),
+        (["--het-group=1", "a", ":", "--het-group=1", "b"], "a component of the job is named twice"),
+        (["--het-group=0,1", "--mpi=pmi2", "hostname"], "--mpi=pmi2: tasks of several components are not wired up"),
+        (["a", ":", "-n1"], "No command given to execute."),
     ],
-    ids=["no such component", "several components", "several programs"],
+    ids=["no such component", "too many", "no number", "a large number", "one twice", "MPI", "no program"],
 )
 def test_steps_that_cannot_be_are_refused(monkeypatch, capfd, dead_cluster, words, text):
     monkeypatch.setenv("SLURM_HET_SIZE", "2")
 
     assert srun.main(words) == 1
     assert text in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "size", "expected"),
+    [
+        (["a", "1"], 2, [(None, ["a", "1"])]),
+        (["--het-group=0,1", "a"], 2, [(0, ["a"]), (1, ["a"])]),
+        (["--het-group=1-2,0", "a"], 3, [(0, ["a"]), (1, ["a"]), (2, ["a"])]),
+        (["a", ":", "b", "-n", "x"], 2, [(0, ["a"]), (1, ["b", "-n", "x"])]),
+        (["-n1", ":", "-n2", "b"], 2, [(0, ["b"]), (1, ["b"])]),
+        (["--het-group=1", "a", ":", "--het-group=0", "b"], 2, [(1, ["a"]), (0, ["b"])]),
+        (["--het-group=0,1", "a", ":", "b"], 0, [(None, ["a"]), (None, ["b"])]),
+    ],
+    ids=[
+        "one program runs in the leader",
+        "one program in two components",
+        "a list of components",
+        "a program each",
+        "a part without a program runs the next one",
+        "in an order of one's own",
+        "outside of a job only the colons count",
+    ],
+)
+def test_what_runs_in_which_component(words, size, expected):
+    found = srun_het.commands(srun_het.parse(table_for("srun"), words), size)
+
+    assert [(number, argv) for number, _, argv in found] == expected
 
 
 # --- listings

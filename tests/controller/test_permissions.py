@@ -22,6 +22,8 @@ _EXPECTED = {
     Verb.UPDATE_JOB: "owner operator root",
     Verb.RAISE_LIMIT: "operator root",
     Verb.CREATE_STEP: "owner",
+    Verb.ATTACH_STEP: "owner root",
+    Verb.SEND_FILES: "owner root",
     Verb.FINISH_ALLOCATION: "owner operator root",
     Verb.UPDATE_NODE: "operator root",
     Verb.UPDATE_RESERVATION: "operator root",

@@ -163,6 +163,28 @@ def test_a_terminal_for_the_first_task(cluster: Cluster) -> None:
     assert srun.exits[0].exit_code == 4
 
 
+def test_a_program_that_closes_its_terminal_first_is_not_hung_up_on(cluster: Cluster) -> None:
+    srun = Srun(cluster, ["sh", "-c", "exec <&- >&- 2>&-; sleep 0.3; exit 3"], is_pty=True).wait_done()
+
+    assert (srun.exits[0].exit_code, srun.exits[0].exit_signal) == (3, 0)
+
+
+@pytest.mark.parametrize(
+    ("waits_for_children", "expected"),
+    [
+        pytest.param(True, "task\nchild\n", id="waited for"),
+        pytest.param(False, "task\n", id="ended with the last task"),
+    ],
+)
+def test_what_a_task_leaves_behind(cluster: Cluster, waits_for_children: bool, expected: str) -> None:
+    script = "setsid sh -c 'sleep 0.5; echo child' & echo task"
+
+    srun = Srun(cluster, ["sh", "-c", script], waits_for_children=waits_for_children).wait_done()
+
+    assert srun.output() == expected
+    assert srun.exits[0].exit_code == 0
+
+
 def test_output_files_one_a_task(cluster: Cluster) -> None:
     Srun(cluster, ["sh", "-c", "echo $SLURM_PROCID"], ntasks=2, std_out="o-%t-%s-%J").wait_done()
 

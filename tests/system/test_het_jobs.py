@@ -66,3 +66,36 @@ def test_a_component_that_does_not_fit_keeps_the_others_waiting(local_cluster: L
     assert local_cluster.run("scancel", f"{first}+1", check=False).returncode == 60
     local_cluster.run("scancel", str(first), str(blocker))
     local_cluster.wait_jobs_ended()
+
+
+def test_a_step_over_all_components_is_one(local_cluster: LocalCluster, work_dir: Path) -> None:
+    """Ranks go on from component to component, the variables describe the whole, the step has one number."""
+    shown = "echo $SLURM_PROCID $SLURM_NODEID $SLURM_LOCALID $SLURM_NTASKS $SLURM_JOB_ID $SLURM_STEP_ID"
+    done = local_cluster.run(
+        *("salloc", "-n1", ":", "-n2", "sh", "-c"),
+        f"srun --het-group=0,1 -l sh -c '{shown}'; srun -l sh -c 'echo first' : sh -c 'echo second $SLURM_PROCID'",
+        cwd=work_dir,
+    )
+
+    first = int(done.stderr.split("Granted job allocation ")[1].split()[0])
+    ranks = [(0, 0, 0), (1, 1, 0), (2, 1, 1)]
+    expected = [f"{rank}: {rank} {node} {local} 3 {first} 0" for rank, node, local in ranks]
+    assert sorted(done.stdout.splitlines()[:3]) == expected
+    assert sorted(done.stdout.splitlines()[3:]) == ["0: first", "1: second 1", "2: second 2"]
+
+
+def test_srun_gets_an_allocation_of_several_components(local_cluster: LocalCluster, work_dir: Path) -> None:
+    done = local_cluster.run("srun", "-n1", "-l", "echo", "a", ":", "-n2", "echo", "b", cwd=work_dir)
+
+    assert sorted(done.stdout.splitlines()) == ["0: a", "1: b", "2: b"]
+    local_cluster.wait_jobs_ended()
+
+
+def test_one_bad_exit_ends_the_step_in_all_components(local_cluster: LocalCluster, work_dir: Path) -> None:
+    done = local_cluster.run(
+        *("srun", "-K", "-n1", "sh", "-c", "exit 3", ":", "-n2", "sleep", "600"), cwd=work_dir, check=False
+    )
+
+    assert done.returncode == 143
+    assert "task 0: Exited with exit code 3" in done.stderr
+    local_cluster.wait_jobs_ended()

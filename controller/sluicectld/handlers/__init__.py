@@ -21,6 +21,7 @@ numbers      bounds of the numbers that users and administrators choose
 partitions   scontrol update, create, delete of partitions
 reports      what agents report of steps and clean nodes
 steps        CreateStep, FinishStep
+het_steps    CreateHetStep
 step_layout  which nodes and how many tasks a step gets inside its allocation
 step_ranks   which of its tasks run on which of these nodes (-m)
 step_gres    which of its job's generic resources it has there

@@ -160,7 +160,6 @@ def step_ended(turn: Turn, step: Step, state: StepState, exit_code: int, exit_si
         step, state=state, running_nodes=(), exit_code=exit_code, exit_signal=exit_signal, ended_at=turn.now_at
     )
     turn.emit(StepRevised(at=turn.now_at, step=ended))
-    turn.is_pass_due = True
 
 
 def _finish(turn: Turn, job_id: int) -> None:

@@ -148,7 +148,7 @@ def _unlaunched(turn: Turn, job: Job, node: str, known: set[tuple[int, int, int]
     return [
         unlaunched_order(turn, step, node)
         for step in turn.cluster.steps.get(job.id, {}).values()
-        if step.step_id >= 0
+        if step.step_id != BATCH_STEP
         and node in step.running_nodes
         and (job.id, job.attempt, step.step_id) not in known
         and turn.now_at - step.started_at >= LAUNCH_WAIT_S

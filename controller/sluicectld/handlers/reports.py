@@ -84,8 +84,8 @@ def _merge_result(turn: Turn, job: Job, step: Step, result: StepResult) -> None:
         ended_at=max(step.ended_at or 0.0, result.ended_at or turn.now_at),
     )
     if not merged.running_nodes:
+        # No pass is due: what a step gives back is its job's, until that ends.
         merged = replace(merged, state=_step_state(job, merged, result))
-        turn.is_pass_due = True
     turn.emit(StepRevised(at=turn.now_at, step=merged))
 
 

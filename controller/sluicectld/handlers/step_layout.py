@@ -43,6 +43,8 @@ def lay_out(job: Job, spec: StepSpec, running: list[Step], tasks_per_node_max: i
     Raises InvalidRequest when the whole allocation could not hold it.
     """
     assert job.allocation is not None, f"job {job.id} has no allocation"
+    if spec.is_interactive:
+        return (_first_node(job.allocation.grants[0]),)
     cpus_per_task = spec.cpus_per_task or job.spec.cpus_per_task
     if min(spec.ntasks if spec.ntasks is not None else 1, cpus_per_task) < 1:
         raise InvalidRequest(f"{spec.ntasks} tasks of {cpus_per_task} CPUs requested", "ntasks")
@@ -50,12 +52,25 @@ def lay_out(job: Job, spec: StepSpec, running: list[Step], tasks_per_node_max: i
     whole = _choose(job, spec, _rooms(job, spec, []), cpus_per_task)
     if isinstance(whole, Busy):
         raise InvalidRequest(f"job {job.id}: {whole.text}", "too_many_cpus")
-    if spec.is_overlapping or spec.is_overcommitted or spec.is_interactive:
+    if spec.is_overlapping or spec.is_overcommitted:
         return _finish(job, whole, spec, cpus_per_task, [])
     chosen = _choose(job, spec, _rooms(job, spec, running), cpus_per_task)
     if isinstance(chosen, Busy):
         return Busy(f"{chosen.text}; {_holders(running)}")
     return _finish(job, chosen, spec, cpus_per_task, running)
+
+
+def _first_node(grant: NodeGrant) -> StepNode:
+    """Return the shell's part of the first node: everything that the job has there, kept from no other step."""
+    return StepNode(
+        node=grant.node,
+        ntasks=1,
+        ranks="0",
+        cpus=grant.cpus,
+        cpu_count=grant.cpu_count,
+        memory_mib=grant.memory_mib,
+        gres=grant.gres,
+    )
 
 
 def _check_tasks(job: Job, spec: StepSpec, tasks_per_node_max: int) -> None:

@@ -2,6 +2,7 @@
 
 from sluice import cpu_bind, gpu_bind, hostlist, mem_bind
 from sluice.errors import NotFound, RequestError
+from sluice.model.base import BATCH_STEP, INTERACTIVE_STEP
 from sluice.model.job import Job
 from sluice.model.request import StepSpec
 from sluice.model.states import JobState, StepState
@@ -31,34 +32,53 @@ def handle_create_step(turn: Turn, command: CreateStep) -> Step:
     """Return the new step.  Raises StepBusy when it has to wait, RequestError when it can never be."""
     job = find_job(turn, command.job_id)
     turn.require(Verb.CREATE_STEP, job)
-    known = turn.cluster.step_tokens.get(job.id, {}).get(command.token)
-    if known is not None and turn.cluster.steps[job.id][known].state is StepState.RUNNING:
-        return turn.cluster.steps[job.id][known]
-    check_step_numbers(command.spec)
-    _check_words(command.spec)
+    known = known_step(turn, job, command.token)
+    if known is not None:
+        return known
+    step_id = INTERACTIVE_STEP if command.spec.is_interactive else job.next_step_id
+    step = make_step(turn, job, command.spec, command.token, step_id)
+    begin_step(turn, step)
+    return step
+
+
+def known_step(turn: Turn, job: Job, token: str) -> Step | None:
+    """Return the running step that this request made before."""
+    number = turn.cluster.step_tokens.get(job.id, {}).get(token)
+    step = None if number is None else turn.cluster.steps[job.id][number]
+    return step if step is not None and step.state is StepState.RUNNING else None
+
+
+def make_step(turn: Turn, job: Job, spec: StepSpec, token: str, step_id: int) -> Step:
+    """Return a step that could begin now.  Raises StepBusy, RequestError."""
+    check_step_numbers(spec)
+    _check_words(spec)
     _check_running(job)
     if job.is_configuring:
         raise StepBusy(f"job {job.id}: the prolog still runs{_where(job)}")
     if job.next_step_id >= turn.settings.steps_per_job_max:
         raise RequestError(f"job {job.id} has had {job.next_step_id} steps (MaxStepCount)", "step_limit")
     running = [step for step in turn.cluster.steps.get(job.id, {}).values() if step.state is StepState.RUNNING]
-    nodes = lay_out(job, command.spec, running, turn.settings.tasks_per_node_max)
+    if step_id == INTERACTIVE_STEP and step_id in turn.cluster.steps.get(job.id, {}):
+        raise RequestError(f"job {job.id} has or had an interactive step, and may have one", "step_limit")
+    nodes = lay_out(job, spec, running, turn.settings.tasks_per_node_max)
     if isinstance(nodes, Busy):
         raise StepBusy(nodes.text)
-    step = Step(
+    return Step(
         job_id=job.id,
-        step_id=job.next_step_id,
+        step_id=step_id,
         attempt=job.attempt,
-        spec=command.spec,
-        token=command.token,
+        spec=spec,
+        token=token,
         nodes=nodes,
-        ports=lease_ports(turn, job, command.spec, nodes),
+        ports=lease_ports(turn, job, spec, nodes),
         running_nodes=tuple(node.node for node in nodes),
         started_at=turn.now_at,
     )
+
+
+def begin_step(turn: Turn, step: Step) -> None:
     turn.emit(StepBegan(at=turn.now_at, step=step))
-    turn.timers.add(turn.now_at + LAUNCH_WAIT_S, Due.STEP_LAUNCH, job.id)
-    return step
+    turn.timers.add(turn.now_at + LAUNCH_WAIT_S, Due.STEP_LAUNCH, step.job_id)
 
 
 def give_up_unlaunched(turn: Turn, job_id: int) -> None:
@@ -71,7 +91,11 @@ def give_up_unlaunched(turn: Turn, job_id: int) -> None:
         return
     for step in turn.cluster.steps.get(job_id, {}).values():
         age_s = turn.now_at - step.started_at
-        if step.step_id >= 0 and step.state is StepState.RUNNING and LAUNCH_WAIT_S <= age_s < 2 * LAUNCH_WAIT_S:
+        if (
+            step.step_id != BATCH_STEP
+            and step.state is StepState.RUNNING
+            and LAUNCH_WAIT_S <= age_s < 2 * LAUNCH_WAIT_S
+        ):
             turn.effects += [unlaunched_order(turn, step, node) for node in step.running_nodes]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from sluice import dependency_spec
+from sluice.config.settings import Settings
 from sluice.errors import InvalidRequest, NotFound, RequestError
 from sluice.model.job import Job
 from sluice.model.reason import Reason
@@ -274,7 +275,17 @@ def started(call: Call, job: Job) -> StartedJob:
     addresses = tuple(
         (name, nodes[name].address or nodes[name].hostname, nodes[name].port) for name in job.nodes if name in nodes
     )
-    return StartedJob(job=described(call.core.engine.cluster, job), addresses=addresses, is_ended=job.is_ended)
+    settings = call.core.config.settings
+    return StartedJob(
+        job=described(call.core.engine.cluster, job),
+        addresses=addresses,
+        is_ended=job.is_ended,
+        interactive_step=settings.interactive_step_options if _has_interactive_step(settings) else "",
+    )
+
+
+def _has_interactive_step(settings: Settings) -> bool:
+    return any(name.lower() == "use_interactive_step" for name in settings.launch_parameters)
 
 
 def answer_wait_end(call: Call, request: WaitJobEnd) -> None:

@@ -14,6 +14,7 @@ import struct
 import termios
 
 from sluice.wire.messages import TaskInput, TaskOutput, TerminalSize
+from sluiced.stdio.attached import Attached
 from sluiced.stdio.srun_link import SrunLink
 from sluiced.stdio.tail import Tail
 
@@ -57,6 +58,8 @@ class Relay:
         self._link = link
         self._sources: dict[int, _Source] = {}
         self._sinks: dict[int, _Sink] = {}
+        #: Who else gets what srun gets.
+        self.attached = Attached()
         self.tails = {STDOUT: Tail(tail_max), STDERR: Tail(tail_max)}
 
     @property
@@ -142,8 +145,10 @@ class Relay:
             self._close_source(fd)
             return
         self.tails[source.stream].add(data)
+        output = TaskOutput(task=source.rank, stream=source.stream, data=data)
         if self._link is not None:
-            self._link.notify(TaskOutput(task=source.rank, stream=source.stream, data=data))
+            self._link.notify(output)
+        self.attached.notify(output)
 
     def _write(self, sink: _Sink) -> None:
         try:
@@ -163,8 +168,10 @@ class Relay:
 
     def _close_source(self, fd: int) -> None:
         del self._sources[fd]
-        self._sinks.pop(fd, None)
-        os.close(fd)
+        if self._sinks.pop(fd, None) is None:
+            os.close(fd)
+        # A terminal that nobody has open is still its task's: closed, it would send a hangup to a program that closes
+        # its streams before it exits, as cat does.  It goes with this process.
 
 
 def set_terminal_size(fd: int, rows: int, columns: int) -> None:

@@ -48,6 +48,10 @@ class SrunLink:
         return len(self._out) >= _UNSENT_MAX
 
     @property
+    def unsent(self) -> int:
+        return len(self._out)
+
+    @property
     def is_drained(self) -> bool:
         return self.is_gone or not self._out
 
@@ -110,12 +114,12 @@ class SrunLink:
         self.is_gone = True
         self._out.clear()
 
-    def close(self) -> None:
+    def close(self, linger_s: float = _LINGER_S) -> None:
         """Close once srun has what was sent: with input of its own unread, the kernel would reset and drop the rest.
 
         srun closes its side when it has read StepDone; one that does not is waited for a bounded time.
         """
-        ends_at = time.monotonic() + _LINGER_S
+        ends_at = time.monotonic() + linger_s
         try:
             if not self.is_gone:
                 self._socket.shutdown(socket.SHUT_WR)

@@ -4,8 +4,8 @@
 
 SOCKET is a SEQPACKET pair with the agent: a request is one packet, msgpack [id, step path, is it wired], with the
 control socket and maybe srun's connection as descriptors; the answer is [id, pid] with a pidfd of the step daemon.
-LOCK is the spool's lock, which each step daemon holds until it has claimed its step.  The end of SOCKET ends the
-server.
+Without a path it is a receiver that is forked, for the file order and the connection that come along.  LOCK is the
+spool's lock, which each step daemon holds until it has claimed its step.  The end of SOCKET ends the server.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import sys
 
 import msgspec
 
+from sluiced.files.receiver import run_receiver
 from sluiced.steps.children import watch_children
 from sluiced.steps.fork import fork
 from sluiced.steps.stepd import run_step
@@ -77,7 +78,7 @@ def _serve_one(requests: socket.socket, lock: int) -> bool:
         _load_wiring()
     pid = fork()
     if pid == 0:
-        _become_step_daemon(requests, lock, step_path, descriptors)
+        _become(requests, lock, step_path, descriptors)
     # The child is ours to reap, so its pid cannot mean another process here.
     own = os.pidfd_open(pid)
     for fd in (*descriptors,):
@@ -99,7 +100,7 @@ def _load_wiring() -> None:
     gc.freeze()
 
 
-def _become_step_daemon(requests: socket.socket, lock: int, step_path: str, descriptors: list[int]) -> None:
+def _become(requests: socket.socket, lock: int, step_path: str, descriptors: list[int]) -> None:
     code = 1
     try:
         os.setsid()
@@ -108,12 +109,16 @@ def _become_step_daemon(requests: socket.socket, lock: int, step_path: str, desc
         null = os.open(os.devnull, os.O_RDWR)
         os.dup2(null, 0)
         os.dup2(null, 1)
-        control = descriptors[0]
         connection = socket.socket(fileno=descriptors[1]) if len(descriptors) > 1 else None
-        run_step(step_path, control, connection, lock)
+        if step_path:
+            run_step(step_path, descriptors[0], connection, lock)
+        else:
+            os.close(lock)
+            assert connection is not None, "a file comes on a connection"
+            run_receiver(descriptors[0], connection)
         code = 0
     except BaseException:
-        logger.exception("step daemon failed step=%s", step_path)
+        logger.exception("%s failed step=%s", "step daemon" if step_path else "receiver", step_path)
     finally:
         os._exit(code)
 

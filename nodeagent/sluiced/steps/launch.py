@@ -95,7 +95,11 @@ class PeerOrder(Record, frozen=True, kw_only=True, tag="peer"):
     node: str
 
 
-ControlOrder = EndOrder | SignalOrder | TalkOrder | PeerOrder
+class AttachOrder(Record, frozen=True, kw_only=True, tag="attach"):
+    """The connection that comes with this order wants the step's streams."""
+
+
+ControlOrder = EndOrder | SignalOrder | TalkOrder | PeerOrder | AttachOrder
 
 _decoder = msgspec.msgpack.Decoder(ControlOrder)
 

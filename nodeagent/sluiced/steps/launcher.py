@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from typing import BinaryIO, Protocol
 
 import msgspec
 
@@ -18,6 +19,15 @@ logger = logging.getLogger(__name__)
 _REPLY_SIZE_MAX = 256
 #: Replacements of a fork server in one life of the agent; beyond, the machine itself is broken.
 _RESTARTS_MAX = 1000
+
+
+class Handed(Protocol):
+    """Something with a descriptor that goes to the new process, and is closed here then."""
+
+    def fileno(self) -> int: ...
+
+    def close(self) -> None: ...
+
 
 #: Called with the step daemon's pid and pidfd; the callee owns the descriptor.
 OnForked = Callable[[int, int], None]
@@ -31,7 +41,7 @@ class _Request:
     def __init__(
         self,
         step_path: str,
-        control: socket.socket,
+        control: Handed,
         connection: socket.socket | None,
         on_forked: OnForked,
         is_wired: bool,
@@ -85,7 +95,7 @@ class Launcher:
     def fork(
         self,
         step_path: str,
-        control: socket.socket,
+        control: Handed,
         connection: socket.socket | None,
         on_forked: OnForked,
         *,
@@ -98,6 +108,10 @@ class Launcher:
         self._last_number += 1
         self._requests[self._last_number] = _Request(step_path, control, connection, on_forked, is_wired)
         self._send(self._last_number)
+
+    def fork_receiver(self, order: BinaryIO, connection: socket.socket) -> None:
+        """Have a process forked that takes a file from *connection*; takes both over."""
+        self.fork("", order, connection, lambda pid, pidfd: os.close(pidfd))
 
     def _send(self, number: int) -> None:
         assert self._socket is not None, "the fork server is started first"

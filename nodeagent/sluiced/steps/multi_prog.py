@@ -16,9 +16,10 @@ from sluice import cpuset
 def program_of(text: str, rank: int) -> tuple[str, ...]:
     """Return program and arguments of *rank*; empty: no line names it."""
     for line in text.split("\n"):
-        ranks, _, rest = line.strip().partition(" ")
-        if not ranks or ranks.startswith("#"):
+        ranks, *words = line.split(None, 1)[:2] or [""]
+        if not words or ranks.startswith("#"):
             continue
+        rest = words[0]
         offset = _offset(ranks, rank)
         if offset is not None:
             return tuple(_words(rest, rank, offset))

@@ -34,7 +34,7 @@ from sluiced.steps.children import watch_children
 from sluiced.steps.control import receive_order
 from sluiced.steps.ending import EndSchedule
 from sluiced.steps.fork import fork_into
-from sluiced.steps.launch import EndOrder, PeerOrder, SignalOrder, StepLaunch, TalkOrder
+from sluiced.steps.launch import AttachOrder, EndOrder, PeerOrder, SignalOrder, StepLaunch, TalkOrder
 from sluiced.steps.notice_board import NoticeBoard
 from sluiced.steps.setup import Preparation
 from sluiced.steps.task import ENDING, TaskPlan, run_task, run_task_epilogs
@@ -140,6 +140,8 @@ class StepRunner:
                 self._on_wireup_problem()
         if self.link is not None and not self.link.is_gone:
             self._say_done()
+        self.relay.attached.notify(StepDone(node=self.launch.node, ending=self.schedule.ending))
+        self.relay.attached.close()
 
     @property
     def outcome(self) -> tuple[int, int]:
@@ -175,7 +177,8 @@ class StepRunner:
         if self.link is not None and not self.link.is_gone:
             self.link.flush()
             poller.register(self.link, self.link.wanted_events(self.relay.wants_input))
-        for fd, events in self.relay.poll_events().items():
+        attached = self.relay.attached.poll_events(self.relay.wants_input)
+        for fd, events in (self.relay.poll_events() | attached).items():
             poller.register(fd, events)
         for fd, events in (self.wireup.poll_events() | self.notices.poll_events()).items():
             poller.register(fd, events)
@@ -191,6 +194,9 @@ class StepRunner:
             self._on_order()
         elif self.link is not None and fd == self.link.fileno():
             self._on_link(self.link, events)
+        elif fd in self.relay.attached:
+            for message in self.relay.attached.on_event(fd, events):
+                self._on_message(message)
         elif not self.wireup.on_event(fd) and not self.notices.on_event(fd):
             self.relay.on_event(fd, events)
 
@@ -237,9 +243,14 @@ class StepRunner:
                 self.meter.add(used, rank)
             if rank is not None:
                 self._on_task_end(rank, status)
-            if not self.ranks and not self._epilogs:
+            if not self.ranks and not self._epilogs and not self._waits_for_children:
                 # What the tasks left behind has no business here any more.
                 self.schedule.kill_now(time.time())
+
+    @property
+    def _waits_for_children(self) -> bool:
+        """An end that is under way kills in its own time."""
+        return self.launch.tasks is not None and self.launch.tasks.waits_for_children
 
     def _on_task_end(self, rank: int, status: int) -> None:
         number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
@@ -277,11 +288,24 @@ class StepRunner:
                 self._signal(order)
             case TalkOrder():
                 self.say(talk.message_line(self.launch.node, order.text, self.launch.is_batch))
+            case AttachOrder():
+                for connection in connections:
+                    self.relay.attached.add(connection, self._greeting())
             case PeerOrder():
                 for connection in connections:
                     self.wireup.on_peer(order.node, connection)
             case _:
                 assert_never(order)
+
+    def _greeting(self) -> list[Message]:
+        """Return what a listener has missed, but for the output."""
+        pids = tuple((rank, pid) for pid, rank in self.ranks.items())
+        ends = [
+            TaskExit(task=each, exit_code=code, exit_signal=number)
+            for rank, (code, number) in self.exits.items()
+            for each in self._plans[rank].stands_for or (rank,)
+        ]
+        return [TaskStarted(node=self.launch.node, pids=pids), *ends]
 
     def end(self, order: EndOrder) -> None:
         """Begin to end the step; a repeat changes nothing, or shortens the wait."""
@@ -419,6 +443,7 @@ class StepRunner:
     def _notify(self, message: Message) -> None:
         if self.link is not None:
             self.link.notify(message)
+        self.relay.attached.notify(message)
 
     def _say_done(self) -> None:
         assert self.link is not None

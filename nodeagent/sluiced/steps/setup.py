@@ -254,7 +254,7 @@ def _task_variables(
         "SLURM_SRUN_COMM_PORT": str(launch.srun_port),
         "SLURM_STEP_LAUNCHER_PORT": str(launch.srun_port),
     }
-    return variables
+    return variables | job_env.read_environment(tasks.own_environment)
 
 
 def _task_descriptors(preparation: Preparation, tasks: TaskLaunch, rank: int) -> tuple[int, int, int]:

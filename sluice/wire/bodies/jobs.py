@@ -102,6 +102,8 @@ class StartedJob(Message, frozen=True, kw_only=True):
     #: Of the allocation's nodes: (node, address, port).
     addresses: tuple[tuple[str, str, int], ...] = ()
     is_ended: bool = False
+    #: What salloc runs without a command: options of an srun, "" for the user's shell here.
+    interactive_step: str = ""
 
 
 class WaitJobEnd(Message, frozen=True, kw_only=True):

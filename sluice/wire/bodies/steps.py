@@ -1,4 +1,4 @@
-"""From srun to the controller: a step of an allocation, granted and given back."""
+"""From srun, sattach and sbcast to the controller: a step of an allocation, granted, looked at and given back."""
 
 from sluice.model.job import Job
 from sluice.model.request import StepSpec
@@ -16,6 +16,20 @@ class CreateStep(Message, frozen=True, kw_only=True):
     token: str
     job_id: int
     spec: StepSpec
+
+
+class HetPart(Message, frozen=True, kw_only=True):
+    """What a step over several components asks of one of them.  job_id: the component's."""
+
+    job_id: int
+    spec: StepSpec
+
+
+class CreateHetStep(Message, frozen=True, kw_only=True):
+    """A step over components of a heterogeneous job: in all of them or in none.  Waits as CreateStep does."""
+
+    token: str
+    parts: tuple[HetPart, ...]
 
 
 class StepWaits(Message, frozen=True, kw_only=True):
@@ -49,6 +63,12 @@ class StepCreated(Message, frozen=True, kw_only=True):
     srun_epilog: str = ""
 
 
+class HetStepCreated(Message, frozen=True, kw_only=True):
+    """The parts of a step over several components, in the order in which they were asked for."""
+
+    parts: tuple[StepCreated, ...]
+
+
 class FinishStep(Message, frozen=True, kw_only=True):
     """srun could not launch the step: release it."""
 
@@ -61,3 +81,27 @@ class LocateJob(Message, frozen=True, kw_only=True):
     """A job's allocation, for srun --jobid and for a step that knows its job id alone."""
 
     job_id: int
+
+
+class AttachStep(Message, frozen=True, kw_only=True):
+    """A running step, for sattach: answered with StepCreated, whose credential lets its bearer attach to it.
+
+    id: as users write it, "12.0", "12+1.0", "12_3.0", "12.interactive".
+    """
+
+    id: str
+
+
+class SendFiles(Message, frozen=True, kw_only=True):
+    """The wish to put files on the nodes of a job, or of one of its steps (sbcast).  id: "12", "12+1", "12.0"."""
+
+    id: str
+
+
+class FilesGranted(Message, frozen=True, kw_only=True):
+    """Where the agents are that take files, and what lets its bearer send them."""
+
+    job_id: int
+    attempt: int
+    addresses: tuple[StepAddress, ...]
+    credential: str

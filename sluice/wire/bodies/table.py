@@ -54,7 +54,17 @@ from .questions import (
     TopologyViews,
 )
 from .reports import Register, Registered, Report
-from .steps import CreateStep, FinishStep, LocateJob, StepCreated
+from .steps import (
+    AttachStep,
+    CreateHetStep,
+    CreateStep,
+    FilesGranted,
+    FinishStep,
+    HetStepCreated,
+    LocateJob,
+    SendFiles,
+    StepCreated,
+)
 
 #: name -> (request type, reply type) of what the controller accepts from commands and agents.
 CONTROLLER_REQUESTS: dict[str, tuple[type[Message], type[Message]]] = {
@@ -90,8 +100,11 @@ CONTROLLER_REQUESTS: dict[str, tuple[type[Message], type[Message]]] = {
         (Shutdown, Done),
         (QueryStatistics, Statistics),
         (CreateStep, StepCreated),
+        (CreateHetStep, HetStepCreated),
         (FinishStep, Done),
         (LocateJob, StartedJob),
+        (AttachStep, StepCreated),
+        (SendFiles, FilesGranted),
         (Register, Registered),
         (Report, Done),
     )

@@ -38,6 +38,8 @@ class TaskLaunch(Message, frozen=True, kw_only=True):
     is_labelled: bool = False
     is_unbuffered: bool = False
     kill_on_bad_exit: bool = False
+    #: What the tasks leave behind is waited for, where it would be ended with the last of them.
+    waits_for_children: bool = False
     multi_prog: str = ""
     #: The rlimits are what --propagate named, whatever the site's configuration says.
     is_limits_asked: bool = False
@@ -46,6 +48,8 @@ class TaskLaunch(Message, frozen=True, kw_only=True):
     #: The step daemons tell which CPUs and GPUs the tasks have.
     is_verbose: bool = False
     mpi: str = "none"
+    #: NAME=value that hold over what the step gives its tasks: of a step over several components, the whole of it.
+    own_environment: tuple[bytes, ...] = ()
     #: The plugin of --launch.
     launcher: str = ""
     cluster: str = ""
@@ -64,6 +68,17 @@ class JoinStep(Message, frozen=True, kw_only=True):
     job_id: int
     attempt: int
     step_id: int
+
+
+class TaskAttach(Message, frozen=True, kw_only=True):
+    """sattach to each agent of a running step; the connection is then the step daemon's.
+
+    What follows is as after TaskLaunch, the output from now on.  TaskInput counts, its end and TaskSignal do not.
+    Nothing may be sent before TaskStarted has come.
+    """
+
+    credential: str
+    node: str
 
 
 # The connection after TaskLaunch, all NOTICEs.  From the step daemon: TaskStarted once, then TaskOutput, TaskExit and

@@ -7,6 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from sluice.errors import NotPermitted, RequestError
+from sluice.model.base import INTERACTIVE_STEP
 from sluice.model.request import GresRequest
 from sluice.model.states import StepState
 from sluice.model.step import Step
@@ -275,3 +276,23 @@ def test_steps_that_ask_for_gpus_wait_for_each_other(world_with_gpus: World) -> 
 def test_words_that_no_agent_could_read_are_refused(world: World, job_id: int, field: str, text: str) -> None:
     with pytest.raises(RequestError):
         world.step(job_id, **{field: text})
+
+
+def test_a_shell_on_the_first_node_has_all_of_it_and_keeps_nothing_from_other_steps(world: World, job_id: int) -> None:
+    """It has a number of its own, and there is one in a job."""
+    shell = world.step(job_id, is_interactive=True)
+
+    assert shell.step_id == INTERACTIVE_STEP
+    assert layout(shell) == [("n1", 1, "0", "0-3")]
+    assert world.step(job_id, ntasks=6).step_id == 0
+    with pytest.raises(RequestError, match="interactive step"):
+        world.step(job_id, is_interactive=True)
+
+
+def test_a_shell_that_nobody_launched_is_given_up(world: World, job_id: int) -> None:
+    world.step(job_id, is_interactive=True)
+
+    world.pass_time(LAUNCH_WAIT_S + 1)
+
+    orders = [each for each in world.effects if isinstance(each, EndStep) and each.only_unlaunched]
+    assert [order.step_id for order in orders] == [INTERACTIVE_STEP]

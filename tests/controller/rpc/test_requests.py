@@ -13,6 +13,8 @@ from sluice.model.node import Inventory
 from sluice.model.request import Dependency, DependencyTerm, StepSpec
 from sluice.wire import messages
 from sluice.wire.messages import Done, Submitted
+from sluicectld.handlers import steps
+from sluicectld.handlers.step_layout import lay_out
 from tests.live_controller import DEADLINE_S, LiveController, Peer, submission
 
 _SPEC = {"name": "x", "uid": 1, "gid": 1, "user": "u"}
@@ -377,6 +379,56 @@ def test_a_step_waits_for_another_is_told_so_once_and_gets_its_turn(play: Callab
 
         assert (await waiting).step.step_id == 1
         assert len(ann.notices) == 1
+
+    play(scene)
+
+
+def test_many_equal_steps_that_wait_are_looked_at_once_at_a_time(
+    play: Callable[[Scene], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twenty wait for a job's two CPUs; each end of a step lets one in, without trying all of the others."""
+    looked: list[int] = []
+    monkeypatch.setattr(steps, "lay_out", lambda *words: looked.append(1) or lay_out(*words))
+
+    async def scene(controller: LiveController) -> None:
+        agent = await controller.agent("n1")
+        ann = await controller.user(1000, "ann")
+        await ann.ask("SubmitJob", submission(ntasks=2), Submitted)
+        await launched(agent)
+        requests = [
+            messages.CreateStep(token=str(n), job_id=1, spec=StepSpec(name=f"s{n}", ntasks=2, srun_pid=n))
+            for n in range(20)
+        ]
+        waiting = [asyncio.create_task(ann.ask("CreateStep", each, messages.StepCreated)) for each in requests]
+        await wait_until(lambda: len(ann.notices) == 19)
+
+        for number, task in enumerate(waiting):
+            assert (await task).step.step_id == number
+            ended = messages.StepResult(node="n1", job_id=1, attempt=0, step_id=number)
+            await agent.ask("Report", messages.Report(results=(ended,)), Done)
+
+        # One that gets in, and one that does not after each beginning and each end; not 20 * 20 / 2.
+        assert len(looked) <= 20 * 3
+
+    play(scene)
+
+
+def test_a_stranger_is_refused_where_the_owner_waits(play: Callable[[Scene], None]) -> None:
+    async def scene(controller: LiveController) -> None:
+        agent = await controller.agent("n1")
+        ann, bob = await controller.user(1000, "ann"), await controller.user(1001, "bob")
+        await ann.ask("SubmitJob", submission(ntasks=2), Submitted)
+        await launched(agent)
+        create = messages.CreateStep(token="a", job_id=1, spec=StepSpec(name="first", ntasks=2))
+        await ann.ask("CreateStep", create, messages.StepCreated)
+        again = messages.CreateStep(token="b", job_id=1, spec=StepSpec(name="second", ntasks=2))
+        waiting = asyncio.create_task(ann.ask("CreateStep", again, messages.StepCreated))
+        await wait_until(lambda: ann.notices)
+
+        with pytest.raises(NotPermitted):
+            await bob.ask("CreateStep", again, messages.StepCreated)
+        assert (await ann.ask("CreateStep", create, messages.StepCreated)).step.step_id == 0, "a repeat is answered"
+        waiting.cancel()
 
     play(scene)
 

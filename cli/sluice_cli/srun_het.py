@@ -1,0 +1,136 @@
+"""srun over several components of a heterogeneous job: --het-group=0,1 PROGRAM, or PROGRAM : PROGRAM.
+
+Each component has its own part of the step, by its own options; together they are one: ranks go on from component to
+component, and the tasks' variables describe the whole.
+
+Source: Slurm's heterogeneous job guide; what the tasks see as recorded from Slurm 22.05.
+"""
+
+from __future__ import annotations
+
+from sluice.errors import InvalidRequest
+from sluice_cli import components
+from sluice_cli.draft import REFUSED_EXIT, OptionError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from sluice_cli.getopt import Found, OptionTable
+    from sluice_cli.srun_run import Part
+
+    #: The component's number, None where the command line does not say; its options; the words of its program.
+    Command = tuple[int | None, Found, list[str]]
+
+_DIGITS_MAX = 4
+
+
+def parse(table: OptionTable, words: Sequence[str]) -> list[tuple[Found, list[str]]]:
+    """Return options and program of each component; one without a program runs the next one's.  Raises UsageError."""
+    asked: list[tuple[Found, list[str]]] = []
+    while True:
+        found, argv = table.parse(words)
+        if components.SEPARATOR not in argv:
+            asked.append((found, argv))
+            break
+        at = argv.index(components.SEPARATOR)
+        asked.append((found, argv[:at]))
+        words = argv[at + 1 :]
+    if len(asked) == 1:
+        return asked
+    complete = components.hand_on([found for found, _ in asked])
+    programs = [argv for _, argv in asked]
+    for index in range(len(programs) - 2, -1, -1):
+        programs[index] = programs[index] or programs[index + 1]
+    return list(zip(complete, programs, strict=True))
+
+
+def commands(asked: Sequence[tuple[Found, list[str]]], het_size: int) -> list[Command]:
+    """Return what runs in which component.  het_size: how many the job around has, 0 outside of one.
+
+    Raises OptionError.
+    """
+    if not het_size:
+        # Outside of a heterogeneous job --het-group says nothing.
+        return [(None, found, argv) for found, argv in asked]
+    named: list[Command] = []
+    for index, (found, argv) in enumerate(asked):
+        group = dict(found).get("het-group")
+        default = [index] if len(asked) > 1 else [None]
+        numbers: Sequence[int | None] = default if group is None else _groups(group)
+        named += [(number, found, argv) for number in numbers]
+    numbers_only = [number for number, _, _ in named if number is not None]
+    if numbers_only and max(numbers_only) >= het_size:
+        text = f"Requested het-group offset exceeds highest hetjob index ({max(numbers_only)} > {het_size - 1})"
+        raise OptionError(text, exit_code=REFUSED_EXIT)
+    if len(set(numbers_only)) < len(numbers_only):
+        raise OptionError("a component of the job is named twice, each has one part of a step", exit_code=REFUSED_EXIT)
+    return named
+
+
+def _groups(text: str) -> list[int]:
+    """Return the numbers in 0,2-3."""
+    from sluice import cpuset
+
+    try:
+        # No component has more digits, and a mask is as long as its highest number.
+        if max(map(len, text.replace("-", ",").split(","))) <= _DIGITS_MAX:
+            return cpuset.numbers(cpuset.parse(text))
+    except InvalidRequest:
+        pass
+    raise OptionError(f"Invalid --het-group specification: {text}", exit_code=REFUSED_EXIT)
+
+
+def environment_of(variables: Mapping[str, str], number: int | None) -> Mapping[str, str]:
+    """Return the variables that count for a component."""
+    return variables if number is None else components.group_environment(variables, number)
+
+
+def join(parts: Sequence[Part]) -> None:
+    """Make one step of its parts: ranks that go on, and variables of the whole."""
+    from sluice import cpuset
+
+    whole = _whole_variables(parts)
+    first_rank = first_node = 0
+    for part in parts:
+        step = _shifted(part.created["step"], first_rank)
+        places = [node["node"] for node in step["nodes"]]
+        for link in part.links:
+            index = places.index(link.node)
+            link.ranks = frozenset(cpuset.numbers(cpuset.parse(step["nodes"][index]["ranks"])))
+            variables = {**whole, "SLURM_NODEID": str(first_node + index)}
+            own = [f"{name}={value}".encode() for name, value in variables.items()]
+            link.body = {**link.body, "step": step, "mpi": "none", "launcher": "", "peers": [], "own_environment": own}
+        first_rank += sum(node["ntasks"] for node in step["nodes"])
+        first_node += len(places)
+
+
+def _shifted(step: dict[str, Any], first_rank: int) -> dict[str, Any]:
+    from sluice import cpuset
+
+    def shift(node: dict[str, Any]) -> str:
+        return cpuset.format(cpuset.parse(node.get("ranks", "")) << first_rank)
+
+    return {**step, "nodes": [{**node, "ranks": shift(node)} for node in step["nodes"]]}
+
+
+def _whole_variables(parts: Sequence[Part]) -> dict[str, str]:
+    from sluice import cpus_per_node, hostlist
+
+    nodes = [node for part in parts for node in part.created["step"]["nodes"]]
+    grants = [grant for part in parts for grant in part.created["job"]["allocation"]["grants"]]
+    names = hostlist.fold([node["node"] for node in nodes])
+    tasks = cpus_per_node.fold([node["ntasks"] for node in nodes])
+    job_nodes = hostlist.fold([grant["node"] for grant in grants])
+    counts = {
+        "SLURM_NTASKS SLURM_NPROCS SLURM_STEP_NUM_TASKS": sum(node["ntasks"] for node in nodes),
+        "SLURM_STEP_NUM_NODES": len(nodes),
+        "SLURM_JOB_NUM_NODES SLURM_NNODES": len(grants),
+        "SLURM_STEP_NODELIST": names,
+        "SLURM_JOB_NODELIST SLURM_NODELIST": job_nodes,
+        "SLURM_STEP_TASKS_PER_NODE SLURM_TASKS_PER_NODE": tasks,
+        "SLURM_JOB_CPUS_PER_NODE": cpus_per_node.fold([grant.get("cpu_count", 0) for grant in grants]),
+        "SLURM_JOB_ID SLURM_JOBID": parts[0].created["job"].get("het_job_id") or parts[0].job_id,
+    }
+    return {name: str(value) for names, value in counts.items() for name in names.split()}

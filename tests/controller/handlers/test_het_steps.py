@@ -1,0 +1,71 @@
+"""A step over components of a heterogeneous job: in all of them or in none, under one number."""
+
+import pytest
+
+from sluice.errors import NotPermitted, RequestError
+from sluice.model.request import StepSpec
+from sluice.model.step import Step
+from sluice.wire.messages import CreateHetStep, HetPart
+from sluicectld.handlers.steps import StepBusy
+from tests.engine_builder import ANN, BOB, World
+
+
+@pytest.fixture
+def world() -> World:
+    return World(nodes=3)
+
+
+@pytest.fixture
+def leader_id(world: World) -> int:
+    """A running job of two components: one task on one node, two on another."""
+    leader_id: int = world.submit_het({"ntasks": 1, "nodes": 1}, {"ntasks": 2, "nodes": 1})
+    world.pass_()
+    return leader_id
+
+
+def create(world: World, *job_ids: int, token: str = "", caller=ANN, **spec: object) -> tuple[Step, ...]:
+    parts = tuple(HetPart(job_id=job_id, spec=StepSpec(**({"name": "step"} | spec))) for job_id in job_ids)
+    steps: tuple[Step, ...] = world.do(CreateHetStep(token=token, parts=parts), caller)
+    return steps
+
+
+def test_all_parts_have_the_next_number_that_is_free_in_each(world: World, leader_id: int) -> None:
+    """The second component has had a step of its own."""
+    world.step(leader_id + 1, ntasks=1, is_overlapping=True)
+
+    steps = create(world, leader_id, leader_id + 1, ntasks=1)
+
+    assert [(step.job_id, step.step_id) for step in steps] == [(leader_id, 1), (leader_id + 1, 1)]
+    assert world.step(leader_id, ntasks=1, is_overlapping=True).step_id == 2
+
+
+def test_a_part_that_has_no_room_leaves_the_others_free(world: World, leader_id: int) -> None:
+    """World.do() sees to it that the refused request has changed nothing."""
+    world.step(leader_id + 1, ntasks=2)
+
+    with pytest.raises(StepBusy):
+        create(world, leader_id, leader_id + 1, ntasks=1)
+
+    assert world.step(leader_id, ntasks=1).step_id == 0
+
+
+def test_a_repeated_request_gives_the_same_steps(world: World, leader_id: int) -> None:
+    steps = create(world, leader_id, leader_id + 1, ntasks=1, token="t")
+
+    assert create(world, leader_id, leader_id + 1, ntasks=1, token="t") == steps
+    assert world.happened() == []
+
+
+def test_only_components_of_one_job_make_a_step(world: World, leader_id: int) -> None:
+    plain = world.start(ntasks=1)
+    other: int = world.submit_het({"ntasks": 1}, {"ntasks": 1})
+    world.pass_()
+
+    for job_ids in ((leader_id, plain), (leader_id, other), (leader_id, leader_id), ()):
+        with pytest.raises(RequestError, match="not components of one job"):
+            create(world, *job_ids, ntasks=1)
+
+
+def test_a_stranger_makes_none(world: World, leader_id: int) -> None:
+    with pytest.raises(NotPermitted):
+        create(world, leader_id, leader_id + 1, caller=BOB, ntasks=1)
