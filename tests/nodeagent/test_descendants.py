@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from sluiced.steps import descendants
+from tests.waiting import wait_until
 
 #: Starts a child when it is told to end, as a script does that cleans up.
 CLEANING = """
@@ -78,4 +79,4 @@ def test_killing_leaves_nothing_that_came_meanwhile(
     assert descendants.signal_descendants(cleaning.pid, signal.SIGKILL) == 1
     os.kill(cleaning.pid, signal.SIGKILL)
     cleaning.wait()
-    assert not _is_alive(child)
+    wait_until(lambda: not _is_alive(child))
