@@ -9,10 +9,13 @@ dependency_spec, signal_spec, cpu_bind, mem_bind, gpu_bind, distribution, licens
 cpus_per_node, cpuset
               one little language each: grammar, parse, format
 job_env       the environment that a job and its tasks see
+hook_env      the environment that the site's programs around a job see
+programs      running a site's own programs: in order, with a deadline, their last words as evidence
 model/        the records that are kept, stored and sent
 config/       slurm.conf's grammar: schema, parse, check, show, diff
 wire/         frames, messages, credentials, clients and server
 api           the public Python client
+job           for programs inside a job: why a signal comes, and until when there is time
 local/        a cluster on this machine: `sluice up`, `status`, `down`
 testing       a live cluster as a pytest fixture
 """

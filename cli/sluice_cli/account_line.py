@@ -68,11 +68,15 @@ def raw_id(line: AccountLine) -> str:
     return own if line.step is None else f"{own}.{fields_step.step_word(line.step['step_id'])}"
 
 
+#: States that say more than that the job came back.
+_TOLD_WHEN_REQUEUED = ("PENDING", "RUNNING", "SUSPENDED", "NODE_FAIL", "PREEMPTED")
+
+
 def state(line: AccountLine) -> str:
     """Return the state; of what a user cancelled, by whom."""
     record = line.job if line.step is None else line.step
     word = record.get("state", "PENDING" if line.step is None else "RUNNING")
-    if line.step is None and record.get("is_requeued") and word not in ("PENDING", "RUNNING", "SUSPENDED"):
+    if line.step is None and record.get("is_requeued") and word not in _TOLD_WHEN_REQUEUED:
         return "REQUEUED"
     if word == "CANCELLED" and record.get("cancelled_by") is not None:
         return f"CANCELLED by {record['cancelled_by']}"

@@ -129,9 +129,9 @@ class JobRow:
 
 def shown_state(row: JobRow) -> str:
     """Return the long word of the state, with the facts beside the base state that take its place."""
-    if row.state in ACTIVE_STATES:
-        return row.state
     job = row.job
+    if row.state in ACTIVE_STATES:
+        return "CONFIGURING" if job.get("is_in_prolog") or job.get("preparing_nodes") else row.state
     if job.get("completing_nodes"):
         return "COMPLETING"
     if row.state == "PENDING":

@@ -47,14 +47,18 @@ _FLAG_WORDS = {
     "comp": "COMPLETING",
     "completing": "COMPLETING",
     "drain": "DRAIN",
+    "reboot": "REBOOT_ISSUED",
+    "reboot^": "REBOOT_ISSUED",
+    "reboot_issued": "REBOOT_ISSUED",
+    "reboot_requested": "REBOOT_REQUESTED",
 }
 _BASE_WORDS = {short: word for word, (short, _) in _BASES.items()} | {word: word for word in _BASES}
 #: States of machines that are switched on and off, which no node here is in.
 _NEVER_WORDS = frozenset(
     (
         *("perfctrs", "cloud", "powering_down", "powered_down", "power_down", "powering_up", "power_up", "powered_on"),
-        *("pow_dn", "pow_up", "powring_dn", "powered_dn", "boot", "reboot", "reboot^", "reboot_requested"),
-        *("reboot_issued", "inval", "blocked", "block", "external", "?"),
+        *("pow_dn", "pow_up", "powring_dn", "powered_dn", "boot"),
+        *("inval", "blocked", "block", "external", "?"),
     )
 )
 VALID_WORDS = (
@@ -68,6 +72,10 @@ def words(view: Map) -> tuple[str, str]:
     base: str = view["state"]
     flags = view.get("flags", ())
     short, long = _main_words(base, flags)
+    if "REBOOT_ISSUED" in flags:
+        return "boot^", "reboot^"
+    if "REBOOT_REQUESTED" in flags:
+        return short + "@", long + "@"
     if "NOT_RESPONDING" in flags:
         return short + "*", long + "*"
     if "PLANNED" in flags and base in _BUSY and "DRAIN" not in flags:

@@ -57,8 +57,8 @@ _LETTERS = {
 #: Verbs on jobs that change their state.
 _CHANGES = ("hold", "uhold", "release", "requeue", "requeuehold", "suspend", "resume", "top")
 _UNAVAILABLE = (
-    *("cancel_reboot", "errnumstr", "fsdampeningfactor", "getaddrs", "getent", "listjobs", "liststeps", "power"),
-    *("reboot", "schedloglevel", "setdebugflags", "takeover", "token"),
+    *("errnumstr", "fsdampeningfactor", "getaddrs", "getent", "listjobs", "liststeps", "power"),
+    *("schedloglevel", "setdebugflags", "takeover", "token"),
 )
 _SWITCHES = ("all", "hide", "details", "oneliner", "quiet", "verbose", "exit", "quit", "help", "cluster")
 
@@ -156,6 +156,7 @@ def _verb(name: str) -> Verb:
 
 
 _VERBS = {
+    "cancel_reboot": "scontrol_update.cancel_reboot",
     "completing": "scontrol_admin.completing",
     "create": "scontrol_update.create",
     "delete": "scontrol_update.delete",
@@ -163,6 +164,7 @@ _VERBS = {
     "notify": "scontrol_admin.notify",
     "pidinfo": "scontrol_admin.pid_info",
     "ping": "scontrol_admin.ping",
+    "reboot": "scontrol_update.reboot",
     "reconfigure": "scontrol_admin.reconfigure",
     "setdebug": "scontrol_admin.set_debug",
     "show": "scontrol_show.show",

@@ -337,3 +337,29 @@ def _request(session: Session, name: str, body: Map, frame: str) -> None:
             session.fail(error.message)
             return
         session.fail(f"{frame}: {sentence(error)}")
+
+
+def reboot(session: Session, words: list[str]) -> None:
+    """scontrol reboot [ASAP] [nextstate=RESUME|DOWN] [reason=TEXT] NODES|ALL"""
+    state, changes, nodes = "REBOOT", [], []
+    for word in words:
+        key, equals, value = word.partition("=")
+        if equals and key.lower() in ("nextstate", "reason"):
+            changes.append((key.lower(), value))
+        elif word.lower() == "asap":
+            state = "REBOOT_ASAP"
+        else:
+            nodes.append(word)
+    _change_boot(session, "reboot", ",".join(nodes), [("state", state), *changes])
+
+
+def cancel_reboot(session: Session, words: list[str]) -> None:
+    """scontrol cancel_reboot NODES"""
+    _change_boot(session, "cancel_reboot", ",".join(words), [("state", "CANCEL_REBOOT")])
+
+
+def _change_boot(session: Session, verb: str, nodes: str, changes: list[tuple[str, str]]) -> None:
+    if not nodes:
+        session.fail(f"too few arguments for keyword:{verb}")
+        return
+    _request(session, "UpdateNodes", {"nodes": nodes, "changes": changes}, f"{verb}: error")

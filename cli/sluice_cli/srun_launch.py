@@ -102,6 +102,7 @@ def launch_body(
         "work_dir": folder,
         "umask": environment.current_umask(),
         "rlimits": environment.limits(own.get("propagate", ("ALL",))),
+        "is_limits_asked": "propagate" in own,
         "std_in": streams.std_in,
         "std_out": streams.std_out,
         "std_err": streams.std_err,

@@ -50,7 +50,7 @@ class StepRun:
             self._check_programs(created)
             streams = srun_files.open_streams(self._draft, created, folder)
             links = srun_launch.connect(created)
-            self._prolog("prolog")
+            self._prolog("prolog", created.get("srun_prolog", ""))
         except srun_launch.LaunchFailed as failure:
             self._tell_launch_failure(created, failure)
             self._release(created)
@@ -59,7 +59,7 @@ class StepRun:
             self._release(created)
             raise
         self._run_linked(created, streams, links)
-        self._prolog("epilog")
+        self._prolog("epilog", created.get("srun_epilog", ""))
 
     def _check_programs(self, created: dict[str, Any]) -> None:
         if self._draft.own.get("multi-prog"):
@@ -140,9 +140,9 @@ class StepRun:
         with contextlib.suppress(SluiceError):
             client.call("FinishStep", body)
 
-    def _prolog(self, key: str) -> None:
-        """Run the program of --prolog or --epilog here."""
-        program = self._draft.own.get(key)
+    def _prolog(self, key: str, of_site: str) -> None:
+        """Run the program of --prolog or --epilog here, or else the site's."""
+        program = self._draft.own.get(key, of_site)
         if not program or program.lower() == "none":
             return
         environment = {

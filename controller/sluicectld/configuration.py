@@ -111,13 +111,18 @@ def agent_config_of(config: ClusterConfig, version: int) -> AgentConfig:
         tmp_fs=settings.tmp_fs,
         mpi_default=settings.mpi_default,
         kill_on_bad_exit=settings.kill_on_bad_exit,
-        prolog=_programs(settings.prolog),
-        epilog=_programs(settings.epilog),
+        prolog=programs_of(settings.prolog),
+        epilog=programs_of(settings.epilog),
         task_prolog=settings.task_prolog,
         task_epilog=settings.task_epilog,
         prolog_timeout_s=float(settings.prolog_epilog_timeout_s or 0),
         prolog_flags=settings.prolog_flags,
         propagate_limits=",".join(settings.propagate_resource_limits),
+        propagate_limits_except=",".join(settings.propagate_resource_limits_except),
+        propagate_nice=settings.propagate_prio_process,
+        reboot_program=settings.reboot_program,
+        health_check_program=settings.health_check_program,
+        unkillable_program=settings.unkillable_step_program,
         unkillable_timeout_s=float(settings.unkillable_step_timeout_s),
         cgroup=config.cgroup,
         is_usage_of_cgroup=settings.job_acct_gather_type.endswith("cgroup"),
@@ -128,5 +133,6 @@ def agent_config_of(config: ClusterConfig, version: int) -> AgentConfig:
     )
 
 
-def _programs(text: str) -> tuple[str, ...]:
-    return (text,) if text else ()
+def programs_of(text: str) -> tuple[str, ...]:
+    """Return the patterns of a list of programs."""
+    return tuple(word for word in (part.strip() for part in text.split(",")) if word)

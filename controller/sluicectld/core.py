@@ -28,12 +28,13 @@ from sluicectld.engine import Engine, Outcome
 from sluicectld.nodes.agents import Agents
 from sluicectld.passes import Passes
 from sluicectld.permissions import SYSTEM, Caller
+from sluicectld.programs import Programs
 from sluicectld.questions import Questions
 from sluicectld.rpc.views import JobViewCache
 from sluicectld.scheduler.memory import Memory
 from sluicectld.state import events
-from sluicectld.state.commands import ApplyPlan, Tick
-from sluicectld.state.effects import TellWaiting
+from sluicectld.state.commands import ApplyPlan, PrologEnded, Tick
+from sluicectld.state.effects import SiteWork, TellWaiting
 from sluicectld.store.database import open_engine
 from sluicectld.store.read import read_environments, read_scripts
 from sluicectld.texts import TextCache
@@ -69,6 +70,7 @@ class Core:
         self.committer = Committer(config.settings.database_url, engine.cluster.take_batch, on_storage_failed)
         self.agents = Agents(clock, self.fetch_texts)
         self.passes = Passes(engine, clock.now, self._apply_plan)
+        self.programs = Programs(str(config.path), self._on_prolog)
         self.waiting = Waiting()
         self.texts = TextCache()
         self.submit_filters = SubmitFilters(())
@@ -120,7 +122,9 @@ class Core:
                 refuse_storage(responder, error)
             return
         for effect in outcome.effects:
-            if isinstance(effect, TellWaiting):
+            if isinstance(effect, SiteWork):
+                self.programs.run(effect, self.config.settings)
+            elif isinstance(effect, TellWaiting):
                 self.waiting.tell(effect.job_id, UserMessage(job_id=effect.job_id, text=effect.text))
             else:
                 self.agents.send(effect, self.engine.cluster.epoch)
@@ -132,6 +136,9 @@ class Core:
     def _family_of(self, job_id: int) -> int:
         job = self.engine.cluster.jobs.get(job_id)
         return job.array_job_id or job.het_job_id if job is not None else 0
+
+    def _on_prolog(self, ended: PrologEnded) -> None:
+        self.run(ended, SYSTEM)
 
     def _apply_plan(self, command: ApplyPlan) -> int:
         outcome = self.run(command, SYSTEM)
@@ -251,6 +258,7 @@ class Core:
         """Commit what waits; end the threads."""
         if self._wakeup is not None:
             self._wakeup.cancel()
+        await self.programs.close()
         await self.loop.run_in_executor(None, self.passes.close)
         await self.committer.close()
         await self.loop.run_in_executor(None, self.questions.close)

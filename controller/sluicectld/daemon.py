@@ -30,6 +30,7 @@ from sluicectld.configuration import agent_config_of, nodes_of, partitions_of
 from sluicectld.core import Core
 from sluicectld.engine import Engine
 from sluicectld.loading import load_cluster
+from sluicectld.nodes.health import HealthRounds
 from sluicectld.permissions import SYSTEM
 from sluicectld.policy import policy_of
 from sluicectld.rpc.agents import check_silence
@@ -42,6 +43,7 @@ logger = logging.getLogger(__name__)
 
 _RELOAD_PAUSE_S = 1.0
 _SILENCE_CHECK_S = 5.0
+_HEALTH_PAUSE_S = 1.0
 
 
 class Daemon:
@@ -84,9 +86,11 @@ class Daemon:
         loop.add_signal_handler(signal.SIGHUP, self._reconfigure_on_signal)
         async with asyncio.TaskGroup() as group:
             watch = group.create_task(self._watch_silence())
+            health = group.create_task(self._watch_health())
             recover = group.create_task(self._recover_storage())
             await self._stopping.wait()
             watch.cancel()
+            health.cancel()
             recover.cancel()
         logger.info("controller stopping")
         await self._server.stop()
@@ -157,6 +161,18 @@ class Daemon:
             await asyncio.sleep(_SILENCE_CHECK_S)
             if self._dispatch.core is not None:
                 check_silence(self._dispatch.core)
+
+    async def _watch_health(self) -> None:
+        """Ask the nodes for their health checks when they are due."""
+        rounds = HealthRounds()
+        while True:
+            await asyncio.sleep(_HEALTH_PAUSE_S)
+            core = self._dispatch.core
+            if core is not None:
+                cluster = core.engine.cluster
+                nodes = cluster.nodes.values()
+                due = rounds.next_nodes(core.engine.settings, nodes, cluster.node_word, self._clock.now())
+                core.agents.check_health(due)
 
     # --- configuration
 

@@ -17,10 +17,13 @@ from sluicectld.handlers import (
     change,
     configure,
     kill,
+    mail,
     nodes,
     notify,
     partitions,
     plan,
+    prepare,
+    reboot,
     reports,
     reservation_times,
     reservations,
@@ -66,6 +69,8 @@ class Engine:
         turn = Turn(self.cluster, self.settings, self.policy, self.timers, caller, now_at)
         reply = _HANDLERS[type(command)](turn, command)
         reservation_times.keep_up(turn)
+        reboot.go_on(turn)
+        mail.send_mails(turn)
         timers.keep_numbering(turn)
         self.is_pass_due = self.is_pass_due or turn.is_pass_due
         return Outcome(reply, turn.events, turn.effects)
@@ -131,6 +136,7 @@ _HANDLERS: dict[type, Callable[[Turn, Any], Any]] = {
     commands.TellJobs: notify.handle_tell,
     commands.ReviseJobs: update_job.handle_revise_jobs,
     commands.ReviseReservation: reservations.handle_revise_reservation,
+    commands.PrologEnded: prepare.handle_prolog_ended,
     commands.BeginEpoch: configure.handle_begin_epoch,
     commands.Tick: timers.handle_tick,
     messages.ChangeJobs: change.handle_change,

@@ -15,8 +15,11 @@ recovery          what the spool tells an agent that starts
 spool             the memory on disk
 old_cluster       ending what another cluster of the same name has left
 hooks             prolog and epilog
+health            the site's health check
+unkillable        processes that do not go, until they do
 inventory         what the machine has
 process_id        pids that are not mistaken
+short_path        paths that fit into a socket address
 emulated          many nodes whose jobs are timers
 steps/            step daemons and their fork server
 stdio/            files and streams of a step

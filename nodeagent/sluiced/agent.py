@@ -6,17 +6,18 @@ import asyncio
 import logging
 import os
 import random
-import signal
 import socket
 from typing import assert_never
 
 import msgspec
 
+from sluice import hook_env
 from sluice.clock import WallClock
 from sluice.errors import InvalidRequest, PeerError
 from sluice.model.base import BATCH_STEP
 from sluice.model.confinement import CgroupSettings
 from sluice.model.job import Job
+from sluice.programs import run_programs
 from sluice.wire.connection import Connection
 from sluice.wire.keyfile import read_key_file
 from sluice.wire.messages import (
@@ -24,7 +25,9 @@ from sluice.wire.messages import (
     Heartbeat,
     JoinStep,
     LaunchJob,
+    NodeClean,
     NodeReport,
+    NodeTrouble,
     Orders,
     Registered,
     StepResult,
@@ -40,6 +43,7 @@ from sluiced.effects import (
     ForgetStep,
     KillStrays,
     MarkEnded,
+    MarkPrepared,
     RefuseTasks,
     RunHook,
     SendOrder,
@@ -47,11 +51,13 @@ from sluiced.effects import (
     StartTasks,
     TellClean,
     TellDrain,
+    TellPrepared,
     TellResult,
 )
 from sluiced.engine import StepEngine
 from sluiced.gpu.measure import Devices
-from sluiced.hooks import hook_environment, run_hooks
+from sluiced.health import HealthCheck
+from sluiced.hooks import Hooks, OnEnded
 from sluiced.link import ControllerLink
 from sluiced.old_cluster import end_old_cluster
 from sluiced.options import Options
@@ -64,12 +70,14 @@ from sluiced.spool import JobKey, Spool, StepKey, write_durably
 from sluiced.steps.launch import PeerOrder, StepLaunch
 from sluiced.steps.launcher import Launcher
 from sluiced.steps.setup import peer_address
+from sluiced.unkillable import Unkillables
 
 logger = logging.getLogger(__name__)
 
 _LOCK_PAUSE_S = 0.05
 _LOCK_TRIES_MAX = 400
 _SWEEP_PAUSE_S = 0.5
+_REBOOT_DEADLINE_S = 300.0
 
 
 class Agent:
@@ -87,7 +95,13 @@ class Agent:
         self._engine = self._new_engine(self._load_config())
         self._tickets: dict[int, tuple[Connection, Responder]] = {}
         self._last_ticket = 0
-        self._hooks: asyncio.TaskGroup | None = None
+        self._hooks = Hooks(os.path.join(options.spool, "hooks"), self._node, options.conf_path)
+        self._unkillables = Unkillables(
+            os.path.join(options.spool, "unkillable"), self._node, options.conf_path, self._tell_trouble
+        )
+        self._health = HealthCheck(self._node, options.conf_path, self._tell_trouble)
+        self._has_checked = False
+        self._tasks: asyncio.TaskGroup | None = None
         self._sweep_wanted = asyncio.Event()
         self._unenforced = ""
         self._devices = Devices(self._node, options.setup)
@@ -112,7 +126,9 @@ class Agent:
         self._launcher.start()
         try:
             async with asyncio.TaskGroup() as group:
-                self._hooks = group
+                self._tasks = group
+                self._hooks.end_leftovers()
+                self._unkillables.recover()
                 self._recover()
                 group.create_task(self._sweep())
                 await self._listen()
@@ -120,6 +136,7 @@ class Agent:
         finally:
             await self._server.stop()
             self._processes.stop()
+            self._unkillables.stop()
             self._launcher.stop()
             self._spool.close()
 
@@ -157,10 +174,13 @@ class Agent:
         for key in self._spool.jobs():
             steps = self._spool.steps(key)
             job = self._spool.read_job(key)
-            if job is None:
+            variables = self._spool.read_prepared(key)
+            if job is None and variables is None:
                 self._spool.remove_job(key)
                 continue
-            self._engine.on_recovered(job, self._spool.is_ended(key))
+            if variables is None and job is not None:
+                variables = hook_env.job_variables(job, self._engine.config.cluster, self._node)
+            self._engine.on_recovered(key, variables or {}, self._spool.is_ended(key))
             for step in steps:
                 self._engine.on_step_recovered(step)
                 found.append((step, *condition_of(self._spool, step, self._boot_id)))
@@ -222,6 +242,9 @@ class Agent:
         stale = [JobKey(job_id, attempt) for node, job_id, attempt in registered.stale_jobs if node == self._node]
         self._perform(self._engine.on_registered(registered.epoch, config, stale))
         self._follow_config(settings)
+        if not self._has_checked:
+            self._has_checked = True
+            self._health.start(config, self._task_group)
         return True
 
     def _follow_config(self, old: CgroupSettings) -> None:
@@ -246,15 +269,38 @@ class Agent:
         self._engine = self._new_engine(self._engine.config)
         self._launcher.start()
 
+    @property
+    def _task_group(self) -> asyncio.TaskGroup:
+        assert self._tasks is not None, "programs run while the agent does"
+        return self._tasks
+
+    def _tell_trouble(self, trouble: NodeTrouble) -> None:
+        self._link.report(trouble)
+
     def _on_orders(self, orders: Orders) -> None:
+        for node, reason in orders.reboots:
+            if node == self._node:
+                self._task_group.create_task(self._reboot(reason))
+        if self._node in orders.checks:
+            self._health.start(self._engine.config, self._task_group)
         settings = self._engine.config.cgroup
         self._perform(self._engine.on_orders(orders))
         if orders.config is not None:
             self._follow_config(settings)
 
+    async def _reboot(self, reason: str) -> None:
+        """Have the site's program restart the machine; where it fails, the node waits for somebody."""
+        config = self._engine.config
+        logger.warning("node %s: to be restarted: %s", self._node, reason or "no reason given")
+        variables = {"SLURMD_NODENAME": self._node, "SLURM_CLUSTER_NAME": config.cluster, "SLURM_REBOOT_REASON": reason}
+        environment = hook_env.program_environment(variables, "reboot", self._options.conf_path)
+        problem = await run_programs((config.reboot_program,), environment, _REBOOT_DEADLINE_S)
+        if problem:
+            self._tell_trouble(NodeTrouble(node=self._node, cause="reboot failed", reason=f"Reboot failed: {problem}"))
+
     def _on_acknowledged(self, items: list[Item]) -> None:
         for item in items:
-            if not isinstance(item, tuple):
+            if isinstance(item, StepResult | NodeClean):
                 self._perform(self._engine.on_acknowledged(item))
 
     # What srun and the steps tell.
@@ -301,8 +347,11 @@ class Agent:
         if not is_own:
             self._perform(self._engine.on_step_lost(key, told))
             return
-        problem = self._spool.read_problem(key) if result.exit_signal == signal.SIGKILL else ""
-        self._perform(self._engine.on_step_ended(key, told, problem))
+        unkillable = self._spool.read_problem(key)
+        if unkillable is not None:
+            # Before the result, so that nothing else is sent here meanwhile.
+            self._unkillables.add(key, unkillable, self._engine.config, self._task_group)
+        self._perform(self._engine.on_step_ended(key, told))
 
     # Effects.
 
@@ -323,8 +372,11 @@ class Agent:
             case SendOrder():
                 self._processes.send(effect.key, effect.order)
             case RunHook():
-                assert self._hooks is not None, "hooks run while the agent does"
-                self._hooks.create_task(self._run_hook(effect))
+                self._task_group.create_task(
+                    self._hooks.run(effect, self._engine.config, self._on_hook_ended(self._engine))
+                )
+            case MarkPrepared():
+                self._mark_prepared(effect)
             case KillStrays():
                 self._processes.kill_strays(effect.key)
             case MarkEnded():
@@ -338,6 +390,8 @@ class Agent:
                 self._link.report(effect.result)
             case TellClean():
                 self._link.report(effect.clean)
+            case TellPrepared():
+                self._link.report(effect.prepared)
             case TellDrain():
                 self._link.report((effect.node, effect.reason))
             case _:
@@ -410,17 +464,21 @@ class Agent:
             self._link.report((self._node, drain))
         self._processes.fail(key, text, self._clock.now())
 
-    async def _run_hook(self, effect: RunHook) -> None:
-        engine = self._engine
-        config = engine.config
-        patterns = config.prolog if effect.hook.value == "prolog" else config.epilog
-        environment = hook_environment(effect.hook, effect.job, self._node, config, effect.result)
-        environment["SLURM_CONF"] = self._options.conf_path
-        problem = await run_hooks(patterns, environment, config.prolog_timeout_s)
-        if problem:
-            logger.error("job %s: %s failed: %s", effect.key.job_id, effect.hook.value, problem)
-        if engine is self._engine:
-            self._perform(engine.on_hook_ended(effect.hook, effect.key, problem))
+    def _mark_prepared(self, effect: MarkPrepared) -> None:
+        try:
+            self._spool.write_prepared(effect.key, effect.variables)
+        except OSError as error:
+            # The prolog is run once more after a restart; no reason to fail the job.
+            logger.error("job %s: spool %r: %s", effect.key.job_id, self._spool.path, error.strerror)
+
+    def _on_hook_ended(self, engine: StepEngine) -> OnEnded:
+        """Return what tells *engine*, unless another cluster's has taken its place meanwhile."""
+
+        def tell(effect: RunHook, problem: str) -> None:
+            if engine is self._engine:
+                self._perform(engine.on_hook_ended(effect.hook, effect.key, problem))
+
+        return tell
 
 
 def _listening_address(address: str) -> str:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
-from sluice.model.job import Job
-from sluice.wire.messages import LaunchJob, NodeClean, StepResult, TaskLaunch
+from sluice.wire.messages import LaunchJob, NodeClean, NodePrepared, StepResult, TaskLaunch
 from sluiced.spool import JobKey, StepKey
 from sluiced.steps.launch import ControlOrder
 
@@ -47,10 +46,19 @@ class SendOrder(NamedTuple):
 
 
 class RunHook(NamedTuple):
+    """variables: what is known of the job; result: of its batch step, if that ran here."""
+
     hook: Hook
     key: JobKey
-    job: Job
+    variables: dict[str, str]
     result: StepResult | None = None
+
+
+class MarkPrepared(NamedTuple):
+    """Remember across a restart that the job's prolog was run here."""
+
+    key: JobKey
+    variables: dict[str, str]
 
 
 class KillStrays(NamedTuple):
@@ -83,6 +91,10 @@ class TellClean(NamedTuple):
     clean: NodeClean
 
 
+class TellPrepared(NamedTuple):
+    prepared: NodePrepared
+
+
 class TellDrain(NamedTuple):
     node: str
     reason: str
@@ -94,11 +106,13 @@ Effect = (
     | RefuseTasks
     | SendOrder
     | RunHook
+    | MarkPrepared
     | KillStrays
     | MarkEnded
     | ForgetStep
     | ForgetJob
     | TellResult
     | TellClean
+    | TellPrepared
     | TellDrain
 )

@@ -26,6 +26,7 @@ from sluice.wire.messages import (
     Heartbeat,
     LaunchJob,
     NodeClean,
+    NodePrepared,
     NodeReport,
     Orders,
     Registered,
@@ -138,6 +139,9 @@ class EmulatedAgents:
         for launch in orders.launches:
             if launch.epoch >= self._epoch:
                 self._launch(launch, now_at)
+        for prepare in orders.prepares:
+            prepared = NodePrepared(node=prepare.node, job_id=prepare.job_id, attempt=prepare.attempt)
+            self._link.report(prepared)
         for end in orders.ends:
             if end.epoch >= self._epoch:
                 self._on_end(end)
@@ -156,7 +160,7 @@ class EmulatedAgents:
 
     def _on_acknowledged(self, items: list[Item]) -> None:
         for item in items:
-            if not isinstance(item, tuple):
+            if isinstance(item, StepResult | NodeClean):
                 self._ended.discard((item.node, item.job_id, item.attempt))
 
     def _launch(self, order: LaunchJob, now_at: float) -> None:

@@ -14,6 +14,7 @@ from enum import Enum, auto
 
 from msgspec.structs import replace
 
+from sluice import hook_env
 from sluice.errors import RequestError
 from sluice.model.base import BATCH_STEP, EXTERN_STEP
 from sluice.model.job import Job
@@ -25,7 +26,9 @@ from sluice.wire.messages import (
     EndStep,
     LaunchJob,
     NodeClean,
+    NodePrepared,
     Orders,
+    PrepareJob,
     RunningStep,
     SignalJob,
     StepResult,
@@ -39,6 +42,7 @@ from sluiced.effects import (
     Hook,
     KillStrays,
     MarkEnded,
+    MarkPrepared,
     RefuseTasks,
     RunHook,
     SendOrder,
@@ -46,6 +50,7 @@ from sluiced.effects import (
     StartTasks,
     TellClean,
     TellDrain,
+    TellPrepared,
     TellResult,
 )
 from sluiced.spool import JobKey, StepKey
@@ -67,20 +72,30 @@ class Phase(Enum):
 class JobHere:
     """One attempt of a job on this node."""
 
-    __slots__ = ("batch_result", "ended_steps", "job", "key", "phase", "problem", "running_steps", "waiting")
+    __slots__ = (
+        "batch_result",
+        "ended_steps",
+        "is_in_prolog",
+        "key",
+        "phase",
+        "running_steps",
+        "variables",
+        "waiting",
+    )
 
-    def __init__(self, key: JobKey, job: Job, phase: Phase) -> None:
+    def __init__(self, key: JobKey, variables: dict[str, str], phase: Phase) -> None:
         self.key = key
-        self.job = job
+        #: What prolog and epilog see of the job.
+        self.variables = variables
         self.phase = phase
+        #: Its prolog runs, also when the job is being ended already.
+        self.is_in_prolog = False
         self.running_steps: set[int] = set()
         self.ended_steps: set[int] = set()
         #: Starts that wait for the prolog.
         self.waiting: list[StartBatch | StartTasks] = []
         #: The batch step's result while it is not told yet.
         self.batch_result: StepResult | None = None
-        #: Why the node should be drained once the job is gone.
-        self.problem = ""
 
 
 class StepEngine:
@@ -115,7 +130,12 @@ class StepEngine:
                 effects += self._on_launch(launch)
         for end in orders.ends:
             if self._is_valid(end):
-                effects += self._end_job(JobKey(end.job_id, end.attempt), end.ending, end.kill_wait_s, end.ended_at)
+                key = JobKey(end.job_id, end.attempt)
+                self._learn(key, end.variables)
+                effects += self._end_job(key, end.ending, end.kill_wait_s, end.ended_at, end.text)
+        for prepare in orders.prepares:
+            if self._is_valid(prepare):
+                effects += self._on_prepare(prepare)
         for signal in orders.signals:
             if self._is_valid(signal):
                 effects += self._on_signal(signal)
@@ -194,13 +214,10 @@ class StepEngine:
             return True
         return here is not None and (key.step_id in here.ended_steps or here.phase in (Phase.EPILOG, Phase.CLEAN))
 
-    def on_step_ended(self, key: StepKey, result: StepResult, problem: str = "") -> list[Effect]:
-        """problem: what of the step could not be killed; the node is then told clean, but not healthy."""
+    def on_step_ended(self, key: StepKey, result: StepResult) -> list[Effect]:
         here = self.jobs.get(key.job)
         if here is None or key.step_id not in here.running_steps:
             return []
-        if problem:
-            here.problem = f"Kill task failed: {problem}"
         here.running_steps.discard(key.step_id)
         here.ended_steps.add(key.step_id)
         if key.step_id != BATCH_STEP:
@@ -227,10 +244,9 @@ class StepEngine:
 
     # Recovery, before anything else.
 
-    def on_recovered(self, job: Job, is_ended: bool) -> None:
-        """The spool has a folder for this attempt of *job*."""
-        key = JobKey(job.id, job.attempt)
-        self.jobs[key] = JobHere(key, job, Phase.ENDING if is_ended else Phase.RUNNING)
+    def on_recovered(self, key: JobKey, variables: dict[str, str], is_ended: bool) -> None:
+        """The spool has a folder for this attempt of a job: it was prepared here, at the least."""
+        self.jobs[key] = JobHere(key, variables, Phase.ENDING if is_ended else Phase.RUNNING)
 
     def on_step_recovered(self, key: StepKey) -> None:
         """The spool has a step whose end will be told by on_step_ended() or on_step_lost()."""
@@ -248,6 +264,8 @@ class StepEngine:
         here = self.jobs.get(key.job)
         if key.job in self._finished or (here is not None and self._is_known(here, key)):
             return []
+        if here is not None and here.phase not in (Phase.PROLOG, Phase.RUNNING):
+            return []
         if not self._can_become(job.spec.uid):
             result = self._failure(key, Reason.JOB_LAUNCH_FAILURE, self._no_privilege(job.spec.uid))
             return [TellResult(replace(result, is_node_clean=True))]
@@ -256,19 +274,37 @@ class StepEngine:
     def _start_or_wait(self, job: Job, start: StartBatch | StartTasks) -> list[Effect]:
         here = self.jobs.get(start.key.job)
         if here is None:
-            here = self.jobs[start.key.job] = JobHere(start.key.job, job, Phase.RUNNING)
+            variables = hook_env.job_variables(job, self.config.cluster, self.node) if self._has_hooks else {}
+            here = self.jobs[start.key.job] = JobHere(start.key.job, variables, Phase.RUNNING)
             if self.config.prolog:
-                here.phase = Phase.PROLOG
                 here.waiting.append(start)
-                return [RunHook(Hook.PROLOG, here.key, job)]
+                return self._run_prolog(here)
         if here.phase is Phase.PROLOG:
             here.waiting.append(start)
             return []
         here.running_steps.add(start.key.step_id)
         return [start]
 
+    def _on_prepare(self, order: PrepareJob) -> list[Effect]:
+        """Run the prolog although nothing starts yet; whoever asks again is told again that it was run."""
+        key = JobKey(order.job_id, order.attempt)
+        here = self.jobs.get(key)
+        if key in self._finished or (here is not None and here.phase is not Phase.RUNNING):
+            return []
+        if here is None:
+            here = self.jobs[key] = JobHere(key, order.variables, Phase.RUNNING)
+            if self.config.prolog:
+                return self._run_prolog(here)
+        return [TellPrepared(NodePrepared(node=self.node, job_id=key.job_id, attempt=key.attempt))]
+
+    def _run_prolog(self, here: JobHere) -> list[Effect]:
+        here.phase = Phase.PROLOG
+        here.is_in_prolog = True
+        return [RunHook(Hook.PROLOG, here.key, here.variables)]
+
     def _on_prolog_ended(self, here: JobHere, problem: str) -> list[Effect]:
         waiting, here.waiting = here.waiting, []
+        here.is_in_prolog = False
         if here.phase is not Phase.PROLOG:
             refusals: list[Effect] = [self._refusal(start) for start in waiting if isinstance(start, StartTasks)]
             return refusals + self._advance(here)
@@ -276,24 +312,30 @@ class StepEngine:
             return self._on_prolog_failed(here, waiting, problem)
         here.phase = Phase.RUNNING
         here.running_steps |= {start.key.step_id for start in waiting}
-        return list(waiting)
+        prepared = NodePrepared(node=self.node, job_id=here.key.job_id, attempt=here.key.attempt)
+        return [MarkPrepared(here.key, here.variables), TellPrepared(prepared), *waiting]
 
     def _on_prolog_failed(self, here: JobHere, waiting: list[StartBatch | StartTasks], problem: str) -> list[Effect]:
-        effects: list[Effect] = [TellDrain(self.node, f"Prolog error: {problem}")]
+        prepared = NodePrepared(
+            node=self.node, job_id=here.key.job_id, attempt=here.key.attempt, problem=f"prolog failed: {problem}"
+        )
+        effects: list[Effect] = [TellDrain(self.node, f"Prolog error: {problem}"), TellPrepared(prepared)]
         for start in waiting:
             if isinstance(start, StartBatch):
                 here.batch_result = self._failure(start.key, Reason.PROLOG, f"prolog failed: {problem}")
             else:
                 effects.append(RefuseTasks(start.ticket, "prolog", f"prolog failed on node {self.node}: {problem}"))
         here.phase = Phase.ENDING
-        return effects + self._tell_clean(here, "")
+        return effects + self._advance(here)
 
     def _refusal(self, start: StartTasks) -> RefuseTasks:
         return RefuseTasks(start.ticket, "ended", f"job {start.key.job_id} is being ended")
 
     # Ending.
 
-    def _end_job(self, key: JobKey, ending: Ending, kill_wait_s: float, ended_at: float) -> list[Effect]:
+    def _end_job(
+        self, key: JobKey, ending: Ending, kill_wait_s: float, ended_at: float, text: str = ""
+    ) -> list[Effect]:
         here = self.jobs.get(key)
         if here is None:
             self._remember(key)
@@ -301,14 +343,30 @@ class StepEngine:
         if here.phase in (Phase.EPILOG, Phase.CLEAN):
             return []
         was_prolog = here.phase is Phase.PROLOG
-        effects = [MarkEnded(here.key), *self._end_steps(here, ending, kill_wait_s, ended_at)]
+        effects = [MarkEnded(here.key), *self._end_steps(here, ending, kill_wait_s, ended_at, text)]
         return effects if was_prolog else effects + self._advance(here)
 
-    def _end_steps(self, here: JobHere, ending: Ending, kill_wait_s: float, ended_at: float) -> list[Effect]:
+    def _learn(self, key: JobKey, variables: dict[str, str]) -> None:
+        """Take what the epilog is to see; where nothing of the job ever ran, the epilog belongs to it all the same."""
+        here = self.jobs.get(key)
+        if here is not None:
+            here.variables = here.variables | variables
+        elif variables and self.config.epilog and key not in self._finished:
+            self.jobs[key] = JobHere(key, variables, Phase.RUNNING)
+
+    def _end_steps(
+        self, here: JobHere, ending: Ending, kill_wait_s: float, ended_at: float, text: str = ""
+    ) -> list[Effect]:
         here.phase = Phase.ENDING
         effects: list[Effect] = []
         for number in sorted(here.running_steps):
-            order = EndOrder(ending=ending, kill_wait_s=kill_wait_s, ended_at=ended_at, names_step=number != BATCH_STEP)
+            order = EndOrder(
+                ending=ending,
+                kill_wait_s=kill_wait_s,
+                ended_at=ended_at,
+                names_step=number != BATCH_STEP,
+                text=text,
+            )
             effects.append(SendOrder(StepKey(*here.key, number), order))
         return effects
 
@@ -316,12 +374,12 @@ class StepEngine:
         """Do what is due now that a step, the prolog or the wait for an order has ended."""
         if here.phase is not Phase.ENDING:
             return []
-        if here.running_steps or here.waiting:
+        if here.running_steps or here.waiting or here.is_in_prolog:
             return self._tell_batch_result(here)
         if self.config.epilog:
             here.phase = Phase.EPILOG
             result = here.batch_result
-            return [*self._tell_batch_result(here), RunHook(Hook.EPILOG, here.key, here.job, result)]
+            return [*self._tell_batch_result(here), RunHook(Hook.EPILOG, here.key, here.variables, result)]
         return self._tell_clean(here, "")
 
     def _on_epilog_ended(self, here: JobHere, problem: str) -> list[Effect]:
@@ -336,7 +394,6 @@ class StepEngine:
 
     def _tell_clean(self, here: JobHere, problem: str) -> list[Effect]:
         here.phase = Phase.CLEAN
-        problem = problem or here.problem
         result, here.batch_result = here.batch_result, None
         if result is not None and not problem:
             return [TellResult(replace(result, is_node_clean=True))]
@@ -378,6 +435,8 @@ class StepEngine:
                     is_suspension=order.is_suspension,
                     reason=order.reason,
                     deadline_at=order.deadline_at,
+                    is_exact=order.is_exact,
+                    text=order.text,
                 )
                 effects.append(SendOrder(StepKey(*here.key, number), signal))
         return effects
@@ -390,7 +449,11 @@ class StepEngine:
 
     # Helpers.
 
-    def _is_valid(self, order: LaunchJob | EndJob | SignalJob | EndStep | TellStep) -> bool:
+    @property
+    def _has_hooks(self) -> bool:
+        return bool(self.config.prolog or self.config.epilog)
+
+    def _is_valid(self, order: LaunchJob | PrepareJob | EndJob | SignalJob | EndStep | TellStep) -> bool:
         return order.node == self.node and order.epoch >= self._epoch
 
     def _is_known(self, here: JobHere, key: StepKey) -> bool:

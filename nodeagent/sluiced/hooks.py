@@ -1,71 +1,76 @@
-"""The site's prolog and epilog: run in order as the agent's user, their last words kept as evidence."""
+"""The site's prolog and epilog around a job on this node, run as the agent's user.
+
+Each runs at least once to its end: an agent that was killed meanwhile leaves a file behind, and the next one ends what
+still runs before it begins anew; such processes are known by a variable in their environment.  With PrologFlags=Serial
+one at a time runs on a node.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import glob
+import logging
 import os
-import signal
+from collections.abc import Callable
 
-from sluice import job_env
-from sluice.model.job import Job
-from sluice.wire.messages import AgentConfig, StepResult
-from sluiced.effects import Hook
+from sluice import hook_env
+from sluice.programs import run_programs
+from sluice.wire.messages import AgentConfig
+from sluiced.effects import Hook, RunHook
+from sluiced.spool import write_file
+from sluiced.steps import descendants
 
-_EVIDENCE_MAX = 400
-_DEADLINE_DEFAULT_S = 300.0
+logger = logging.getLogger(__name__)
 
+_VARIABLE = "SLUICE_HOOK"
 
-def hook_environment(hook: Hook, job: Job, node: str, config: AgentConfig, result: StepResult | None) -> dict[str, str]:
-    """Return what a prolog or epilog sees (CONTRACT section 3.2, end)."""
-    site = job_env.Site(config.cluster)
-    variables = job_env.job_variables(job, site)
-    wanted = ("SLURM_JOB_", "SLURM_ARRAY_", "SLURM_CLUSTER_NAME", "SLURM_JOBID", "SLURM_NODELIST")
-    variables = {name: value for name, value in variables.items() if name.startswith(wanted)}
-    variables |= {
-        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        "SLURM_SCRIPT_CONTEXT": f"{hook.value}_slurmd",
-        "SLURMD_NODENAME": node,
-    }
-    if hook is Hook.EPILOG and result is not None:
-        variables["SLURM_JOB_EXIT_CODE"] = str(result.exit_code << 8 | result.exit_signal)
-        variables["SLURM_JOB_EXIT_CODE2"] = f"{result.exit_code}:{result.exit_signal}"
-        variables["SLURM_JOB_DERIVED_EC"] = str(job.derived_exit_code << 8)
-    return variables
+#: Told the effect and why a program of it failed, empty when none did.
+OnEnded = Callable[[RunHook, str], None]
 
 
-async def run_hooks(patterns: tuple[str, ...], environment: dict[str, str], deadline_s: float) -> str:
-    """Run every program that *patterns* name; return why one failed, empty when none did."""
-    programs = [path for pattern in patterns for path in (sorted(glob.glob(pattern)) or [pattern])]
-    for program in programs:
-        problem = await _run(program, environment, deadline_s or _DEADLINE_DEFAULT_S)
+class Hooks:
+    """folder: for the names of what runs.  on_ended: called once for each run()."""
+
+    def __init__(self, folder: str, node: str, conf_path: str) -> None:
+        self._folder = folder
+        self._node = node
+        self._conf_path = conf_path
+        self._one_at_a_time = asyncio.Lock()
+
+    def end_leftovers(self) -> None:
+        """Kill what an agent before this one has left running."""
+        os.makedirs(self._folder, mode=0o700, exist_ok=True)
+        for name in os.listdir(self._folder):
+            path = os.path.join(self._folder, name)
+            count = descendants.kill_strays(f"{_VARIABLE}={path}")
+            logger.warning("%s: was interrupted, is run again, killed=%s", name, count)
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+
+    async def run(self, effect: RunHook, config: AgentConfig, on_ended: OnEnded) -> None:
+        """Run the programs of *effect* and tell what came of it."""
+        async with contextlib.AsyncExitStack() as stack:
+            if "Serial" in config.prolog_flags:
+                await stack.enter_async_context(self._one_at_a_time)
+            problem = await self._run(effect, config)
         if problem:
-            return problem
-    return ""
+            logger.error("job %s: %s failed: %s", effect.key.job_id, effect.hook.value, problem)
+        on_ended(effect, problem)
 
-
-async def _run(program: str, environment: dict[str, str], deadline_s: float) -> str:
-    try:
-        process = await asyncio.create_subprocess_exec(
-            program,
-            env=environment,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,
-        )
-    except OSError as error:
-        return f"{program}: {error.strerror}"
-    try:
-        async with asyncio.timeout(deadline_s):
-            output, _ = await process.communicate()
-    except TimeoutError:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
-        return f"{program}: not done after {deadline_s:g} s, killed"
-    if process.returncode == 0:
-        return ""
-    said = output[-_EVIDENCE_MAX:].decode(errors="replace").strip().replace("\n", " | ")
-    return f"{program}: exit {process.returncode}" + (f": {said}" if said else "")
+    async def _run(self, effect: RunHook, config: AgentConfig) -> str:
+        patterns = config.prolog if effect.hook is Hook.PROLOG else config.epilog
+        variables = effect.variables | {"SLURMD_NODENAME": self._node, "SLURM_CLUSTER_NAME": config.cluster}
+        if effect.result is not None:
+            result = effect.result
+            derived = int(variables.get("SLURM_JOB_DERIVED_EC", "0")) >> 8
+            variables |= hook_env.ended_variables(result.exit_code, result.exit_signal, derived)
+        path = os.path.join(self._folder, f"{effect.hook.value}.{effect.key.job_id}.{effect.key.attempt}")
+        variables |= {_VARIABLE: path}
+        environment = hook_env.program_environment(variables, f"{effect.hook.value}_slurmd", self._conf_path)
+        with contextlib.suppress(OSError):
+            write_file(path, b"")
+        try:
+            return await run_programs(patterns, environment, config.prolog_timeout_s)
+        finally:
+            with contextlib.suppress(OSError):
+                os.unlink(path)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 
-from sluice.wire.messages import NodeClean, Report, StepResult
+from sluice.wire.messages import NodeClean, NodePrepared, NodeTrouble, Report, StepResult
 
 #: Items of one report; with two tails of 4 KiB each, a report stays far below the largest frame.
 ITEMS_MAX = 500
 
-Item = StepResult | NodeClean | tuple[str, str]
+Item = StepResult | NodeClean | NodePrepared | NodeTrouble | tuple[str, str]
 
 
 class ReportOutbox:
@@ -36,6 +36,8 @@ class ReportOutbox:
             results=tuple(item for item in self._in_flight if isinstance(item, StepResult)),
             clean=tuple(item for item in self._in_flight if isinstance(item, NodeClean)),
             drains=tuple(item for item in self._in_flight if isinstance(item, tuple)),
+            prepared=tuple(item for item in self._in_flight if isinstance(item, NodePrepared)),
+            troubles=tuple(item for item in self._in_flight if isinstance(item, NodeTrouble)),
         )
 
     def on_done(self) -> list[Item]:

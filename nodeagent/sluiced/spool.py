@@ -8,13 +8,17 @@
         jobs/JOB.ATTEMPT/     0711
             slurm_script      0700, the job's user's
             job               the job's record, where no batch step's launch holds it
+            prepared          present once the prolog has run: what prolog and epilog see of the job
             ended             present once the job may start nothing more here
             STEP.launch       the launch record
             STEP.claim        a link to PID.TICKS of the step daemon that owns the step
             STEP.control      the socket for its orders
             STEP.notice       the job's user's: why a signal comes
+            STEP.events       the job's user's socket that tells all notices
             STEP.problem      the evidence on processes that cannot be killed
             STEP.result       what came of it
+        hooks/                0700; the names of running prologs and epilogs
+        unkillable/           0700; the processes that steps have ended without
         forgotten/            jobs' folders on their way out
 
 Order of writing: the launch record is whole before the fork server hears of the step, the claim (a link, which is made
@@ -32,7 +36,7 @@ import contextlib
 import fcntl
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -41,14 +45,13 @@ from sluice.errors import ConfigError
 from sluice.model.base import BATCH_STEP, SPECIAL_STEP_NAMES, step_name
 from sluice.model.job import Job
 from sluice.wire.messages import StepResult
-from sluiced import process_id
+from sluiced import process_id, short_path
+from sluiced.steps.descendants import Unkillable
 from sluiced.steps.launch import StepLaunch
 
-_STEP_FILES = ("launch", "claim", "control", "notice", "notice.new", "problem", "result")
+_STEP_FILES = ("launch", "claim", "control", "notice", "notice.new", "events", "problem", "result")
 _WRITE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 _CHUNK = 1 << 20
-#: A socket address holds 108 bytes.
-_ADDRESS_MAX = 100
 _STEP_IDS_BY_NAME = {name: number for number, name in SPECIAL_STEP_NAMES.items()}
 
 
@@ -136,6 +139,19 @@ class Spool:
         if not os.path.exists(path):
             write_file(path, msgspec.msgpack.encode(job))
 
+    def write_prepared(self, key: JobKey, variables: dict[str, str]) -> None:
+        """Remember that the prolog was run, and what prolog and epilog see of the job.  Raises OSError."""
+        self.make_job(key)
+        write_file(os.path.join(self.job_folder(key), "prepared"), msgspec.msgpack.encode(variables))
+
+    def read_prepared(self, key: JobKey) -> dict[str, str] | None:
+        """Return what write_prepared() was given; None: no prolog has run to its end."""
+        try:
+            data = _read_file(os.path.join(self.job_folder(key), "prepared"))
+            return msgspec.msgpack.decode(data, type=dict[str, str])
+        except (OSError, msgspec.DecodeError):
+            return None
+
     def write_launch(self, key: StepKey, launch: StepLaunch) -> None:
         """Write the launch record; on return it outlives this process."""
         write_file(self.step_path(key) + ".launch", msgspec.msgpack.encode(launch))
@@ -143,7 +159,7 @@ class Spool:
     def bind_control(self, key: StepKey) -> socket.socket:
         """Return the socket on which the step daemon will get its orders; orders sent from now on wait in it."""
         control = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        with _short_path(self.step_path(key) + ".control") as path:
+        with short_path.of(self.step_path(key) + ".control") as path:
             try:
                 control.bind(path)
             except OSError:
@@ -155,7 +171,7 @@ class Spool:
         """Return whether the step daemon will read *order*, and get *descriptors*; False: it is not there."""
         with (
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender,
-            _short_path(self.step_path(key) + ".control") as path,
+            short_path.of(self.step_path(key) + ".control") as path,
         ):
             try:
                 if descriptors:
@@ -237,12 +253,12 @@ class Spool:
         except (OSError, msgspec.DecodeError):
             return None
 
-    def read_problem(self, key: StepKey) -> str:
-        """Return what the step could not end, empty for nothing."""
+    def read_problem(self, key: StepKey) -> Unkillable | None:
+        """Return what the step could not end; None: nothing."""
         try:
-            return _read_file(self.step_path(key) + ".problem").decode(errors="replace")
-        except OSError:
-            return ""
+            return msgspec.msgpack.decode(_read_file(self.step_path(key) + ".problem"), type=Unkillable)
+        except (OSError, msgspec.DecodeError):
+            return None
 
     def read_cluster_id(self) -> str:
         """Return the identity of the cluster whose jobs these are; empty: not known yet."""
@@ -302,9 +318,9 @@ def write_result(step_path: str, result: StepResult) -> None:
     write_file(step_path + ".result", msgspec.msgpack.encode(result))
 
 
-def write_problem(step_path: str, text: str) -> None:
+def write_problem(step_path: str, found: Unkillable) -> None:
     """Tell what the step could not end; to be written before its result."""
-    write_file(step_path + ".problem", text.encode())
+    write_file(step_path + ".problem", msgspec.msgpack.encode(found))
 
 
 def write_file(path: str, data: bytes) -> None:
@@ -348,20 +364,6 @@ def _read_file(path: str) -> bytes:
         while part := os.read(descriptor, _CHUNK):
             parts.append(part)
         return b"".join(parts)
-    finally:
-        os.close(descriptor)
-
-
-@contextlib.contextmanager
-def _short_path(path: str) -> Iterator[str]:
-    """Give a path that fits into a socket address however deep *path* is."""
-    if len(path) <= _ADDRESS_MAX:
-        yield path
-        return
-    folder, name = os.path.split(path)
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        yield f"/proc/self/fd/{descriptor}/{name}"
     finally:
         os.close(descriptor)
 

@@ -298,6 +298,7 @@ CLUSTER = Table(
     Key("SluiceAgentSocket", PATH, "/run/sluice/sluiced-%n.sock", "agent_socket"),
     Key("SluiceControllerSocket", PATH, "/run/sluice/sluicectld.sock", "controller_socket"),
     Key("SluiceDatabase", TEXT, "", "database_url", "hidden"),
+    Key("SluiceFailingUsers", kinds.whole_number(0, 20, "users"), "0", "failing_users_max"),
     Key("SluiceKeyFile", TEXT, "", "key_file"),
     Key("SluiceOutputTail", kinds.whole_number(0, 1 << 20, "bytes"), "4096", "output_tail_bytes"),
     Key("SluicePrivateDirs", PATHS, "", "private_dirs"),

@@ -54,6 +54,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     gres_types: tuple[str, ...] = ()
     group_update_interval_s: int = 600
     #: 0: never.
+    failing_users_max: int = 0
     health_check_interval_s: int = 0
     health_check_node_state: tuple[str, ...] = ("ANY",)
     health_check_program: str = ""

@@ -65,6 +65,10 @@ class Job(Record, frozen=True, kw_only=True):
     cancelled_by: int | None = None
     #: Set while its processes are being ended.
     ending: Ending | None = None
+    #: The controller's prolog runs, and nothing of the job starts before it has ended.
+    is_in_prolog: bool = False
+    #: Nodes whose prolog was ordered at the start and has not ended (PrologFlags=Alloc).
+    preparing_nodes: tuple[str, ...] = ()
     #: Nodes that have not yet reported that nothing of this job is left.
     completing_nodes: tuple[str, ...] = ()
     is_requeued: bool = False
@@ -102,6 +106,11 @@ class Job(Record, frozen=True, kw_only=True):
     @property
     def is_completing(self) -> bool:
         return bool(self.completing_nodes) and self.state not in (JobState.RUNNING, JobState.SUSPENDED)
+
+    @property
+    def is_configuring(self) -> bool:
+        """Has it got its nodes, and waits until they are made ready?"""
+        return self.is_in_prolog or bool(self.preparing_nodes)
 
     @property
     def nodes(self) -> tuple[str, ...]:

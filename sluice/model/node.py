@@ -45,6 +45,34 @@ class Inventory(Record, frozen=True, kw_only=True):
     gres_places: tuple[GresPlace, ...] = ()
 
 
+class Drain(Record, frozen=True, kw_only=True):
+    """Why the system keeps work off a node until the cause is gone.  cause: names it, whatever the reason says."""
+
+    cause: str
+    reason: str
+    at: float
+
+
+class Failure(Record, frozen=True, kw_only=True):
+    """A job that failed on a node; text: how."""
+
+    job_id: int
+    user: str
+    text: str
+
+
+class Reboot(Record, frozen=True, kw_only=True):
+    """A restart that was asked for.  issued_at: when the node was told; None: it waits until nothing runs there.
+
+    next_state: "RESUME" or "DOWN" afterwards; "" is as before.
+    """
+
+    reason: str = ""
+    next_state: str = ""
+    is_asap: bool = False
+    issued_at: float | None = None
+
+
 class Node(Record, frozen=True, kw_only=True):
     """A node as configured, as registered, and its state."""
 
@@ -80,6 +108,11 @@ class Node(Record, frozen=True, kw_only=True):
     core_spec_count: int = 0
     cpu_spec_list: str = ""
     mem_spec_limit_mib: int = 0
+    #: The system's own drains that it takes back by itself; empty: a drain is an administrator's, or waits for one.
+    drains: tuple[Drain, ...] = ()
+    reboot: Reboot | None = None
+    #: The last job of each user since one ended well here, where that is counted.
+    failures: tuple[Failure, ...] = ()
     #: Where the units of gres stand, in the order of their numbers; empty: nothing is known of it.
     gres_places: tuple[GresPlace, ...] = ()
 

@@ -15,7 +15,9 @@ from sluice.wire.messages import (
     AgentConfig,
     Done,
     NodeClean,
+    NodePrepared,
     NodeReport,
+    NodeTrouble,
     Orders,
     Register,
     Registered,
@@ -40,6 +42,8 @@ class FakeController(Handler):
         self.results: list[StepResult] = []
         self.cleans: list[NodeClean] = []
         self.drains: list[tuple[str, str]] = []
+        self.prepared: list[NodePrepared] = []
+        self.troubles: list[NodeTrouble] = []
         self.reports = 0
         self.stale: tuple[tuple[str, int, int], ...] = ()
         #: While true, reports get no answer.
@@ -114,4 +118,6 @@ class FakeController(Handler):
             self.results += report.results
             self.cleans += report.clean
             self.drains += report.drains
+            self.prepared += report.prepared
+            self.troubles += report.troubles
             responder.reply(Done())

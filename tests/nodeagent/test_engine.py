@@ -11,7 +11,18 @@ from sluice.model.base import BATCH_STEP, EXTERN_STEP
 from sluice.model.request import StepSpec
 from sluice.model.states import Ending
 from sluice.model.step import Step, StepNode
-from sluice.wire.messages import EndJob, EndStep, LaunchJob, NodeClean, Orders, RunningStep, StepResult, TaskLaunch
+from sluice.wire.messages import (
+    EndJob,
+    EndStep,
+    LaunchJob,
+    NodeClean,
+    NodePrepared,
+    Orders,
+    PrepareJob,
+    RunningStep,
+    StepResult,
+    TaskLaunch,
+)
 from sluiced.effects import (
     Effect,
     ForgetJob,
@@ -19,6 +30,7 @@ from sluiced.effects import (
     Hook,
     KillStrays,
     MarkEnded,
+    MarkPrepared,
     RefuseTasks,
     RunHook,
     SendOrder,
@@ -26,6 +38,7 @@ from sluiced.effects import (
     StartTasks,
     TellClean,
     TellDrain,
+    TellPrepared,
     TellResult,
 )
 from sluiced.engine import StepEngine
@@ -46,6 +59,10 @@ def _engine(**config: Any) -> StepEngine:
 
 def _launch(engine: StepEngine, epoch: int = 1) -> list[Effect]:
     return engine.on_orders(Orders(launches=(LaunchJob(node=NODE, epoch=epoch, job=_JOB),)))
+
+
+def _prepare(engine: StepEngine) -> list[Effect]:
+    return engine.on_orders(Orders(prepares=(PrepareJob(node=NODE, epoch=1, job_id=1, attempt=0),)))
 
 
 def _launch_step(engine: StepEngine, ticket: int = 1, step_id: int = 0) -> list[Effect]:
@@ -155,7 +172,8 @@ def test_the_prolog_comes_first_and_the_epilog_last() -> None:
 
     assert _kinds(_launch(engine)) == [RunHook]
     assert _launch_step(engine) == []
-    assert _kinds(engine.on_hook_ended(Hook.PROLOG, _KEY, "")) == [StartBatch, StartTasks]
+    started = [MarkPrepared, TellPrepared, StartBatch, StartTasks]
+    assert _kinds(engine.on_hook_ended(Hook.PROLOG, _KEY, "")) == started
     engine.on_step_ended(_STEP, _result(_STEP))
     assert _kinds(engine.on_step_ended(_BATCH, _result(_BATCH))) == [TellResult, RunHook]
     assert _kinds(engine.on_hook_ended(Hook.EPILOG, _KEY, "")) == [TellClean]
@@ -167,9 +185,57 @@ def test_a_failed_prolog_gives_the_job_back_and_drains() -> None:
 
     effects = engine.on_hook_ended(Hook.PROLOG, _KEY, "p: exit 1")
 
-    assert effects[0] == TellDrain(NODE, "Prolog error: p: exit 1")
-    assert isinstance(effects[1], TellResult)
-    assert (effects[1].result.reason, effects[1].result.is_node_clean) == ("Prolog", True)
+    prepared = NodePrepared(node=NODE, job_id=1, attempt=0, problem="prolog failed: p: exit 1")
+    assert effects[:2] == [TellDrain(NODE, "Prolog error: p: exit 1"), TellPrepared(prepared)]
+    assert isinstance(effects[2], TellResult)
+    assert (effects[2].result.reason, effects[2].result.is_node_clean) == ("Prolog", True)
+
+
+def test_the_epilog_tidies_up_after_a_prolog_that_failed() -> None:
+    engine = _engine(prolog=("p",), epilog=("e",))
+    _prepare(engine)
+
+    effects = engine.on_hook_ended(Hook.PROLOG, _KEY, "p: exit 1")
+
+    assert _kinds(effects) == [TellDrain, TellPrepared, RunHook]
+    assert _end(engine) == []
+    assert _kinds(engine.on_hook_ended(Hook.EPILOG, _KEY, "")) == [TellClean]
+
+
+def test_a_node_is_prepared_before_anything_starts_there() -> None:
+    """Asked again it tells again; what starts later finds the prolog done."""
+    engine = _engine(prolog=("p",))
+    prepared = TellPrepared(NodePrepared(node=NODE, job_id=1, attempt=0))
+
+    assert _kinds(_prepare(engine)) == [RunHook]
+    assert _prepare(engine) == []
+    assert engine.on_hook_ended(Hook.PROLOG, _KEY, "")[1] == prepared
+    assert _prepare(engine) == [prepared]
+    assert _kinds(_launch(engine)) == [StartBatch]
+
+
+def test_an_end_repeated_during_the_prolog_does_not_start_the_epilog() -> None:
+    engine = _engine(prolog=("p",), epilog=("e",))
+    _prepare(engine)
+
+    assert _kinds(_end(engine) + _end(engine)) == [MarkEnded, MarkEnded]
+    assert _kinds(engine.on_hook_ended(Hook.PROLOG, _KEY, "")) == [RunHook]
+
+
+def test_the_epilog_runs_where_nothing_of_the_job_ever_ran() -> None:
+    """Once: what is repeated when it has been told clean is answered alone."""
+    engine = _engine(epilog=("e",))
+    order = EndJob(
+        node=NODE, epoch=1, job_id=1, attempt=0, ending=Ending.CANCEL, kill_wait_s=5.0, variables={"SLURM_JOB_ID": "1"}
+    )
+
+    effects = engine.on_orders(Orders(ends=(order,)))
+
+    assert effects == [MarkEnded(_KEY), RunHook(Hook.EPILOG, _KEY, {"SLURM_JOB_ID": "1"})]
+    told = engine.on_hook_ended(Hook.EPILOG, _KEY, "")
+    assert _kinds(told) == [TellClean]
+    engine.on_acknowledged(NodeClean(node=NODE, job_id=1, attempt=0))
+    assert _kinds(engine.on_orders(Orders(ends=(order,)))) == [TellClean]
 
 
 def test_a_job_ended_during_its_prolog_never_starts() -> None:
@@ -262,7 +328,7 @@ def test_without_privilege_other_users_are_refused() -> None:
 
 def test_recovery_goes_on_where_the_last_agent_stopped() -> None:
     engine = _engine(epilog=("e",))
-    engine.on_recovered(_JOB, is_ended=True)
+    engine.on_recovered(_KEY, {}, is_ended=True)
     engine.on_step_recovered(_BATCH)
     engine.on_step_ended(_BATCH, _result(_BATCH))
 

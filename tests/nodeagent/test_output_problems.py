@@ -76,3 +76,21 @@ def test_a_missing_input_is_a_launch_failure(cluster: Cluster) -> None:
 
     assert (result.reason, result.exit_signal) == ("JobLaunchFailure", 53)
     assert result.reason_text == "input file '/nonexistent': no such file or directory (ENOENT)"
+
+
+@_as_root
+def test_a_job_that_fills_its_output_disk_ends_as_its_program_does(cluster: Cluster, small_disk: Path) -> None:
+    """The program is told by the file system; the agent keeps what was written, and the exit code."""
+    result = cluster.run("echo first; yes data | head -c 100000; exit 6", std_out=f"{small_disk}/x")
+
+    assert (result.exit_code, result.reason, result.is_node_clean) == (6, "", True)
+    assert (small_disk / "x").stat().st_size == 16384
+    assert b"data\n" * 10 in result.tails[0].tail
+
+
+def test_a_job_that_closes_its_streams_goes_on(cluster: Cluster) -> None:
+    result = cluster.run("echo before; exec <&- >&- 2>&-; echo lost; touch went_on; exit 4")
+
+    assert result.exit_code == 4
+    assert (cluster.work / "went_on").exists()
+    assert cluster.read() == "before\n"

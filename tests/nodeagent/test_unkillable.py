@@ -9,17 +9,13 @@ from msgspec.structs import replace
 
 from sluice.model.base import BATCH_STEP
 from sluice.model.states import Ending
-from sluice.wire.messages import LaunchJob, NodeClean, Orders, StepResult
 from sluiced.cgroup import detect
 from sluiced.cgroup.interface import GroupName, NoTree, StepGroup, Wants
-from sluiced.effects import TellClean, TellResult
-from sluiced.engine import StepEngine
-from sluiced.spool import JobKey, StepKey
 from sluiced.steps.descendants import describe
 from sluiced.steps.ending import EndSchedule
 from sluiced.steps.launch import EndOrder
 from sluiced.steps.warmup import sample_launch
-from tests.nodeagent.conftest import CONFIG, NODE, make_job
+from tests.nodeagent.conftest import NODE
 
 
 def test_a_step_is_hopeless_some_time_after_its_first_kill() -> None:
@@ -40,19 +36,6 @@ def test_the_evidence_names_process_state_and_command() -> None:
 
     assert evidence.startswith(f"pid {os.getpid()} state R command ")
     assert "python" in evidence or "pytest" in evidence
-
-
-def test_the_node_is_told_clean_with_the_evidence() -> None:
-    engine = StepEngine(NODE, CONFIG, None)
-    engine.on_orders(Orders(launches=(LaunchJob(node=NODE, epoch=1, job=make_job(1, "/tmp")),)))
-    key = StepKey(1, 0, BATCH_STEP)
-    result = StepResult(node=NODE, **key._asdict(), exit_signal=9)
-
-    effects = engine.on_step_ended(key, result, "pid 5 state D command 'dd'")
-
-    problem = "Kill task failed: pid 5 state D command 'dd'"
-    assert effects == [TellResult(result), TellClean(NodeClean(node=NODE, job_id=1, attempt=0, problem=problem))]
-    assert JobKey(1, 0) in engine.jobs
 
 
 class FullTree(NoTree):

@@ -10,8 +10,12 @@ kill         scancel: KillJobs; FinishAllocation
 preempt      victims warned, suspended or ended
 suspend      jobs frozen, and let go on
 change       hold, release, requeue, suspend, resume, top
+mail         what --mail-type tells a job's user
 notify       scontrol notify
 update_job   scontrol update of a job, one row a key
+reboot       restarting nodes
+drain        nodes that the system sets aside and gives back
+failures     nodes on which jobs of many users fail
 nodes        registration, loss, scontrol update of nodes
 numbers      bounds of the numbers that users and administrators choose
 partitions   scontrol update, create, delete of partitions
@@ -21,6 +25,7 @@ step_layout  which nodes and how many tasks a step gets inside its allocation
 step_ranks   which of its tasks run on which of these nodes (-m)
 step_gres    which of its job's generic resources it has there
 step_ports   ports leased to a step, the same on each of its nodes
+prepare      prologs between a job's start and its script
 plan         applying a pass's plan, each decision checked again
 timers       time limits, warnings, deadlines, lost nodes, new priorities, forgetting
 configure    a new configuration; a new epoch

@@ -10,6 +10,7 @@ from sluice.errors import InvalidRequest
 from sluice.model.node import Node
 from sluice.wire.messages import Done
 from sluicectld.state.commands import ApplyConfiguration, BeginEpoch
+from sluicectld.state.effects import Program, RunProgram
 from sluicectld.state.events import ConfigurationApplied, EpochBegan, NodeChanged
 
 from .turn import Turn
@@ -22,6 +23,10 @@ def handle_begin_epoch(turn: Turn, command: BeginEpoch) -> Done:
         if node.is_responding:
             silent = replace(node, is_responding=False)
             turn.emit(NodeChanged(at=turn.now_at, node=silent, what="silent"))
+    for job in [turn.job(job_id) for job_id in turn.cluster.running]:
+        if job.is_in_prolog:
+            # Whether it ran to its end, nobody knows any more.
+            turn.effects.append(RunProgram(Program.PROLOG, job))
     return Done()
 
 
@@ -92,6 +97,9 @@ def _merge(old: Node | None, new: Node, is_known: bool) -> Node:
         new,
         state=old.state if new.state.value == "UNKNOWN" else new.state,
         is_drained=old.is_drained or new.is_drained,
+        failures=old.failures,
+        reboot=old.reboot,
+        drains=() if new.is_drained else old.drains,
         is_failing=old.is_failing or new.is_failing,
         is_responding=old.is_responding,
         reason=old.reason or new.reason,

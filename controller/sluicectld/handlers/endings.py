@@ -8,11 +8,13 @@ from collections.abc import Collection
 
 from msgspec.structs import replace
 
+from sluice import hook_env
 from sluice.model.job import Job
 from sluice.model.reason import Reason
 from sluice.model.states import Ending, JobState, StepState
 from sluice.model.step import Step
 from sluice.wire.messages import EndJob, EndStep
+from sluicectld.state.effects import Program, RunProgram
 from sluicectld.state.events import JobEnded, JobRequeued, JobRevised, NodeCleaned, StepRevised
 from sluicectld.state.timers import Due
 
@@ -62,7 +64,9 @@ def end_job(
         )
     )
     for node in completing:
-        turn.effects.append(end_order(turn, job, node, ending, by_uid, kill_wait_s))
+        turn.effects.append(end_order(turn, turn.job(job.id), node, ending, by_uid, kill_wait_s))
+    if job.allocation is not None and turn.settings.epilog_controller:
+        turn.effects.append(RunProgram(Program.EPILOG, turn.job(job.id)))
     turn.is_pass_due = True
     if not is_requeued:
         wake_dependents(turn, job)
@@ -103,7 +107,17 @@ def end_order(
         kill_wait_s=float(turn.settings.kill_wait_s) if kill_wait_s is None else kill_wait_s,
         by_uid=by_uid or 0,
         ended_at=turn.now_at,
+        variables=_epilog_variables(turn, job, node),
+        text=job.reason_text or (f"by uid {by_uid}" if by_uid is not None else ""),
     )
+
+
+def _epilog_variables(turn: Turn, job: Job, node: str) -> dict[str, str]:
+    """Return what an epilog sees that runs where nothing of the job ever did."""
+    if not turn.settings.epilog:
+        return {}
+    known = hook_env.job_variables(job, turn.settings.cluster_name, node)
+    return known | hook_env.ended_variables(job.exit_code, job.exit_signal, job.derived_exit_code)
 
 
 def unlaunched_order(turn: Turn, step: Step, node: str) -> EndStep:

@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from sluice import hostlist
 from sluice.errors import InvalidRequest, NotFound, NotPermitted
+from sluice.model.base import BATCH_STEP
 from sluice.model.job import Job
 from sluice.model.node import Inventory, Node
 from sluice.model.states import Ending, JobState, NodeState, StepState
@@ -14,10 +15,13 @@ from sluicectld.permissions import Verb
 from sluicectld.state.commands import AgentLost
 from sluicectld.state.events import NodeChanged
 
+from . import reboot
 from .components import launch_of
+from .drain import forget_unkillables, tell_jobs
 from .endings import clean_node, end_order, end_steps_on, requeue_or_fail, unlaunched_order
 from .numbers import read_count
 from .preempt import warn_orders
+from .prepare import may_launch, prepare_order
 from .steps import LAUNCH_WAIT_S
 from .suspend import freeze_order
 from .turn import Turn
@@ -49,12 +53,15 @@ def _check_agent(turn: Turn, name: str) -> None:
 def _register(turn: Turn, report: NodeReport) -> None:
     node = turn.cluster.nodes[report.node]
     old = node.inventory
+    is_restarted = False
     if old is not None and old.boot_id != report.inventory.boot_id:
         _fail_jobs(turn, node.name, f"node {node.name} was rebooted")
+        forget_unkillables(turn, node.name)
+        is_restarted = True
     elif old is not None and old.spool_id != report.inventory.spool_id:
         _fail_unknown(turn, report)
     changed = replace(
-        node,
+        turn.cluster.nodes[report.node],
         inventory=report.inventory,
         registered_at=turn.now_at,
         is_responding=True,
@@ -62,7 +69,7 @@ def _register(turn: Turn, report: NodeReport) -> None:
         port=report.port or node.port,
         gres_places=report.inventory.gres_places or node.gres_places,
     )
-    changed = _return_to_service(turn, changed)
+    changed = _return_to_service(turn, reboot.returned(changed) if is_restarted else changed)
     problem = _shortfall(turn, changed, report.inventory)
     if problem and not changed.is_drained:
         changed = replace(changed, is_drained=True, reason=problem, reason_uid=0, reason_at=turn.now_at)
@@ -117,7 +124,10 @@ def _reconcile(turn: Turn, report: NodeReport) -> list[tuple[str, int, int]]:
         if node.name in job.completing_nodes:
             turn.effects.append(end_order(turn, job, node.name, job.ending or Ending.CANCEL, job.cancelled_by))
         else:
-            if (job.id, job.attempt) not in present and _has_batch_here(job, node.name):
+            if not job.is_in_prolog and node.name in job.preparing_nodes:
+                turn.effects.append(prepare_order(turn, job, node.name))
+            is_launched = (job.id, job.attempt, BATCH_STEP) in known
+            if not is_launched and _has_batch_here(job, node.name) and may_launch(turn.settings, job):
                 turn.effects.append(launch_of(turn.cluster, job))
             turn.effects += _unlaunched(turn, job, node.name, known)
             turn.effects += _repeated_signals(turn, job, node.name)
@@ -196,15 +206,6 @@ def handle_agent_lost(turn: Turn, command: AgentLost) -> Done:
     return Done()
 
 
-def drain_node(turn: Turn, name: str, reason: str) -> None:
-    """Set a node to drain for the system's own reason; an admin's reason stays."""
-    node = turn.cluster.nodes.get(name)
-    if node is None or node.is_drained:
-        return
-    drained = replace(node, is_drained=True, reason=reason, reason_uid=0, reason_at=turn.now_at)
-    turn.emit(NodeChanged(at=turn.now_at, node=drained, what="drained"))
-
-
 # --- scontrol update NodeName=...
 
 
@@ -218,7 +219,10 @@ def handle_update_nodes(turn: Turn, command: UpdateNodes) -> Done:
     changes = {key.lower(): value for key, value in command.changes}
     changed = [_change(turn, turn.cluster.nodes[name], changes) for name in names]
     for node in changed:
+        is_new_drain = node.is_drained and not turn.cluster.nodes[node.name].is_drained
         turn.emit(NodeChanged(at=turn.now_at, node=node, what="update"))
+        if is_new_drain:
+            tell_jobs(turn, node)
         if node.state is NodeState.DOWN:
             _fail_jobs(turn, node.name, f"node {node.name} was set down: {node.reason}")
     turn.is_pass_due = True
@@ -226,13 +230,13 @@ def handle_update_nodes(turn: Turn, command: UpdateNodes) -> Done:
 
 
 def _change(turn: Turn, node: Node, changes: dict[str, str]) -> Node:
-    if "reason" in changes:
+    if "reason" in changes and not changes.get("state", "").upper().startswith("REBOOT"):
         node = replace(node, reason=changes["reason"], reason_uid=turn.caller.uid, reason_at=turn.now_at)
     for key, value in changes.items():
-        if key == "reason":
+        if key in ("reason", "nextstate"):
             continue
         if key == "state":
-            node = _change_state(turn, node, value.upper(), "reason" in changes)
+            node = _change_state(turn, node, value.upper(), changes)
         elif key in _FIELDS:
             field, parse = _FIELDS[key]
             node = replace(node, **{field: parse(value)})
@@ -257,11 +261,11 @@ _FIELDS: dict[str, tuple[str, Callable[[str], object]]] = {
 }
 
 
-def _change_state(turn: Turn, node: Node, word: str, has_reason: bool) -> Node:
-    if word in ("DRAIN", "DOWN", "FAIL") and not (has_reason or node.reason):
+def _change_state(turn: Turn, node: Node, word: str, changes: dict[str, str]) -> Node:
+    if word in ("DRAIN", "DOWN", "FAIL") and not ("reason" in changes or node.reason):
         raise InvalidRequest("You must specify a reason when DOWNING or DRAINING a node. Request denied", "reason")
     if word == "DRAIN":
-        return replace(node, is_drained=True)
+        return replace(node, is_drained=True, drains=())
     if word == "FAIL":
         return replace(node, is_failing=True)
     if word == "DOWN":
@@ -270,10 +274,15 @@ def _change_state(turn: Turn, node: Node, word: str, has_reason: bool) -> Node:
         return replace(node, is_responding=False)
     if word in ("RESUME", "UNDRAIN", "IDLE"):
         return _resume(node, word)
+    if word in ("REBOOT", "REBOOT_ASAP"):
+        return reboot.request(turn, node, changes, is_asap=word == "REBOOT_ASAP")
+    if word == "CANCEL_REBOOT":
+        return reboot.cancel(node)
     if word == "FUTURE":
         return replace(node, state=NodeState.FUTURE)
     raise InvalidRequest(
-        f"{word!r} is no state for a node: DOWN, DRAIN, RESUME, UNDRAIN, IDLE, FAIL, FUTURE", "invalid_node_state"
+        f"{word!r} is no state for a node: DOWN, DRAIN, RESUME, UNDRAIN, IDLE, FAIL, FUTURE, CANCEL_REBOOT",
+        "invalid_node_state",
     )
 
 
@@ -284,4 +293,14 @@ def _resume(node: Node, word: str) -> Node:
     state = node.state
     if word != "UNDRAIN" and state in (NodeState.DOWN, NodeState.FUTURE):
         state = NodeState.UP if node.inventory is not None else NodeState.UNKNOWN
-    return replace(node, state=state, is_drained=False, is_failing=False, reason="", reason_uid=0, reason_at=0.0)
+    return replace(
+        node,
+        state=state,
+        is_drained=False,
+        drains=(),
+        failures=(),
+        is_failing=False,
+        reason="",
+        reason_uid=0,
+        reason_at=0.0,
+    )

@@ -20,7 +20,7 @@ from sluicectld.state.cluster import Cluster
 from sluicectld.state.commands import ApplyPlan
 from sluicectld.state.events import JobStarted, PassMade
 
-from .components import launch_of
+from . import prepare
 from .dependents import judge_dependency, wake_dependents
 from .preempt import apply_preemptions, apply_resumes
 from .turn import Turn
@@ -39,8 +39,7 @@ def handle_plan(turn: Turn, command: ApplyPlan) -> int:
             stale += len(starts)
             continue
         for started in [_start(turn, start, command) for start in starts]:
-            if started.spec.is_batch:
-                turn.effects.append(launch_of(turn.cluster, started))
+            prepare.begin(turn, started)
     stale += apply_resumes(turn, plan)
     stale += apply_preemptions(turn, plan)
     is_acting = bool(plan.starts or plan.preemptions or plan.resumes)
@@ -134,6 +133,8 @@ def _start(turn: Turn, start: StartJob, command: ApplyPlan) -> Job:
             reservation=start.reservation,
             decided_after=decided_after,
             decided_at=decided_at,
+            has_prolog=prepare.has_prolog(turn.settings),
+            preparing_nodes=prepare.awaited_nodes(turn.settings, start.allocation.nodes),
         )
     )
     started = turn.job(new_id)

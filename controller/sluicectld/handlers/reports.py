@@ -13,9 +13,11 @@ from sluice.wire.messages import Done, NodeClean, Report, StepResult
 from sluicectld.permissions import Verb
 from sluicectld.state.events import JobRevised, StepRevised
 
+from .drain import drain_node, hold_node, release_node
 from .endings import clean_node, end_job
-from .nodes import drain_node
+from .failures import note_outcome
 from .preempt import end_preempted
+from .prepare import give_back, take_prepared
 from .turn import Turn
 
 _ENDING_SIGNALS = (9, 15)
@@ -24,6 +26,15 @@ _ENDING_SIGNALS = (9, 15)
 def handle_report(turn: Turn, command: Report) -> Done:
     """Take every item that is about a current attempt; ignore what is known already."""
     _check_nodes(turn, command)
+    # First of all: what is free because of a result should not be given away where there is trouble.
+    for trouble in command.troubles:
+        if trouble.reason:
+            hold_node(turn, trouble.node, trouble.cause, trouble.reason)
+        else:
+            release_node(turn, trouble.node, trouble.cause)
+    # Before the results: with a prolog's failure comes that nothing of the job is left there.
+    for prepared in command.prepared:
+        take_prepared(turn, prepared)
     for result in command.results:
         _take_result(turn, result)
     for clean in command.clean:
@@ -40,7 +51,8 @@ def _check_nodes(turn: Turn, command: Report) -> None:
     if own == "*":
         return
     named = {result.node for result in command.results} | {clean.node for clean in command.clean}
-    named |= {node for node, _ in command.drains}
+    named |= {node for node, _ in command.drains} | {prepared.node for prepared in command.prepared}
+    named |= {trouble.node for trouble in command.troubles}
     foreign = named - {own}
     if foreign:
         raise NotPermitted(f"the agent of node {own!r} may not report of {hostlist.fold(sorted(foreign))}")
@@ -111,7 +123,7 @@ def _end_batch_job(turn: Turn, job: Job, result: StepResult) -> None:
     """The batch script has ended: so has the job."""
     clean = frozenset((result.node,)) if result.is_node_clean else frozenset()
     if result.reason == Reason.PROLOG.value:
-        _requeue_held(turn, job, result, clean)
+        give_back(turn, job, result.reason_text, clean)
         return
     if job.preemption is not None and job.state is JobState.RUNNING and (result.exit_code or result.exit_signal):
         # Told to end, it ended before its time; only one that succeeded has done its work.
@@ -122,6 +134,7 @@ def _end_batch_job(turn: Turn, job: Job, result: StepResult) -> None:
     if is_requeued and result.exit_code in turn.settings.requeue_exit_hold:
         turn.emit(JobRevised(at=turn.now_at, job=replace(job, hold=Hold.USER, is_special_exit=True), what="requeue"))
     state, reason, text = _final_state(result)
+    note_outcome(turn, job, state, result)
     end_job(
         turn,
         turn.job(job.id),
@@ -157,24 +170,6 @@ def _final_state(result: StepResult) -> tuple[JobState, Reason, str]:
     if result.exit_code:
         return JobState.FAILED, Reason.NON_ZERO_EXIT_CODE, ""
     return JobState.COMPLETED, Reason.NONE, ""
-
-
-def _requeue_held(turn: Turn, job: Job, result: StepResult, clean: frozenset[str]) -> None:
-    """A prolog that failed is the node's fault: the job goes back, held unless the site says otherwise."""
-    is_last_try = job.attempt >= turn.settings.batch_requeues_max
-    if is_last_try or "nohold_on_prolog_fail" not in turn.settings.scheduler_parameters:
-        held = replace(job, hold=Hold.ADMIN)
-        turn.emit(JobRevised(at=turn.now_at, job=held, what="prolog failed"))
-    end_job(
-        turn,
-        turn.job(job.id),
-        JobState.FAILED,
-        Ending.REQUEUE,
-        reason=Reason.JOB_LAUNCH_FAILURE,
-        reason_text=result.reason_text,
-        clean_nodes=clean,
-        is_requeued=job.spec.is_batch,
-    )
 
 
 def _take_clean(turn: Turn, clean: NodeClean) -> None:

@@ -12,6 +12,7 @@ from sluice.model.states import NodeState
 from sluicectld.scheduler.recurrence import find_next_start, find_period
 from sluicectld.scheduler.reservation_nodes import Wish, count_cores, rank_fit
 from sluicectld.state import events
+from sluicectld.state.effects import RunForReservation
 from sluicectld.state.timers import Due
 
 from .reservation_jobs import end_running, find_running, find_waiting
@@ -38,6 +39,7 @@ def _begin(turn: Turn, reservation: Reservation) -> None:
     if not reservation.has_begun:
         begun = replace(reservation, has_begun=True, idle_since_at=turn.now_at)
         _change(turn, begun, "begin")
+        turn.effects.append(RunForReservation(reservation.name, has_begun=True))
         turn.is_pass_due = True
         reservation = begun
     turn.timers.add(reservation.end_at, Due.RESERVATION, reservation.id)
@@ -58,6 +60,8 @@ def _purge(turn: Turn, reservation: Reservation, after_s: int) -> None:
 def _end(turn: Turn, reservation: Reservation) -> None:
     """End it for this time, or for good.  Times that passed while no controller ran are passed over."""
     end_running(turn, reservation)
+    if reservation.has_begun:
+        turn.effects.append(RunForReservation(reservation.name, has_begun=False))
     if not find_period(reservation):
         drop(turn, reservation, "end")
         return

@@ -123,6 +123,8 @@ def _partitions_of(job: Job) -> tuple[str, ...]:
 def state_words(job: Job) -> set[str]:
     """Return every word by which a state filter may mean the job."""
     words = {job.state.value}
+    if job.is_configuring:
+        words.add("CONFIGURING")
     if job.is_completing:
         words.add("COMPLETING")
     if job.is_requeued:

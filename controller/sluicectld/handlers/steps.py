@@ -1,6 +1,6 @@
 """CreateStep and FinishStep: a step's part of its job's allocation, granted and returned."""
 
-from sluice import cpu_bind, gpu_bind, mem_bind
+from sluice import cpu_bind, gpu_bind, hostlist, mem_bind
 from sluice.errors import NotFound, RequestError
 from sluice.model.job import Job
 from sluice.model.request import StepSpec
@@ -37,6 +37,8 @@ def handle_create_step(turn: Turn, command: CreateStep) -> Step:
     check_step_numbers(command.spec)
     _check_words(command.spec)
     _check_running(job)
+    if job.is_configuring:
+        raise StepBusy(f"job {job.id}: the prolog still runs{_where(job)}")
     if job.next_step_id >= turn.settings.steps_per_job_max:
         raise RequestError(f"job {job.id} has had {job.next_step_id} steps (MaxStepCount)", "step_limit")
     running = [step for step in turn.cluster.steps.get(job.id, {}).values() if step.state is StepState.RUNNING]
@@ -79,6 +81,10 @@ def find_job(turn: Turn, job_id: int) -> Job:
     if job is None:
         raise NotFound(f"job {job_id} is not known", "invalid_job")
     return job
+
+
+def _where(job: Job) -> str:
+    return f" on {hostlist.fold(job.preparing_nodes)}" if job.preparing_nodes else ""
 
 
 def _check_words(spec: StepSpec) -> None:

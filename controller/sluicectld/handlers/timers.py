@@ -13,6 +13,7 @@ from sluicectld.state.timers import Due, deadline_due_at
 
 from .dependents import judge_dependency
 from .endings import end_job
+from .mail import tell_time
 from .preempt import preemption_due
 from .reservation_times import judge_reservation
 from .steps import give_up_unlaunched
@@ -94,6 +95,9 @@ def _warn_signal(turn: Turn, job_id: int) -> None:
                 signal=warn.number,
                 to_batch=warn.to_batch_only,
                 to_steps=not warn.to_batch_only,
+                reason=Ending.TIME_LIMIT.value,
+                deadline_at=expected_end_at(turn, job) or end_at,
+                is_exact=True,
             )
         )
 
@@ -180,5 +184,6 @@ _RULES: dict[Due, Callable[[Turn, int], None]] = {
     Due.IMMEDIATE: _immediate,
     Due.STEP_LAUNCH: give_up_unlaunched,
     Due.PREEMPTION: preemption_due,
+    Due.MAIL: tell_time,
     Due.NUMBERING: _numbering,
 }

@@ -13,8 +13,8 @@ import msgspec
 from sluice.clock import WallClock
 from sluice.model.job import Job
 from sluice.wire.connection import Connection
-from sluice.wire.messages import AgentConfig, EndJob, EndStep, LaunchJob, Orders, SignalJob, TellStep
-from sluicectld.state.effects import Launch, Order
+from sluice.wire.messages import AgentConfig, EndJob, EndStep, LaunchJob, Orders, PrepareJob, SignalJob, TellStep
+from sluicectld.state.effects import Launch, Order, RebootNode
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ FetchTexts = Callable[[Job, Callable[[bytes, bytes], None]], None]
 class _Queue:
     """Orders that wait for the end of this turn of the loop."""
 
-    __slots__ = ("ends", "launches", "signals", "step_ends", "talks")
+    __slots__ = ("ends", "launches", "prepares", "signals", "step_ends", "talks")
 
     def __init__(self) -> None:
         self.launches: list[LaunchJob] = []
@@ -33,6 +33,7 @@ class _Queue:
         self.signals: list[SignalJob] = []
         self.step_ends: list[EndStep] = []
         self.talks: list[TellStep] = []
+        self.prepares: list[PrepareJob] = []
 
 
 class Agents:
@@ -97,11 +98,24 @@ class Agents:
         for connection, nodes in self._nodes.items():
             connection.notify("Orders", Orders(config=config_for(nodes)))
 
+    def check_health(self, names: Iterable[str]) -> None:
+        """Have the health checks of these nodes run; one without a connection checks itself when it is back."""
+        wanted: dict[Connection, list[str]] = {}
+        for name in names:
+            connection = self._connections.get(name)
+            if connection is not None:
+                wanted.setdefault(connection, []).append(name)
+        for connection, nodes in wanted.items():
+            connection.notify("Orders", Orders(checks=tuple(nodes)))
+
     def send(self, effect: Order, epoch: int) -> None:
         """Put one order on its way."""
         connection = self._connections.get(effect.node)
         if connection is None:
             logger.info("node %s: no agent is connected, %s waits for it", effect.node, type(effect).__name__)
+            return
+        if isinstance(effect, RebootNode):
+            connection.notify("Orders", Orders(reboots=((effect.node, effect.reason),)))
             return
         if isinstance(effect, Launch):
             self._launch(connection, effect, epoch)
@@ -111,6 +125,8 @@ class Agents:
             queue.ends.append(effect)
         elif isinstance(effect, SignalJob):
             queue.signals.append(effect)
+        elif isinstance(effect, PrepareJob):
+            queue.prepares.append(effect)
         elif isinstance(effect, TellStep):
             queue.talks.append(effect)
         else:
@@ -146,5 +162,6 @@ class Agents:
                     signals=tuple(queue.signals),
                     step_ends=tuple(queue.step_ends),
                     talks=tuple(queue.talks),
+                    prepares=tuple(queue.prepares),
                 ),
             )

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from sluice import dependency_spec
 from sluice.errors import InvalidRequest, NotFound, RequestError
 from sluice.model.job import Job
+from sluice.model.reason import Reason
 from sluice.model.request import DependencyTerm, JobSpec
 from sluice.wire import messages
 from sluice.wire.messages import (
@@ -238,12 +239,12 @@ def answer_test(call: Call, request: TestJob) -> None:
 
 
 def answer_wait_start(call: Call, request: WaitJobStart) -> None:
-    """Answer when the job has its allocation, or has ended without one."""
+    """Answer when the job has its allocation and its nodes are made ready, or it has ended without."""
     job = _own_job(call, request.job_id)
 
     def attempt() -> bool:
         current = call.core.engine.cluster.jobs.get(job.id)
-        if current is not None and current.allocation is None and not current.is_ended:
+        if current is not None and not current.is_ended and (current.allocation is None or current.is_configuring):
             return False
         call.core.after_commit(call.responder, lambda: _answer_started(call, current))
         return True
@@ -257,11 +258,12 @@ def _hears(call: Call, job: Job, is_wanted: bool) -> bool:
 
 
 def _answer_started(call: Call, job: Job | None) -> None:
-    if job is None or job.allocation is None:
+    if job is None or job.allocation is None or job.reason is Reason.PROLOG:
         if job is not None and job.spec.immediate_s is not None and job.cancelled_by is None:
             call.responder.error("immediate", job.reason_text)
         else:
-            call.responder.error("revoked", "the job ended before it started")
+            told = job.reason_text if job is not None else ""
+            call.responder.error("revoked", told or "the job ended before it started")
         return
     call.responder.reply(started(call, job))
 

@@ -56,6 +56,8 @@ def _created(call: Call, step: Step) -> StepCreated:
         cluster=settings.cluster_name,
         mpi_default=settings.mpi_default,
         kill_wait_s=float(settings.kill_wait_s),
+        srun_prolog=settings.srun_prolog,
+        srun_epilog=settings.srun_epilog,
     )
 
 

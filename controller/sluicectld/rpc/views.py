@@ -117,6 +117,8 @@ def node_view(
         flags.append("DRAIN")
     if node.is_failing:
         flags.append("FAIL")
+    if node.reboot is not None:
+        flags.append("REBOOT_ISSUED" if node.reboot.issued_at is not None else "REBOOT_REQUESTED")
     if not node.is_responding:
         flags.append("NOT_RESPONDING")
     job_ids = cluster.job_ids_by_node.get(node.name, ())

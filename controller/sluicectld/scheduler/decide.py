@@ -126,7 +126,7 @@ class Pass:
             self.blockers,
             self.has_more,
             self.tested,
-            len(self.scene.shapes),
+            sum(shape.pass_number == self.scene.pass_number for shape in self.scene.shapes.values()),
             queue.priorities,
             _earlier(self.shaper.look_again_at, self.preemptions.look_again_at),
             tuple(self.preemptions.chosen),

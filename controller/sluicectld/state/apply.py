@@ -91,6 +91,8 @@ def _job_started(cluster: Cluster, event: events.JobStarted) -> None:
         begin_at=None,
         dependency=Dependency(),
         next_step_id=0,
+        is_in_prolog=event.has_prolog,
+        preparing_nodes=event.preparing_nodes,
     )
     cluster.put_job(started)
     cluster.drop_steps(job.id)
@@ -139,6 +141,15 @@ def _batch_step(job: Job) -> Step:
     )
 
 
+def _job_prepared(cluster: Cluster, event: events.JobPrepared) -> None:
+    job = cluster.jobs[event.job_id]
+    if not event.node:
+        cluster.put_job(replace(job, is_in_prolog=False))
+        return
+    left = tuple(node for node in job.preparing_nodes if node != event.node)
+    cluster.put_job(replace(job, preparing_nodes=left))
+
+
 def _job_ended(cluster: Cluster, event: events.JobEnded) -> None:
     job = cluster.jobs[event.job_id]
     assert not job.is_ended, f"job {job.id} is {job.state} and cannot end again as {event.state}"
@@ -154,6 +165,8 @@ def _job_ended(cluster: Cluster, event: events.JobEnded) -> None:
             reason_text=event.reason_text,
             cancelled_by=event.by_uid,
             completing_nodes=event.completing_nodes,
+            is_in_prolog=False,
+            preparing_nodes=(),
             is_requeued=event.is_requeued,
             failed_node=event.failed_node,
             suspended_at=None,
@@ -320,6 +333,7 @@ _APPLIERS: dict[type, Callable[[Cluster, Any], None]] = {
     events.TasksCancelled: _tasks_cancelled,
     events.TaskSplit: _task_split,
     events.JobWarned: _job_warned,
+    events.JobPrepared: _job_prepared,
     events.PassMade: _pass_made,
     events.JobRequeued: _job_requeued,
     events.NodeCleaned: _node_cleaned,

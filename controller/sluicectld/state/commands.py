@@ -71,6 +71,14 @@ class ReviseReservation(msgspec.Struct, frozen=True):
     groups: tuple[str, ...] = ()
 
 
+class PrologEnded(msgspec.Struct, frozen=True):
+    """The controller's prolog of a job has ended; problem: why it failed, empty if it did not."""
+
+    job_id: int
+    attempt: int
+    problem: str = ""
+
+
 class ApplyPlan(msgspec.Struct, frozen=True):
     """A pass is done.  decided_at: its snapshot's time, None when that is now.
 

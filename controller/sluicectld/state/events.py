@@ -59,6 +59,7 @@ class JobRevised(Event, frozen=True, kw_only=True, tag=True):
 class JobStarted(Event, frozen=True, kw_only=True, tag=True):
     """A job got its allocation.  task_id: it is this task of the array job_id and lives on as new_id.
 
+    has_prolog: the controller's prolog runs first.  preparing_nodes: whose prologs are waited for.
     priority: of the pass that chose it; None: the one that it had.
     decided_after: the last event that the pass saw, by its sequence; 0 when the journal does not say.  decided_at: the
     time that the pass took for now, None when it is that of the event.
@@ -74,6 +75,15 @@ class JobStarted(Event, frozen=True, kw_only=True, tag=True):
     reservation: str = ""
     decided_after: int = 0
     decided_at: float | None = None
+    has_prolog: bool = False
+    preparing_nodes: tuple[str, ...] = ()
+
+
+class JobPrepared(Event, frozen=True, kw_only=True, tag=True):
+    """A prolog of the job has ended: the node's, or the controller's when it names none."""
+
+    job_id: int
+    node: str = ""
 
 
 class PassMade(Event, frozen=True, kw_only=True, tag=True):
@@ -209,6 +219,7 @@ AnyEvent = (
     | JobSubmitted
     | JobRevised
     | JobStarted
+    | JobPrepared
     | PassMade
     | JobEnded
     | TasksCancelled

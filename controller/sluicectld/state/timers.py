@@ -23,7 +23,12 @@ class Due(IntEnum):
     IMMEDIATE = 8
     STEP_LAUNCH = 9
     PREEMPTION = 10
-    NUMBERING = 11
+    MAIL = 11
+    NUMBERING = 12
+
+
+#: --mail-type word -> after which part of the limit.
+MAIL_PARTS = {"TIME_LIMIT_50": 0.5, "TIME_LIMIT_80": 0.8, "TIME_LIMIT_90": 0.9}
 
 
 class Timers:
@@ -44,6 +49,9 @@ class Timers:
             return
         end_at = job.started_at + job.suspended_s + job.limit_s
         self.add(end_at, Due.TIME_LIMIT, job.id)
+        for word, part in MAIL_PARTS.items():
+            if word in job.spec.mail_types:
+                self.add(job.started_at + job.suspended_s + part * job.limit_s, Due.MAIL, job.id)
         if job.spec.warn_signal is not None and job.warned_at is None:
             self.add(end_at - job.spec.warn_signal.before_s, Due.WARN_SIGNAL, job.id)
 

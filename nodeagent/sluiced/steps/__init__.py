@@ -14,10 +14,12 @@ control            orders that come in
 children           hearing of the end of child processes
 ending             when TERM and KILL are due
 descendants        every process of the step, wherever it went
+limits             which resource limits and which nice value a task gets
 user               becoming the job's user
 usage              what the tasks used
 talk               the lines that the user reads
-notice             the file that says why a signal comes
+notice             why a signal comes, as a file
+notice_board       the same as a stream, for any number of readers
 wiring             whether the tasks have to find each other
 wired              the plugins of --mpi and --launch, and the servers they ask for
 wireup             what the poll loop knows of it

@@ -16,6 +16,7 @@ import os
 import signal
 from collections.abc import Collection
 
+from sluice.model.base import Record
 from sluiced import process_id
 
 _PR_SET_CHILD_SUBREAPER = 36
@@ -57,7 +58,7 @@ def descendants(root: int) -> set[int]:
     return found - zombies
 
 
-def signal_descendants(root: int, *numbers: signal.Signals, spared: Collection[int] = ()) -> int:
+def signal_descendants(root: int, *numbers: int, spared: Collection[int] = ()) -> int:
     """Send *numbers* in order to everything below *root* but those spared; return how many got them.
 
     What a program starts because it was told to end is its own way of ending, such as a cleanup, and not told again;
@@ -77,7 +78,7 @@ def signal_descendants(root: int, *numbers: signal.Signals, spared: Collection[i
     return len(reached)
 
 
-def _signal_relative(root: int, pid: int, numbers: tuple[signal.Signals, ...]) -> None:
+def _signal_relative(root: int, pid: int, numbers: tuple[int, ...]) -> None:
     try:
         descriptor = os.pidfd_open(pid)
     except OSError:
@@ -109,8 +110,21 @@ def _is_below(root: int, pid: int) -> bool:
     return False
 
 
+class Unkillable(Record, frozen=True):
+    """Processes that KILL did not end: what is known of them, and the (pid, start) of each."""
+
+    text: str
+    processes: tuple[tuple[int, int], ...]
+
+
+def find_unkillable(pids: set[int]) -> Unkillable:
+    """Return what is known of processes that KILL did not end."""
+    started = ((pid, process_id.start_ticks(pid)) for pid in sorted(pids))
+    return Unkillable(describe(pids), tuple((pid, ticks) for pid, ticks in started if ticks is not None))
+
+
 def describe(pids: set[int]) -> str:
-    """Return what is known of processes that KILL did not end: pid, state, command, kernel stack if readable."""
+    """Return it as text: pid, state, command, and where in the kernel it waits, as far as that can be read."""
     return "; ".join(_describe(pid) for pid in sorted(pids)[:_EVIDENCE_MAX]) or "no process is left to see"
 
 
@@ -120,7 +134,9 @@ def _describe(pid: int) -> str:
     command = _read_text(f"/proc/{pid}/cmdline").replace("\0", " ").strip() or _read_text(f"/proc/{pid}/comm").strip()
     frames = [line.rpartition("] ")[2].partition("+")[0] for line in _read_text(f"/proc/{pid}/stack").splitlines()]
     stack = f" stack {' < '.join(frames[:_FRAMES_MAX])}" if frames else ""
-    return f"pid {pid} state {state} command {command[:_COMMAND_MAX]!r}{stack}"
+    place = _read_text(f"/proc/{pid}/wchan").strip("\0 \n0")
+    waits = f" waits in {place}" if place else ""
+    return f"pid {pid} state {state} command {command[:_COMMAND_MAX]!r}{waits}{stack}"
 
 
 def _read_text(path: str) -> str:

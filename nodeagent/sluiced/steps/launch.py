@@ -62,13 +62,16 @@ class EndOrder(Record, frozen=True, kw_only=True, tag="end"):
     ended_at: float = 0.0
     #: The line names the step rather than the job.
     names_step: bool = False
+    #: Why, in somebody's words.
+    text: str = ""
 
 
 class SignalOrder(Record, frozen=True, kw_only=True, tag="signal"):
-    """Send a signal to the tasks; full: to everything that they started too.
+    """Send a signal to the tasks; full: to everything that they started too.  signal 0: only tell the reason.
 
     is_suspension: with STOP and CONT, let everything stand still and go on, by the freezer where there is one.
     reason: why, for the program to read; one with a reason and its deadline is given once, however often it comes.
+    Such a warning lets what is stopped go on and reaches all but the batch script's own shell, unless it is_exact.
     """
 
     signal: int
@@ -76,6 +79,8 @@ class SignalOrder(Record, frozen=True, kw_only=True, tag="signal"):
     is_suspension: bool = False
     reason: str = ""
     deadline_at: float | None = None
+    is_exact: bool = False
+    text: str = ""
 
 
 class TalkOrder(Record, frozen=True, kw_only=True, tag="talk"):

@@ -35,7 +35,7 @@ from sluiced.steps.control import receive_order
 from sluiced.steps.ending import EndSchedule
 from sluiced.steps.fork import fork_into
 from sluiced.steps.launch import EndOrder, PeerOrder, SignalOrder, StepLaunch, TalkOrder
-from sluiced.steps.notice import write_notice
+from sluiced.steps.notice_board import NoticeBoard
 from sluiced.steps.setup import Preparation
 from sluiced.steps.task import ENDING, TaskPlan, run_task, run_task_epilogs
 from sluiced.steps.usage import UsageMeter
@@ -75,6 +75,7 @@ class StepRunner:
         #: Where lines for the user go when there is no srun.
         self.talk_fd = talk_fd
         self.schedule = EndSchedule()
+        self.notices = NoticeBoard(launch.notice_path, user, launch.job.attempt)
         self.meter = UsageMeter(launch.node)
         #: rank by pid, of the tasks that run.
         self.ranks: dict[int, int] = {}
@@ -84,7 +85,7 @@ class StepRunner:
         #: The pids of running task epilogs.
         self._epilogs: set[int] = set()
         #: What does not die; the step ends without it.
-        self.unkillable = ""
+        self.unkillable: descendants.Unkillable | None = None
         #: (exit code, signal) of the tasks that ended.
         self.exits: dict[int, tuple[int, int]] = {}
         self._is_empty = False
@@ -176,7 +177,7 @@ class StepRunner:
             poller.register(self.link, self.link.wanted_events(self.relay.wants_input))
         for fd, events in self.relay.poll_events().items():
             poller.register(fd, events)
-        for fd, events in self.wireup.poll_events().items():
+        for fd, events in (self.wireup.poll_events() | self.notices.poll_events()).items():
             poller.register(fd, events)
         for fd, events in poller.poll(self._timeout_ms()):
             self._on_event(fd, events)
@@ -190,7 +191,7 @@ class StepRunner:
             self._on_order()
         elif self.link is not None and fd == self.link.fileno():
             self._on_link(self.link, events)
-        elif not self.wireup.on_event(fd):
+        elif not self.wireup.on_event(fd) and not self.notices.on_event(fd):
             self.relay.on_event(fd, events)
 
     def _timeout_ms(self) -> int | None:
@@ -290,7 +291,7 @@ class StepRunner:
         what = f"STEP {self.launch.name}" if order.names_step else f"JOB {self.launch.job.id}"
         if order.ending is not Ending.FINISHED:
             self.say(talk.end_line(self.launch.node, what, order.ending, order.ended_at or now_at))
-        self._tell(order.ending.value, signal.SIGTERM, now_at, now_at + order.kill_wait_s)
+        self.notices.tell(order.ending.value, signal.SIGTERM, now_at, now_at + order.kill_wait_s, order.text)
         self._term_until = time.monotonic() + order.kill_wait_s / 2
         self._term_in_turn()
 
@@ -314,7 +315,7 @@ class StepRunner:
         if not self._is_empty:
             self.end(EndOrder(ending=Ending.CANCEL, kill_wait_s=self.launch.config.kill_wait_s, names_step=True))
 
-    def _signal_all(self, *numbers: signal.Signals, spared: Collection[int] = ()) -> None:
+    def _signal_all(self, *numbers: int, spared: Collection[int] = ()) -> None:
         descendants.signal_descendants(os.getpid(), *numbers, spared=spared)
 
     def _suspend(self) -> None:
@@ -332,17 +333,19 @@ class StepRunner:
             self._signal_all(signal.SIGCONT)
 
     def _signal(self, order: SignalOrder) -> None:
-        try:
-            number = signal.Signals(order.signal)
-        except ValueError:
+        if order.signal == 0:
+            self.notices.tell(order.reason, 0, time.time(), order.deadline_at, order.text)
+            return
+        number = order.signal
+        if number not in signal.valid_signals():
             return
         if order.is_suspension:
             self._suspend() if number == signal.SIGSTOP else self._resume()
             return
-        if order.reason:
+        if order.reason and not order.is_exact:
             self._warn(order, number)
             return
-        self._tell("signal", number, time.time(), None)
+        self.notices.tell(order.reason or "signal", number, time.time(), order.deadline_at, order.text)
         if number == signal.SIGKILL and order.full:
             self._kill_all()
         elif order.full or self.launch.config.cgroup.signal_children_processes:
@@ -355,13 +358,13 @@ class StepRunner:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(pid, number)
 
-    def _warn(self, order: SignalOrder, number: signal.Signals) -> None:
+    def _warn(self, order: SignalOrder, number: int) -> None:
         """The program is to end by a deadline: a stopped one goes on, and all but a batch script's own shell hears."""
         key = order.reason, order.signal, order.deadline_at
         if key in self._warnings or self.schedule.ending is not None:
             return
         self._warnings.add(key)
-        self._tell(order.reason, number, time.time(), order.deadline_at)
+        self.notices.tell(order.reason, number, time.time(), order.deadline_at, order.text)
         if self.launch.is_batch and not order.full:
             # The shell would die of it and take the job's time to end away; what it runs is what is warned.
             below = set().union(*(descendants.descendants(pid) for pid in self.ranks))
@@ -384,14 +387,11 @@ class StepRunner:
 
     def _give_up(self) -> None:
         """The kernel does not let them go: say what is left, and end without it."""
-        self.unkillable = descendants.describe(descendants.descendants(os.getpid()))
+        self.unkillable = descendants.find_unkillable(descendants.descendants(os.getpid()))
         for rank in self.ranks.values():
             self.exits[rank] = (0, int(signal.SIGKILL))
         self.ranks.clear()
         self.relay.abandon_output()
-
-    def _tell(self, reason: str, number: int, sent_at: float, deadline_at: float | None) -> None:
-        write_notice(self.launch.notice_path, self.user, reason, int(number), sent_at, deadline_at)
 
     # srun.
 

@@ -22,6 +22,7 @@ from sluiced.stdio.relay import STDERR, STDOUT, Relay, set_terminal_size
 from sluiced.steps import multi_prog, notice
 from sluiced.steps.launch import StepLaunch
 from sluiced.steps.launch_failure import LaunchFailure
+from sluiced.steps.limits import chosen_limits, nice_of
 from sluiced.steps.login_environment import read_login_environment
 from sluiced.steps.task import TaskPlan
 from sluiced.steps.task_hooks import task_hooks
@@ -145,7 +146,7 @@ def _plan_batch(preparation: Preparation, inherited: dict[str, str]) -> TaskPlan
     site = site_of(launch)
     environment = job_env.batch_environment(launch.job, launch.node, site, inherited)
     environment |= gpu.plan_batch(launch)
-    environment[notice.VARIABLE] = launch.notice_path
+    environment |= notice.variables(launch.notice_path)
     return TaskPlan(
         rank=0,
         local_id=0,
@@ -155,7 +156,8 @@ def _plan_batch(preparation: Preparation, inherited: dict[str, str]) -> TaskPlan
         work_dir=spec.work_dir or user.home,
         fallback_dir=site.tmp_dir,
         umask=spec.umask,
-        rlimits=spec.rlimits if launch.config.propagate_limits.upper() != "NONE" else (),
+        rlimits=chosen_limits(spec.rlimits, launch.config, "propagate" in spec.given),
+        nice=nice_of(environment, launch.config, os.getpriority(os.PRIO_PROCESS, 0)),
         user=user,
         node=launch.node,
         hooks=task_hooks(launch),
@@ -214,21 +216,21 @@ def _plan_task(
 ) -> TaskPlan:
     launch, wireup = preparation.launch, preparation.wireup
     has_terminal = tasks.is_pty and rank == 0
+    environment = _task_variables(launch, tasks, part, rank, local_id, inherited)
     return TaskPlan(
         rank=rank,
         local_id=local_id,
         argv=wireup.dressing.command(multi_prog.program_of(tasks.multi_prog, rank) if tasks.multi_prog else tasks.argv),
         environment=wireup.dressing.environment(
             rank,
-            _task_variables(launch, tasks, part, rank, local_id, inherited)
-            | dict(binding.variables)
-            | dict(gpus.variables),
+            environment | dict(binding.variables) | dict(gpus.variables),
         ),
         descriptors=_task_descriptors(preparation, tasks, rank),
         work_dir=tasks.work_dir or launch.job.spec.work_dir or preparation.user.home,
         fallback_dir=launch.config.tmp_fs or "/tmp",
         umask=tasks.umask,
-        rlimits=tasks.rlimits,
+        rlimits=chosen_limits(tasks.rlimits, launch.config, tasks.is_limits_asked),
+        nice=nice_of(environment, launch.config, os.getpriority(os.PRIO_PROCESS, 0)),
         user=preparation.user,
         node=launch.node,
         hooks=task_hooks(launch),
@@ -244,8 +246,8 @@ def _task_variables(
     launch: StepLaunch, tasks: TaskLaunch, part: StepNode, rank: int, local_id: int, inherited: dict[str, str]
 ) -> dict[str, str]:
     variables = job_env.task_environment(launch.job, tasks.step, part, rank, local_id, site_of(launch), inherited)
+    variables |= notice.variables(launch.notice_path)
     variables |= {
-        notice.VARIABLE: launch.notice_path,
         "SLURM_UMASK": f"{tasks.umask:04o}",
         "SLURM_LAUNCH_NODE_IPADDR": launch.srun_address,
         "SLURM_SRUN_COMM_HOST": launch.srun_address,

@@ -88,7 +88,7 @@ def _run(
 ) -> StepResult:
     descendants.adopt_orphans()
     spec = launch.job.spec
-    user = load_user(spec.uid, spec.gid, spec.user)
+    user = load_user(spec.uid, spec.gid, spec.user, launch.node)
     link = SrunLink(connection, launch.srun_early) if connection is not None else None
     relay = Relay(link, launch.config.output_tail_bytes)
     wireup = make_wireup(launch, user)
@@ -105,6 +105,7 @@ def _run(
             oom = _tell_oom(launch, runner, group)
             return _result(launch, runner, group, preparation, started_at, oom)
         finally:
+            runner.notices.close()
             group.remove()
     finally:
         wireup.close()

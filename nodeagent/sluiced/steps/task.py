@@ -46,6 +46,8 @@ class TaskPlan(NamedTuple):
     user: User
     node: str
     hooks: TaskHooks = TaskHooks()
+    #: None: as the step daemon's.
+    nice: int | None = None
     binding: TaskBinding = TaskBinding()
     #: Around its GPUs alone; None: the job's fence is its own.
     fence: Fence | None = None
@@ -83,6 +85,7 @@ def run_task(plan: TaskPlan, enter_group: Callable[[], None] | None) -> NoReturn
             os.write(2, os.fsencode(line + "\n"))
         set_limits(plan.rlimits)
         become(plan.user)
+        set_nice(plan.nice)
         os.umask(plan.umask)
         _enter_work_dir(plan)
         environment = plan.environment | {"SLURM_TASK_PID": str(os.getpid())}
@@ -129,6 +132,13 @@ def set_limits(limits: tuple[tuple[str, int, int], ...]) -> None:
             hard = own_hard if is_raise and os.geteuid() != 0 else hard
             soft = hard if hard != -1 and (soft == -1 or soft > hard) else soft
             resource.setrlimit(number, (soft, hard))
+
+
+def set_nice(nice: int | None) -> None:
+    """Set the nice value as far as the user may; where it comes from is the user's to write."""
+    if nice is not None:
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, 0, nice)
 
 
 def find_program(name: str, path: str, work_dir: str) -> str:

@@ -11,6 +11,9 @@ import pwd
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from sluice.model.reason import Reason
+from sluiced.steps.launch_failure import LaunchFailure
+
 
 class User(NamedTuple):
     """Whom a step runs for, with the groups that the system gives them here."""
@@ -23,12 +26,19 @@ class User(NamedTuple):
     shell: str
 
 
-def load_user(uid: int, gid: int, name: str) -> User:
-    """Return the user.  *name* counts only where the system does not know the uid, and then brings no groups."""
+def load_user(uid: int, gid: int, name: str, node: str = "") -> User:
+    """Return the user as this machine knows it.
+
+    An agent without privilege runs its own user, known or not; *name* is then all there is.  Raises LaunchFailure where
+    another user is unknown: its groups and its home are the machine's to say.
+    """
     try:
         entry = pwd.getpwuid(uid)
     except KeyError:
-        return User(uid, gid, name, (gid,), "/", "/bin/sh")
+        if uid == os.geteuid():
+            return User(uid, gid, name, (gid,), "/", "/bin/sh")
+        text = f"uid {uid} ({name}) is not known on node {node}: `getent passwd {uid}` there finds nobody"
+        raise LaunchFailure(Reason.JOB_LAUNCH_FAILURE, text) from None
     groups = tuple(os.getgrouplist(entry.pw_name, gid)) if os.geteuid() == 0 else ()
     return User(uid, gid, entry.pw_name, groups, entry.pw_dir, entry.pw_shell or "/bin/sh")
 

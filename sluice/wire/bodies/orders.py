@@ -20,10 +20,24 @@ class LaunchJob(Message, frozen=True, kw_only=True):
     environment: msgspec.Raw | tuple[bytes, ...] = ()
 
 
+class PrepareJob(Message, frozen=True, kw_only=True):
+    """Run the prolog of a job that has just got the node; NodePrepared tells what came of it.
+
+    variables: what prologs and epilogs see of the job.
+    """
+
+    node: str
+    epoch: int
+    job_id: int
+    attempt: int
+    variables: dict[str, str] = msgspec.field(default_factory=dict)
+
+
 class EndJob(Message, frozen=True, kw_only=True):
     """End all processes of a job on the node: TERM, after kill_wait_s KILL; then epilog; then NodeClean.
 
-    by: the user's name or "" for the system; text: for the job's stderr ("DUE TO TIME LIMIT").
+    text: why, in somebody's words, for the program to read.  variables: what the epilog sees of the job, for a node
+    that has never heard of it; empty where there is no epilog.
     """
 
     node: str
@@ -34,12 +48,15 @@ class EndJob(Message, frozen=True, kw_only=True):
     kill_wait_s: float
     by_uid: int = 0
     ended_at: float = 0.0
+    text: str = ""
+    variables: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class SignalJob(Message, frozen=True, kw_only=True):
     """Send a signal: to steps, to the batch shell, or (full) to the batch shell with all its children and steps.
 
-    step_id None: every step of the job.  is_suspension: STOP or CONT that suspends the job or lets it go on.
+    step_id None: every step of the job.  is_suspension: STOP or CONT that suspends the job or lets it go on.  signal 0:
+    none, the reason is all there is to tell.
     """
 
     node: str
@@ -55,6 +72,10 @@ class SignalJob(Message, frozen=True, kw_only=True):
     #: Why, for the program to read; "" for a signal that somebody sent.  deadline_at: when KILL follows.
     reason: str = ""
     deadline_at: float | None = None
+    #: Who is named above gets it and nobody else; without it a signal with a reason is a warning to all programs.
+    is_exact: bool = False
+    #: The reason in somebody's words.
+    text: str = ""
 
 
 class EndStep(Message, frozen=True, kw_only=True):
@@ -92,4 +113,9 @@ class Orders(Message, frozen=True, kw_only=True):
     signals: tuple[SignalJob, ...] = ()
     step_ends: tuple[EndStep, ...] = ()
     talks: tuple[TellStep, ...] = ()
+    prepares: tuple[PrepareJob, ...] = ()
+    #: (node, reason): restart the machine.
+    reboots: tuple[tuple[str, str], ...] = ()
+    #: Nodes that are to run their health check.
+    checks: tuple[str, ...] = ()
     config: AgentConfig | None = None

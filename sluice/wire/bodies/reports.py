@@ -69,10 +69,17 @@ class AgentConfig(Message, frozen=True, kw_only=True):
     task_prolog: str = ""
     task_epilog: str = ""
     prolog_timeout_s: float = 0.0
+    health_check_program: str = ""
+    reboot_program: str = ""
+    #: Called with what KILL has not ended.
+    unkillable_program: str = ""
     #: What KILL has not ended after this long stays, and its node is drained; 0: wait for ever.
     unkillable_timeout_s: float = 60.0
     prolog_flags: tuple[str, ...] = ()
     propagate_limits: str = "ALL"
+    propagate_limits_except: str = ""
+    #: PropagatePrioProcess: 1 takes over the submitter's nice value, 2 one above the agent's at the least.
+    propagate_nice: int = 0
     cgroup: CgroupSettings = CgroupSettings()
     #: Usage is what the kernel counted for the step's cgroup, its peak of memory included.
     is_usage_of_cgroup: bool = False
@@ -126,6 +133,23 @@ class NodeClean(Message, frozen=True, kw_only=True):
     problem: str = ""
 
 
+class NodePrepared(Message, frozen=True, kw_only=True):
+    """The prolog of a job has ended on the node; problem: why it failed, empty if it did not."""
+
+    node: str
+    job_id: int
+    attempt: int
+    problem: str = ""
+
+
+class NodeTrouble(Message, frozen=True, kw_only=True):
+    """Why no work should come to the node while it lasts; reason empty: the cause is gone."""
+
+    node: str
+    cause: str
+    reason: str = ""
+
+
 class Report(Message, frozen=True, kw_only=True):
     """What happened on the agent's nodes, in order; the reply Done means it is committed.  Repeats change nothing."""
 
@@ -133,3 +157,5 @@ class Report(Message, frozen=True, kw_only=True):
     clean: tuple[NodeClean, ...] = ()
     #: (node, reason): set the node to drain.
     drains: tuple[tuple[str, str], ...] = ()
+    prepared: tuple[NodePrepared, ...] = ()
+    troubles: tuple[NodeTrouble, ...] = ()

@@ -44,6 +44,9 @@ class StepCreated(Message, frozen=True, kw_only=True):
     cluster: str = ""
     mpi_default: str = "none"
     kill_wait_s: float = 30.0
+    #: The site's programs around every srun, where it names none itself.
+    srun_prolog: str = ""
+    srun_epilog: str = ""
 
 
 class FinishStep(Message, frozen=True, kw_only=True):

@@ -39,6 +39,8 @@ class TaskLaunch(Message, frozen=True, kw_only=True):
     is_unbuffered: bool = False
     kill_on_bad_exit: bool = False
     multi_prog: str = ""
+    #: The rlimits are what --propagate named, whatever the site's configuration says.
+    is_limits_asked: bool = False
     task_prolog: str = ""
     task_epilog: str = ""
     #: The step daemons tell which CPUs and GPUs the tasks have.

@@ -14,7 +14,7 @@ def warned(world: World) -> list[Any]:
 
 
 def test_the_steps_are_warned_before_the_limit(world: World) -> None:
-    world.start(nodes=2, limit_s=600, warn_signal=WarnSignal(number=10, before_s=60))
+    job_id = world.start(nodes=2, limit_s=600, warn_signal=WarnSignal(number=10, before_s=60))
     world.pass_time(539)
     assert warned(world) == []
 
@@ -25,6 +25,9 @@ def test_the_steps_are_warned_before_the_limit(world: World) -> None:
         ("n1", 10, False, True),
         ("n2", 10, False, True),
     ]
+    assert {(signal.reason, signal.deadline_at) for signal in signals} == {
+        ("time limit", (world.job(job_id).started_at or 0) + 600)
+    }
 
 
 def test_the_shell_alone_is_warned_when_asked_for(world: World) -> None:
