@@ -46,6 +46,7 @@ _requests = st.fixed_dictionaries(
         "ntasks_per_socket": st.sampled_from([0, 0, 0, 1]),
         "partitions": st.sampled_from([("batch",), ("batch",), ("half",), ("half", "batch")]),
         "array": st.sampled_from(["", "", "1-4%2"]),
+        "licenses": st.sampled_from(["", "", "matlab:1", "matlab:2"]),
     }
 )
 _changes = st.sampled_from([("TimeLimit", "5"), ("NumNodes", "2"), ("NumNodes", "1"), ("MinMemoryNode", "2000")])
@@ -81,7 +82,7 @@ class Story:
 
     def __init__(self, told: Told, policies: tuple[Policy, ...] = POLICIES) -> None:
         has_gpus, requests, _ = told
-        self.world = World(nodes=4)
+        self.world = World(nodes=4, licenses={"matlab": 2})
         self.policies = policies
         self.policy = policies[0]
         #: Of the pass before.

@@ -167,7 +167,9 @@ def test_with_promises_of_the_pass_before_all_components_are_planned_or_none(riv
     for _ in range(2):
         snapshot = replace(rivals.snapshot(), promised=plan.planned, is_freed=is_freed)
         plan = decide(snapshot, rivals.policy, memory=memory)
-        assert plan == decide(snapshot, rivals.policy)
+        # How many shapes are known is another number with a memory.
+        alone = decide(snapshot, rivals.policy)
+        assert replace(plan, tested_shapes=0) == replace(alone, tested_shapes=0)
         for job in rivals.pending_jobs:
             assert components_of(rivals, lead_id_of(job)) & plan.planned.keys() in (
                 set(),
