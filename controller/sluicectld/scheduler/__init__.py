@@ -3,6 +3,7 @@
 snapshot     what a pass sees: eligible jobs, free resources, running jobs; the policy
 plan         what a pass wants: starts, planned starts, and why the others wait
 decide       one pass: the queue in order, starts and planned starts
+walk         the order in which a pass comes to the jobs, and the short cuts
 shaping      the shape of a job as reservations and topologies have it
 ledger       what a pass hands out, counted everywhere at once
 verdicts     what a pass says of jobs that do not start

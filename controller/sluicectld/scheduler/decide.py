@@ -22,9 +22,7 @@ from .gangs import NO_GANGS, Gangs, consider_component
 from .heads import Heads
 from .ledger import Ledger
 from .limits.partition import find_orphan_blocker
-from .matches import Match
-from .memory import Memory, Scene, find_shape
-from .patience import rank_candidates
+from .memory import Memory, Scene
 from .places import Kept, Places
 from .plan import Plan
 from .planner import Planner
@@ -36,15 +34,14 @@ from .ranking import waits_for_others
 from .reservation_texts import find_closed_blocker
 from .reservations import View
 from .resuming import Resuming, with_suspended
-from .search import Part, find_idle, find_now
+from .search import Part, find_idle
 from .shapes import Shape
 from .shaping import Shaper
 from .shorten import find_place, may_shorten
 from .snapshot import Policy, Snapshot
 from .standing import Entry
-from .tail import Tail
-from .tracks import NEVER
 from .verdicts import Verdicts
+from .walk import walk
 
 DEFAULT_POLICY = Policy()
 Blockers = tuple[Blocker, ...]
@@ -116,7 +113,7 @@ class Pass:
         queue = self.queue
         for job in queue.orphans:
             self.blockers[job.id] = (find_orphan_blocker(job),)
-        self._walk(self._set_out())
+        walk(self, self._set_out())
         if self.policy.keeps_promises:
             self._pass_promises_on()
         return Plan(
@@ -166,93 +163,6 @@ class Pass:
         self._keep_places(entries)
         return entries
 
-    def _walk(self, entries: list[Entry]) -> None:
-        """Consider the entries in their order, or first those that may be planned and then the rest in another one."""
-        policy = self.policy
-        if not (policy.is_shortest_first or policy.is_predicting):
-            self._walk_through(entries)
-            return
-        rest: list[Entry] = []
-        for place, entry in enumerate(entries):
-            if self._has_started_most():
-                self._leave_for_next_pass(rest + entries[place:])
-                return
-            if self.planner.is_full(entry[1].name) and entry[0].state is not JobState.SUSPENDED:
-                rest.append(entry)
-            else:
-                self._consider(*entry)
-        if policy.is_predicting:
-            rest = rank_candidates(rest, self.snapshot.now_at, self.snapshot.predicted_s, policy.patience)
-        else:
-            rest.sort(key=_limit_of)
-        self._walk_through(rest)
-
-    def _walk_through(self, entries: list[Entry]) -> None:
-        policy, matches = self.policy, self.scene.matches
-        is_strict = self.is_quiet and not policy.is_backfilling
-        has_tail = self.is_quiet and not policy.keeps_promises
-        index = head_count = 0
-        while index < len(entries):
-            if self._has_started_most():
-                self._leave_for_next_pass(entries[index:])
-                return
-            if is_strict and self.heads.count > head_count:
-                head_count = self.heads.count
-                if self._wait_behind(entries[index:]):
-                    return
-            job, partition = entries[index]
-            if has_tail and self.planner.is_full(partition.name):
-                done = self._start_of_tail(entries[index:])
-                index += done
-                if done:
-                    continue
-            match = matches.get((job.id, partition.name))
-            is_known = match is not None and match.is_plain and match.job is job and match.partition is partition
-            if match is None or not (is_known and (self._waits_as_twins(match) or self._stands(match))):
-                self._consider(job, partition)
-            index += 1
-
-    def _wait_behind(self, entries: list[Entry]) -> bool:
-        """Leave the rest of strict queues waiting, if a job of each waits already; return whether that is so."""
-        if not all(map(self.heads.has, {partition.name for _, partition in entries})):
-            return False
-        waiting = [job.id for job, _ in entries if job.id not in self.started_ids]
-        self.blockers.update(dict.fromkeys(waiting, (verdicts.PRIORITY,)))
-        return True
-
-    def _waits_as_twins(self, match: Match) -> bool:
-        """Is all known that can be said of a plain job, because it was said of another one of its shape?"""
-        shape, job_id = match.shape, match.job.id
-        blockers = shape.blockers
-        if blockers is None or shape.may_plan or shape.pass_number != self.scene.pass_number:
-            return False
-        if not self.is_simple or job_id == self.focus_id or job_id in self.places.slots:
-            return False
-        self.tested += 1
-        self.blockers[job_id] = blockers
-        return True
-
-    def _start_of_tail(self, entries: list[Entry]) -> int:
-        """Start what fits of the plain jobs at the beginning; return how many entries are done with."""
-        full = {name for name in self.snapshot.partitions if self.planner.is_full(name)}
-        tail = Tail(self.scene, self.policy, itertools.takewhile(lambda entry: entry[1].name in full, entries))
-        count = len(tail)
-        self.tested += count
-        started: set[int] = set()
-        first = 0
-        while (index := tail.find_start(first)) is not None and not self._has_started_most():
-            shape = find_shape(self.scene, *entries[index], self.policy)
-            parts = find_now(shape, self.working, self.timeline)
-            assert parts is not None, "a job that fits has a place"
-            self._start(entries[index][0], shape, parts, None)
-            started.add(index)
-            first = index + 1
-        if index is not None:
-            count = index
-        waiting = [entries[place][0].id for place in range(count) if place not in started]
-        self.blockers.update(dict.fromkeys(waiting, (verdicts.PRIORITY,)))
-        return count
-
     def _pass_promises_on(self) -> None:
         """Let promises stand to whom the pass did not come, and have one when the next is due whatever happens."""
         if not self.places.slots.keys() <= self.places.planned.keys():
@@ -281,7 +191,7 @@ class Pass:
         self.preemptions.kept.undo()
         self.resuming.undo()
 
-    def _consider(self, job: Job, partition: Partition) -> None:
+    def consider(self, job: Job, partition: Partition) -> None:
         if job.state is JobState.SUSPENDED:
             self.resuming.consider(job)
         elif self.preemptions.kept.has(job.id) and not job.is_component:
@@ -341,22 +251,6 @@ class Pass:
         is_behind = self.heads.is_stopped(shape) or not (self.policy.is_backfilling or self.heads.is_first(job, shape))
         return blockers if is_behind else self.preemptions.consider(job, shape, blockers)
 
-    def _stands(self, match: Match) -> bool:
-        """Does a plain job's promise stand as it is?  Otherwise it may be taken back: the job is to be looked at."""
-        job_id = match.job.id
-        kept = self.places.slots.get(job_id) if self.is_quiet else None
-        if kept is None or kept[0].at <= self.snapshot.now_at or not kept[1].is_plain:
-            return False
-        if self.is_freed:
-            slot, shape = kept
-            if self.timeline.take_out_if_earlier(job_id, shape.ask, slot.parts[0].position, slot.at):
-                del self.places.slots[job_id]
-                shape.begin()
-                return False
-        self.places.planned[job_id] = self.snapshot.promised[job_id]
-        self.blockers[job_id] = (verdicts.PRIORITY,)
-        return True
-
     def _keeps(self, job: Job, shape: Shape) -> bool:
         """Does an earlier promise stand as it is?  Otherwise it is taken back: the job is to be looked at again."""
         slot, promised_shape = self.places.slots[job.id]
@@ -400,7 +294,7 @@ class Pass:
             limited = self.ledger.find_placed_blockers(job, *place)
             if limited:
                 return self._wait_placed(job, shape, limited)
-            self._start(job, *place, task_id)
+            self.start(job, *place, task_id)
         return None
 
     def _wait_placed(self, job: Job, shape: Shape, limited: Blockers) -> Blockers:
@@ -456,20 +350,20 @@ class Pass:
         limited = self.gate.find_blockers(job, shape)
         if limited:
             return limited
-        if task_id is not None and self._has_started_most():
+        if task_id is not None and self.has_started_most():
             self.has_more = True
             return (verdicts.next_pass(len(self.ledger.starts)),)
         is_of_array = task_id is not None or job.array_task_id is not None
         throttled = self.ledger.find_throttle_blocker(job) if is_of_array else None
         return None if throttled is None else (throttled,)
 
-    def _has_started_most(self) -> bool:
+    def has_started_most(self) -> bool:
         return len(self.ledger.starts) >= self.policy.starts_max
 
     def _may_plan(self, shape: Shape) -> bool:
         return shape.may_plan and not self.heads.is_stopped(shape)
 
-    def _start(self, job: Job, shape: Shape, parts: list[Part], task_id: int | None) -> None:
+    def start(self, job: Job, shape: Shape, parts: list[Part], task_id: int | None) -> None:
         self.heads.note_start(shape)
         self.ledger.start(job, shape, parts, task_id)
 
@@ -540,27 +434,9 @@ class Pass:
             return verdicts.RESOURCES
         return self.verdicts.resources(shape, has_plans=len(self.places.slots) > (job.id in self.places.slots))
 
-    def _leave_for_next_pass(self, entries: list[Entry]) -> None:
-        self.has_more = True
-        blockers = (verdicts.next_pass(len(self.ledger.starts)),)
-        for job_id in self.gangs.unfinished():
-            self.blockers.setdefault(job_id, blockers)
-        for job, partition in entries:
-            if job.id in self.started_ids or job.state is JobState.SUSPENDED:
-                continue
-            if job.id == self.focus_id:
-                self._consider(job, partition)
-            else:
-                self.blockers.setdefault(job.id, blockers)
-
 
 def _earlier(one: float | None, other: float | None) -> float | None:
     return other if one is None else one if other is None else min(one, other)
-
-
-def _limit_of(entry: Entry) -> float:
-    limit_s = entry[0].limit_s
-    return NEVER if limit_s is None else limit_s
 
 
 def tasks_of(job: Job) -> Iterator[int | None]:

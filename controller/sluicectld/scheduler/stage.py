@@ -24,6 +24,7 @@ from .reservations import OPEN
 from .shapes import Shape
 from .shorten import find_place
 from .snapshot import Policy, Snapshot
+from .walk import walk
 
 
 class Rehearsal(Pass):
@@ -32,7 +33,7 @@ class Rehearsal(Pass):
     def run_before(self, job_id: int) -> None:
         """Run the pass up to the job's turn in the queue, and no further."""
         ahead = itertools.takewhile(lambda entry: entry[0].id != job_id, self._set_out())
-        self._walk(list(ahead))
+        walk(self, list(ahead))
 
     def recall(self, job_id: int, plan: Plan) -> bool:
         """Stand where run_before() would, by what a plan of this state says; return whether it says enough.
@@ -62,7 +63,7 @@ class Rehearsal(Pass):
 
     def would_start(self, job: Job) -> bool:
         """Would the job start at this point of the pass?  Nothing is taken for it."""
-        if self._has_started_most():
+        if self.has_started_most():
             return False
         known = self.snapshot.partitions
         asked = [known[name] for name in job.spec.partitions or (job.partition,) if name in known]
