@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from sluice.model.node import GresPlace
+from sluice.model.request import GresRequest
 from sluicectld.scheduler.memory import Memory
 from sluicectld.scheduler.snapshot import Policy
 from tests.engine_builder import ROOT, World
@@ -115,3 +117,21 @@ def test_the_rest_of_an_array_is_not_promised_what_its_tasks_have_taken() -> Non
     world.end_script(before)
 
     assert world.promised == {array: 1200}
+
+
+@pytest.mark.parametrize("has_memory", [True, False], ids=["with a memory", "without"])
+def test_a_promise_of_numbered_units_stays_on_its_nodes(has_memory: bool) -> None:
+    """The first node comes to be free at the same time; it would be the first choice, but nothing has ended."""
+    world = Keeper(nodes=2, has_memory=has_memory)
+    near = (GresPlace(name="gpu", type="a", count=2, cores="0-1"),)
+    gpus = (GresRequest(name="gpu", type="a", count=2),)
+    world.configure(nodes=tuple(replace(node, gres=gpus, gres_places=near) for node in world.node_records))
+    world.register("n1", "n2", gres=gpus)
+    first, second = (world.start(ntasks=4, limit_s=limit_s) for limit_s in (1200, 600))
+    assert (world.job(first).nodes, world.job(second).nodes) == (("n1",), ("n2",))
+    waiting = world.submit(ntasks=1, limit_s=600, gres_per_node=(GresRequest(name="gpu", count=1),))
+    assert world.pass_().planned[waiting].nodes == ("n2",)
+
+    world.update(first, caller=ROOT, TimeLimit="10")
+
+    assert world.pass_().planned[waiting].nodes == ("n2",)
