@@ -58,8 +58,10 @@ def test_who_is_killed_while_it_waits_gets_no_step(local_cluster: LocalCluster, 
 
 def test_the_cpus_of_an_srun_that_is_killed_are_free_again(local_cluster: LocalCluster, full_job: str) -> None:
     job = f"--jobid={full_job}"
-    with running(local_cluster, "srun", job, "-n2", "sleep", "600") as holder:
-        local_cluster.wait_until(lambda: steps(local_cluster) == [f"{full_job}.0"], "the first step runs")
+    with running(local_cluster, "srun", job, "-n2", "sh", "-c", "echo up; exec sleep 600") as holder:
+        assert holder.stdout is not None
+        # A step whose srun goes before the tasks run is given up later.
+        assert [holder.stdout.readline(), holder.stdout.readline()] == ["up\n", "up\n"]
         holder.kill()
 
         assert local_cluster.run("srun", job, "-n2", "echo", "free").stdout == "free\nfree\n"
