@@ -93,6 +93,7 @@ class Pass:
         self.has_more = False
         self.tested = 0
         self._queue = queue
+        self._begun_before = scene.begun
         self.resuming = Resuming(scene, snapshot)
         self.preemptions = Preemptions(snapshot, policy, scene, self.ledger, self.places)
         self.shaper.own_ids = self.preemptions.kept.waiting_ids
@@ -123,7 +124,7 @@ class Pass:
             self.blockers,
             self.has_more,
             self.tested,
-            sum(shape.pass_number == self.scene.pass_number for shape in self.scene.shapes.values()),
+            self.scene.begun - self._begun_before,
             queue.priorities,
             _earlier(self.shaper.look_again_at, self.preemptions.look_again_at),
             tuple(self.preemptions.chosen),

@@ -38,6 +38,8 @@ class Scene(msgspec.Struct):
     timeline: Timeline
     lineup: Lineup
     pass_number: int = 0
+    #: Shapes that were begun for a pass, in all passes together.
+    begun: int = 0
     #: Whose jobs are on which node when, in a pass in which it matters.
     guests: Guests | None = None
     shapes: dict[tuple[ShapeKey, int], Shape] = {}
@@ -124,6 +126,7 @@ def find_match(scene: Scene, job: Job, partition: Partition, policy: Policy, uid
     shape = match.shape
     if shape.pass_number != scene.pass_number:
         shape.pass_number = scene.pass_number
+        scene.begun += 1
         shape.guests = scene.guests
         shape.begin()
     return match
