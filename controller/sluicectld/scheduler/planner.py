@@ -149,9 +149,12 @@ class Planner:
 
     def _find_earlier(self, job: Job) -> Slot | None:
         """Return the promise that was taken back, unless tasks of the job's array have started there since."""
-        slot, starts = self._earlier.get(job.id, (None, 0))
+        found = self._earlier.get(job.id)
+        if found is None:
+            return None
+        slot, starts = found
         taken = self._ledger.nodes_since(starts)
-        if slot is None or (slot.use is not None and taken):
+        if slot.use is not None and taken:
             return None
         return slot if taken.isdisjoint(part.position for part in slot.parts) else None
 
