@@ -26,7 +26,7 @@ def lines(view: Map) -> list[str]:
         return [_pending_line(view), *blocker_lines(view), *planned_lines(view), *suggestion_lines(view)]
     if state not in ("RUNNING", "SUSPENDED"):
         return _ended_lines(view)
-    return [_active_line(view), *([f"{_INDENT}{view['note']}"] if view.get("note") else [])]
+    return [_active_line(view), *_note_lines(view)]
 
 
 def test_lines(reply: Map) -> list[str]:
@@ -40,9 +40,12 @@ def test_lines(reply: Map) -> list[str]:
     found += [f"warning: {line}" for warning in reply.get("warnings", ()) for line in warning.split("\n")]
     if view.get("place"):
         found.append(f"place {view['place']} of {view['queue_length']} in the queue")
+    found += _note_lines(view)
     if is_now and _is_free(view):
         return found
-    return [*found, "what stands before its start:", *blocker_lines(view), *suggestion_lines(view)]
+    found += ["what stands before its start:", *blocker_lines(view)]
+    # A job that preempts starts now as it is.
+    return found if is_now and not view.get("suggestions") else [*found, *suggestion_lines(view)]
 
 
 def blocker_lines(view: Map) -> list[str]:
@@ -69,13 +72,13 @@ def planned_lines(view: Map) -> list[str]:
     at = view.get("planned_start_at")
     nodes = f" on {view['planned_nodes']}" if view.get("planned_nodes") else ""
     if not at:
-        return ["planned start: none yet"]
+        return ["planned start: none yet", *_note_lines(view)]
     found = [f"planned start: {timepoint.format_local(at)}{nodes}"]
     if view.get("forecasts_scored"):
         likely, safe = (timepoint.format_local(view[key]) for key in ("likely_start_at", "safe_start_at"))
         late = f"{view.get('late_share', 0.0):.0%} of the last {view['forecasts_scored']} starts were late"
         found.append(f"{_INDENT}half of such plans came true by {likely}, nine in ten by {safe}; {late}")
-    return found
+    return found + _note_lines(view)
 
 
 def suggestion_lines(view: Map) -> list[str]:
@@ -91,6 +94,10 @@ def suggestion_lines(view: Map) -> list[str]:
     width = max(len(words) for words, _ in told)
     found = ["it would start now with"]
     return found + [f"{_INDENT}{words:{width}}{'   ' + command if command else ''}".rstrip() for words, command in told]
+
+
+def _note_lines(view: Map) -> list[str]:
+    return [f"{_INDENT}{view['note']}"] if view.get("note") else []
 
 
 def _is_free(view: Map) -> bool:

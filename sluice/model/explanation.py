@@ -69,7 +69,8 @@ class Explanation(Record, frozen=True, kw_only=True):
     is_searched: suggestions were looked for, so that an empty tuple means that there are none.
     likely_start_at, safe_start_at: by when half, and nine in ten, of plans like this one have come true, by the last
     forecasts_scored starts; None while these are too few.  late_share: of them that came later than planned.
-    note: what is to become of a running or suspended job that makes room for another.
+    note: what is to become of a running or suspended job that makes room for another; of a pending one, whom it would
+    preempt, and until when it has to start for its deadline.
     """
 
     job: Job

@@ -23,6 +23,9 @@ from sluice.errors import TraceError
 from sluice.model.job import Job
 
 _FIELDS = 18
+_NO_ESTIMATE = "without estimate"
+#: A pool is one node, whose CPUs are bits of a mask: beyond this a replay takes hours and all memory.
+PROCESSORS_MAX = 1_000_000
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -80,6 +83,8 @@ def parse_trace(
             continue
         if processors is None and header is None:
             raise TraceError("no '; MaxProcs:' before the first job; give the processors (--processors)", file, number)
+        if (processors or header or 0) > PROCESSORS_MAX:
+            raise TraceError(f"at most {PROCESSORS_MAX} processors can be replayed on", file, number)
         found = _read_job(fields, processors or header or 0, is_filled, is_perfect, file, number)
         if isinstance(found, str):
             dropped[found] += 1
@@ -90,6 +95,8 @@ def parse_trace(
         jobs.append(found)
     if not jobs:
         told = ", ".join(f"{count} {cause}" for cause, count in sorted(dropped.items()))
+        if dropped[_NO_ESTIMATE]:
+            told += "; --fill takes run times as estimates"
         raise TraceError(f"no job to replay ({told or 'no line with a job'})", file)
     jobs.sort(key=lambda job: job.submitted_s)
     return Trace(name, tuple(jobs), dict(sorted(dropped.items())), header)
@@ -113,7 +120,7 @@ def _read_job(
     if run_s <= 0:
         return "without run time"
     if estimate_s <= 0:
-        return "without estimate"
+        return _NO_ESTIMATE
     if submitted_s < 0:
         return "submitted before the trace begins"
     run_s = min(run_s, estimate_s)

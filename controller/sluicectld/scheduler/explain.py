@@ -55,6 +55,17 @@ def format_at(at: float, now_at: float, utc_offset_s: int) -> str:
     return point.strftime("%H:%M" if is_today else "%Y-%m-%dT%H:%M")
 
 
+def describe_deadline(job: Job, start_at: float | None, now_at: float, utc_offset_s: int) -> str:
+    """Return until when the job has to start for its deadline, and whether it is expected to; "" without a deadline."""
+    deadline_at = job.spec.deadline_at
+    if deadline_at is None:
+        return ""
+    due_at = deadline_at - (job.spec.min_limit_s or job.limit_s or 0)
+    due, deadline = (format_at(at, now_at, utc_offset_s) for at in (due_at, deadline_at))
+    late = "; its planned start is too late" if start_at is not None and start_at > due_at else ""
+    return f"it has to start by {due} to end by its deadline {deadline}{late}"
+
+
 def next_end_text(shape: Shape, running: Sequence[RunningJob], now_at: float, utc_offset_s: int) -> str:
     """Return the end that is waited for next, of the jobs on nodes of the partition; "" when none is known.
 

@@ -25,7 +25,7 @@ from .judge import Judge, is_judged_here
 from .limits.partition import find_orphan_blocker
 from .memory import Memory
 from .plan import Plan, PlannedStart
-from .preempt_texts import describe_preemption
+from .preempt_texts import describe_preemption, describe_victims
 from .queue import cut, rank
 from .ranking import rank_blockers
 from .snapshot import Policy, Snapshot
@@ -101,6 +101,7 @@ def _answer(question: Question, stage: Stage, judge: Judge) -> Explanation:
     place, length = _place(question)
     return replace(
         _with_score(question, known, planned),
+        note=_note(question, plan, planned),
         blockers=_rank(question, plan, outlooks),
         outlooks=outlooks,
         planned_start_at=_start_at(question, planned),
@@ -182,6 +183,13 @@ def _start_at(question: Question, planned: PlannedStart | None) -> float | None:
     if planned is None:
         return job.begin_at
     return max(planned.at, job.begin_at or 0.0)
+
+
+def _note(question: Question, plan: Plan, planned: PlannedStart | None) -> str:
+    """Return what else is to be known of its start: whom it preempts, and what its deadline means."""
+    job, start_at = question.job, _start_at(question, planned)
+    deadline = explain.describe_deadline(job, start_at, question.snapshot.now_at, question.policy.utc_offset_s)
+    return "; ".join(filter(None, (describe_victims(plan.preemptions, job.id), deadline)))
 
 
 def _with_score(question: Question, known: Explanation, planned: PlannedStart | None) -> Explanation:

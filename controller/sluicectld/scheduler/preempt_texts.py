@@ -15,6 +15,7 @@ from sluice.model.states import JobState
 
 from .departures import lead_id_of
 from .explain import format_at
+from .plan import PreemptJob
 from .preempt_victims import Victim
 from .snapshot import RunningJob
 
@@ -35,6 +36,15 @@ def chosen_blocker(victims: Sequence[Victim], nodes: Sequence[str], now_at: floa
     until = f", by {format_at(now_at + grace_s, now_at, utc_offset_s)} (GraceTime)" if grace_s else ""
     text = f"{', '.join(words)}; starts on {hostlist.fold(nodes)} when they are gone{until}"
     return Blocker(reason=Reason.RESOURCES, text=text)
+
+
+def describe_victims(preemptions: Sequence[PreemptJob], job_id: int) -> str:
+    """Return whom the job would preempt; "" when nobody."""
+    chosen = [each for each in preemptions if each.for_job_id == job_id]
+    words = [f"{_DONE[each.mode]} job {each.job_id}" for each in chosen[:_SHOWN_MAX]]
+    if len(chosen) > len(words):
+        words.append(f"{len(chosen) - len(words)} more")
+    return f"it preempts others: {', '.join(words)}" if words else ""
 
 
 def held_blocker(leaving: Sequence[RunningJob], nodes: Sequence[str], now_at: float, utc_offset_s: int) -> Blocker:

@@ -57,7 +57,8 @@ def find_closed_blocker(shape: Shape, working: WorkingCopy, timeline: Timeline, 
     wanted = {part.position for part in parts}
     relevant = [each for each in standing if not each.positions.isdisjoint(wanted)] or standing
     first = min(relevant, key=lambda each: (not each.is_maintenance, each.from_at, each.reservation))
-    longest_s = _longest_limit(shape, working, timeline, relevant)
+    # Of all that stand in the way: with a shorter limit it may fit on other nodes, whose reservation begins later.
+    longest_s = _longest_limit(shape, working, timeline, standing)
     word = "Reserved for maintenance" if first.is_maintenance else "May be reserved for other job"
     return Blocker(
         reason=Reason.REQ_NODE_NOT_AVAIL,

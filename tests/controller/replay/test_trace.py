@@ -98,6 +98,10 @@ def test_the_header_tells_the_processors() -> None:
         ([line(), line()], "some.swf:2: job 1 once more, it stands on line 1 already"),
         (["; only talk"], "some.swf: no job to replay (no line with a job)"),
         ([line(run=0)], "some.swf: no job to replay (1 without run time)"),
+        (
+            [line(estimate=-1)],
+            "some.swf: no job to replay (1 without estimate; --fill takes run times as estimates)",
+        ),
     ],
 )
 def test_what_is_no_trace_is_told_with_its_place(lines: list[str], message: str) -> None:
@@ -105,6 +109,11 @@ def test_what_is_no_trace_is_told_with_its_place(lines: list[str], message: str)
         parsed(*lines)
 
     assert str(refused.value) == message
+
+
+def test_a_machine_beyond_all_bounds_is_refused() -> None:
+    with pytest.raises(TraceError, match="at most 1000000 processors"):
+        parsed("; MaxProcs: 99999999999999999999", line(), processors=None)
 
 
 def test_a_trace_that_says_nothing_of_its_machine_needs_to_be_told() -> None:

@@ -15,6 +15,7 @@ from sluicectld.scheduler.inquiry import Question, answer
 from sluicectld.scheduler.snapshot import Policy
 from tests.builders import Cluster
 from tests.controller.scheduler.cluster_draws import clusters
+from tests.preempt_builder import Rivals
 
 GPU = (GresRequest(name="gpu", type="a100", count=4),)
 
@@ -330,3 +331,25 @@ class TestComponents:
 
         assert found.suggestions == ()
         assert not found.is_searched
+
+
+def test_a_plan_that_comes_after_the_last_start_for_the_deadline_is_told_as_too_late():
+    cluster = Cluster(nodes=1, cpus=4)
+    cluster.running(("n1",), cpus=4, limit_s=7200)
+    late = cluster.pending(ntasks=4, limit_s=3600, deadline_at=cluster.now_at + 5400)
+    in_time = cluster.pending(ntasks=4, limit_s=600, deadline_at=cluster.now_at + 86400 * 2)
+
+    assert ask(cluster, late).note.endswith("; its planned start is too late")
+    assert "it has to start by" in ask(cluster, in_time).note
+    assert "too late" not in ask(cluster, in_time).note
+
+
+def test_a_job_that_is_not_submitted_yet_is_told_whom_it_would_preempt():
+    rivals = Rivals(nodes=1)
+    victim = rivals.runs(cpus=4)
+    plan = decide(rivals.snapshot(), rivals.policy)
+    urgent = rivals.urgent()
+
+    told = answer(Question(rivals.snapshot(), rivals.policy, plan, urgent))
+
+    assert told.note == f"it preempts others: requeues job {victim}"

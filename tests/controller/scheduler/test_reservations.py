@@ -73,6 +73,17 @@ def test_maintenance_is_told_with_the_longest_limit_that_fits_now() -> None:
     )
 
 
+def test_the_longest_limit_is_that_of_the_node_whose_reservation_begins_last() -> None:
+    cluster = Cluster(nodes=2)
+    job = bob(cluster, limit_s=7200)
+    first = kept(cluster, "n1", begins_in_s=1800)
+    second = kept(cluster, "n2", begins_in_s=2700, id=2, name="r2")
+
+    (blocker,) = plan(cluster, first, second).blockers[job.id]
+
+    assert blocker.text.endswith("a time limit of at most 00:45:00 fits now")
+
+
 def test_what_is_kept_now_leaves_no_limit_that_fits() -> None:
     cluster = Cluster(nodes=1)
     job = bob(cluster)
