@@ -19,6 +19,8 @@ from sluicectld.scheduler.snapshot import Policy
 from sluicectld.scheduler.totals import compute_totals
 from sluicectld.zone import find_local_zone
 
+#: Of a number in SchedulerParameters.
+_DIGITS_MAX = 9
 #: More jobs than any queue has.
 _ALL = 10**9
 #: What sets the backfill policies apart, as fields of Policy.
@@ -108,13 +110,25 @@ def _select_unit(words: set[str]) -> str:
 
 
 def _count(parameters: dict[str, str], name: str, default: int) -> int:
-    text = parameters.get(name, "")
-    return int(text) if text.isdecimal() and int(text) > 0 else default
+    """Return the number; 0 stands for the default."""
+    return _number(parameters, name) or default
 
 
 def _seconds(parameters: dict[str, str], name: str, default: float) -> float:
+    number = _number(parameters, name)
+    return default if number is None else float(number)
+
+
+def _number(parameters: dict[str, str], name: str) -> int | None:
+    """Return the parameter's number, None where it is not given.  Raises PluginError for another word."""
     text = parameters.get(name, "")
-    return float(text) if text.isdecimal() else default
+    if not text:
+        return None
+    if not text.isdecimal() or len(text) > _DIGITS_MAX:
+        raise PluginError(
+            f"SchedulerParameters: {name}={text}: a whole number from 0 to {10**_DIGITS_MAX - 1} is wanted"
+        )
+    return int(text)
 
 
 def priority_setup_of(settings: Settings) -> PrioritySetup:

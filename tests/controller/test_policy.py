@@ -123,6 +123,12 @@ def test_an_unknown_backfill_policy_is_refused_with_those_there_are(tmp_path: Pa
         policy(tmp_path, "SchedulerParameters=bf_policy=lazy\n")
 
 
+@pytest.mark.parametrize("word", ["bf_window=-4", "bf_plans=99999999999999999999", "bf_min_age_reserve=1h"])
+def test_a_number_that_is_none_is_refused(tmp_path: Path, word: str) -> None:
+    with pytest.raises(PluginError, match=f"SchedulerParameters: {word}: a whole number from 0 to 999999999 is wanted"):
+        policy(tmp_path, f"SchedulerParameters={word}\n")
+
+
 def test_every_key_of_preemption_is_read(tmp_path: Path) -> None:
     text = """PreemptType=preempt/qos
 PreemptMode=REQUEUE,WITHIN

@@ -36,9 +36,7 @@ _RESERVATIONS = 8
     "--reservations",
     type=click.IntRange(min=1),
     metavar="N",
-    default=_RESERVATIONS,
-    show_default=True,
-    help="Planned starts that --policy hybrid keeps at a time.",
+    help=f"Planned starts that --policy hybrid keeps at a time (default: {_RESERVATIONS}).",
 )
 @click.option(
     "--runtimes",
@@ -61,7 +59,7 @@ def main(
     processors: int | None,
     conf: str | None,
     policy: str | None,
-    reservations: int,
+    reservations: int | None,
     runtimes: str,
     fill: bool,
     starts: Path | None,
@@ -86,13 +84,24 @@ def main(
         raise click.UsageError("--history goes with --since, --conf, -f and --json alone")
     if not is_history and (since is not None or own_conf is not None):
         raise click.UsageError("--since and -f go with --history")
+    if reservations is not None and policy != "hybrid":
+        raise click.UsageError("--reservations goes with --policy hybrid alone")
     if conf is not None and processors is not None:
         raise click.UsageError("--processors and --conf exclude each other: a configuration says what there is")
     try:
         if trace is not None:
             run_trace(
                 TraceOptions(
-                    trace, processors, conf, policy or "", reservations, runtimes, fill, starts, folder, is_json
+                    trace,
+                    processors,
+                    conf,
+                    policy or "",
+                    reservations or _RESERVATIONS,
+                    runtimes,
+                    fill,
+                    starts,
+                    folder,
+                    is_json,
                 )
             )
         else:
