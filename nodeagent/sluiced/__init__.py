@@ -1,13 +1,11 @@
 """The node agent: runs the controller's jobs on one node, exactly once each, and tells what came of them.
 
-engine.py decides, agent.py does; step daemons own the processes and outlive both.
+jobs/engine.py decides, agent.py does; step daemons own the processes and outlive both.
 
 entry       the installed program
 __main__, daemon  the process: options, log, signals, event loop
 options           the command line and the few settings read here
 agent             the shell: events to the engine, its effects to the world
-sruns             which sruns are connected for a step, and which steps end with them
-engine, effects   the state machine of jobs and steps on the node, and what it wants done
 link, outbox      the controller: connection, registration, heartbeats, reports until acknowledged
 server            srun's launches and credentials
 visitors          sattach's and sbcast's connections on their way to who serves them
@@ -22,6 +20,7 @@ inventory         what the machine has
 process_id        pids that are not mistaken
 short_path        paths that fit into a socket address
 emulated          many nodes whose jobs are timers
+jobs/             the state machine of jobs and steps on the node
 steps/            step daemons and their fork server
 files/            files for the nodes of a job
 stdio/            files and streams of a step

@@ -37,7 +37,10 @@ from sluice.wire.responder import Responder
 from sluice.wire.server import Server
 from sluiced import inventory, process_id
 from sluiced.cgroup import detect
-from sluiced.effects import (
+from sluiced.gpu.measure import Devices
+from sluiced.health import HealthCheck
+from sluiced.hooks import Hooks, OnEnded
+from sluiced.jobs.effects import (
     Effect,
     ForgetJob,
     ForgetStep,
@@ -54,10 +57,7 @@ from sluiced.effects import (
     TellPrepared,
     TellResult,
 )
-from sluiced.engine import StepEngine
-from sluiced.gpu.measure import Devices
-from sluiced.health import HealthCheck
-from sluiced.hooks import Hooks, OnEnded
+from sluiced.jobs.engine import StepEngine
 from sluiced.link import ControllerLink
 from sluiced.old_cluster import end_old_cluster
 from sluiced.options import Options
@@ -225,7 +225,7 @@ class Agent:
     def _describe(self) -> tuple[NodeReport, ...]:
         tmp_fs, units = self._engine.config.tmp_fs, self._devices.measured
         measured = inventory.measure(self._spool.id, self._started_at, self._unenforced, tmp_fs, units)
-        return (NodeReport(node=self._node, inventory=measured, steps=self._engine.running_steps()),)
+        return (NodeReport(node=self._node, inventory=measured, steps=self._engine.table.running_steps()),)
 
     def _measure(self) -> Heartbeat:
         return Heartbeat(nodes=((self._node, *inventory.load_and_free_memory()),))
@@ -322,7 +322,7 @@ class Agent:
         """Hand over the connection of another node's step daemon."""
         key = StepKey(request.job_id, request.attempt, request.step_id)
         if not self._processes.is_running(key):
-            code = ENDED if self._engine.has_ended(key) else NOT_LAUNCHED
+            code = ENDED if self._engine.table.has_ended(key) else NOT_LAUNCHED
             connection.resume()
             responder.error(code, f"step {key.job_id}.{key.step_id} does not run on node {self._node}")
             return
