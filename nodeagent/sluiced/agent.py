@@ -6,25 +6,17 @@ import asyncio
 import logging
 import os
 import random
-import socket
 from typing import assert_never
 
 import msgspec
 
-from sluice import hook_env
 from sluice.clock import WallClock
 from sluice.errors import InvalidRequest, PeerError
-from sluice.model.base import BATCH_STEP
-from sluice.model.confinement import CgroupSettings
-from sluice.model.job import Job
-from sluice.programs import run_programs
 from sluice.wire.connection import Connection
 from sluice.wire.keyfile import read_key_file
 from sluice.wire.messages import (
     AgentConfig,
-    Heartbeat,
     JoinStep,
-    LaunchJob,
     NodeClean,
     NodeReport,
     NodeTrouble,
@@ -35,9 +27,9 @@ from sluice.wire.messages import (
 )
 from sluice.wire.responder import Responder
 from sluice.wire.server import Server
-from sluiced import inventory, process_id
 from sluiced.cgroup import detect
-from sluiced.effects import (
+from sluiced.description import Description
+from sluiced.jobs.effects import (
     Effect,
     ForgetJob,
     ForgetStep,
@@ -54,23 +46,23 @@ from sluiced.effects import (
     TellPrepared,
     TellResult,
 )
-from sluiced.engine import StepEngine
-from sluiced.gpu.measure import Devices
-from sluiced.health import HealthCheck
-from sluiced.hooks import Hooks, OnEnded
+from sluiced.jobs.engine import StepEngine
 from sluiced.link import ControllerLink
 from sluiced.old_cluster import end_old_cluster
 from sluiced.options import Options
 from sluiced.outbox import Item
 from sluiced.pmi.parent import ENDED, NOT_LAUNCHED
 from sluiced.processes import StepProcesses
-from sluiced.recovery import Condition, condition_of
+from sluiced.recovery import recover
 from sluiced.server import AgentAuthenticator, AgentServer
-from sluiced.spool import JobKey, Spool, StepKey, write_durably
-from sluiced.steps.launch import PeerOrder, StepLaunch
+from sluiced.site.health import HealthCheck
+from sluiced.site.hooks import Hooks, OnEnded
+from sluiced.site.reboot import reboot
+from sluiced.site.unkillable import Unkillables
+from sluiced.spool import JobKey, Spool, StepKey
+from sluiced.starter import Starter
+from sluiced.steps.launch import PeerOrder
 from sluiced.steps.launcher import Launcher
-from sluiced.steps.setup import peer_address
-from sluiced.unkillable import Unkillables
 from sluiced.visitors import Visitors
 
 logger = logging.getLogger(__name__)
@@ -78,7 +70,6 @@ logger = logging.getLogger(__name__)
 _LOCK_PAUSE_S = 0.05
 _LOCK_TRIES_MAX = 400
 _SWEEP_PAUSE_S = 0.5
-_REBOOT_DEADLINE_S = 300.0
 
 
 class Agent:
@@ -88,14 +79,13 @@ class Agent:
         self._options = options
         self._node = options.node.name
         self._clock = WallClock()
-        self._started_at = self._clock.now()
-        self._boot_id = process_id.boot_id()
         self._spool = Spool(options.spool)
+        self._description = Description(options, self._spool.id, self._clock.now())
         self._launcher = Launcher(self._spool.lock)
         self._processes = StepProcesses(self._spool, self._launcher, self._on_step_ended)
-        self._engine = self._new_engine(self._load_config())
-        self._tickets: dict[int, tuple[Connection, Responder]] = {}
-        self._last_ticket = 0
+        self._engine = self._new_engine(
+            self._spool.read_config() or AgentConfig(version=0, digest="", cluster=options.cluster)
+        )
         self._hooks = Hooks(os.path.join(options.spool, "hooks"), self._node, options.conf_path)
         self._unkillables = Unkillables(
             os.path.join(options.spool, "unkillable"), self._node, options.conf_path, self._tell_trouble
@@ -104,8 +94,6 @@ class Agent:
         self._has_checked = False
         self._tasks: asyncio.TaskGroup | None = None
         self._sweep_wanted = asyncio.Event()
-        self._unenforced = ""
-        self._devices = Devices(self._node, options.setup)
         key = read_key_file(options.key_file)
         visitors = Visitors(self._node, lambda: self._engine, self._processes, self._launcher)
         self._handler = AgentServer(key, self._node, self._on_tasks, visitors, self._on_srun, self._on_peer)
@@ -119,12 +107,15 @@ class Agent:
             on_registered=self._on_registered,
             on_orders=self._on_orders,
             on_acknowledged=self._on_acknowledged,
-            measure=self._measure,
+            measure=self._description.heartbeat,
+        )
+        self._starter = Starter(
+            options, self._spool, self._processes, self._description, self._clock, self._link.report
         )
 
     async def run(self) -> None:
         await self._lock_spool()
-        self._unenforced = detect.prepare(self._node, self._engine.config.cgroup)
+        self._description.prepare(self._engine.config)
         self._launcher.start()
         try:
             async with asyncio.TaskGroup() as group:
@@ -171,64 +162,20 @@ class Agent:
     # Starting again.
 
     def _recover(self) -> None:
-        """Bring the engine to where the spool is; ends and losses are told once every step is known."""
-        found: list[tuple[StepKey, Condition, str]] = []
-        for key in self._spool.jobs():
-            steps = self._spool.steps(key)
-            job = self._spool.read_job(key)
-            variables = self._spool.read_prepared(key)
-            if job is None and variables is None:
-                self._spool.remove_job(key)
-                continue
-            if variables is None and job is not None:
-                variables = hook_env.job_variables(job, self._engine.config.cluster, self._node)
-            self._engine.on_recovered(key, variables or {}, self._spool.is_ended(key))
-            for step in steps:
-                self._engine.on_step_recovered(step)
-                found.append((step, *condition_of(self._spool, step, self._boot_id)))
-        for step, condition, why in found:
-            logger.info("step %s.%s: found condition=%s", step.job_id, step.step_id, condition.name)
-            self._resume(step, condition, why)
+        """Go on with what the agent before this one has left, and kill what nobody knows."""
+        recover(self._spool, self._engine, self._processes)
         self._perform(self._engine.on_recovery_done())
         known = {detect.job_name(*key) for key in self._spool.jobs()}
-        detect.kill_unknown_jobs(self._engine.config.cgroup, self._group(), known)
-
-    def _resume(self, key: StepKey, condition: Condition, why: str) -> None:
-        match condition:
-            case Condition.ENDED:
-                result = self._spool.read_result(key)
-                assert result is not None, f"{key}: the result was there"
-                self._on_step_ended(key, result, True)
-            case Condition.RUNNING:
-                if not self._processes.adopt(key):
-                    self._resume(key, *condition_of(self._spool, key, self._boot_id))
-            case Condition.WAITING:
-                self._processes.fork(key)
-            case Condition.LOST:
-                self._processes.fail(key, why, self._clock.now())
-            case _:
-                assert_never(condition)
+        config = self._engine.config
+        detect.kill_unknown_jobs(config.cgroup, detect.node_name(config.cluster, self._node, self._spool.path), known)
 
     def _new_engine(self, config: AgentConfig) -> StepEngine:
         return StepEngine(self._node, config, None if os.geteuid() == 0 else os.geteuid())
 
-    def _load_config(self) -> AgentConfig:
-        """Return the configuration last heard of, so that an agent works before the controller answers."""
-        try:
-            with open(os.path.join(self._spool.path, "config"), "rb") as file:
-                return msgspec.msgpack.decode(file.read(), type=AgentConfig)
-        except (OSError, msgspec.DecodeError):
-            return AgentConfig(version=0, digest="", cluster=self._options.cluster)
-
     # What the link asks and tells.
 
     def _describe(self) -> tuple[NodeReport, ...]:
-        tmp_fs, units = self._engine.config.tmp_fs, self._devices.measured
-        measured = inventory.measure(self._spool.id, self._started_at, self._unenforced, tmp_fs, units)
-        return (NodeReport(node=self._node, inventory=measured, steps=self._engine.running_steps()),)
-
-    def _measure(self) -> Heartbeat:
-        return Heartbeat(nodes=((self._node, *inventory.load_and_free_memory()),))
+        return (self._description.report(self._engine.config, self._engine.table.running_steps()),)
 
     def _on_registered(self, registered: Registered) -> bool:
         if registered.cluster_id and registered.cluster_id != (known := self._spool.read_cluster_id()):
@@ -239,25 +186,19 @@ class Agent:
                 return False
         config = registered.config
         if config != self._engine.config:
-            write_durably(self._spool.path, "config", msgspec.msgpack.encode(config))
-        settings = self._engine.config.cgroup
+            self._spool.write_config(config)
+        before = self._engine.config
         stale = [JobKey(job_id, attempt) for node, job_id, attempt in registered.stale_jobs if node == self._node]
         self._perform(self._engine.on_registered(registered.epoch, config, stale))
-        self._follow_config(settings)
+        self._follow_config(before)
         if not self._has_checked:
             self._has_checked = True
             self._health.start(config, self._task_group)
         return True
 
-    def _follow_config(self, old: CgroupSettings) -> None:
-        """Measure the node anew where the configuration is another one, and register anew if that changes anything."""
-        config = self._engine.config
-        setup = config.nodes.get(self._node)
-        has_changed = setup is not None and self._devices.set_up(setup)
-        if config.cgroup != old:
-            told, self._unenforced = self._unenforced, detect.prepare(self._node, config.cgroup)
-            has_changed = has_changed or self._unenforced != told
-        if has_changed:
+    def _follow_config(self, old: AgentConfig) -> None:
+        """Register anew if the configuration makes the node another one."""
+        if self._description.follow(self._engine.config, old):
             # Not while a registration is being answered.
             asyncio.get_running_loop().call_soon(self._link.renew)
 
@@ -285,18 +226,14 @@ class Agent:
                 self._task_group.create_task(self._reboot(reason))
         if self._node in orders.checks:
             self._health.start(self._engine.config, self._task_group)
-        settings = self._engine.config.cgroup
+        before = self._engine.config
         self._perform(self._engine.on_orders(orders))
         if orders.config is not None:
-            self._follow_config(settings)
+            self._follow_config(before)
 
     async def _reboot(self, reason: str) -> None:
-        """Have the site's program restart the machine; where it fails, the node waits for somebody."""
-        config = self._engine.config
-        logger.warning("node %s: to be restarted: %s", self._node, reason or "no reason given")
-        variables = {"SLURMD_NODENAME": self._node, "SLURM_CLUSTER_NAME": config.cluster, "SLURM_REBOOT_REASON": reason}
-        environment = hook_env.program_environment(variables, "reboot", self._options.conf_path)
-        problem = await run_programs((config.reboot_program,), environment, _REBOOT_DEADLINE_S)
+        """Where the machine does not restart, the node waits for somebody."""
+        problem = await reboot(self._node, reason, self._engine.config, self._options.conf_path)
         if problem:
             self._tell_trouble(NodeTrouble(node=self._node, cause="reboot failed", reason=f"Reboot failed: {problem}"))
 
@@ -308,9 +245,7 @@ class Agent:
     # What srun and the steps tell.
 
     def _on_tasks(self, request: TaskLaunch, connection: Connection, responder: Responder) -> None:
-        self._last_ticket += 1
-        self._tickets[self._last_ticket] = (connection, responder)
-        self._perform(self._engine.on_tasks_wanted(request, self._last_ticket))
+        self._perform(self._engine.on_tasks_wanted(request, self._starter.take(connection, responder)))
 
     def _on_srun(self, key: StepKey, is_here: bool) -> None:
         if is_here:
@@ -322,7 +257,7 @@ class Agent:
         """Hand over the connection of another node's step daemon."""
         key = StepKey(request.job_id, request.attempt, request.step_id)
         if not self._processes.is_running(key):
-            code = ENDED if self._engine.has_ended(key) else NOT_LAUNCHED
+            code = ENDED if self._engine.table.has_ended(key) else NOT_LAUNCHED
             connection.resume()
             responder.error(code, f"step {key.job_id}.{key.step_id} does not run on node {self._node}")
             return
@@ -345,7 +280,7 @@ class Agent:
         )
         told = msgspec.structs.replace(result, node=self._node)
         if result.reason_text and not result.reason:
-            self._unenforced = result.reason_text
+            self._description.unenforced = result.reason_text
         if not is_own:
             self._perform(self._engine.on_step_lost(key, told))
             return
@@ -364,13 +299,11 @@ class Agent:
     def _perform_one(self, effect: Effect) -> None:
         match effect:
             case StartBatch():
-                self._start_batch(effect.key, effect.order)
+                self._starter.start_batch(effect.key, effect.order, self._engine.config)
             case StartTasks():
-                self._start_tasks(effect.key, effect.request, effect.ticket)
+                self._starter.start_tasks(effect.key, effect.request, effect.ticket, self._engine.config)
             case RefuseTasks():
-                connection, responder = self._tickets.pop(effect.ticket)
-                connection.resume()
-                responder.error(effect.code, effect.message)
+                self._starter.refuse(effect)
             case SendOrder():
                 self._processes.send(effect.key, effect.order)
             case RunHook():
@@ -399,73 +332,6 @@ class Agent:
             case _:
                 assert_never(effect)
 
-    def _start_batch(self, key: StepKey, order: LaunchJob) -> None:
-        spec = order.job.spec
-        script, environment = order.script, order.environment
-        assert isinstance(script, bytes), "decoded as bytes"
-        assert isinstance(environment, tuple), "decoded as strings"
-        launch = self._launch_record(order.job, key)
-        launch = msgspec.structs.replace(launch, script_path=self._spool.script_path(key.job), environment=environment)
-        try:
-            self._spool.make_job(key.job)
-            self._spool.write_script(key.job, script, spec.uid, spec.gid)
-            self._processes.start(key, launch, None)
-        except OSError as error:
-            self._fail_start(key, f"spool {self._spool.path!r}: {error.strerror}")
-
-    def _start_tasks(self, key: StepKey, request: TaskLaunch, ticket: int) -> None:
-        connection, responder = self._tickets.pop(ticket)
-        early = connection.take_unread()
-        try:
-            handed_over = connection.detach()
-        except PeerError as error:
-            # Nobody waits for the step any more: an interrupted srun, not a fault.
-            logger.info("step %s.%s: its srun went away before it started: %s", key.job_id, key.step_id, error)
-            self._processes.fail(key, f"srun went away before the step started: {error}", self._clock.now())
-            return
-        except InvalidRequest as error:
-            connection.resume()
-            responder.error(error)
-            self._fail_start(key, f"srun's connection: {error}")
-            return
-        launch = self._launch_record(request.job, key)
-        address, port = peer_address(handed_over)
-        launch = msgspec.structs.replace(launch, tasks=request, srun_address=address, srun_port=port, srun_early=early)
-        try:
-            self._spool.make_job(key.job)
-            self._spool.write_job(request.job)
-            self._processes.start(key, launch, handed_over)
-        except OSError as error:
-            handed_over.close()
-            self._fail_start(key, f"spool {self._spool.path!r}: {error.strerror}")
-
-    def _launch_record(self, job: Job, key: StepKey) -> StepLaunch:
-        address, port = self._options.controllers[0] if self._options.controllers else ("", 0)
-        return StepLaunch(
-            node=self._node,
-            job=job,
-            step_id=key.step_id,
-            boot_id=self._boot_id,
-            config=self._engine.config,
-            group=self._group(),
-            conf_path=self._options.conf_path,
-            controller=f"{_numeric(address)}:{port}" if address else "",
-            notice_path=self._spool.notice_path(key),
-            devices=self._devices.measured.devices,
-            is_fenced=detect.fences_devices(self._engine.config.cgroup),
-            accepted_at=self._clock.now(),
-        )
-
-    def _group(self) -> str:
-        return detect.node_name(self._engine.config.cluster, self._node, self._spool.path)
-
-    def _fail_start(self, key: StepKey, text: str) -> None:
-        logger.error("step %s.%s: not started: %s", key.job_id, key.step_id, text)
-        if key.step_id == BATCH_STEP:
-            drain = f"step {key.job_id}.batch could not be started: {text}"
-            self._link.report((self._node, drain))
-        self._processes.fail(key, text, self._clock.now())
-
     def _mark_prepared(self, effect: MarkPrepared) -> None:
         try:
             self._spool.write_prepared(effect.key, effect.variables)
@@ -486,11 +352,3 @@ class Agent:
 def _listening_address(address: str) -> str:
     """Return where to listen: everywhere, but for several nodes of one host that differ by loopback address."""
     return address if address.startswith("127.") else "0.0.0.0"
-
-
-def _numeric(address: str) -> str:
-    """Return the address in numbers, as SLURM_WORKING_CLUSTER has it."""
-    try:
-        return socket.gethostbyname(address)
-    except OSError:
-        return address

@@ -77,6 +77,12 @@ class StepProcesses:
             os.close(pidfd)
         self._watched.clear()
 
+    def tell_result(self, key: StepKey) -> None:
+        """Tell the result that the step daemon has left."""
+        result = self._spool.read_result(key)
+        assert result is not None, f"{key}: the result was there"
+        self._on_ended(key, result, True)
+
     def fail(self, key: StepKey, text: str, ended_at: float) -> None:
         """Tell that the step ended without a word."""
         launch = self._spool.read_launch(key)

@@ -5,10 +5,18 @@ Nobody is about to claim a step: the spool's lock is held until then.  So a step
 
 from __future__ import annotations
 
+import logging
 from enum import Enum, auto
+from typing import assert_never
 
+from sluice import hook_env
+from sluice.clock import WallClock
 from sluiced import process_id
+from sluiced.jobs.engine import StepEngine
+from sluiced.processes import StepProcesses
 from sluiced.spool import Spool, StepKey
+
+logger = logging.getLogger(__name__)
 
 
 class Condition(Enum):
@@ -24,14 +32,50 @@ class Condition(Enum):
     LOST = auto()
 
 
-def condition_of(spool: Spool, key: StepKey, boot_id: str) -> tuple[Condition, str]:
+def recover(spool: Spool, engine: StepEngine, processes: StepProcesses) -> None:
+    """Bring the engine to where the spool is; ends and losses are told once every step is known."""
+    found: list[tuple[StepKey, Condition, str]] = []
+    for key in spool.jobs():
+        steps = spool.steps(key)
+        job = spool.read_job(key)
+        variables = spool.read_prepared(key)
+        if job is None and variables is None:
+            spool.remove_job(key)
+            continue
+        if variables is None and job is not None:
+            variables = hook_env.job_variables(job, engine.config.cluster, engine.node)
+        engine.on_recovered(key, variables or {}, spool.is_ended(key))
+        for step in steps:
+            engine.on_step_recovered(step)
+            found.append((step, *_condition_of(spool, step)))
+    for step, condition, why in found:
+        logger.info("step %s.%s: found condition=%s", step.job_id, step.step_id, condition.name)
+        _resume(step, condition, why, spool, processes)
+
+
+def _resume(key: StepKey, condition: Condition, why: str, spool: Spool, processes: StepProcesses) -> None:
+    match condition:
+        case Condition.ENDED:
+            processes.tell_result(key)
+        case Condition.RUNNING:
+            if not processes.adopt(key):
+                _resume(key, *_condition_of(spool, key), spool, processes)
+        case Condition.WAITING:
+            processes.fork(key)
+        case Condition.LOST:
+            processes.fail(key, why, WallClock().now())
+        case _:
+            assert_never(condition)
+
+
+def _condition_of(spool: Spool, key: StepKey) -> tuple[Condition, str]:
     """Return the condition and, for a lost step, why."""
     if spool.read_result(key) is not None:
         return Condition.ENDED, ""
     launch = spool.read_launch(key)
     if launch is None:
         return Condition.LOST, "its launch record cannot be read"
-    if launch.boot_id != boot_id:
+    if launch.boot_id != process_id.boot_id():
         return Condition.LOST, "the node was restarted"
     claim = spool.read_claim(key)
     if claim is not None:

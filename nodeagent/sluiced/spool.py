@@ -44,7 +44,7 @@ import msgspec
 from sluice.errors import ConfigError
 from sluice.model.base import BATCH_STEP, SPECIAL_STEP_NAMES, step_name
 from sluice.model.job import Job
-from sluice.wire.messages import StepResult
+from sluice.wire.messages import AgentConfig, StepResult
 from sluiced import process_id, short_path
 from sluiced.steps.descendants import Unkillable
 from sluiced.steps.launch import StepLaunch
@@ -269,6 +269,16 @@ class Spool:
 
     def write_cluster_id(self, cluster_id: str) -> None:
         write_durably(self.path, "cluster", cluster_id.encode())
+
+    def read_config(self) -> AgentConfig | None:
+        """Return the configuration last heard of, so that an agent works before the controller answers."""
+        try:
+            return msgspec.msgpack.decode(_read_file(os.path.join(self.path, "config")), type=AgentConfig)
+        except (OSError, msgspec.DecodeError):
+            return None
+
+    def write_config(self, config: AgentConfig) -> None:
+        write_durably(self.path, "config", msgspec.msgpack.encode(config))
 
     def _read_or_make_id(self) -> str:
         path = os.path.join(self.path, "id")

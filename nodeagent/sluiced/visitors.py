@@ -12,8 +12,8 @@ from collections.abc import Callable
 from sluice.errors import PeerError, RequestError
 from sluice.wire.connection import Connection
 from sluice.wire.responder import Responder
-from sluiced.engine import StepEngine
 from sluiced.files.order import FileOrder, write_order
+from sluiced.jobs.engine import StepEngine
 from sluiced.processes import StepProcesses
 from sluiced.spool import JobKey, StepKey
 from sluiced.steps.launch import AttachOrder
@@ -33,7 +33,7 @@ class Visitors:
 
     def on_attach(self, key: StepKey, connection: Connection, responder: Responder) -> None:
         """Give the connection to the step daemon, which answers from then on."""
-        if not self._engine().is_running(key):
+        if not self._engine().table.is_running(key):
             text = f"step {key.job_id}.{key.step_id} does not run on node {self._node}"
             _refuse(RequestError(text, "already_done"), connection, responder)
             return
@@ -46,7 +46,7 @@ class Visitors:
     def on_file(self, order: FileOrder, key: JobKey, connection: Connection, responder: Responder) -> None:
         """Have a process forked that takes the file from the connection."""
         try:
-            self._engine().check_file(key, order.uid)
+            self._engine().admission.check_file(key, order.uid)
         except RequestError as error:
             _refuse(error, connection, responder)
             return

@@ -9,7 +9,9 @@ setup              names, files, pipes and environments of the tasks
 task               what a forked task does until exec
 task_hooks         programs around each task
 multi_prog         which program each rank runs
-runner             the poll loop: tasks, streams, orders, timers
+runner             the poll loop: ends, streams, orders, timers
+tasks              the tasks of a step: forked, counted, followed by their epilogs
+signals            which process hears which signal; freezing and killing all of them
 control            orders that come in
 children           hearing of the end of child processes
 ending             when TERM and KILL are due

@@ -11,7 +11,6 @@ import os
 import select
 import signal
 import time
-from collections.abc import Collection
 from typing import assert_never
 
 from sluice.model.states import Ending
@@ -19,25 +18,22 @@ from sluice.wire.messages import (
     Message,
     StepDone,
     StepTalk,
-    TaskExit,
     TaskInput,
     TaskSignal,
-    TaskStarted,
     TerminalSize,
 )
-from sluiced.cgroup.devices import task_fence
 from sluiced.cgroup.interface import StepGroup
-from sluiced.stdio.relay import STDERR, Relay
+from sluiced.stdio.relay import Relay
 from sluiced.stdio.srun_link import SrunLink
 from sluiced.steps import descendants, talk
 from sluiced.steps.children import watch_children
 from sluiced.steps.control import receive_order
 from sluiced.steps.ending import EndSchedule
-from sluiced.steps.fork import fork_into
 from sluiced.steps.launch import AttachOrder, EndOrder, PeerOrder, SignalOrder, StepLaunch, TalkOrder
 from sluiced.steps.notice_board import NoticeBoard
 from sluiced.steps.setup import Preparation
-from sluiced.steps.task import ENDING, TaskPlan, run_task, run_task_epilogs
+from sluiced.steps.signals import Signals
+from sluiced.steps.tasks import Tasks
 from sluiced.steps.usage import UsageMeter
 from sluiced.steps.user import User
 from sluiced.steps.wireup import Wireup
@@ -69,7 +65,6 @@ class StepRunner:
         self.relay = relay
         self.link = link
         self.group = group
-        self._entry = group.entry()
         self.control = control
         self.wireup = wireup
         #: Where lines for the user go when there is no srun.
@@ -77,24 +72,12 @@ class StepRunner:
         self.schedule = EndSchedule()
         self.notices = NoticeBoard(launch.notice_path, user, launch.job.attempt)
         self.meter = UsageMeter(launch.node)
-        #: rank by pid, of the tasks that run.
-        self.ranks: dict[int, int] = {}
-        self._plans: dict[int, TaskPlan] = {}
-        #: Descriptors that stay open until the step ends.
-        self._files: set[int] = set()
-        #: The pids of running task epilogs.
-        self._epilogs: set[int] = set()
+        self.tasks = Tasks(launch, relay, group)
+        self.signals = Signals(launch, self.tasks, group, self.notices, self.schedule)
         #: What does not die; the step ends without it.
         self.unkillable: descendants.Unkillable | None = None
-        #: (exit code, signal) of the tasks that ended.
-        self.exits: dict[int, tuple[int, int]] = {}
         self._is_empty = False
         self._is_alone = False
-        self._has_killed = False
-        #: Suspended by signal, where it cannot be frozen.
-        self._is_stopped = False
-        #: Warnings that were given: reason, signal, deadline.
-        self._warnings: set[tuple[str, int, float | None]] = set()
         self._sample_s = _SAMPLE_FIRST_S
         self._sample_at = 0.0
         self._drain_until: float | None = None
@@ -104,24 +87,10 @@ class StepRunner:
         self._wakeup = watch_children()
 
     def start(self, preparation: Preparation) -> None:
-        self._files = {file.fd for file in preparation.files.values()}
-        signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
-        for plan in preparation.plans:
-            fence = task_fence(self.launch, plan.fence)
-            entry = self.group.task_entry(plan.rank, fence) if fence is not None else self._entry
-            pid, is_inside = fork_into(entry.into)
-            if pid == 0:
-                run_task(plan, None if is_inside else entry.enter)
-            # Also done by the child: whoever comes first, the group is there before a signal is sent.
-            with contextlib.suppress(OSError):
-                if not plan.has_terminal:
-                    os.setpgid(pid, pid)
-            self.ranks[pid] = plan.rank
-            self._plans[plan.rank] = plan
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+        self.tasks.fork(preparation)
         preparation.close_task_ends()
         self.wireup.close_task_ends()
-        self._notify(TaskStarted(node=self.launch.node, pids=tuple((rank, pid) for pid, rank in self.ranks.items())))
+        self._notify(self.tasks.start_message())
         for line in preparation.notes:
             self.say(line)
         for message in self.link.receive_early() if self.link is not None else ():
@@ -142,11 +111,6 @@ class StepRunner:
             self._say_done()
         self.relay.attached.notify(StepDone(node=self.launch.node, ending=self.schedule.ending))
         self.relay.attached.close()
-
-    @property
-    def outcome(self) -> tuple[int, int]:
-        """Return (exit code, signal) of the task that ended worst, as srun's status counts them."""
-        return max(self.exits.values(), key=lambda pair: 128 + pair[1] if pair[1] else pair[0], default=(0, 0))
 
     def say(self, line: str) -> None:
         """Tell the user a line."""
@@ -204,7 +168,7 @@ class StepRunner:
         """Return how long to sleep at most; None where only events matter."""
         now = time.monotonic()
         waits = [self.schedule.wait_s(time.time()), self.wireup.wait_s(now)]
-        if self.ranks:
+        if self.tasks.ranks:
             waits.append(max(0.0, self._sample_at - now))
         if self._term_until is not None:
             waits.append(max(0.0, self._term_until - now))
@@ -217,11 +181,11 @@ class StepRunner:
         self.wireup.do_timers(time.monotonic())
         self._term_in_turn()
         if not self._is_empty and self.schedule.take_kill(time.time()):
-            self._kill_all()
+            self.signals.kill_all()
             if self.schedule.is_hopeless(time.time(), self.launch.config.unkillable_timeout_s):
                 self._give_up()
-        if self.ranks and time.monotonic() >= self._sample_at:
-            for pid, rank in self.ranks.items():
+        if self.tasks.ranks and time.monotonic() >= self._sample_at:
+            for pid, rank in self.tasks.ranks.items():
                 self.meter.sample(pid, rank)
             # No short step: its garbage is worth collecting.
             gc.enable()
@@ -237,13 +201,12 @@ class StepRunner:
                 return
             if pid == 0:
                 return
-            rank = self.ranks.pop(pid, None)
-            self._epilogs.discard(pid)
+            rank = self.tasks.on_end(pid, status)
             if pid not in self.wireup.helpers:
                 self.meter.add(used, rank)
             if rank is not None:
-                self._on_task_end(rank, status)
-            if not self.ranks and not self._epilogs and not self._waits_for_children:
+                self._on_task_end(rank)
+            if self.tasks.are_over and not self._waits_for_children:
                 # What the tasks left behind has no business here any more.
                 self.schedule.kill_now(time.time())
 
@@ -252,30 +215,11 @@ class StepRunner:
         """An end that is under way kills in its own time."""
         return self.launch.tasks is not None and self.launch.tasks.waits_for_children
 
-    def _on_task_end(self, rank: int, status: int) -> None:
-        number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
-        code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 0
-        self.exits[rank] = (code, number)
-        is_oom = bool(number) and self.group.oom_kills() > 0
-        plan = self._plans[rank]
-        for each in plan.stands_for or (rank,):
-            self._notify(TaskExit(task=each, exit_code=code, exit_signal=number, is_out_of_memory=is_oom))
+    def _on_task_end(self, rank: int) -> None:
+        for message in self.tasks.end_messages(rank):
+            self._notify(message)
         self.wireup.on_task_end(rank)
-        if plan.hooks.epilogs:
-            self._start_epilogs(plan)
-
-    def _start_epilogs(self, plan: TaskPlan) -> None:
-        """stderr: the task's own file; its pipe is closed by now, so another one to srun."""
-        stderr, is_file = plan.descriptors[2], plan.descriptors[2] in self._files
-        if not is_file:
-            reader, stderr = os.pipe()
-            self.relay.add_output(reader, plan.rank, STDERR)
-        pid, is_inside = fork_into(self._entry.into)
-        if pid == 0:
-            run_task_epilogs(plan, None if is_inside else self._entry.enter, stderr)
-        self._epilogs.add(pid)
-        if not is_file:
-            os.close(stderr)
+        self.tasks.start_epilogs(rank)
 
     # Orders.
 
@@ -285,27 +229,17 @@ class StepRunner:
             case EndOrder():
                 self.end(order)
             case SignalOrder():
-                self._signal(order)
+                self.signals.send(order)
             case TalkOrder():
                 self.say(talk.message_line(self.launch.node, order.text, self.launch.is_batch))
             case AttachOrder():
                 for connection in connections:
-                    self.relay.attached.add(connection, self._greeting())
+                    self.relay.attached.add(connection, self.tasks.greeting())
             case PeerOrder():
                 for connection in connections:
                     self.wireup.on_peer(order.node, connection)
             case _:
                 assert_never(order)
-
-    def _greeting(self) -> list[Message]:
-        """Return what a listener has missed, but for the output."""
-        pids = tuple((rank, pid) for pid, rank in self.ranks.items())
-        ends = [
-            TaskExit(task=each, exit_code=code, exit_signal=number)
-            for rank, (code, number) in self.exits.items()
-            for each in self._plans[rank].stands_for or (rank,)
-        ]
-        return [TaskStarted(node=self.launch.node, pids=pids), *ends]
 
     def end(self, order: EndOrder) -> None:
         """Begin to end the step; a repeat changes nothing, or shortens the wait."""
@@ -325,8 +259,8 @@ class StepRunner:
             return
         self._term_until = None
         # A task that has called abort is on its way out, with an exit code that the user should see.
-        leaving = {pid for pid, rank in self.ranks.items() if rank == self.wireup.leaver}
-        self._signal_all(signal.SIGCONT, signal.SIGTERM, spared=leaving)
+        leaving = {pid for pid, rank in self.tasks.ranks.items() if rank == self.wireup.leaver}
+        self.signals.send_all(signal.SIGCONT, signal.SIGTERM, spared=leaving)
         self.group.thaw()
 
     def _on_wireup_problem(self) -> None:
@@ -339,82 +273,10 @@ class StepRunner:
         if not self._is_empty:
             self.end(EndOrder(ending=Ending.CANCEL, kill_wait_s=self.launch.config.kill_wait_s, names_step=True))
 
-    def _signal_all(self, *numbers: int, spared: Collection[int] = ()) -> None:
-        descendants.signal_descendants(os.getpid(), *numbers, spared=spared)
-
-    def _suspend(self) -> None:
-        """Let everything stand still: frozen where that can be done, for parents see a stop and anybody may undo it."""
-        with contextlib.suppress(OSError):
-            if self.group.freeze(lambda: descendants.descendants(os.getpid())):
-                return
-        self._is_stopped = True
-        self._signal_all(signal.SIGSTOP)
-
-    def _resume(self) -> None:
-        self.group.thaw()
-        if self._is_stopped:
-            self._is_stopped = False
-            self._signal_all(signal.SIGCONT)
-
-    def _signal(self, order: SignalOrder) -> None:
-        if order.signal == 0:
-            self.notices.tell(order.reason, 0, time.time(), order.deadline_at, order.text)
-            return
-        number = order.signal
-        if number not in signal.valid_signals():
-            return
-        if order.is_suspension:
-            self._suspend() if number == signal.SIGSTOP else self._resume()
-            return
-        if order.reason and not order.is_exact:
-            self._warn(order, number)
-            return
-        self.notices.tell(order.reason or "signal", number, time.time(), order.deadline_at, order.text)
-        if number == signal.SIGKILL and order.full:
-            self._kill_all()
-        elif order.full or self.launch.config.cgroup.signal_children_processes:
-            self._signal_all(number)
-        elif self.launch.is_batch:
-            for pid in self.ranks:
-                os.kill(pid, number)
-        else:
-            for pid in self.ranks:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(pid, number)
-
-    def _warn(self, order: SignalOrder, number: int) -> None:
-        """The program is to end by a deadline: a stopped one goes on, and all but a batch script's own shell hears."""
-        key = order.reason, order.signal, order.deadline_at
-        if key in self._warnings or self.schedule.ending is not None:
-            return
-        self._warnings.add(key)
-        self.notices.tell(order.reason, number, time.time(), order.deadline_at, order.text)
-        if self.launch.is_batch and not order.full:
-            # The shell would die of it and take the job's time to end away; what it runs is what is warned.
-            below = set().union(*(descendants.descendants(pid) for pid in self.ranks))
-            spared = set(self.ranks) if below else set()
-            self._signal_all(signal.SIGCONT, number, spared=spared)
-        else:
-            self._signal_all(signal.SIGCONT, number)
-        self.group.thaw()
-
-    def _kill_all(self) -> None:
-        """Kill everything; from the second time on also what forks faster than a walk over the tree.
-
-        A step that is in no group yet would wait for the kernel when it enters one, mostly in vain.
-        """
-        if self._has_killed or self.group.holds_all:
-            with contextlib.suppress(OSError):
-                self.group.kill(descendants.descendants(os.getpid()))
-        self._has_killed = True
-        self._signal_all(signal.SIGKILL)
-
     def _give_up(self) -> None:
         """The kernel does not let them go: say what is left, and end without it."""
         self.unkillable = descendants.find_unkillable(descendants.descendants(os.getpid()))
-        for rank in self.ranks.values():
-            self.exits[rank] = (0, int(signal.SIGKILL))
-        self.ranks.clear()
+        self.tasks.give_up()
         self.relay.abandon_output()
 
     # srun.
@@ -438,7 +300,7 @@ class StepRunner:
         elif isinstance(message, TerminalSize):
             self.relay.on_terminal_size(message)
         elif isinstance(message, TaskSignal):
-            self._signal(SignalOrder(signal=message.signal, full=message.signal == signal.SIGKILL))
+            self.signals.send(SignalOrder(signal=message.signal, full=message.signal == signal.SIGKILL))
 
     def _notify(self, message: Message) -> None:
         if self.link is not None:

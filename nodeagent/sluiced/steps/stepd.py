@@ -115,7 +115,7 @@ def _result(
     launch: StepLaunch, runner: StepRunner, group: StepGroup, preparation: Preparation, started_at: float, oom: str
 ) -> StepResult:
     """oom: what the kernel killed for want of memory, "" for nothing."""
-    code, number = runner.outcome
+    code, number = runner.tasks.outcome
     is_oom = bool(oom and (code or number))
     return StepResult(
         node=launch.node,

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from sluice import hook_env
 from sluice.programs import run_programs
 from sluice.wire.messages import AgentConfig
-from sluiced.effects import Hook, RunHook
+from sluiced.jobs.effects import Hook, RunHook
 from sluiced.spool import write_file
 from sluiced.steps import descendants
 

@@ -23,7 +23,7 @@ from sluice.wire.messages import (
     StepResult,
     TaskLaunch,
 )
-from sluiced.effects import (
+from sluiced.jobs.effects import (
     Effect,
     ForgetJob,
     ForgetStep,
@@ -41,7 +41,7 @@ from sluiced.effects import (
     TellPrepared,
     TellResult,
 )
-from sluiced.engine import StepEngine
+from sluiced.jobs.engine import StepEngine
 from sluiced.outbox import ReportOutbox
 from sluiced.spool import JobKey, StepKey
 from sluiced.steps.launch import EndOrder
@@ -93,7 +93,7 @@ def test_a_batch_job_starts_ends_and_is_forgotten_once_told() -> None:
         TellResult(replace(_result(_BATCH, 3), is_node_clean=True)),
     ]
     assert engine.on_acknowledged(replace(_result(_BATCH, 3), is_node_clean=True)) == [ForgetJob(_KEY)]
-    assert engine.jobs == {}
+    assert engine.table.jobs == {}
 
 
 def test_repeated_launches_start_nothing_at_any_time() -> None:
@@ -143,7 +143,7 @@ def test_an_allocation_outlives_its_steps() -> None:
 
     assert engine.on_step_ended(_STEP, _result(_STEP)) == [TellResult(_result(_STEP))]
     assert engine.on_acknowledged(_result(_STEP)) == [ForgetStep(_STEP)]
-    assert engine.running_steps() == (RunningStep(job_id=1, attempt=0, step_id=EXTERN_STEP, is_ended=True),)
+    assert engine.table.running_steps() == (RunningStep(job_id=1, attempt=0, step_id=EXTERN_STEP, is_ended=True),)
     assert _end(engine, Ending.FINISHED)[-1] == TellClean(NodeClean(node=NODE, job_id=1, attempt=0))
 
 
@@ -332,7 +332,7 @@ def test_recovery_goes_on_where_the_last_agent_stopped() -> None:
     engine.on_step_recovered(_BATCH)
     engine.on_step_ended(_BATCH, _result(_BATCH))
 
-    assert engine.running_steps() == (RunningStep(job_id=1, attempt=0, step_id=BATCH_STEP, is_ended=True),)
+    assert engine.table.running_steps() == (RunningStep(job_id=1, attempt=0, step_id=BATCH_STEP, is_ended=True),)
 
 
 @pytest.mark.parametrize("count", [1, 499, 1201])

@@ -9,14 +9,11 @@ no step of it runs here.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from enum import Enum, auto
-
 from msgspec.structs import replace
 
 from sluice import hook_env
 from sluice.errors import RequestError
-from sluice.model.base import BATCH_STEP, EXTERN_STEP
+from sluice.model.base import BATCH_STEP
 from sluice.model.job import Job
 from sluice.model.reason import Reason
 from sluice.model.states import Ending
@@ -29,13 +26,14 @@ from sluice.wire.messages import (
     NodePrepared,
     Orders,
     PrepareJob,
-    RunningStep,
     SignalJob,
     StepResult,
     TaskLaunch,
     TellStep,
 )
-from sluiced.effects import (
+from sluiced.jobs import step_orders
+from sluiced.jobs.admission import Admission
+from sluiced.jobs.effects import (
     Effect,
     ForgetJob,
     ForgetStep,
@@ -53,49 +51,10 @@ from sluiced.effects import (
     TellPrepared,
     TellResult,
 )
+from sluiced.jobs.sruns import Sruns
+from sluiced.jobs.table import JobHere, JobTable, Phase
 from sluiced.spool import JobKey, StepKey
-from sluiced.sruns import Sruns
-from sluiced.steps.launch import EndOrder, SignalOrder, TalkOrder
-
-#: Attempts whose end is remembered, against orders that come late or twice.
-_FINISHED_MAX = 10_000
-
-
-class Phase(Enum):
-    PROLOG = auto()
-    RUNNING = auto()
-    ENDING = auto()
-    EPILOG = auto()
-    CLEAN = auto()
-
-
-class JobHere:
-    """One attempt of a job on this node."""
-
-    __slots__ = (
-        "batch_result",
-        "ended_steps",
-        "is_in_prolog",
-        "key",
-        "phase",
-        "running_steps",
-        "variables",
-        "waiting",
-    )
-
-    def __init__(self, key: JobKey, variables: dict[str, str], phase: Phase) -> None:
-        self.key = key
-        #: What prolog and epilog see of the job.
-        self.variables = variables
-        self.phase = phase
-        #: Its prolog runs, also when the job is being ended already.
-        self.is_in_prolog = False
-        self.running_steps: set[int] = set()
-        self.ended_steps: set[int] = set()
-        #: Starts that wait for the prolog.
-        self.waiting: list[StartBatch | StartTasks] = []
-        #: The batch step's result while it is not told yet.
-        self.batch_result: StepResult | None = None
+from sluiced.steps.launch import EndOrder
 
 
 class StepEngine:
@@ -104,10 +63,9 @@ class StepEngine:
     def __init__(self, node: str, config: AgentConfig, own_uid: int | None) -> None:
         self.node = node
         self.config = config
-        self._own_uid = own_uid
         self._epoch = 0
-        self.jobs: dict[JobKey, JobHere] = {}
-        self._finished: OrderedDict[tuple[int, ...], None] = OrderedDict()
+        self.table = JobTable()
+        self.admission = Admission(node, own_uid, self.table)
         self._sruns = Sruns()
 
     # Of the controller.
@@ -150,26 +108,16 @@ class StepEngine:
     def on_acknowledged(self, item: StepResult | NodeClean) -> list[Effect]:
         """The controller has committed *item*: what it told may be forgotten."""
         key = JobKey(item.job_id, item.attempt)
-        here = self.jobs.get(key)
+        here = self.table.jobs.get(key)
         if isinstance(item, NodeClean) or item.is_node_clean:
-            self._remember(key)
-            self.jobs.pop(key, None)
+            self.table.remember(key)
+            self.table.jobs.pop(key, None)
             return [ForgetJob(key)]
         if item.step_id == BATCH_STEP or here is None:
             # The batch step's folder stays until the job is clean: it says after a restart what is left to do.
             return []
         here.ended_steps.discard(item.step_id)
         return [ForgetStep(StepKey(*key, item.step_id))]
-
-    def running_steps(self) -> tuple[RunningStep, ...]:
-        """Return what a registration tells: every job that this node knows."""
-        steps = []
-        for key, here in self.jobs.items():
-            waiting = {start.key.step_id for start in here.waiting}
-            steps += [RunningStep(**key._asdict(), step_id=number) for number in sorted(here.running_steps | waiting)]
-            ended = sorted(here.ended_steps) if here.ended_steps or here.running_steps or waiting else [EXTERN_STEP]
-            steps += [RunningStep(**key._asdict(), step_id=number, is_ended=True) for number in ended]
-        return tuple(steps)
 
     # Of srun.
 
@@ -183,52 +131,16 @@ class StepEngine:
     def on_tasks_wanted(self, request: TaskLaunch, ticket: int) -> list[Effect]:
         """An srun whose credential is good wants its step started."""
         key = StepKey(request.job.id, request.job.attempt, request.step.step_id)
-        here = self.jobs.get(key.job)
         try:
-            self._check_tasks(request, key, here)
+            self.admission.check_tasks(request, key)
         except RequestError as error:
             return [RefuseTasks(ticket, error.code, str(error))]
         return self._start_or_wait(request.job, StartTasks(key, request, ticket))
 
-    def _check_tasks(self, request: TaskLaunch, key: StepKey, here: JobHere | None) -> None:
-        """Raises RequestError."""
-        if key.job in self._finished or (here is not None and here.phase not in (Phase.PROLOG, Phase.RUNNING)):
-            raise RequestError(f"job {key.job_id} has ended on node {self.node}", "ended")
-        if key in self._finished or (here is not None and self._is_known(here, key)):
-            raise RequestError(
-                f"step {key.job_id}.{key.step_id} was launched, or given up, on node {self.node} already", "launched"
-            )
-        if request.job.attempt != request.step.attempt or request.step.job_id != request.job.id:
-            raise RequestError(f"step {key.job_id}.{key.step_id} is not of that job", "invalid_request")
-        if all(part.node != self.node for part in request.step.nodes):
-            raise RequestError(f"step {key.job_id}.{key.step_id} has no part on node {self.node}", "invalid_node")
-        if not self._can_become(request.job.spec.uid):
-            raise RequestError(self._no_privilege(request.job.spec.uid), "not_permitted")
-
-    def check_file(self, key: JobKey, uid: int) -> None:
-        """Raise RequestError unless files of the job may come here."""
-        here = self.jobs.get(key)
-        if key in self._finished or (here is not None and here.phase not in (Phase.PROLOG, Phase.RUNNING)):
-            raise RequestError(f"job {key.job_id} has ended on node {self.node}", "ended")
-        if not self._can_become(uid):
-            raise RequestError(self._no_privilege(uid), "not_permitted")
-
-    def is_running(self, key: StepKey) -> bool:
-        """Return whether the step has a step daemon here."""
-        here = self.jobs.get(key.job)
-        return here is not None and key.step_id in here.running_steps
-
     # Of the steps.
 
-    def has_ended(self, key: StepKey) -> bool:
-        """Was the step here, and is it not any more?"""
-        here = self.jobs.get(key.job)
-        if key in self._finished or key.job in self._finished:
-            return True
-        return here is not None and (key.step_id in here.ended_steps or here.phase in (Phase.EPILOG, Phase.CLEAN))
-
     def on_step_ended(self, key: StepKey, result: StepResult) -> list[Effect]:
-        here = self.jobs.get(key.job)
+        here = self.table.jobs.get(key.job)
         if here is None or key.step_id not in here.running_steps:
             return []
         here.running_steps.discard(key.step_id)
@@ -248,7 +160,7 @@ class StepEngine:
 
     def on_hook_ended(self, hook: Hook, key: JobKey, problem: str) -> list[Effect]:
         """problem: empty when the hook succeeded, else what it said last."""
-        here = self.jobs.get(key)
+        here = self.table.jobs.get(key)
         if here is None:
             return []
         if hook is Hook.EPILOG:
@@ -259,36 +171,36 @@ class StepEngine:
 
     def on_recovered(self, key: JobKey, variables: dict[str, str], is_ended: bool) -> None:
         """The spool has a folder for this attempt of a job: it was prepared here, at the least."""
-        self.jobs[key] = JobHere(key, variables, Phase.ENDING if is_ended else Phase.RUNNING)
+        self.table.jobs[key] = JobHere(key, variables, Phase.ENDING if is_ended else Phase.RUNNING)
 
     def on_step_recovered(self, key: StepKey) -> None:
         """The spool has a step whose end will be told by on_step_ended() or on_step_lost()."""
-        self.jobs[key.job].running_steps.add(key.step_id)
+        self.table.jobs[key.job].running_steps.add(key.step_id)
 
     def on_recovery_done(self) -> list[Effect]:
         """Every step is known and those that have ended were told: go on where the last agent stopped."""
-        return [effect for here in list(self.jobs.values()) for effect in self._advance(here)]
+        return [effect for here in list(self.table.jobs.values()) for effect in self._advance(here)]
 
     # Starting.
 
     def _on_launch(self, order: LaunchJob) -> list[Effect]:
         job = order.job
         key = StepKey(job.id, job.attempt, BATCH_STEP)
-        here = self.jobs.get(key.job)
-        if key.job in self._finished or (here is not None and self._is_known(here, key)):
+        here = self.table.jobs.get(key.job)
+        if key.job in self.table.finished or (here is not None and here.knows(key.step_id)):
             return []
         if here is not None and here.phase not in (Phase.PROLOG, Phase.RUNNING):
             return []
-        if not self._can_become(job.spec.uid):
-            result = self._failure(key, Reason.JOB_LAUNCH_FAILURE, self._no_privilege(job.spec.uid))
+        if not self.admission.can_become(job.spec.uid):
+            result = self._failure(key, Reason.JOB_LAUNCH_FAILURE, self.admission.no_privilege(job.spec.uid))
             return [TellResult(replace(result, is_node_clean=True))]
         return self._start_or_wait(job, StartBatch(key, order))
 
     def _start_or_wait(self, job: Job, start: StartBatch | StartTasks) -> list[Effect]:
-        here = self.jobs.get(start.key.job)
+        here = self.table.jobs.get(start.key.job)
         if here is None:
             variables = hook_env.job_variables(job, self.config.cluster, self.node) if self._has_hooks else {}
-            here = self.jobs[start.key.job] = JobHere(start.key.job, variables, Phase.RUNNING)
+            here = self.table.jobs[start.key.job] = JobHere(start.key.job, variables, Phase.RUNNING)
             if self.config.prolog:
                 here.waiting.append(start)
                 return self._run_prolog(here)
@@ -301,11 +213,11 @@ class StepEngine:
     def _on_prepare(self, order: PrepareJob) -> list[Effect]:
         """Run the prolog although nothing starts yet; whoever asks again is told again that it was run."""
         key = JobKey(order.job_id, order.attempt)
-        here = self.jobs.get(key)
-        if key in self._finished or (here is not None and here.phase is not Phase.RUNNING):
+        here = self.table.jobs.get(key)
+        if key in self.table.finished or (here is not None and here.phase is not Phase.RUNNING):
             return []
         if here is None:
-            here = self.jobs[key] = JobHere(key, order.variables, Phase.RUNNING)
+            here = self.table.jobs[key] = JobHere(key, order.variables, Phase.RUNNING)
             if self.config.prolog:
                 return self._run_prolog(here)
         return [TellPrepared(NodePrepared(node=self.node, job_id=key.job_id, attempt=key.attempt))]
@@ -349,9 +261,9 @@ class StepEngine:
     def _end_job(
         self, key: JobKey, ending: Ending, kill_wait_s: float, ended_at: float, text: str = ""
     ) -> list[Effect]:
-        here = self.jobs.get(key)
+        here = self.table.jobs.get(key)
         if here is None:
-            self._remember(key)
+            self.table.remember(key)
             return [TellClean(NodeClean(node=self.node, job_id=key.job_id, attempt=key.attempt))]
         if here.phase in (Phase.EPILOG, Phase.CLEAN):
             return []
@@ -361,27 +273,17 @@ class StepEngine:
 
     def _learn(self, key: JobKey, variables: dict[str, str]) -> None:
         """Take what the epilog is to see; where nothing of the job ever ran, the epilog belongs to it all the same."""
-        here = self.jobs.get(key)
+        here = self.table.jobs.get(key)
         if here is not None:
             here.variables = here.variables | variables
-        elif variables and self.config.epilog and key not in self._finished:
-            self.jobs[key] = JobHere(key, variables, Phase.RUNNING)
+        elif variables and self.config.epilog and key not in self.table.finished:
+            self.table.jobs[key] = JobHere(key, variables, Phase.RUNNING)
 
     def _end_steps(
         self, here: JobHere, ending: Ending, kill_wait_s: float, ended_at: float, text: str = ""
     ) -> list[Effect]:
         here.phase = Phase.ENDING
-        effects: list[Effect] = []
-        for number in sorted(here.running_steps):
-            order = EndOrder(
-                ending=ending,
-                kill_wait_s=kill_wait_s,
-                ended_at=ended_at,
-                names_step=number != BATCH_STEP,
-                text=text,
-            )
-            effects.append(SendOrder(StepKey(*here.key, number), order))
-        return effects
+        return step_orders.end_orders(here, ending, kill_wait_s, ended_at, text)
 
     def _advance(self, here: JobHere) -> list[Effect]:
         """Do what is due now that a step, the prolog or the wait for an order has ended."""
@@ -416,7 +318,7 @@ class StepEngine:
 
     def _on_end_step(self, order: EndStep) -> list[Effect]:
         key = StepKey(order.job_id, order.attempt, order.step_id)
-        here = self.jobs.get(key.job)
+        here = self.table.jobs.get(key.job)
         if order.only_unlaunched:
             return self._end_unlaunched(key) if self._sruns.doom(key) else []
         if here is not None and key.step_id in here.running_steps:
@@ -425,40 +327,19 @@ class StepEngine:
 
     def _end_unlaunched(self, key: StepKey) -> list[Effect]:
         """A step that was never launched here now never will be: the controller need not wait for it."""
-        here = self.jobs.get(key.job)
-        if here is not None and self._is_known(here, key):
+        here = self.table.jobs.get(key.job)
+        if here is not None and here.knows(key.step_id):
             return []
-        self._remember(key)
+        self.table.remember(key)
         return [TellResult(StepResult(node=self.node, **key._asdict(), exit_signal=15))]
 
     def _on_signal(self, order: SignalJob) -> list[Effect]:
-        here = self.jobs.get(JobKey(order.job_id, order.attempt))
-        if here is None:
-            return []
-        effects: list[Effect] = []
-        for number in sorted(here.running_steps):
-            if order.step_id is not None and order.step_id != number:
-                continue
-            is_batch = number == BATCH_STEP
-            is_meant = order.full or (order.to_batch if is_batch else order.to_steps) or order.step_id == number
-            if is_meant:
-                signal = SignalOrder(
-                    signal=order.signal,
-                    full=order.full,
-                    is_suspension=order.is_suspension,
-                    reason=order.reason,
-                    deadline_at=order.deadline_at,
-                    is_exact=order.is_exact,
-                    text=order.text,
-                )
-                effects.append(SendOrder(StepKey(*here.key, number), signal))
-        return effects
+        here = self.table.jobs.get(JobKey(order.job_id, order.attempt))
+        return step_orders.signal_orders(here, order) if here is not None else []
 
     def _on_talk(self, order: TellStep) -> list[Effect]:
-        here = self.jobs.get(JobKey(order.job_id, order.attempt))
-        if here is None or order.step_id not in here.running_steps:
-            return []
-        return [SendOrder(StepKey(*here.key, order.step_id), TalkOrder(text=order.text))]
+        here = self.table.jobs.get(JobKey(order.job_id, order.attempt))
+        return step_orders.talk_orders(here, order) if here is not None else []
 
     # Helpers.
 
@@ -468,21 +349,6 @@ class StepEngine:
 
     def _is_valid(self, order: LaunchJob | PrepareJob | EndJob | SignalJob | EndStep | TellStep) -> bool:
         return order.node == self.node and order.epoch >= self._epoch
-
-    def _is_known(self, here: JobHere, key: StepKey) -> bool:
-        waiting = {start.key.step_id for start in here.waiting}
-        return key.step_id in here.running_steps | here.ended_steps | waiting
-
-    def _can_become(self, uid: int) -> bool:
-        return self._own_uid is None or self._own_uid == uid
-
-    def _no_privilege(self, uid: int) -> str:
-        return f"the agent of node {self.node} runs as uid {self._own_uid} and cannot run a job of uid {uid}"
-
-    def _remember(self, key: JobKey | StepKey) -> None:
-        self._finished[key] = None
-        if len(self._finished) > _FINISHED_MAX:
-            self._finished.popitem(last=False)
 
     def _failure(self, key: StepKey, reason: Reason, text: str) -> StepResult:
         return StepResult(

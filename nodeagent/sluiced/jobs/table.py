@@ -1,0 +1,93 @@
+"""The jobs and steps that are on this node, and those that were: what a repeated or late order is measured against."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from enum import Enum, auto
+
+from sluice.model.base import EXTERN_STEP
+from sluice.wire.messages import RunningStep, StepResult
+from sluiced.jobs.effects import StartBatch, StartTasks
+from sluiced.spool import JobKey, StepKey
+
+#: Attempts whose end is remembered, against orders that come late or twice.
+_FINISHED_MAX = 10_000
+
+
+class Phase(Enum):
+    PROLOG = auto()
+    RUNNING = auto()
+    ENDING = auto()
+    EPILOG = auto()
+    CLEAN = auto()
+
+
+class JobHere:
+    """One attempt of a job on this node."""
+
+    __slots__ = (
+        "batch_result",
+        "ended_steps",
+        "is_in_prolog",
+        "key",
+        "phase",
+        "running_steps",
+        "variables",
+        "waiting",
+    )
+
+    def __init__(self, key: JobKey, variables: dict[str, str], phase: Phase) -> None:
+        self.key = key
+        #: What prolog and epilog see of the job.
+        self.variables = variables
+        self.phase = phase
+        #: Its prolog runs, also when the job is being ended already.
+        self.is_in_prolog = False
+        self.running_steps: set[int] = set()
+        self.ended_steps: set[int] = set()
+        #: Starts that wait for the prolog.
+        self.waiting: list[StartBatch | StartTasks] = []
+        #: The batch step's result while it is not told yet.
+        self.batch_result: StepResult | None = None
+
+    def knows(self, step_id: int) -> bool:
+        """Return whether the step runs here, did, or waits to."""
+        waiting = {start.key.step_id for start in self.waiting}
+        return step_id in self.running_steps | self.ended_steps | waiting
+
+
+class JobTable:
+    """Kept by the engine; everybody else only asks."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[JobKey, JobHere] = {}
+        #: Jobs, and steps that were given up, that are never to start again; the oldest first.
+        self.finished: OrderedDict[tuple[int, ...], None] = OrderedDict()
+
+    def remember(self, key: JobKey | StepKey) -> None:
+        """Note the end of a job, or of a step that was never launched."""
+        self.finished[key] = None
+        if len(self.finished) > _FINISHED_MAX:
+            self.finished.popitem(last=False)
+
+    def is_running(self, key: StepKey) -> bool:
+        """Return whether the step has a step daemon here."""
+        here = self.jobs.get(key.job)
+        return here is not None and key.step_id in here.running_steps
+
+    def has_ended(self, key: StepKey) -> bool:
+        """Was the step here, and is it not any more?"""
+        here = self.jobs.get(key.job)
+        if key in self.finished or key.job in self.finished:
+            return True
+        return here is not None and (key.step_id in here.ended_steps or here.phase in (Phase.EPILOG, Phase.CLEAN))
+
+    def running_steps(self) -> tuple[RunningStep, ...]:
+        """Return what a registration tells: every job that this node knows."""
+        steps = []
+        for key, here in self.jobs.items():
+            waiting = {start.key.step_id for start in here.waiting}
+            steps += [RunningStep(**key._asdict(), step_id=number) for number in sorted(here.running_steps | waiting)]
+            ended = sorted(here.ended_steps) if here.ended_steps or here.running_steps or waiting else [EXTERN_STEP]
+            steps += [RunningStep(**key._asdict(), step_id=number, is_ended=True) for number in ended]
+        return tuple(steps)
