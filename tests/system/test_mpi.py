@@ -158,7 +158,7 @@ def test_spawning_is_refused(cluster: LocalCluster, mpi: Mpi) -> None:
 
 @pytest.mark.skipif(
     not os.environ.get("SLUICE_DIRECT_MODEX"),
-    reason="a rank's address is not found in about one of a dozen runs beside other load; SLUICE_DIRECT_MODEX=1 runs it",
+    reason="an address is not found in about one of a dozen runs under load; SLUICE_DIRECT_MODEX=1 runs it",
 )
 @pytest.mark.parametrize("mpi", ["openmpi"], indirect=True)
 def test_open_mpi_without_collected_data_asks_node_by_node(cluster: LocalCluster, mpi: Mpi) -> None:
