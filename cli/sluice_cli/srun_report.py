@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from sluice_cli.talk import Voice
 
+#: As sluice.model.states.OUT_OF_MEMORY_SIGNAL, whose import takes longer.
+_OUT_OF_MEMORY = 125
+
 #: (exit code, signal, was out of memory)
 End = tuple[int, int, bool]
 
@@ -56,6 +59,8 @@ class Report:
     @property
     def outcome(self) -> tuple[int, int]:
         """The exit code and signal that stand for the whole step."""
+        if any(is_out_of_memory for _, _, is_out_of_memory in self.ends.values()):
+            return 0, _OUT_OF_MEMORY
         worst = max(self.ends.values(), key=lambda end: 128 + end[1] if end[1] else end[0], default=(0, 0, False))
         return worst[0], worst[1]
 

@@ -13,7 +13,7 @@ import signal
 from sluiced import process_id
 from sluiced.cgroup import detect
 from sluiced.spool import Spool, StepKey
-from sluiced.steps import descendants, notice
+from sluiced.steps import descendants, notice, temp_dir
 
 logger = logging.getLogger(__name__)
 
@@ -39,3 +39,5 @@ def _kill(spool: Spool, step: StepKey) -> None:
     if launch is not None:
         detect.kill_leftovers(launch)
     descendants.kill_strays(notice.marker(spool.notice_path(step)))
+    if launch is not None and claim is not None:
+        temp_dir.remove_left(launch.temp_parent, launch.name, claim.pid, launch.job.spec.uid)

@@ -14,7 +14,7 @@ from sluice.wire.messages import StepResult
 from sluiced import process_id
 from sluiced.cgroup import detect
 from sluiced.spool import Spool, StepKey
-from sluiced.steps import descendants, notice
+from sluiced.steps import descendants, notice, temp_dir
 from sluiced.steps.launch import ControlOrder, StepLaunch, encode_order
 from sluiced.steps.launch_failure import LaunchFailure
 from sluiced.steps.launcher import Launcher
@@ -66,8 +66,11 @@ class StepProcesses:
 
     def kill_strays(self, key: StepKey) -> None:
         launch = self._spool.read_launch(key)
+        claim = self._spool.read_claim(key)
         count = detect.kill_leftovers(launch) if launch is not None else 0
         count += descendants.kill_strays(notice.marker(self._spool.notice_path(key)))
+        if launch is not None and claim is not None:
+            temp_dir.remove_left(launch.temp_parent, launch.name, claim.pid, launch.job.spec.uid)
         logger.warning("step %s.%s: step daemon lost, killed=%s", key.job_id, key.step_id, count)
 
     def stop(self) -> None:

@@ -62,3 +62,6 @@ class Ending(StrEnum):
 
 ACTIVE_STATES = frozenset({JobState.PENDING, JobState.RUNNING, JobState.SUSPENDED})
 ENDED_STATES = frozenset(JobState) - ACTIVE_STATES
+
+#: The signal number that a step and a job out of memory end with, larger than any signal (ExitCode 0:125).
+OUT_OF_MEMORY_SIGNAL = 125

@@ -128,6 +128,13 @@ def test_ends_by_signal(number, text, is_forced, capfd):
     assert (report.status, report.outcome) == (128 + number, (0, number))
 
 
+def test_a_step_with_a_task_out_of_memory_is_so_as_a_whole(capfd):
+    report, err = tell([("n1", 0, 0, 9, True), ("n2", 1, 0, 15)], capfd)
+
+    assert err.startswith("srun: error: n1: task 0: Out Of Memory\n")
+    assert (report.status, report.outcome) == (143, (0, 125))
+
+
 def test_a_step_that_was_aborted_is_not_called_forced(capfd):
     report = Report(Voice("srun"), "43.0")
     report.is_aborted = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -84,6 +85,24 @@ def test_a_lost_step_daemon_is_a_failed_job_with_nothing_left(cluster: Cluster) 
     for name in ("pid", "child"):
         pid = int(cluster.read(name))
         wait_until(lambda pid=pid: not Path(f"/proc/{pid}").exists())  # type: ignore[misc]
+
+
+def test_a_lost_step_daemon_leaves_no_folder_of_its_step(cluster: Cluster) -> None:
+    """Nor are those of other nodes of this host touched, where the same step may run."""
+    Srun(cluster, ["sh", "-c", "echo $SLUICE_TMPDIR > folder; sleep 300"], launcher="env").wait_started()
+    wait_until(lambda: (cluster.work / "folder").exists() and cluster.read("folder").endswith("\n"))
+    folder = Path(cluster.read("folder").strip())
+    neighbour = Path(tempfile.mkdtemp(prefix="sluice.1.0.1.", dir=folder.parent))
+    cluster.closers.append(neighbour.rmdir)
+    claim = Spool(str(cluster.spool)).read_claim(StepKey(1, 0, 0))
+    assert claim is not None
+    assert folder.is_dir()
+
+    os.kill(claim.pid, signal.SIGKILL)
+
+    assert cluster.result(1, 0).reason_text == "the step daemon died"
+    wait_until(lambda: not folder.exists())
+    assert neighbour.is_dir()
 
 
 def test_a_launch_that_nobody_claimed_is_started_after_the_restart(cluster: Cluster) -> None:

@@ -18,6 +18,7 @@ from sluice.model.confinement import CgroupSettings
 from sluice.wire.messages import SignalJob
 from sluiced.cgroup import detect
 from tests.nodeagent.conftest import CONFIG, NODE, Cluster
+from tests.nodeagent.fake_srun import Srun
 from tests.waiting import wait_until
 
 _MISSING = detect.unenforced(CgroupSettings())
@@ -101,6 +102,19 @@ def test_a_job_that_takes_too_much_memory_is_killed_and_its_neighbour_lives(
     (cluster.work / "stop").write_text("now")
     assert cluster.result(neighbour).exit_code == 0
     assert _groups() == []
+
+
+def test_an_srun_is_told_that_its_step_was_out_of_memory_and_what_would_do(
+    make_cluster: Callable[..., Cluster],
+) -> None:
+    cluster = _constrained(make_cluster, constrain_ram_space=True, constrain_swap_space=True)
+
+    srun = Srun(cluster, [sys.executable, "-c", "x = bytearray(300_000_000)"]).wait_done()
+
+    assert srun.exits[0].is_out_of_memory
+    assert srun.talk[0].startswith("slurmstepd-n1: error: Detected 1 oom_kill event in StepId=1.0.")
+    assert f"limit {GRANTED_MIB} MiB" in srun.talk[1]
+    assert cluster.result(1, 0).reason == "OutOfMemory"
 
 
 def test_a_job_runs_on_its_own_cpus(make_cluster: Callable[..., Cluster]) -> None:

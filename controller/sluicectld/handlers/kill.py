@@ -9,7 +9,7 @@ from sluice.errors import InvalidRequest, NotFound, NotPermitted
 from sluice.model.base import BATCH_STEP
 from sluice.model.job import Job
 from sluice.model.reason import Reason
-from sluice.model.states import Ending, JobState, StepState
+from sluice.model.states import OUT_OF_MEMORY_SIGNAL, Ending, JobState, StepState
 from sluice.model.step import Step
 from sluice.wire.messages import (
     Done,
@@ -207,14 +207,15 @@ def handle_finish_allocation(turn: Turn, command: FinishAllocation) -> Done:
         return Done()
     if job.spec.is_batch:
         raise InvalidRequest(f"job {job.id} runs a script and ends with it")
-    is_success = command.exit_code == 0 and command.exit_signal == 0
-    end_job(
-        turn,
-        job,
-        JobState.COMPLETED if is_success else JobState.FAILED,
-        Ending.FINISHED,
-        exit_code=command.exit_code,
-        exit_signal=command.exit_signal,
-        reason=Reason.NONE if is_success else Reason.NON_ZERO_EXIT_CODE,
-    )
+    state, reason = _final_state(command)
+    codes = {"exit_code": command.exit_code, "exit_signal": command.exit_signal}
+    end_job(turn, job, state, Ending.FINISHED, reason=reason, **codes)
     return Done()
+
+
+def _final_state(command: FinishAllocation) -> tuple[JobState, Reason]:
+    if command.exit_signal == OUT_OF_MEMORY_SIGNAL:
+        return JobState.OUT_OF_MEMORY, Reason.OUT_OF_MEMORY
+    if command.exit_code or command.exit_signal:
+        return JobState.FAILED, Reason.NON_ZERO_EXIT_CODE
+    return JobState.COMPLETED, Reason.NONE

@@ -7,7 +7,7 @@ from sluice.errors import NotPermitted
 from sluice.model.base import BATCH_STEP
 from sluice.model.job import Job
 from sluice.model.reason import Reason
-from sluice.model.states import Ending, Hold, JobState, StepState
+from sluice.model.states import OUT_OF_MEMORY_SIGNAL, Ending, Hold, JobState, StepState
 from sluice.model.step import Step, Usage
 from sluice.wire.messages import Done, NodeClean, Report, StepResult
 from sluicectld.permissions import Verb
@@ -85,12 +85,13 @@ def _merge_result(turn: Turn, job: Job, step: Step, result: StepResult) -> None:
     )
     if not merged.running_nodes:
         # No pass is due: what a step gives back is its job's, until that ends.
-        merged = replace(merged, state=_step_state(job, merged, result))
+        merged = replace(merged, state=_step_state(job, merged))
     turn.emit(StepRevised(at=turn.now_at, step=merged))
 
 
-def _step_state(job: Job, step: Step, result: StepResult) -> StepState:
-    if result.reason == Reason.OUT_OF_MEMORY.value:
+def _step_state(job: Job, step: Step) -> StepState:
+    if step.exit_signal == OUT_OF_MEMORY_SIGNAL:
+        # On any of its nodes.
         return StepState.OUT_OF_MEMORY
     if job.ending is Ending.NODE_FAILURE:
         return StepState.NODE_FAIL

@@ -70,7 +70,11 @@ def _serve(requests: socket.socket, lock: int, wakeup: int) -> None:
 
 def _serve_one(requests: socket.socket, lock: int) -> bool:
     """Return False when the agent is gone."""
-    data, descriptors = _receive(requests)
+    try:
+        data, descriptors = _receive(requests)
+    except ConnectionResetError:
+        # It was killed with an answer unread.
+        return False
     if not data:
         return False
     number, step_path, is_wired = msgspec.msgpack.decode(data, type=tuple[int, str, bool])

@@ -53,6 +53,11 @@ class StepLaunch(Record, frozen=True, kw_only=True):
         """Return "12.batch", "12.0"."""
         return f"{self.job.id}.{step_name(self.step_id)}"
 
+    @property
+    def temp_parent(self) -> str:
+        """Return the node's folder for temporary files (TmpFS)."""
+        return self.config.tmp_fs or "/tmp"
+
 
 class EndOrder(Record, frozen=True, kw_only=True, tag="end"):
     """End the step: TERM to all, after kill_wait_s KILL."""

@@ -107,6 +107,9 @@ class StepRunner:
             self._do_timers()
             if self.wireup.problem:
                 self._on_wireup_problem()
+
+    def finish(self) -> None:
+        """Tell those who listen that the step is over; nothing can be said to them afterwards."""
         if self.link is not None and not self.link.is_gone:
             self._say_done()
         self.relay.attached.notify(StepDone(node=self.launch.node, ending=self.schedule.ending))

@@ -124,7 +124,7 @@ def site_of(launch: StepLaunch) -> job_env.Site:
         config.cluster,
         launch.conf_path,
         launch.controller,
-        config.tmp_fs or "/tmp",
+        launch.temp_parent,
         config.topology_addresses,
     )
 
@@ -227,7 +227,7 @@ def _plan_task(
         ),
         descriptors=_task_descriptors(preparation, tasks, rank),
         work_dir=tasks.work_dir or launch.job.spec.work_dir or preparation.user.home,
-        fallback_dir=launch.config.tmp_fs or "/tmp",
+        fallback_dir=launch.temp_parent,
         umask=tasks.umask,
         rlimits=chosen_limits(tasks.rlimits, launch.config, tasks.is_limits_asked),
         nice=nice_of(environment, launch.config, os.getpriority(os.PRIO_PROCESS, 0)),

@@ -16,6 +16,7 @@ import time
 
 from sluice.model.base import BATCH_STEP
 from sluice.model.reason import Reason
+from sluice.model.states import OUT_OF_MEMORY_SIGNAL
 from sluice.wire.messages import StepDone, StepResult, StepTalk, StreamTail
 from sluiced import spool
 from sluiced.cgroup.detect import group_name, step_group
@@ -37,7 +38,6 @@ logger = logging.getLogger(__name__)
 _STREAM_NAMES = {STDOUT: "stdout", STDERR: "stderr"}
 #: The signal number that Slurm shows for a job that could not be launched (ExitCode 0:53).
 LAUNCH_FAILURE_SIGNAL = 53
-_OOM_SIGNAL = 125
 _SPACE_PATIENCE_S = 86400.0
 _SPACE_PAUSE_S = 1.0
 
@@ -103,6 +103,7 @@ def _run(
             if runner.unkillable:
                 spool.write_problem(step_path, runner.unkillable)
             oom = _tell_oom(launch, runner, group)
+            runner.finish()
             return _result(launch, runner, group, preparation, started_at, oom)
         finally:
             runner.notices.close()
@@ -125,7 +126,7 @@ def _result(
         started_at=started_at,
         ended_at=time.time(),
         exit_code=0 if is_oom else code,
-        exit_signal=_OOM_SIGNAL if is_oom else number,
+        exit_signal=OUT_OF_MEMORY_SIGNAL if is_oom else number,
         reason=Reason.OUT_OF_MEMORY.value if is_oom else "",
         reason_text=oom if is_oom else group.problem,
         usage=runner.meter.usage(group.usage(), launch.config.is_usage_of_cgroup),

@@ -133,7 +133,7 @@ def load_plugins() -> None:
 
 
 def _make_temp_dir(launch: StepLaunch, user: User) -> TempDir:
-    parent = launch.config.tmp_fs or "/tmp"
+    parent = launch.temp_parent
     try:
         return TempDir(parent, launch.name, user)
     except OSError as error:

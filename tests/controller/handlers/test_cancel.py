@@ -272,6 +272,14 @@ def test_an_interactive_job_ends_with_its_command(world: World) -> None:
     assert world.free_cpus("n1") == 4
 
 
+def test_an_interactive_job_whose_step_was_out_of_memory_is_so_too(world: World) -> None:
+    job_id = world.start(is_batch=False, origin="srun")
+    world.do(FinishAllocation(job_id=job_id, exit_signal=125), ANN)
+
+    job = world.job(job_id)
+    assert (job.state, job.exit_signal, job.reason.value) == (JobState.OUT_OF_MEMORY, 125, "OutOfMemory")
+
+
 def test_finishing_twice_changes_nothing(world: World) -> None:
     job_id = world.start(is_batch=False)
     world.do(FinishAllocation(job_id=job_id), ANN)

@@ -130,6 +130,15 @@ def test_a_step_fits_when_another_has_ended(world: World, job_id: int) -> None:
     assert world.step(job_id, ntasks=4).cpu_count == 4
 
 
+def test_a_step_is_out_of_memory_whichever_of_its_nodes_ends_last(world: World, job_id: int) -> None:
+    world.step(job_id, ntasks=6)
+    world.report(world.result(job_id, 0, "n2", exit_signal=125, reason="OutOfMemory"))
+
+    world.report(world.result(job_id, 0, "n1", exit_signal=9))
+
+    assert world.step_of(job_id, 0).state is StepState.OUT_OF_MEMORY
+
+
 def test_an_overlapping_step_waits_for_nobody_and_is_in_nobodys_way(world: World, job_id: int) -> None:
     world.step(job_id, ntasks=6)
     world.step(job_id, ntasks=6, is_overlapping=True)
