@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from sluice.wire.messages import PeerAddress
 from sluiced.spool import Spool, StepKey
 from tests.nodeagent.conftest import CONFIG, Cluster, make_job
 from tests.nodeagent.fake_srun import Srun
@@ -89,14 +90,13 @@ def test_a_lost_step_daemon_is_a_failed_job_with_nothing_left(cluster: Cluster) 
 
 def test_a_lost_step_daemon_leaves_no_folder_of_its_step(cluster: Cluster) -> None:
     """Nor are those of other nodes of this host touched, where the same step may run."""
-    Srun(cluster, ["sh", "-c", "echo $SLUICE_TMPDIR > folder; sleep 300"], launcher="env").wait_started()
-    wait_until(lambda: (cluster.work / "folder").exists() and cluster.read("folder").endswith("\n"))
-    folder = Path(cluster.read("folder").strip())
-    neighbour = Path(tempfile.mkdtemp(prefix="sluice.1.0.1.", dir=folder.parent))
-    cluster.closers.append(neighbour.rmdir)
+    here = PeerAddress(address="127.0.0.1", port=cluster.port)
+    Srun(cluster, ["sleep", "300"], mpi="pmi2", peers=(here,)).wait_started()
     claim = Spool(str(cluster.spool)).read_claim(StepKey(1, 0, 0))
     assert claim is not None
-    assert folder.is_dir()
+    (folder,) = Path("/tmp").glob(f"sluice.1.0.{claim.pid}.*")
+    neighbour = Path(tempfile.mkdtemp(prefix="sluice.1.0.1."))
+    cluster.closers.append(neighbour.rmdir)
 
     os.kill(claim.pid, signal.SIGKILL)
 

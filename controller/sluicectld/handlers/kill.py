@@ -208,8 +208,8 @@ def handle_finish_allocation(turn: Turn, command: FinishAllocation) -> Done:
     if job.spec.is_batch:
         raise InvalidRequest(f"job {job.id} runs a script and ends with it")
     state, reason = _final_state(command)
-    codes = {"exit_code": command.exit_code, "exit_signal": command.exit_signal}
-    end_job(turn, job, state, Ending.FINISHED, reason=reason, **codes)
+    code, number = command.exit_code, command.exit_signal
+    end_job(turn, job, state, Ending.FINISHED, reason=reason, exit_code=code, exit_signal=number)
     return Done()
 
 
