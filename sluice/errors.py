@@ -93,6 +93,10 @@ class Unreachable(PeerError):
     """No connection, or it broke, or a deadline passed."""
 
 
+class Refused(Unreachable):
+    """Nobody listens there, for now."""
+
+
 class ProtocolMismatch(PeerError):
     """The peer does not speak a version of the protocol that we do."""
 

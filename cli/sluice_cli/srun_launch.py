@@ -6,8 +6,9 @@ The connection is the step daemon's from then on: notices both ways until StepDo
 from __future__ import annotations
 
 import os
+import time
 
-from sluice.errors import PeerError
+from sluice.errors import PeerError, Refused
 from sluice.wire import light
 from sluice.wire.framing import CONNECTION_ID, NOTICE
 from sluice_cli import environment, job_request
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from sluice_cli.srun_files import Streams
 
 
+#: How long an agent may take to listen again that is being restarted.
+_RESTART_S = 10.0
+_RESTART_PAUSE_S = 0.2
 _COUNTS = (b"SLURM_JOB_NUM_NODES", b"SLURM_NNODES", b"SLURM_NTASKS", b"SLURM_NPROCS")
 
 
@@ -56,17 +60,28 @@ class NodeLink:
 
 
 def connect(created: dict[str, Any]) -> list[NodeLink]:
-    """Return a link to each node of the step.  Raises LaunchFailed."""
+    """Return a link to each node of the step, waiting for agents that are being restarted.  Raises LaunchFailed."""
     links: list[NodeLink] = []
+    ends_at = time.monotonic() + _RESTART_S
     for place in created["addresses"]:
         part = place["node"]
         try:
-            connection = light.connect_tcp(place["address"], place["port"], created["credential"])
+            connection = _connect_patiently(place, created["credential"], ends_at)
         except PeerError as error:
             close(links)
             raise LaunchFailed(part["node"], str(error)) from None
         links.append(NodeLink(connection, part["node"], _ranks(part)))
     return links
+
+
+def _connect_patiently(place: dict[str, Any], credential: str, ends_at: float) -> LightConnection:
+    while True:
+        try:
+            return light.connect_tcp(place["address"], place["port"], credential)
+        except Refused:
+            if time.monotonic() >= ends_at:
+                raise
+        time.sleep(_RESTART_PAUSE_S)
 
 
 def _ranks(part: dict[str, Any]) -> list[int]:

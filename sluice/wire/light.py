@@ -16,6 +16,7 @@ from sluice.errors import (
     ConfigError,
     PeerError,
     ProtocolMismatch,
+    Refused,
     RequestError,
     SluiceError,
     Unreachable,
@@ -185,7 +186,7 @@ def _connect_tcp(address: str, port: int, deadline_s: float) -> _socket.socket:
         places = _socket.getaddrinfo(host, port, 0, _socket.SOCK_STREAM)
     except OSError as error:
         raise Unreachable(f"{address}: {error.strerror}") from None
-    reason = f"{address}: no address"
+    problem = Unreachable(f"{address}: no address")
     for family, kind, protocol, _, where in places:
         timeout_s = left_s(ends_at, address, deadline_s)
         own = _socket.socket(family, kind, protocol)
@@ -197,5 +198,6 @@ def _connect_tcp(address: str, port: int, deadline_s: float) -> _socket.socket:
             return own
         except OSError as error:
             own.close()
-            reason = f"{address}:{port}: {error.strerror or error}"
-    raise Unreachable(reason)
+            kind_of_problem = Refused if isinstance(error, ConnectionRefusedError) else Unreachable
+            problem = kind_of_problem(f"{address}:{port}: {error.strerror or error}")
+    raise problem

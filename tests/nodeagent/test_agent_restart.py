@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from msgspec.structs import replace
 
 from sluice.wire.messages import PeerAddress
 from sluiced.spool import Spool, StepKey
+from sluiced.steps import forkserver
 from tests.nodeagent.conftest import CONFIG, Cluster, make_job
 from tests.nodeagent.fake_srun import Srun
 from tests.waiting import wait_until
@@ -171,6 +173,15 @@ def _reconnect_as(cluster: Cluster, cluster_id: str) -> None:
     cluster.controller.cluster_id = cluster_id
     cluster.controller.listen()
     wait_until(lambda: len(cluster.controller.registrations) > seen, 20)
+
+
+def test_a_fork_server_ends_quietly_whose_agent_was_killed_with_an_answer_unread() -> None:
+    agent, server = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with server:
+        server.send(b"an answer")
+        agent.close()
+
+        assert not forkserver._serve_one(server, -1)
 
 
 def test_the_fork_server_is_replaced(cluster: Cluster) -> None:

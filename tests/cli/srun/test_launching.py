@@ -6,8 +6,8 @@ import socket
 import msgspec
 import pytest
 
-from sluice.errors import Unreachable
-from sluice.wire import messages
+from sluice.errors import Refused, Unreachable
+from sluice.wire import light, messages
 from sluice.wire.messages import (
     CreateStep,
     StepDone,
@@ -239,6 +239,43 @@ def test_a_lost_node(controller, nodes, capfd):
     assert main(["-n3", "prog"]) == 1
     assert "srun: error: Node failure on n2: " in capfd.readouterr().err
     assert controller.bodies("KillJobs") == [{"ids": ["43.0"]}]
+
+
+CREATED = {"credential": "c", "addresses": [{"node": {"node": "n1", "ranks": "0"}, "address": "127.0.0.1", "port": 1}]}
+
+
+def test_an_agent_that_is_being_restarted_is_waited_for(monkeypatch):
+    answers = [Refused("127.0.0.1:1: Connection refused"), Refused("127.0.0.1:1: Connection refused"), "connection"]
+
+    def answer(*_):
+        said = answers.pop(0)
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+    monkeypatch.setattr(light, "connect_tcp", answer)
+    monkeypatch.setattr(srun_launch, "_RESTART_PAUSE_S", 0.0)
+
+    assert [link.connection for link in srun_launch.connect(CREATED)] == ["connection"]
+
+
+@pytest.mark.parametrize(
+    ("problem", "patience_s"),
+    [
+        pytest.param(Unreachable("127.0.0.1: Name or service not known"), 10.0, id="waiting does not help"),
+        pytest.param(Refused("127.0.0.1:1: Connection refused"), 0.0, id="not back in time"),
+    ],
+)
+def test_a_node_that_does_not_come_back_is_named(monkeypatch, problem, patience_s):
+    def fail(*_):
+        raise problem
+
+    monkeypatch.setattr(light, "connect_tcp", fail)
+    monkeypatch.setattr(srun_launch, "_RESTART_S", patience_s)
+
+    with pytest.raises(srun_launch.LaunchFailed, match=problem.args[0]) as failure:
+        srun_launch.connect(CREATED)
+    assert failure.value.node == "n1"
 
 
 def test_an_unreachable_node_gives_the_step_back(controller, nodes, monkeypatch, capfd):
