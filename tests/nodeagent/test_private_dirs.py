@@ -32,11 +32,11 @@ def test_what_command_and_environment_name_shows_through() -> None:
     covers = plan_covers(
         ["/tmp", "/dev/shm"],
         temp_dir="/tmp/sl1",
-        work_dir="/tmp/work/deep",
+        work_dir="/tmp/project/deep",
         paths=["./a.out", "/tmp/data/in", "--quiet", "/usr/bin", "/tmp/tools/bin", "text"],
     )
 
-    assert covers == [Cover("/tmp", "/tmp/sl1/tmp", ("data", "sl1", "tools", "work")), Cover("/dev/shm", "", ())]
+    assert covers == [Cover("/tmp", "/tmp/sl1/tmp", ("data", "project", "sl1", "tools")), Cover("/dev/shm", "", ())]
 
 
 def test_the_folder_that_a_step_works_in_is_not_covered() -> None:

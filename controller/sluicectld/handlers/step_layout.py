@@ -49,6 +49,7 @@ def lay_out(job: Job, spec: StepSpec, running: list[Step], tasks_per_node_max: i
     if min(spec.ntasks if spec.ntasks is not None else 1, cpus_per_task) < 1:
         raise InvalidRequest(f"{spec.ntasks} tasks of {cpus_per_task} CPUs requested", "ntasks")
     _check_tasks(job, spec, tasks_per_node_max)
+    _check_memory(job, spec)
     whole = _choose(job, spec, _rooms(job, spec, []), cpus_per_task)
     if isinstance(whole, Busy):
         raise InvalidRequest(f"job {job.id}: {whole.text}", "too_many_cpus")

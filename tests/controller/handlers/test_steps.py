@@ -78,6 +78,7 @@ def test_a_step_gets(world: World, job_id: int, spec: dict[str, Any], expected: 
     [
         pytest.param({"ntasks": 7}, "too_many_cpus", id="more tasks than the job has CPUs"),
         pytest.param({"min_nodes": 3}, "too_many_cpus", id="more nodes than the job has"),
+        pytest.param({"memory_per_node_mib": 1_000_000}, "memory", id="more memory than the job has"),
         pytest.param({"ntasks": 1, "cpus_per_task": 5}, "too_many_cpus", id="a task wider than any node"),
         pytest.param({"ntasks": 6, "ntasks_per_node": 2}, "too_many_cpus", id="more tasks than so many a node"),
         pytest.param({"required_nodes": ("n9",)}, "infeasible", id="a node that the job has not"),
