@@ -21,7 +21,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     Found = list[tuple[str, str | None]]
 
@@ -144,8 +144,3 @@ class OptionTable:
             found.append((option.key, rest[0]))
             return 1
         return 0
-
-
-def last_values(found: Iterable[tuple[str, str | None]]) -> dict[str, str | None]:
-    """Return the last value given for each option, as most options count."""
-    return dict(found)

@@ -35,7 +35,7 @@ from sluicectld.handlers import (
     update_job,
 )
 from sluicectld.handlers.turn import Turn
-from sluicectld.permissions import SYSTEM, Caller
+from sluicectld.permissions import Caller
 from sluicectld.scheduler.snapshot import Policy, Snapshot
 from sluicectld.state import commands, events
 from sluicectld.state.cluster import Cluster
@@ -76,10 +76,6 @@ class Engine:
         timers.keep_numbering(turn)
         self.is_pass_due = self.is_pass_due or turn.is_pass_due
         return Outcome(reply, turn.events, turn.effects)
-
-    def handle_own(self, command: object, now_at: float) -> Outcome:
-        """Handle a command of the controller itself."""
-        return self.handle(command, SYSTEM, now_at)
 
     def snapshot(self, now_at: float) -> Snapshot:
         """Return what a pass sees; the next change makes another one due."""

@@ -8,7 +8,7 @@ Invariant: give_back(take(free, taken), taken) == free.
 
 import msgspec
 
-from .snapshot import GresFree, Shared
+from .snapshot import Shared
 
 
 class FreeMasks(msgspec.Struct, frozen=True):
@@ -108,10 +108,6 @@ def remove_sharer(shared: Shared, cpus: int) -> tuple[int, Shared]:
             depths[place] = (depth & ~cpus) | (deeper & cpus)
         shared = _put(shared, partition, depths)
     return freed, shared
-
-
-def read_units(gres: tuple[GresFree, ...]) -> tuple[int, ...]:
-    return tuple([item.free for item in gres])
 
 
 def _put(shared: Shared, partition: str, depths: list[int]) -> Shared:

@@ -55,11 +55,6 @@ def order_candidates(candidates: list[int], needs: Needs, working: WorkingCopy) 
     return candidates
 
 
-def order_for_planning(candidates: list[int], needs: Needs, working: WorkingCopy) -> list[int]:
-    """Return the candidates as planned starts look at them."""
-    return order_by("in_use_first", candidates, needs, working) if working.policy.prefers_busy_nodes else candidates
-
-
 def _names_for(needs: Needs, working: WorkingCopy) -> list[str]:
     names = []
     is_serial = needs.tasks == 1 and needs.cpus_per_task == 1 and not needs.is_exclusive

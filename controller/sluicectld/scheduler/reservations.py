@@ -79,11 +79,6 @@ class View(msgspec.Struct, frozen=True):
     def reservation(self) -> str:
         return self.key[0]
 
-    @property
-    def is_restricted(self) -> bool:
-        """Does a search have to ask what reservations leave of the nodes?"""
-        return bool(self.touched or self.caps or self.windows)
-
 
 #: A cluster without reservations.
 OPEN = View()
