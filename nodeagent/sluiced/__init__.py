@@ -17,6 +17,7 @@ old_cluster       ending what another cluster of the same name has left
 description       what the node tells of itself, anew when the configuration changes
 inventory         what the machine has
 process_id        pids that are not mistaken
+frame_socket      frames without an event loop, for the processes of a step
 short_path        paths that fit into a socket address
 emulated          many nodes whose jobs are timers
 jobs/             the state machine of jobs and steps on the node

@@ -114,9 +114,13 @@ class Cluster:
     def submit(self, script: str, **fields: Any) -> int:
         """Launch a batch job in the work folder; return its id."""
         environment = fields.pop("environment", {"PATH": os.environ["PATH"]})
-        job = make_job(next(self._ids), self.work, **fields)
+        job = self.new_job(**fields)
         self.launch(job, "#!/bin/sh\n" + script, environment)
         return job.id
+
+    def new_job(self, **fields: Any) -> Job:
+        """Return a job that the agent has not seen yet."""
+        return make_job(next(self._ids), self.work, **fields)
 
     def launch(self, job: Job, script: str, environment: dict[str, str] | None = None) -> None:
         entries = tuple(f"{name}={value}".encode() for name, value in (environment or {}).items())

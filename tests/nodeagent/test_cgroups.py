@@ -109,12 +109,14 @@ def test_an_srun_is_told_that_its_step_was_out_of_memory_and_what_would_do(
 ) -> None:
     cluster = _constrained(make_cluster, constrain_ram_space=True, constrain_swap_space=True)
 
-    srun = Srun(cluster, [sys.executable, "-c", "x = bytearray(300_000_000)"]).wait_done()
+    job = cluster.new_job(is_batch=False)
+
+    srun = Srun(cluster, [sys.executable, "-c", "x = bytearray(300_000_000)"], job=job).wait_done()
 
     assert srun.exits[0].is_out_of_memory
-    assert srun.talk[0].startswith("slurmstepd-n1: error: Detected 1 oom_kill event in StepId=1.0.")
+    assert srun.talk[0].startswith(f"slurmstepd-n1: error: Detected 1 oom_kill event in StepId={job.id}.0.")
     assert f"limit {GRANTED_MIB} MiB" in srun.talk[1]
-    assert cluster.result(1, 0).reason == "OutOfMemory"
+    assert cluster.result(job.id, 0).reason == "OutOfMemory"
 
 
 def test_a_job_runs_on_its_own_cpus(make_cluster: Callable[..., Cluster]) -> None:

@@ -10,9 +10,10 @@ import socket
 import time
 
 from sluice.errors import SluiceError
-from sluice.wire.envelope import append_frame, decode_body, decode_envelope
-from sluice.wire.framing import CONNECTION_ID, NOTICE, FrameSplitter
+from sluice.wire.envelope import Envelope, decode_body
+from sluice.wire.framing import CONNECTION_ID, NOTICE
 from sluice.wire.messages import Message, TaskInput, TaskSignal, TerminalSize
+from sluiced.frame_socket import FrameSocket
 
 _CHUNK = 256 * 1024
 #: From this much unsent output on, the tasks' pipes are left alone.
@@ -26,22 +27,15 @@ _KINDS: dict[str, type[TaskInput] | type[TaskSignal] | type[TerminalSize]] = {
 }
 
 
-class SrunLink:
+class SrunLink(FrameSocket):
     """One srun.  Once is_gone, sending does nothing.
 
     early: what came of it before this process had the connection; receive_early() gives it.
     """
 
     def __init__(self, connection: socket.socket, early: bytes = b"") -> None:
-        connection.setblocking(False)
-        self._socket = connection
-        self._splitter = FrameSplitter()
+        super().__init__(connection)
         self._early = early
-        self._out = bytearray()
-        self.is_gone = False
-
-    def fileno(self) -> int:
-        return self._socket.fileno()
 
     @property
     def is_full(self) -> bool:
@@ -50,10 +44,6 @@ class SrunLink:
     @property
     def unsent(self) -> int:
         return len(self._out)
-
-    @property
-    def is_drained(self) -> bool:
-        return self.is_gone or not self._out
 
     def wanted_events(self, is_input_wanted: bool) -> int:
         """Return what to poll for.  The end of the connection is told in any case."""
@@ -65,54 +55,26 @@ class SrunLink:
         return events
 
     def notify(self, message: Message) -> None:
-        if not self.is_gone:
-            append_frame(self._out, NOTICE, CONNECTION_ID, type(message).__name__, message)
+        self.append(NOTICE, CONNECTION_ID, type(message).__name__, message)
 
     def receive(self) -> list[Message]:
-        """Return what srun said since; sets is_gone at its end."""
-        try:
-            data = self._socket.recv(_CHUNK)
-        except BlockingIOError:
-            return []
-        except OSError:
-            data = b""
-        if not data:
-            self.lose()
-            return []
-        return self._messages(data)
+        """Return what srun said since; sets is_gone at its end, and when it is no srun."""
+        return self._messages(self.receive_envelopes())
 
     def receive_early(self) -> list[Message]:
         """Return what came before; call it once, before receive()."""
-        return self._messages(self._early) if self._early else []
+        return self._messages(self.split(self._early)) if self._early else []
 
-    def _messages(self, data: bytes) -> list[Message]:
-        self._splitter.feed(data)
+    def _messages(self, envelopes: list[Envelope]) -> list[Message]:
         messages: list[Message] = []
         try:
-            while (payload := self._splitter.next()) is not None:
-                envelope = decode_envelope(payload)
-                if envelope.name in _KINDS:
-                    messages.append(decode_body(envelope.body, _KINDS[envelope.name]))
+            for each in envelopes:
+                if each.name in _KINDS:
+                    messages.append(decode_body(each.body, _KINDS[each.name]))
         except SluiceError:
-            # A peer that sends no frames is not our srun.
+            # A peer that sends other bodies is not our srun.
             self.lose()
         return messages
-
-    def flush(self) -> None:
-        """Send what the socket takes now."""
-        while self._out:
-            try:
-                count = self._socket.send(memoryview(self._out)[:_CHUNK])
-            except BlockingIOError:
-                return
-            except OSError:
-                self.lose()
-                return
-            del self._out[:count]
-
-    def lose(self) -> None:
-        self.is_gone = True
-        self._out.clear()
 
     def close(self, linger_s: float = _LINGER_S) -> None:
         """Close once srun has what was sent: with input of its own unread, the kernel would reset and drop the rest.
