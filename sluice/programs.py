@@ -7,6 +7,7 @@ import contextlib
 import glob
 import os
 import signal
+from collections.abc import Sequence
 
 #: What is kept of what a program says.
 EVIDENCE_MAX = 400
@@ -16,6 +17,8 @@ _FOR_EVER_S = 86400.0
 _LAST_WORDS_S = 1.0
 _CHUNK = 65536
 _WILD = frozenset("*?[")
+#: A shell that becomes the program $0: this process must not run code of its own between fork and exec.
+_ENTER = 'for door; do echo $$ > "$door" || exit 125; done; exec "$0"'
 
 
 def expand_programs(patterns: tuple[str, ...]) -> list[str]:
@@ -30,21 +33,25 @@ def expand_programs(patterns: tuple[str, ...]) -> list[str]:
     return programs
 
 
-async def run_programs(patterns: tuple[str, ...], environment: dict[str, str], deadline_s: float) -> str:
+async def run_programs(
+    patterns: tuple[str, ...], environment: dict[str, str], deadline_s: float, doors: Sequence[str] = ()
+) -> str:
     """Run every program that *patterns* name; return why the first one failed, empty when none did.
 
-    deadline_s: for each; 0 is no limit.  Each leads a session of its own.
+    deadline_s: for each; 0 is no limit.  Each leads a session of its own.  doors: files that each one's pid is written
+    to before it begins, which brings it into a control group.
     """
     for program in expand_programs(patterns):
-        problem = await run_program((program,), environment, deadline_s)
+        argv = ("/bin/sh", "-c", _ENTER, program, *doors) if doors else (program,)
+        problem = await run_program(argv, environment, deadline_s, program)
         if problem:
             return problem
     return ""
 
 
-async def run_program(argv: tuple[str, ...], environment: dict[str, str], deadline_s: float) -> str:
-    """Return why the program failed, empty if it did not."""
-    name = argv[0]
+async def run_program(argv: tuple[str, ...], environment: dict[str, str], deadline_s: float, name: str = "") -> str:
+    """Return why the program failed, empty if it did not.  name: of it in a message, where argv begins with another."""
+    name = name or argv[0]
     words = _LastWords()
     try:
         process = await _start(argv, environment, words)

@@ -54,8 +54,8 @@ def display_id(row: StepRow) -> str:
 
 def id_key(row: StepRow) -> tuple[int, int]:
     step_id = row.step["step_id"]
-    # The special steps come after the numbered ones of their job, as recorded.
-    return row.step["job_id"], step_id if step_id >= 0 else 2**31 - step_id
+    # The special steps come after the numbered ones of their job: interactive, batch, extern.
+    return row.step["job_id"], step_id if step_id >= 0 else 2**32 + step_id
 
 
 def task_count(row: StepRow) -> int:

@@ -17,7 +17,19 @@ from sluice.errors import RequestError, SluiceError
 from sluice_cli import client
 from sluice_cli.talk import INTERRUPTED_EXIT, LOST_EXIT, Voice, plain
 
-_SUBCOMMANDS = ("up", "down", "status", "explain", "output", "config", "replay", "verify", "migrate", "version")
+_SUBCOMMANDS = (
+    "up",
+    "down",
+    "status",
+    "explain",
+    "output",
+    "adopt",
+    "config",
+    "replay",
+    "verify",
+    "migrate",
+    "version",
+)
 
 
 class Umbrella(click.Group):

@@ -6,7 +6,8 @@ import asyncio
 import logging
 import os
 import random
-from typing import assert_never
+from collections.abc import Coroutine
+from typing import Any, assert_never
 
 import msgspec
 
@@ -27,6 +28,7 @@ from sluice.wire.messages import (
 )
 from sluice.wire.responder import Responder
 from sluice.wire.server import Server
+from sluiced.adoption import Adoption
 from sluiced.cgroup import detect
 from sluiced.description import Description
 from sluiced.jobs.effects import (
@@ -40,6 +42,7 @@ from sluiced.jobs.effects import (
     RunHook,
     SendOrder,
     StartBatch,
+    StartExtern,
     StartTasks,
     TellClean,
     TellDrain,
@@ -96,7 +99,8 @@ class Agent:
         self._sweep_wanted = asyncio.Event()
         key = read_key_file(options.key_file)
         visitors = Visitors(self._node, lambda: self._engine, self._processes, self._launcher)
-        self._handler = AgentServer(key, self._node, self._on_tasks, visitors, self._on_srun, self._on_peer)
+        adoption = Adoption(self._node, lambda: self._engine, self._processes, self._spool, self._spawn)
+        self._handler = AgentServer(key, self._node, self._on_tasks, visitors, adoption, self._on_srun, self._on_peer)
         self._server = Server(self._handler, audience=self._handler.audience)
         self._authenticator = AgentAuthenticator(key, self._node)
         self._link = ControllerLink(
@@ -217,6 +221,9 @@ class Agent:
         assert self._tasks is not None, "programs run while the agent does"
         return self._tasks
 
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self._task_group.create_task(work)
+
     def _tell_trouble(self, trouble: NodeTrouble) -> None:
         self._link.report(trouble)
 
@@ -302,14 +309,14 @@ class Agent:
                 self._starter.start_batch(effect.key, effect.order, self._engine.config)
             case StartTasks():
                 self._starter.start_tasks(effect.key, effect.request, effect.ticket, self._engine.config)
+            case StartExtern():
+                self._starter.start_extern(effect.key, effect.job, self._engine.config)
             case RefuseTasks():
                 self._starter.refuse(effect)
             case SendOrder():
                 self._processes.send(effect.key, effect.order)
             case RunHook():
-                self._task_group.create_task(
-                    self._hooks.run(effect, self._engine.config, self._on_hook_ended(self._engine))
-                )
+                self._spawn(self._run_hook(effect))
             case MarkPrepared():
                 self._mark_prepared(effect)
             case KillStrays():
@@ -331,6 +338,11 @@ class Agent:
                 self._link.report((effect.node, effect.reason))
             case _:
                 assert_never(effect)
+
+    async def _run_hook(self, effect: RunHook) -> None:
+        engine, config = self._engine, self._engine.config
+        around = self._starter.extern_launch(effect.job, config) if effect.job is not None else None
+        await self._hooks.run(effect, config, around, self._on_hook_ended(engine))
 
     def _mark_prepared(self, effect: MarkPrepared) -> None:
         try:

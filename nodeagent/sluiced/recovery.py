@@ -11,6 +11,7 @@ from typing import assert_never
 
 from sluice import hook_env
 from sluice.clock import WallClock
+from sluice.model.base import EXTERN_STEP
 from sluiced import process_id
 from sluiced.jobs.engine import StepEngine
 from sluiced.processes import StepProcesses
@@ -39,12 +40,13 @@ def recover(spool: Spool, engine: StepEngine, processes: StepProcesses) -> None:
         steps = spool.steps(key)
         job = spool.read_job(key)
         variables = spool.read_prepared(key)
+        extern = spool.read_launch(StepKey(*key, EXTERN_STEP))
         if job is None and variables is None:
             spool.remove_job(key)
             continue
         if variables is None and job is not None:
             variables = hook_env.job_variables(job, engine.config.cluster, engine.node)
-        engine.on_recovered(key, variables or {}, spool.is_ended(key))
+        engine.on_recovered(key, variables or {}, spool.is_ended(key), extern.job if extern is not None else None)
         for step in steps:
             engine.on_step_recovered(step)
             found.append((step, *_condition_of(spool, step)))

@@ -1,4 +1,5 @@
-"""What the agent accepts: launches, listeners to steps, files, other nodes' step daemons, requests for a credential.
+"""What the agent accepts: launches, listeners to steps, files, other nodes' step daemons, processes to adopt, requests
+for a credential.
 
 Launches come over TCP or the UNIX socket and carry the controller's step credential.  A credential that names its
 bearer is minted on the UNIX socket alone, where the kernel tells who asks.
@@ -19,9 +20,10 @@ from sluice.wire.envelope import Envelope, decode_body
 from sluice.wire.framing import node_audience
 from sluice.wire.handler import Handler
 from sluice.wire.identity import Identity
-from sluice.wire.messages import Credential, JoinStep, MintCredential, TakeFile, TaskAttach, TaskLaunch
+from sluice.wire.messages import AdoptProcess, Credential, JoinStep, MintCredential, TakeFile, TaskAttach, TaskLaunch
 from sluice.wire.responder import Responder
 from sluice.wire.step_credential import STEP_AUDIENCE, StepGrant, check_step_credential
+from sluiced.adoption import Adoption
 from sluiced.files.order import FileOrder
 from sluiced.spool import JobKey, StepKey
 from sluiced.visitors import Visitors
@@ -59,12 +61,20 @@ class AgentServer(Handler):
     """The requests of one node's agent."""
 
     def __init__(
-        self, key: bytes, node: str, on_tasks: OnTasks, visitors: Visitors, on_srun: OnSrun, on_peer: OnPeer
+        self,
+        key: bytes,
+        node: str,
+        on_tasks: OnTasks,
+        visitors: Visitors,
+        adoption: Adoption,
+        on_srun: OnSrun,
+        on_peer: OnPeer,
     ) -> None:
         self._key = key
         self._on_peer = on_peer
         self._on_srun = on_srun
         self._visitors = visitors
+        self._adoption = adoption
         self._node = node
         self._on_tasks = on_tasks
         self.audience = node_audience(node)
@@ -86,6 +96,8 @@ class AgentServer(Handler):
             self._take_file(connection, decode_body(envelope.body, TakeFile), responder)
         elif envelope.name == "JoinStep":
             self._join(connection, decode_body(envelope.body, JoinStep), responder)
+        elif envelope.name == "AdoptProcess":
+            self._adoption.on_adopt(decode_body(envelope.body, AdoptProcess), connection, responder)
         elif envelope.name == "MintCredential":
             responder.reply(self._mint(connection, decode_body(envelope.body, MintCredential)))
         else:

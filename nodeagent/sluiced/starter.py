@@ -13,7 +13,7 @@ import msgspec
 
 from sluice.clock import WallClock
 from sluice.errors import InvalidRequest, PeerError
-from sluice.model.base import BATCH_STEP
+from sluice.model.base import BATCH_STEP, EXTERN_STEP
 from sluice.model.job import Job
 from sluice.wire.connection import Connection
 from sluice.wire.messages import AgentConfig, LaunchJob, TaskLaunch
@@ -79,6 +79,17 @@ class Starter:
             self._processes.start(key, launch, None)
         except OSError as error:
             self._fail_start(key, f"spool {self._spool.path!r}: {error.strerror}")
+
+    def start_extern(self, key: StepKey, job: Job, config: AgentConfig) -> None:
+        try:
+            self._spool.make_job(key.job)
+            self._processes.start(key, self.extern_launch(job, config), None)
+        except OSError as error:
+            self._fail_start(key, f"spool {self._spool.path!r}: {error.strerror}")
+
+    def extern_launch(self, job: Job, config: AgentConfig) -> StepLaunch:
+        """Return the launch record of a job's extern step."""
+        return self._launch_record(job, StepKey(job.id, job.attempt, EXTERN_STEP), config)
 
     def start_tasks(self, key: StepKey, request: TaskLaunch, ticket: int, config: AgentConfig) -> None:
         connection, responder = self._tickets.pop(ticket)

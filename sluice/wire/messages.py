@@ -120,6 +120,8 @@ from .bodies.table import (
     CONTROLLER_REQUESTS,
 )
 from .bodies.tasks import (
+    Adopted,
+    AdoptProcess,
     Credential,
     JoinStep,
     MintCredential,
@@ -140,6 +142,8 @@ __all__ = [
     "CONTROLLER_REQUESTS",
     "AccountingRow",
     "AccountingRows",
+    "AdoptProcess",
+    "Adopted",
     "AgentConfig",
     "AttachStep",
     "ChangeJobs",

@@ -9,6 +9,7 @@ from collections.abc import Collection
 from msgspec.structs import replace
 
 from sluice import hook_env
+from sluice.model.base import EXTERN_STEP
 from sluice.model.job import Job
 from sluice.model.reason import Reason
 from sluice.model.states import Ending, JobState, StepState
@@ -151,7 +152,9 @@ def end_steps_on(turn: Turn, job: Job, nodes: Collection[str], state: StepState)
         if left:
             turn.emit(StepRevised(at=turn.now_at, step=replace(step, running_nodes=left)))
         else:
-            step_ended(turn, step, state, step.exit_code, step.exit_signal)
+            # An extern step is not cut short by the end of its job: it is there until then.
+            is_done = step.step_id == EXTERN_STEP and state is StepState.CANCELLED
+            step_ended(turn, step, StepState.COMPLETED if is_done else state, step.exit_code, step.exit_signal)
 
 
 def step_ended(turn: Turn, step: Step, state: StepState, exit_code: int, exit_signal: int) -> None:

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from sluice import array_spec, jobid_spec
 from sluice.errors import InvalidRequest, NotFound, NotPermitted
-from sluice.model.base import BATCH_STEP
+from sluice.model.base import BATCH_STEP, SPECIAL_STEP_NAMES
 from sluice.model.job import Job
 from sluice.model.reason import Reason
 from sluice.model.states import OUT_OF_MEMORY_SIGNAL, Ending, JobState, StepState
@@ -30,7 +30,7 @@ from .endings import end_job
 from .select import jobs_of_id, passing_test, select_jobs
 from .turn import Turn
 
-_STEP_IDS = {"batch": BATCH_STEP, "extern": -4, "interactive": -6}
+_STEP_IDS = {name: number for number, name in SPECIAL_STEP_NAMES.items()}
 
 
 def handle_kill(turn: Turn, command: KillJobs) -> KilledJobs:

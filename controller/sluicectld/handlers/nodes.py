@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from sluice import hostlist
 from sluice.errors import InvalidRequest, NotFound, NotPermitted
-from sluice.model.base import BATCH_STEP
+from sluice.model.base import BATCH_STEP, EXTERN_STEP
 from sluice.model.job import Job
 from sluice.model.node import Inventory, Node
 from sluice.model.states import Ending, JobState, NodeState, StepState
@@ -21,7 +21,7 @@ from .drain import forget_unkillables, tell_jobs
 from .endings import clean_node, end_order, end_steps_on, requeue_or_fail, unlaunched_order
 from .numbers import read_count
 from .preempt import warn_orders
-from .prepare import may_launch, prepare_order
+from .prepare import has_extern, may_launch, prepare_order
 from .steps import LAUNCH_WAIT_S
 from .suspend import freeze_order
 from .turn import Turn
@@ -124,7 +124,9 @@ def _reconcile(turn: Turn, report: NodeReport) -> list[tuple[str, int, int]]:
         if node.name in job.completing_nodes:
             turn.effects.append(end_order(turn, job, node.name, job.ending or Ending.CANCEL, job.cancelled_by))
         else:
-            if not job.is_in_prolog and node.name in job.preparing_nodes:
+            # With NoHold nobody waits for the extern step, and it is to come all the same.
+            is_prepared = (job.id, job.attempt, EXTERN_STEP) in known or not has_extern(turn, job, node.name)
+            if not job.is_in_prolog and (node.name in job.preparing_nodes or not is_prepared):
                 turn.effects.append(prepare_order(turn, job, node.name))
             is_launched = (job.id, job.attempt, BATCH_STEP) in known
             if not is_launched and _has_batch_here(job, node.name) and may_launch(turn.settings, job):
@@ -148,7 +150,7 @@ def _unlaunched(turn: Turn, job: Job, node: str, known: set[tuple[int, int, int]
     return [
         unlaunched_order(turn, step, node)
         for step in turn.cluster.steps.get(job.id, {}).values()
-        if step.step_id != BATCH_STEP
+        if step.step_id not in (BATCH_STEP, EXTERN_STEP)
         and node in step.running_nodes
         and (job.id, job.attempt, step.step_id) not in known
         and turn.now_at - step.started_at >= LAUNCH_WAIT_S

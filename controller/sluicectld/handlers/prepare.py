@@ -1,6 +1,7 @@
 """Between a job's start and its first program: the controller's prolog, then those of its nodes (PrologFlags=Alloc).
 
-Without Alloc a node runs its prolog when the first program comes to it; here that matters only when it fails.  The
+Without Alloc a node runs its prolog when the first program comes to it; here that matters only when it fails.  With
+Contain every node has the job's extern step from then on, for what comes to the job by other ways than srun.  The
 script is launched once its own node is ready, or with DeferBatch once all are; with NoHold it is launched at once, and
 waits on the node.  A prolog that fails is not the job's fault: the job goes back to the queue.
 """
@@ -11,13 +12,16 @@ from msgspec.structs import replace
 
 from sluice import hook_env
 from sluice.config.settings import Settings
+from sluice.model.base import EXTERN_STEP
 from sluice.model.job import Job
 from sluice.model.reason import Reason
+from sluice.model.request import StepSpec
 from sluice.model.states import Ending, Hold, JobState
+from sluice.model.step import Step, StepNode
 from sluice.wire.messages import Done, NodePrepared, PrepareJob
 from sluicectld.state.commands import PrologEnded
 from sluicectld.state.effects import Program, RunProgram
-from sluicectld.state.events import JobPrepared, JobRevised
+from sluicectld.state.events import JobPrepared, JobRevised, StepBegan
 
 from .components import launch_of
 from .endings import end_job, may_requeue
@@ -35,11 +39,17 @@ def awaited_nodes(settings: Settings, nodes: tuple[str, ...]) -> tuple[str, ...]
 
 
 def _is_ordered(settings: Settings) -> bool:
-    return bool(settings.prolog) and "Alloc" in settings.prolog_flags
+    return "Alloc" in settings.prolog_flags and (bool(settings.prolog) or _is_contained(settings))
+
+
+def _is_contained(settings: Settings) -> bool:
+    return "Contain" in settings.prolog_flags
 
 
 def begin(turn: Turn, job: Job) -> None:
     """The job has started: do what comes before its script, and its script when nothing does."""
+    if _is_contained(turn.settings):
+        turn.emit(StepBegan(at=turn.now_at, step=_extern_step(turn, job)))
     if job.is_in_prolog:
         turn.effects.append(RunProgram(Program.PROLOG, job))
     else:
@@ -86,13 +96,52 @@ def may_launch(settings: Settings, job: Job) -> bool:
 
 
 def prepare_order(turn: Turn, job: Job, node: str) -> PrepareJob:
-    """Return the order to run a node's prolog."""
+    """Return the order to run a node's prolog, and to start the job's extern step there if it has one."""
     return PrepareJob(
         node=node,
         epoch=turn.cluster.epoch,
         job_id=job.id,
         attempt=job.attempt,
         variables=node_variables(turn, job, node),
+        job=_as_seen_by(job, node) if has_extern(turn, job, node) else None,
+    )
+
+
+def has_extern(turn: Turn, job: Job, node: str) -> bool:
+    """Does the job's extern step run on the node, or should it?"""
+    step = turn.cluster.steps.get(job.id, {}).get(EXTERN_STEP)
+    return step is not None and node in step.running_nodes
+
+
+def _as_seen_by(job: Job, node: str) -> Job:
+    """Return the job with what it was granted on one node: the orders to all of them must not grow as their square."""
+    assert job.allocation is not None, f"job {job.id} has started"
+    grants = tuple(grant for grant in job.allocation.grants if grant.node == node)
+    return replace(job, allocation=replace(job.allocation, grants=grants))
+
+
+def _extern_step(turn: Turn, job: Job) -> Step:
+    """Return the step that stands for what is started on the job's nodes by others than srun; a task a node."""
+    assert job.allocation is not None, f"job {job.id} has started"
+    nodes = tuple(
+        StepNode(
+            node=grant.node,
+            ntasks=1,
+            ranks=str(index),
+            cpus=grant.cpus,
+            cpu_count=grant.cpu_count,
+            memory_mib=grant.memory_mib,
+        )
+        for index, grant in enumerate(job.allocation.grants)
+    )
+    return Step(
+        job_id=job.id,
+        step_id=EXTERN_STEP,
+        attempt=job.attempt,
+        spec=StepSpec(name="extern"),
+        nodes=nodes,
+        running_nodes=tuple(node.node for node in nodes),
+        started_at=turn.now_at,
     )
 
 

@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from sluice import hostlist
 from sluice.errors import NotPermitted
-from sluice.model.base import BATCH_STEP
+from sluice.model.base import BATCH_STEP, EXTERN_STEP
 from sluice.model.job import Job
 from sluice.model.reason import Reason
 from sluice.model.states import OUT_OF_MEMORY_SIGNAL, Ending, Hold, JobState, StepState
@@ -95,6 +95,9 @@ def _step_state(job: Job, step: Step) -> StepState:
         return StepState.OUT_OF_MEMORY
     if job.ending is Ending.NODE_FAILURE:
         return StepState.NODE_FAIL
+    if step.step_id == EXTERN_STEP and step.cancelled_by is None and not step.exit_code:
+        # It always ends with its job, however that ends.
+        return StepState.COMPLETED
     if job.ending not in (None, Ending.FINISHED) or step.cancelled_by is not None:
         return StepState.CANCELLED
     if step.exit_signal in _ENDING_SIGNALS:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from msgspec.structs import replace
 
 from sluice import cpuset
-from sluice.model.base import step_name
+from sluice.model.base import EXTERN_STEP, step_name
 from sluice.model.confinement import CgroupSettings
 from sluiced.binding.plan import node_topology
 from sluiced.binding.topology import Topology
@@ -140,10 +140,12 @@ def kill_unknown_jobs(settings: CgroupSettings, group: str, known: Collection[st
 def _wants(launch: StepLaunch) -> tuple[Wants, str]:
     """Return what a step is to be held to, and which of its limits this machine cannot have."""
     settings = launch.config.cgroup
-    is_accounted = launch.config.is_usage_of_cgroup
+    # Who comes to it is nobody's child here: the group alone knows what they use, and who they are.
+    is_open = launch.step_id == EXTERN_STEP
+    is_accounted = launch.config.is_usage_of_cgroup or is_open
     grant = launch.job.allocation.grant_on(launch.node) if launch.job.allocation else None
     if grant is None:
-        return Wants(is_accounted=is_accounted), ""
+        return Wants(is_accounted=is_accounted, is_open=is_open), ""
     machine = read_machine(settings)
     topology = node_topology(launch)
     grant = replace(grant, cpus=_in_kernel_numbers(topology, grant.cpus))
@@ -154,7 +156,7 @@ def _wants(launch: StepLaunch) -> tuple[Wants, str]:
     if step is not None and part is not None:
         part = replace(part, cpus=_in_kernel_numbers(topology, part.cpus))
         own = limits.compute_step_limits(part, step.spec.is_exact, job, settings, machine)
-    wants = Wants(job, own, device_fence(launch), is_accounted, settings.memory_swappiness)
+    wants = Wants(job, own, device_fence(launch), is_accounted, settings.memory_swappiness, is_open)
     return wants, limits.unmet_cores(grant, settings, machine)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
+from sluiced.cgroup import files
 from sluiced.cgroup.devices import DeviceFence
 from sluiced.cgroup.limits import Limits
 
@@ -24,7 +26,11 @@ class GroupName(NamedTuple):
 
 
 class Wants(NamedTuple):
-    """What is to hold for a step.  job, step: limits of each; is_accounted: the kernel keeps an account of it."""
+    """What is to hold for a step.
+
+    job, step: limits of each; is_accounted: the kernel keeps an account of it; is_open: processes that are not the step
+    daemon's children come into it.
+    """
 
     job: Limits = Limits()
     step: Limits = Limits()
@@ -32,6 +38,7 @@ class Wants(NamedTuple):
     is_accounted: bool = False
     #: None: the kernel's own.
     swappiness: int | None = None
+    is_open: bool = False
 
 
 class GroupUsage(NamedTuple):
@@ -76,6 +83,9 @@ class StepGroup(Protocol):
 
     def task_entry(self, rank: int, fence: DeviceFence) -> Entry:
         """Return how a task gets in that has a device fence of its own inside the step's.  Raises OSError."""
+
+    def doors(self) -> list[str]:
+        """Return the files that a process's pid is written to, to bring it in; empty where there is no group."""
 
     def freeze(self, find: FindPids) -> bool:
         """Make all of it stand still, unseen by its parents; False: it cannot be done here."""
@@ -135,6 +145,9 @@ class NoGroup:
     def task_entry(self, rank: int, fence: DeviceFence) -> Entry:
         raise OSError(f"task {rank} cannot be fenced without control groups")
 
+    def doors(self) -> list[str]:
+        return []
+
     def freeze(self, find: FindPids) -> bool:
         return False
 
@@ -155,6 +168,20 @@ class NoGroup:
 
     def remove(self) -> None:
         pass
+
+
+def take_in(group: StepGroup, pid: int) -> None:
+    """Bring a process of others in, with what it starts from then on.  Raises OSError."""
+    doors = group.doors()
+    if not doors:
+        raise OSError(group.problem or "there are no control groups here")
+    for door in doors:
+        files.write(*os.path.split(door), str(pid))
+
+
+def pids_in(group: StepGroup) -> set[int]:
+    """Return the processes in it, as they are now."""
+    return {pid for door in group.doors() for pid in files.pids_below(os.path.dirname(door))}
 
 
 class NoTree:

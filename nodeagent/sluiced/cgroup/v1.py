@@ -58,7 +58,7 @@ class V1Tree:
                 self._make(group, controller, wants)
             except OSError as error:
                 problems.append(f"{v1_limits.WORDS.get(controller, controller)}: {error}")
-        if group.folders and "freezer" in usable:
+        if (group.folders or wants.is_open) and "freezer" in usable:
             group.make("freezer")
         group.problem = f"cgroups: {'; '.join(problems)}" if problems else ""
         return group

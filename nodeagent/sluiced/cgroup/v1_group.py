@@ -49,6 +49,9 @@ class V1Group:
         for folder in self.folders.values():
             files.write(folder, "cgroup.procs", "0")
 
+    def doors(self) -> list[str]:
+        return [os.path.join(folder, "cgroup.procs") for folder in self.folders.values()]
+
     def task_entry(self, rank: int, fence: DeviceFence) -> Entry:
         self.make("devices")
         folder = os.path.join(self.folders["devices"], f"task_{rank}")

@@ -138,6 +138,9 @@ class V2Group:
         self._open.append(into)
         return Entry(lambda: files.write(folder, "cgroup.procs", "0"), into)
 
+    def doors(self) -> list[str]:
+        return [os.path.join(self._folder, "cgroup.procs")]
+
     def freeze(self, find: FindPids) -> bool:
         if not files.has(self._folder, "cgroup.freeze"):
             return False

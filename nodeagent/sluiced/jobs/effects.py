@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
+from sluice.model.job import Job
 from sluice.wire.messages import LaunchJob, NodeClean, NodePrepared, StepResult, TaskLaunch
 from sluiced.spool import JobKey, StepKey
 from sluiced.steps.launch import ControlOrder
@@ -32,6 +33,13 @@ class StartTasks(NamedTuple):
     ticket: int
 
 
+class StartExtern(NamedTuple):
+    """The same for the step that holds what comes to the job by other ways (PrologFlags=Contain)."""
+
+    key: StepKey
+    job: Job
+
+
 class RefuseTasks(NamedTuple):
     ticket: int
     code: str
@@ -46,12 +54,16 @@ class SendOrder(NamedTuple):
 
 
 class RunHook(NamedTuple):
-    """variables: what is known of the job; result: of its batch step, if that ran here."""
+    """variables: what is known of the job; result: of its batch step, if that ran here.
+
+    job: whose extern step's group it runs in (PrologFlags=RunInJob); None: in none.
+    """
 
     hook: Hook
     key: JobKey
     variables: dict[str, str]
     result: StepResult | None = None
+    job: Job | None = None
 
 
 class MarkPrepared(NamedTuple):
@@ -103,6 +115,7 @@ class TellDrain(NamedTuple):
 Effect = (
     StartBatch
     | StartTasks
+    | StartExtern
     | RefuseTasks
     | SendOrder
     | RunHook

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from sluice import hook_env
 from sluice.errors import RequestError
-from sluice.model.base import BATCH_STEP
+from sluice.model.base import BATCH_STEP, EXTERN_STEP
 from sluice.model.job import Job
 from sluice.model.reason import Reason
 from sluice.model.states import Ending
@@ -45,6 +45,7 @@ from sluiced.jobs.effects import (
     RunHook,
     SendOrder,
     StartBatch,
+    StartExtern,
     StartTasks,
     TellClean,
     TellDrain,
@@ -83,6 +84,10 @@ class StepEngine:
         if orders.config is not None:
             self.config = orders.config
         effects: list[Effect] = []
+        # Before the launches: what a job is prepared for may come along with it.
+        for prepare in orders.prepares:
+            if self._is_valid(prepare):
+                effects += self._on_prepare(prepare)
         for launch in orders.launches:
             if self._is_valid(launch):
                 effects += self._on_launch(launch)
@@ -91,9 +96,6 @@ class StepEngine:
                 key = JobKey(end.job_id, end.attempt)
                 self._learn(key, end.variables)
                 effects += self._end_job(key, end.ending, end.kill_wait_s, end.ended_at, end.text)
-        for prepare in orders.prepares:
-            if self._is_valid(prepare):
-                effects += self._on_prepare(prepare)
         for signal in orders.signals:
             if self._is_valid(signal):
                 effects += self._on_signal(signal)
@@ -169,9 +171,12 @@ class StepEngine:
 
     # Recovery, before anything else.
 
-    def on_recovered(self, key: JobKey, variables: dict[str, str], is_ended: bool) -> None:
-        """The spool has a folder for this attempt of a job: it was prepared here, at the least."""
-        self.table.jobs[key] = JobHere(key, variables, Phase.ENDING if is_ended else Phase.RUNNING)
+    def on_recovered(self, key: JobKey, variables: dict[str, str], is_ended: bool, job: Job | None = None) -> None:
+        """The spool has a folder for this attempt of a job: it was prepared here, at the least.
+
+        job: if it has an extern step here.
+        """
+        self.table.jobs[key] = JobHere(key, variables, Phase.ENDING if is_ended else Phase.RUNNING, job)
 
     def on_step_recovered(self, key: StepKey) -> None:
         """The spool has a step whose end will be told by on_step_ended() or on_step_lost()."""
@@ -214,18 +219,38 @@ class StepEngine:
         """Run the prolog although nothing starts yet; whoever asks again is told again that it was run."""
         key = JobKey(order.job_id, order.attempt)
         here = self.table.jobs.get(key)
-        if key in self.table.finished or (here is not None and here.phase is not Phase.RUNNING):
+        if key in self.table.finished or (here is not None and here.phase not in (Phase.PROLOG, Phase.RUNNING)):
             return []
+        effects: list[Effect] = []
         if here is None:
-            here = self.table.jobs[key] = JobHere(key, order.variables, Phase.RUNNING)
-            if self.config.prolog:
-                return self._run_prolog(here)
-        return [TellPrepared(NodePrepared(node=self.node, job_id=key.job_id, attempt=key.attempt))]
+            here = self.table.jobs[key] = JobHere(key, order.variables, Phase.RUNNING, order.job)
+            effects += self._run_prolog(here) if self.config.prolog else []
+        effects += self._contain(here, order.job)
+        if here.phase is Phase.PROLOG:
+            return effects
+        return [*effects, TellPrepared(NodePrepared(node=self.node, job_id=key.job_id, attempt=key.attempt))]
+
+    def _contain(self, here: JobHere, job: Job | None) -> list[Effect]:
+        """Start the job's extern step, after the prolog."""
+        if job is None or here.knows(EXTERN_STEP):
+            return []
+        here.job = job
+        start = StartExtern(StepKey(*here.key, EXTERN_STEP), job)
+        if here.phase is Phase.PROLOG:
+            here.waiting.append(start)
+            return []
+        here.running_steps.add(EXTERN_STEP)
+        # Marked: what the prolog's variables are cannot be made from the job, whose other nodes are not in it.
+        return [MarkPrepared(here.key, here.variables), start]
 
     def _run_prolog(self, here: JobHere) -> list[Effect]:
         here.phase = Phase.PROLOG
         here.is_in_prolog = True
-        return [RunHook(Hook.PROLOG, here.key, here.variables)]
+        return [RunHook(Hook.PROLOG, here.key, here.variables, job=self._job_around(here))]
+
+    def _job_around(self, here: JobHere) -> Job | None:
+        """Return the job in whose extern step's group its prolog and epilog run; None: in none."""
+        return here.job if "RunInJob" in self.config.prolog_flags else None
 
     def _on_prolog_ended(self, here: JobHere, problem: str) -> list[Effect]:
         waiting, here.waiting = here.waiting, []
@@ -240,7 +265,9 @@ class StepEngine:
         prepared = NodePrepared(node=self.node, job_id=here.key.job_id, attempt=here.key.attempt)
         return [MarkPrepared(here.key, here.variables), TellPrepared(prepared), *waiting]
 
-    def _on_prolog_failed(self, here: JobHere, waiting: list[StartBatch | StartTasks], problem: str) -> list[Effect]:
+    def _on_prolog_failed(
+        self, here: JobHere, waiting: list[StartBatch | StartTasks | StartExtern], problem: str
+    ) -> list[Effect]:
         prepared = NodePrepared(
             node=self.node, job_id=here.key.job_id, attempt=here.key.attempt, problem=f"prolog failed: {problem}"
         )
@@ -248,7 +275,7 @@ class StepEngine:
         for start in waiting:
             if isinstance(start, StartBatch):
                 here.batch_result = self._failure(start.key, Reason.PROLOG, f"prolog failed: {problem}")
-            else:
+            elif isinstance(start, StartTasks):
                 effects.append(RefuseTasks(start.ticket, "prolog", f"prolog failed on node {self.node}: {problem}"))
         here.phase = Phase.ENDING
         return effects + self._advance(here)
@@ -294,8 +321,11 @@ class StepEngine:
         if self.config.epilog:
             here.phase = Phase.EPILOG
             result = here.batch_result
-            return [*self._tell_batch_result(here), RunHook(Hook.EPILOG, here.key, here.variables, result)]
+            return [*self._tell_batch_result(here), self._epilog(here, result)]
         return self._tell_clean(here, "")
+
+    def _epilog(self, here: JobHere, result: StepResult | None) -> RunHook:
+        return RunHook(Hook.EPILOG, here.key, here.variables, result, self._job_around(here))
 
     def _on_epilog_ended(self, here: JobHere, problem: str) -> list[Effect]:
         if here.phase is not Phase.EPILOG:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sluice.model.base import BATCH_STEP
+from sluice.model.base import BATCH_STEP, EXTERN_STEP
 from sluice.model.states import Ending
 from sluice.wire.messages import SignalJob, TellStep
 from sluiced.jobs.effects import Effect, SendOrder
@@ -32,9 +32,7 @@ def signal_orders(here: JobHere, order: SignalJob) -> list[Effect]:
     for number in sorted(here.running_steps):
         if order.step_id is not None and order.step_id != number:
             continue
-        is_batch = number == BATCH_STEP
-        is_meant = order.full or (order.to_batch if is_batch else order.to_steps) or order.step_id == number
-        if is_meant:
+        if _is_meant(number, order):
             signal = SignalOrder(
                 signal=order.signal,
                 full=order.full,
@@ -46,6 +44,15 @@ def signal_orders(here: JobHere, order: SignalJob) -> list[Effect]:
             )
             effects.append(SendOrder(StepKey(*here.key, number), signal))
     return effects
+
+
+def _is_meant(number: int, order: SignalJob) -> bool:
+    """What came to the job from outside stands still with it, and hears nothing else unless it is named."""
+    if order.step_id == number:
+        return True
+    if number == EXTERN_STEP:
+        return order.is_suspension
+    return order.full or (order.to_batch if number == BATCH_STEP else order.to_steps)
 
 
 def talk_orders(here: JobHere, order: TellStep) -> list[Effect]:

@@ -6,8 +6,9 @@ from collections import OrderedDict
 from enum import Enum, auto
 
 from sluice.model.base import EXTERN_STEP
+from sluice.model.job import Job
 from sluice.wire.messages import RunningStep, StepResult
-from sluiced.jobs.effects import StartBatch, StartTasks
+from sluiced.jobs.effects import StartBatch, StartExtern, StartTasks
 from sluiced.spool import JobKey, StepKey
 
 #: Attempts whose end is remembered, against orders that come late or twice.
@@ -29,6 +30,7 @@ class JobHere:
         "batch_result",
         "ended_steps",
         "is_in_prolog",
+        "job",
         "key",
         "phase",
         "running_steps",
@@ -36,8 +38,10 @@ class JobHere:
         "waiting",
     )
 
-    def __init__(self, key: JobKey, variables: dict[str, str], phase: Phase) -> None:
+    def __init__(self, key: JobKey, variables: dict[str, str], phase: Phase, job: Job | None = None) -> None:
         self.key = key
+        #: What its extern step is made from; None: it has none here.
+        self.job = job
         #: What prolog and epilog see of the job.
         self.variables = variables
         self.phase = phase
@@ -46,7 +50,7 @@ class JobHere:
         self.running_steps: set[int] = set()
         self.ended_steps: set[int] = set()
         #: Starts that wait for the prolog.
-        self.waiting: list[StartBatch | StartTasks] = []
+        self.waiting: list[StartBatch | StartTasks | StartExtern] = []
         #: The batch step's result while it is not told yet.
         self.batch_result: StepResult | None = None
 

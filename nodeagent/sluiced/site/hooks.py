@@ -2,7 +2,8 @@
 
 Each runs at least once to its end: an agent that was killed meanwhile leaves a file behind, and the next one ends what
 still runs before it begins anew; such processes are known by a variable in their environment.  With PrologFlags=Serial
-one at a time runs on a node.
+one at a time runs on a node.  With RunInJob they run in the group of the job's extern step, which is made for the
+prolog, before that step, and for the epilog, after it.
 """
 
 from __future__ import annotations
@@ -11,14 +12,16 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from sluice import hook_env
 from sluice.programs import run_programs
 from sluice.wire.messages import AgentConfig
+from sluiced.cgroup.detect import kill_leftovers, step_group
 from sluiced.jobs.effects import Hook, RunHook
 from sluiced.spool import write_file
 from sluiced.steps import descendants
+from sluiced.steps.launch import StepLaunch
 
 logger = logging.getLogger(__name__)
 
@@ -47,17 +50,21 @@ class Hooks:
             with contextlib.suppress(OSError):
                 os.unlink(path)
 
-    async def run(self, effect: RunHook, config: AgentConfig, on_ended: OnEnded) -> None:
-        """Run the programs of *effect* and tell what came of it."""
+    async def run(self, effect: RunHook, config: AgentConfig, around: StepLaunch | None, on_ended: OnEnded) -> None:
+        """Run the programs of *effect* and tell what came of it.  around: of the step in whose group they run."""
         async with contextlib.AsyncExitStack() as stack:
             if "Serial" in config.prolog_flags:
                 await stack.enter_async_context(self._one_at_a_time)
-            problem = await self._run(effect, config)
+            group = await asyncio.to_thread(step_group, around) if around is not None else None
+            problem = await self._run(effect, config, group.doors() if group is not None else [])
+            if around is not None and (problem or effect.hook is Hook.EPILOG):
+                # After a prolog the step goes on with the group, and with what was left running in it.
+                await asyncio.to_thread(kill_leftovers, around)
         if problem:
             logger.error("job %s: %s failed: %s", effect.key.job_id, effect.hook.value, problem)
         on_ended(effect, problem)
 
-    async def _run(self, effect: RunHook, config: AgentConfig) -> str:
+    async def _run(self, effect: RunHook, config: AgentConfig, doors: Sequence[str]) -> str:
         patterns = config.prolog if effect.hook is Hook.PROLOG else config.epilog
         variables = effect.variables | {"SLURMD_NODENAME": self._node, "SLURM_CLUSTER_NAME": config.cluster}
         if effect.result is not None:
@@ -70,7 +77,7 @@ class Hooks:
         with contextlib.suppress(OSError):
             write_file(path, b"")
         try:
-            return await run_programs(patterns, environment, config.prolog_timeout_s)
+            return await run_programs(patterns, environment, config.prolog_timeout_s, doors)
         finally:
             with contextlib.suppress(OSError):
                 os.unlink(path)

@@ -5,6 +5,7 @@ launcher           the agent's side of the fork server
 forkserver         forks step daemons, pre-imported and single-threaded
 fork               forking without the care for threads that are not there
 stepd              claims a step, runs it, writes its result
+extern             the step that holds what comes to the job by other ways
 setup              names, files, pipes and environments of the tasks
 task               what a forked task does until exec
 task_hooks         programs around each task

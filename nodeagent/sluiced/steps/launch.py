@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from sluice.model.base import BATCH_STEP, Record, step_name
+from sluice.model.base import BATCH_STEP, EXTERN_STEP, Record, step_name
 from sluice.model.job import Job
 from sluice.model.states import Ending
 from sluice.wire.messages import AgentConfig, TaskLaunch
@@ -47,6 +47,10 @@ class StepLaunch(Record, frozen=True, kw_only=True):
     @property
     def is_batch(self) -> bool:
         return self.step_id == BATCH_STEP
+
+    @property
+    def is_extern(self) -> bool:
+        return self.step_id == EXTERN_STEP
 
     @property
     def name(self) -> str:
@@ -104,7 +108,17 @@ class AttachOrder(Record, frozen=True, kw_only=True, tag="attach"):
     """The connection that comes with this order wants the step's streams."""
 
 
-ControlOrder = EndOrder | SignalOrder | TalkOrder | PeerOrder | AttachOrder
+class AdoptOrder(Record, frozen=True, kw_only=True, tag="adopt"):
+    """For an extern step: take the process in; the socket that comes along is told "=" when it is done, else "=WHY".
+
+    start_ticks: the pid may mean another process by then.
+    """
+
+    pid: int
+    start_ticks: int
+
+
+ControlOrder = EndOrder | SignalOrder | TalkOrder | PeerOrder | AttachOrder | AdoptOrder
 
 _decoder = msgspec.msgpack.Decoder(ControlOrder)
 

@@ -26,6 +26,7 @@ from sluiced.stdio import output_files
 from sluiced.stdio.relay import STDERR, STDOUT, Relay
 from sluiced.stdio.srun_link import SrunLink
 from sluiced.steps import descendants, talk
+from sluiced.steps.extern import run_extern
 from sluiced.steps.launch import StepLaunch
 from sluiced.steps.launch_failure import LaunchFailure
 from sluiced.steps.runner import StepRunner
@@ -55,7 +56,10 @@ def run_step(step_path: str, control: int, connection: socket.socket | None, loc
     assert launch is not None, f"{step_path}: no launch record"
     started_at = time.time()
     try:
-        result = _run(launch, step_path, control, connection, started_at)
+        if launch.is_extern:
+            result = run_extern(launch, step_path, control, started_at)
+        else:
+            result = _run(launch, step_path, control, connection, started_at)
     except LaunchFailure as failure:
         result = _fail(launch, failure, connection, started_at)
     except Exception as error:

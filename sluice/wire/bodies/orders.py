@@ -23,7 +23,8 @@ class LaunchJob(Message, frozen=True, kw_only=True):
 class PrepareJob(Message, frozen=True, kw_only=True):
     """Run the prolog of a job that has just got the node; NodePrepared tells what came of it.
 
-    variables: what prologs and epilogs see of the job.
+    variables: what prologs and epilogs see of the job.  job: with its part of that node alone, for its extern step
+    (PrologFlags=Contain); None: it has none.
     """
 
     node: str
@@ -31,6 +32,7 @@ class PrepareJob(Message, frozen=True, kw_only=True):
     job_id: int
     attempt: int
     variables: dict[str, str] = msgspec.field(default_factory=dict)
+    job: Job | None = None
 
 
 class EndJob(Message, frozen=True, kw_only=True):

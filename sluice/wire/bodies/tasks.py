@@ -143,5 +143,24 @@ class MintCredential(Message, frozen=True, kw_only=True):
     audience: str = "sluicectld"
 
 
+class AdoptProcess(Message, frozen=True, kw_only=True):
+    """root to its host's agent, over the UNIX socket: take a process that came by another way into its user's job.
+
+    Answered with Adopted; by the code "no_job" where the user has none there.  uid: whose job it is to be.  job_id
+    None: of several, the one that came last.
+    """
+
+    pid: int
+    uid: int
+    job_id: int | None = None
+
+
+class Adopted(Message, frozen=True, kw_only=True):
+    """The process is in that job's extern step."""
+
+    job_id: int
+    node: str
+
+
 class Credential(Message, frozen=True, kw_only=True):
     credential: str
