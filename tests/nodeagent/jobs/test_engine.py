@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from sluice.model.base import BATCH_STEP, EXTERN_STEP
+from sluice.model.job import Job
 from sluice.model.request import StepSpec
 from sluice.model.states import Ending
 from sluice.model.step import Step, StepNode
@@ -35,6 +36,7 @@ from sluiced.jobs.effects import (
     RunHook,
     SendOrder,
     StartBatch,
+    StartExtern,
     StartTasks,
     TellClean,
     TellDrain,
@@ -61,8 +63,8 @@ def _launch(engine: StepEngine, epoch: int = 1) -> list[Effect]:
     return engine.on_orders(Orders(launches=(LaunchJob(node=NODE, epoch=epoch, job=_JOB),)))
 
 
-def _prepare(engine: StepEngine) -> list[Effect]:
-    return engine.on_orders(Orders(prepares=(PrepareJob(node=NODE, epoch=1, job_id=1, attempt=0),)))
+def _prepare(engine: StepEngine, job: Job | None = None) -> list[Effect]:
+    return engine.on_orders(Orders(prepares=(PrepareJob(node=NODE, epoch=1, job_id=1, attempt=0, job=job),)))
 
 
 def _launch_step(engine: StepEngine, ticket: int = 1, step_id: int = 0) -> list[Effect]:
@@ -364,3 +366,49 @@ def test_the_outbox_gives_up_only_what_is_refused_alone() -> None:
     assert outbox.on_refused() == items[0]
     outbox.next_report()
     assert outbox.on_done() == [items[1]]
+
+
+_EXTERN = StepKey(1, 0, EXTERN_STEP)
+_PREPARED = TellPrepared(NodePrepared(node=NODE, job_id=1, attempt=0))
+
+
+def test_an_extern_step_starts_once_and_ends_with_the_job() -> None:
+    engine = _engine()
+
+    assert _prepare(engine, _JOB) == [MarkPrepared(_KEY, {}), StartExtern(_EXTERN, _JOB), _PREPARED]
+    assert _prepare(engine, _JOB) == [_PREPARED]
+    assert _kinds(_end(engine)) == [MarkEnded, SendOrder]
+    assert _kinds(engine.on_step_ended(_EXTERN, _result(_EXTERN))) == [TellResult, TellClean]
+
+
+def test_an_extern_step_waits_for_the_prolog_and_comes_before_the_script() -> None:
+    """Also where both orders come at once, as with NoHold."""
+    engine = _engine(prolog=("/p",))
+    prepare = PrepareJob(node=NODE, epoch=1, job_id=1, attempt=0, job=_JOB)
+    launch = LaunchJob(node=NODE, epoch=1, job=_JOB)
+
+    assert _kinds(engine.on_orders(Orders(launches=(launch,), prepares=(prepare,)))) == [RunHook]
+    effects = engine.on_hook_ended(Hook.PROLOG, _KEY, "")
+
+    assert _kinds(effects) == [MarkPrepared, TellPrepared, StartExtern, StartBatch]
+    assert engine.table.is_running(_EXTERN)
+
+
+def test_no_extern_step_after_a_prolog_that_failed() -> None:
+    engine = _engine(prolog=("/p",))
+    _prepare(engine, _JOB)
+
+    assert _kinds(engine.on_hook_ended(Hook.PROLOG, _KEY, "no disk")) == [TellDrain, TellPrepared, TellClean]
+
+
+def test_programs_run_in_the_job_only_if_the_site_says_so() -> None:
+    for flags, job in (((), None), (("RunInJob",), _JOB)):
+        engine = _engine(prolog=("/p",), epilog=("/e",), prolog_flags=flags)
+        prolog = _prepare(engine, _JOB)[0]
+        engine.on_hook_ended(Hook.PROLOG, _KEY, "")
+        _end(engine)
+        epilog = engine.on_step_ended(_EXTERN, _result(_EXTERN))[-1]
+
+        assert isinstance(prolog, RunHook)
+        assert isinstance(epilog, RunHook)
+        assert (prolog.job, epilog.job) == (job, job)
