@@ -26,7 +26,7 @@ PROGRAMS = (
 )  # fmt: skip
 #: What the agent and its tests import, with what that imports.
 PACKAGES = (
-    "msgspec", "psutil", "uvloop", "click", "cffi", "_cffi_backend", "pycparser", "pynvml",
+    "msgpack", "msgspec", "psutil", "uvloop", "click", "cffi", "_cffi_backend", "pycparser", "pynvml",
     "pytest", "_pytest", "py", "pytest_timeout", "pluggy", "iniconfig", "packaging", "pygments", "_sluice.pth",
 )  # fmt: skip
 REPOSITORY = ("sluice", "nodeagent", "plugins", "cli", "controller", "tests/nodeagent", "tests/vm", "tests/waiting.py")
