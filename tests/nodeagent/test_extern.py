@@ -48,7 +48,14 @@ def login() -> Iterator[Callable[[str], subprocess.Popen[bytes]]]:
     started: list[subprocess.Popen[bytes]] = []
 
     def start(command: str) -> subprocess.Popen[bytes]:
-        child = subprocess.Popen(["/bin/sh", "-c", command], user=USER, group=USER, stdin=subprocess.PIPE, cwd="/")
+        child = subprocess.Popen(
+            ["/bin/sh", "-c", command],
+            user=USER,
+            group=USER,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd="/",
+        )
         started.append(child)
         return child
 
@@ -56,8 +63,9 @@ def login() -> Iterator[Callable[[str], subprocess.Popen[bytes]]]:
     for child in started:
         child.kill()
         child.wait()
-        assert child.stdin is not None
-        child.stdin.close()
+        for pipe in (child.stdin, child.stdout):
+            assert pipe is not None
+            pipe.close()
 
 
 def prepare(cluster: Cluster, job: Job) -> None:
@@ -139,15 +147,15 @@ def test_an_adopted_login_is_in_the_jobs_group_accounted_and_ended_with_it(
     """What it starts after that, even in a session of its own, is in it as well."""
     job = user_job(contained)
     spin = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done"
-    shell = login(f"read go; {spin}; setsid sleep 1000 & echo $! > {contained.work}/child; wait; sleep 1000")
+    shell = login(f"read go; {spin}; setsid sleep 1000 & echo $!; wait; sleep 1000")
 
     assert adopt(contained, shell.pid) == job.id
     assert f"job_{job.id}.0/step_extern" in groups_of(shell.pid)
     assert shell.stdin is not None
+    assert shell.stdout is not None
     shell.stdin.write(b"go\n")
     shell.stdin.flush()
-    wait_until(lambda: (contained.work / "child").exists() and contained.read("child").strip(), 20)
-    child = int(contained.read("child"))
+    child = int(shell.stdout.readline())
     contained.end(job.id)
 
     usage = contained.result(job.id, EXTERN_STEP).usage
