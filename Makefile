@@ -32,6 +32,7 @@ test: lint
 	tools/postgresql.sh
 	tools/mpi.sh
 	tools/vm.sh
+	tools/x11.sh
 	$(BIN)/pytest -q
 
 test-vm: $(INSTALLED)

@@ -5,6 +5,7 @@ Source: CONTRACT.md sections 2, 4 and 15.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -20,6 +21,7 @@ from sluice_cli.options import table_for
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     from sluice_cli.getopt import Found
 
@@ -74,6 +76,10 @@ def _run(words: list[str], voice: talk.Voice) -> int:
         talk.put(answer)
         return 0
     job_request.check_clusters(draft, client.find_endpoints())
+    if "x11" in draft.other:
+        from sluice_cli import x11
+
+        x11.check(draft)
     job_id = allocation.submit(drafts, "interactive", words, voice)
     with allocation.given_back(job_id, voice):
         started = allocation.wait_started(
@@ -108,11 +114,21 @@ def _use(started: dict[str, object], draft: Draft, command: list[str], voice: ta
         return 0
     options = str(started.get("interactive_step", ""))
     command = command or salloc_command.shell_command(options)
-    outcome = salloc_command.run(job, draft, command, voice)
+    with _forwarding(draft, job):
+        outcome = salloc_command.run(job, draft, command, voice)
     if not outcome.is_revoked:
         voice.info(f"Relinquishing job allocation {job_id}")
         allocation.finish(job_id, voice, outcome.exit_code, outcome.exit_signal)
     return outcome.status
+
+
+def _forwarding(draft: Draft, job: dict[str, Any]) -> contextlib.AbstractContextManager[object]:
+    """--x11: for the time of the command."""
+    if "x11" not in draft.other:
+        return contextlib.nullcontext()
+    from sluice_cli import x11
+
+    return x11.forwarding_of_job(draft, job)
 
 
 if __name__ == "__main__":

@@ -83,6 +83,11 @@ def _run(words: list[str], voice: talk.Voice) -> int:
         return 0
     _check_drafts(drafts, [argv for _, _, argv in commands], voice)
     job_request.check_clusters(draft, client.find_endpoints())
+    if any("x11" in each.other for each in drafts):
+        from sluice_cli import x11
+
+        for each in drafts:
+            x11.check(each)
     argvs = [argv for _, _, argv in commands]
     if draft.own.get("test-only"):
         return _test(draft, argvs[0], words, voice)

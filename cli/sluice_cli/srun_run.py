@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sluice_cli.srun_files import Streams
     from sluice_cli.srun_launch import NodeLink
     from sluice_cli.talk import Voice
+    from sluice_cli.x11 import Displays
 
 
 #: model.base.INTERACTIVE_STEP, which a light module does not load.
@@ -43,6 +44,7 @@ class Part:
         self.created: dict[str, Any] = {}
         self.links: list[NodeLink] = []
         self.program: Program | None = None
+        self.displays: Displays = {}
 
     @property
     def name(self) -> str:
@@ -68,6 +70,14 @@ class Part:
 
             self.program = srun_bcast.send(self.name, self.draft, self.argv[0], voice)
 
+    def forward_x11(self, stack: contextlib.ExitStack) -> None:
+        """--x11: as long as *stack* is open.  Raises OptionError."""
+        if "x11" in self.draft.other:
+            from sluice_cli import x11
+
+            created = self.created
+            self.displays = stack.enter_context(x11.forwarding(self.draft, created["addresses"], created["credential"]))
+
 
 class StepRun:
     """One step.  status: srun's exit status so far; outcome: (exit code, signal) for the job.
@@ -91,6 +101,11 @@ class StepRun:
         specs = [(part.job_id, part.spec(is_whole_job)) for part in self._parts]
         for part, created in zip(self._parts, srun_step.create(specs, self._voice), strict=True):
             part.created = created
+        with contextlib.ExitStack() as displays:
+            self._run_created(folder, displays)
+
+    def _run_created(self, folder: str, displays: contextlib.ExitStack) -> None:
+        """displays: what is to last as long as the tasks do."""
         try:
             for part in self._parts:
                 part.check_programs()
@@ -98,6 +113,7 @@ class StepRun:
             for part in self._parts:
                 part.broadcast(self._voice)
                 part.links = srun_launch.connect(part.created)
+                part.forward_x11(displays)
             self._prolog("prolog", self._parts[0].created.get("srun_prolog", ""))
         except srun_launch.LaunchFailed as failure:
             self._tell_launch_failure(failure)
@@ -156,6 +172,11 @@ class StepRun:
             from sluice_cli import srun_het
 
             srun_het.join(self._parts)
+        for part in self._parts:
+            if part.displays:
+                from sluice_cli import x11
+
+                x11.dress(part.links, part.displays)
 
     def _control(self, links: Sequence[NodeLink], has_terminal: bool) -> StepControl:
         first = self._parts[0]

@@ -29,5 +29,6 @@ stdio/            files and streams of a step
 pmi/              how the tasks of a step find each other
 cgroup/           control groups
 binding/          the CPUs and the memory of tasks
+x11/              X clients of a job, on their way to a display elsewhere
 gpu/              devices: what there is, and who may see it
 """

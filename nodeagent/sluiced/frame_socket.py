@@ -70,6 +70,11 @@ class FrameSocket:
             self.lose()
         return envelopes
 
+    def close(self) -> None:
+        """Close at once; what was not sent is dropped."""
+        self.lose()
+        self._socket.close()
+
     def lose(self) -> None:
         """Give the peer up; what was not sent is dropped."""
         self.is_gone = True

@@ -1,5 +1,5 @@
-"""What the agent accepts: launches, listeners to steps, files, other nodes' step daemons, processes to adopt, requests
-for a credential.
+"""What the agent accepts: launches, listeners to steps, files, other nodes' step daemons, X11 to be
+forwarded, processes to adopt, requests for a credential.
 
 Launches come over TCP or the UNIX socket and carry the controller's step credential.  A credential that names its
 bearer is minted on the UNIX socket alone, where the kernel tells who asks.
@@ -20,12 +20,22 @@ from sluice.wire.envelope import Envelope, decode_body
 from sluice.wire.framing import node_audience
 from sluice.wire.handler import Handler
 from sluice.wire.identity import Identity
-from sluice.wire.messages import AdoptProcess, Credential, JoinStep, MintCredential, TakeFile, TaskAttach, TaskLaunch
+from sluice.wire.messages import (
+    AdoptProcess,
+    Credential,
+    ForwardX11,
+    JoinStep,
+    MintCredential,
+    TakeFile,
+    TaskAttach,
+    TaskLaunch,
+)
 from sluice.wire.responder import Responder
 from sluice.wire.step_credential import STEP_AUDIENCE, StepGrant, check_step_credential
 from sluiced.adoption import Adoption
 from sluiced.files.order import FileOrder
 from sluiced.spool import JobKey, StepKey
+from sluiced.steps.launch import X11Order
 from sluiced.visitors import Visitors
 
 logger = logging.getLogger(__name__)
@@ -94,6 +104,8 @@ class AgentServer(Handler):
             self._attach(connection, decode_body(envelope.body, TaskAttach), responder)
         elif envelope.name == "TakeFile":
             self._take_file(connection, decode_body(envelope.body, TakeFile), responder)
+        elif envelope.name == "ForwardX11":
+            self._forward(connection, decode_body(envelope.body, ForwardX11), responder)
         elif envelope.name == "JoinStep":
             self._join(connection, decode_body(envelope.body, JoinStep), responder)
         elif envelope.name == "AdoptProcess":
@@ -132,6 +144,16 @@ class AgentServer(Handler):
         connection.hold()
         order = FileOrder(request=request, uid=grant.uid, gid=grant.gid, user=grant.user)
         self._visitors.on_file(order, JobKey(grant.job_id, grant.attempt), connection, responder)
+
+    def _forward(self, connection: Connection, request: ForwardX11, responder: Responder) -> None:
+        """Raises AuthenticationFailed, NotPermitted or InvalidRequest."""
+        grant = check_step_credential(self._key, request.credential, WallClock().now())
+        _check_bearer(connection, grant)
+        if self._node not in grant.nodes or request.node != self._node:
+            raise InvalidRequest(f"the credential of job {grant.job_id} is not for node {self._node}")
+        connection.hold()
+        order = X11Order(cookie=request.cookie, is_for_job=request.is_for_job)
+        self._visitors.on_forward(JobKey(grant.job_id, grant.attempt), order, connection, responder)
 
     def _join(self, connection: Connection, request: JoinStep, responder: Responder) -> None:
         """Raises NotPermitted."""

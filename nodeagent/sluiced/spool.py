@@ -15,6 +15,7 @@
             STEP.control      the socket for its orders
             STEP.notice       the job's user's: why a signal comes
             STEP.events       the job's user's socket that tells all notices
+            STEP.x11          of an extern step: the display to which the whole job's X11 is forwarded
             STEP.problem      the evidence on processes that cannot be killed
             STEP.result       what came of it
         hooks/                0700; the names of running prologs and epilogs
@@ -42,14 +43,14 @@ from typing import NamedTuple
 import msgspec
 
 from sluice.errors import ConfigError
-from sluice.model.base import BATCH_STEP, SPECIAL_STEP_NAMES, step_name
+from sluice.model.base import BATCH_STEP, EXTERN_STEP, SPECIAL_STEP_NAMES, step_name
 from sluice.model.job import Job
 from sluice.wire.messages import AgentConfig, StepResult
 from sluiced import process_id, short_path
 from sluiced.steps.descendants import Unkillable
 from sluiced.steps.launch import StepLaunch
 
-_STEP_FILES = ("launch", "claim", "control", "notice", "notice.new", "events", "problem", "result")
+_STEP_FILES = ("launch", "claim", "control", "notice", "notice.new", "events", "x11", "problem", "result")
 _WRITE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 _CHUNK = 1 << 20
 _STEP_IDS_BY_NAME = {name: number for number, name in SPECIAL_STEP_NAMES.items()}
@@ -260,6 +261,14 @@ class Spool:
         except (OSError, msgspec.DecodeError):
             return None
 
+    def read_x11(self, key: JobKey) -> dict[str, str]:
+        """Return what write_x11() was given for the job; empty: its X11 is not forwarded."""
+        try:
+            data = _read_file(self.step_path(StepKey(*key, EXTERN_STEP)) + ".x11")
+            return msgspec.msgpack.decode(data, type=dict[str, str])
+        except (OSError, msgspec.DecodeError):
+            return {}
+
     def read_cluster_id(self) -> str:
         """Return the identity of the cluster whose jobs these are; empty: not known yet."""
         try:
@@ -326,6 +335,15 @@ def claim(step_path: str) -> bool:
 
 def write_result(step_path: str, result: StepResult) -> None:
     write_file(step_path + ".result", msgspec.msgpack.encode(result))
+
+
+def write_x11(step_path: str, variables: dict[str, str]) -> None:
+    """Tell which display the steps of the job use; none: no more."""
+    if variables:
+        write_file(step_path + ".x11", msgspec.msgpack.encode(variables))
+    else:
+        with contextlib.suppress(OSError):
+            os.unlink(step_path + ".x11")
 
 
 def write_problem(step_path: str, found: Unkillable) -> None:

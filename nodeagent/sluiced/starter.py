@@ -132,6 +132,7 @@ class Starter:
             devices=self._description.devices,
             is_fenced=detect.fences_devices(config.cgroup),
             accepted_at=self._clock.now(),
+            x11=self._spool.read_x11(key.job) if "X11" in config.prolog_flags else {},
         )
 
     def _fail_start(self, key: StepKey, text: str) -> None:

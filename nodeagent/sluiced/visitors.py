@@ -1,7 +1,7 @@
 """Connections that come for a job that is here, and are handed to the processes that serve them.
 
-sattach's goes to the step daemon of its step, sbcast's to a receiver that is forked for it.  Their credentials were
-checked by server.py; whether the job still goes on is the engine's to say.
+sattach's goes to the step daemon of its step, that of --x11 to the extern step's, sbcast's to a receiver that is forked
+for it.  Their credentials were checked by server.py; whether the job still goes on is the engine's to say.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ import socket
 from collections.abc import Callable
 
 from sluice.errors import PeerError, RequestError
+from sluice.model.base import EXTERN_STEP
 from sluice.wire.connection import Connection
 from sluice.wire.responder import Responder
 from sluiced.files.order import FileOrder, write_order
 from sluiced.jobs.engine import StepEngine
 from sluiced.processes import StepProcesses
 from sluiced.spool import JobKey, StepKey
-from sluiced.steps.launch import AttachOrder
+from sluiced.steps.launch import AttachOrder, X11Order
 from sluiced.steps.launcher import Launcher
 
 
@@ -42,6 +43,22 @@ class Visitors:
             with handed_over:
                 # Closed without a word: the step has ended since.
                 self._processes.send(key, AttachOrder(), handed_over.fileno())
+
+    def on_forward(self, key: JobKey, order: X11Order, connection: Connection, responder: Responder) -> None:
+        """Give the connection to the extern step, which answers from then on."""
+        engine, extern = self._engine(), StepKey(*key, EXTERN_STEP)
+        if "X11" not in engine.config.prolog_flags:
+            text = f"X11 is not forwarded on node {self._node}: PrologFlags has no X11"
+            _refuse(RequestError(text, "not_supported"), connection, responder)
+            return
+        if not engine.table.is_running(extern):
+            text = f"job {key.job_id} has no extern step on node {self._node}, which would forward its X11"
+            _refuse(RequestError(text, "not_running"), connection, responder)
+            return
+        handed_over = _detach(connection, responder)
+        if handed_over is not None:
+            with handed_over:
+                self._processes.send(extern, order, handed_over.fileno())
 
     def on_file(self, order: FileOrder, key: JobKey, connection: Connection, responder: Responder) -> None:
         """Have a process forked that takes the file from the connection."""

@@ -137,6 +137,13 @@ from .bodies.tasks import (
     TaskStarted,
     TerminalSize,
 )
+from .bodies.x11 import (
+    ForwardX11,
+    X11Close,
+    X11Data,
+    X11Open,
+    X11Ready,
+)
 
 __all__ = [
     "CONTROLLER_REQUESTS",
@@ -166,6 +173,7 @@ __all__ = [
     "FilesGranted",
     "FinishAllocation",
     "FinishStep",
+    "ForwardX11",
     "Heartbeat",
     "HetPart",
     "HetStepCreated",
@@ -253,4 +261,8 @@ __all__ = [
     "UserMessage",
     "WaitJobEnd",
     "WaitJobStart",
+    "X11Close",
+    "X11Data",
+    "X11Open",
+    "X11Ready",
 ]

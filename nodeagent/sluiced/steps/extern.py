@@ -3,6 +3,8 @@
 Its group is the job's from its start to its end.  Who is brought into it, such as a login that PAM lets in for the
 job's sake, is nobody's child here: the group alone tells who they are and what they used, and all of it ends with the
 job.  A process of its own stays in the group, as Slurm's does, so that there is one to look at.
+
+It also forwards the job's X11, to each srun and salloc that asks for it (--x11).
 """
 
 from __future__ import annotations
@@ -23,8 +25,9 @@ from sluiced.steps.children import watch_children
 from sluiced.steps.control import receive_order
 from sluiced.steps.ending import EndSchedule
 from sluiced.steps.fork import fork_into
-from sluiced.steps.launch import AdoptOrder, EndOrder, SignalOrder, StepLaunch
+from sluiced.steps.launch import AdoptOrder, EndOrder, SignalOrder, StepLaunch, X11Order
 from sluiced.steps.usage import UsageMeter
+from sluiced.x11.displays import Displays
 
 #: What Slurm has in this place.
 _KEEPER = ("/bin/sleep", "sleep", "100000000")
@@ -36,8 +39,11 @@ def run_extern(launch: StepLaunch, step_path: str, control: int, started_at: flo
     """Hold the group until the job ends; return what was used in it."""
     group = step_group(launch)
     try:
-        step = ExternStep(launch, group, control)
-        step.run()
+        step = ExternStep(launch, group, control, step_path)
+        try:
+            step.run()
+        finally:
+            step.displays.close()
         if step.unkillable:
             spool.write_problem(step_path, step.unkillable)
         return _result(launch, group, started_at)
@@ -48,7 +54,8 @@ def run_extern(launch: StepLaunch, step_path: str, control: int, started_at: flo
 class ExternStep:
     """The group, who is in it, and the orders that come for it."""
 
-    def __init__(self, launch: StepLaunch, group: StepGroup, control: int) -> None:
+    def __init__(self, launch: StepLaunch, group: StepGroup, control: int, step_path: str) -> None:
+        self.displays = Displays(launch, step_path)
         self.unkillable: descendants.Unkillable | None = None
         self._launch = launch
         self._group = group
@@ -59,19 +66,25 @@ class ExternStep:
 
     def run(self) -> None:
         """Return when the job has ended and nothing is left in the group."""
-        poller = select.poll()
-        poller.register(self._control, select.POLLIN)
-        poller.register(self._wakeup, select.POLLIN)
         while not self._is_over():
-            for descriptor, _ in poller.poll(None if self._schedule.ending is None else int(_LOOK_PAUSE_S * 1000)):
-                if descriptor == self._control:
-                    self._on_order()
-                else:
-                    with contextlib.suppress(BlockingIOError):
-                        os.read(self._wakeup, 512)
+            self._poll()
             self._reap()
             if self._schedule.take_kill(time.time()):
                 self._kill()
+
+    def _poll(self) -> None:
+        poller = select.poll()
+        wanted = {self._control: select.POLLIN, self._wakeup: select.POLLIN} | self.displays.poll_events()
+        for descriptor, events in wanted.items():
+            poller.register(descriptor, events)
+        for descriptor, events in poller.poll(None if self._schedule.ending is None else int(_LOOK_PAUSE_S * 1000)):
+            if descriptor == self._control:
+                self._on_order()
+            elif descriptor == self._wakeup:
+                with contextlib.suppress(BlockingIOError):
+                    os.read(self._wakeup, 512)
+            else:
+                self.displays.on_event(descriptor, events)
 
     def _start_keeper(self) -> int:
         entry = self._group.entry()
@@ -101,6 +114,9 @@ class ExternStep:
                     for each in sockets:
                         # Never empty: that is how a socket ends.
                         each.send(b"=" + self._adopt(order).encode())
+                case X11Order():
+                    while sockets:
+                        self.displays.add(order, sockets.pop())
                 case _:
                     # Nothing here has streams or peers.
                     pass

@@ -43,6 +43,8 @@ class StepLaunch(Record, frozen=True, kw_only=True):
     #: What srun sent behind its request before this step daemon had the connection: the start of its frames.
     srun_early: bytes = b""
     accepted_at: float = 0.0
+    #: DISPLAY and XAUTHORITY where the whole job's X11 is forwarded.
+    x11: dict[str, str] = msgspec.field(default_factory=dict)
 
     @property
     def is_batch(self) -> bool:
@@ -118,7 +120,14 @@ class AdoptOrder(Record, frozen=True, kw_only=True, tag="adopt"):
     start_ticks: int
 
 
-ControlOrder = EndOrder | SignalOrder | TalkOrder | PeerOrder | AttachOrder | AdoptOrder
+class X11Order(Record, frozen=True, kw_only=True, tag="x11"):
+    """For an extern step: forward X11 to the connection that comes along (ForwardX11)."""
+
+    cookie: bytes
+    is_for_job: bool = False
+
+
+ControlOrder = EndOrder | SignalOrder | TalkOrder | PeerOrder | AttachOrder | AdoptOrder | X11Order
 
 _decoder = msgspec.msgpack.Decoder(ControlOrder)
 

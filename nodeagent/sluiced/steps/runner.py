@@ -29,7 +29,16 @@ from sluiced.steps import descendants, talk
 from sluiced.steps.children import watch_children
 from sluiced.steps.control import receive_order
 from sluiced.steps.ending import EndSchedule
-from sluiced.steps.launch import AdoptOrder, AttachOrder, EndOrder, PeerOrder, SignalOrder, StepLaunch, TalkOrder
+from sluiced.steps.launch import (
+    AdoptOrder,
+    AttachOrder,
+    EndOrder,
+    PeerOrder,
+    SignalOrder,
+    StepLaunch,
+    TalkOrder,
+    X11Order,
+)
 from sluiced.steps.notice_board import NoticeBoard
 from sluiced.steps.setup import Preparation
 from sluiced.steps.signals import Signals
@@ -241,7 +250,7 @@ class StepRunner:
             case PeerOrder():
                 for connection in connections:
                     self.wireup.on_peer(order.node, connection)
-            case AdoptOrder():
+            case AdoptOrder() | X11Order():
                 raise AssertionError(f"{order}: for an extern step")
             case _:
                 assert_never(order)

@@ -246,7 +246,7 @@ def _task_variables(
     launch: StepLaunch, tasks: TaskLaunch, part: StepNode, rank: int, local_id: int, inherited: dict[str, str]
 ) -> dict[str, str]:
     variables = job_env.task_environment(launch.job, tasks.step, part, rank, local_id, site_of(launch), inherited)
-    variables |= notice.variables(launch.notice_path)
+    variables |= notice.variables(launch.notice_path) | launch.x11
     variables |= {
         "SLURM_UMASK": f"{tasks.umask:04o}",
         "SLURM_LAUNCH_NODE_IPADDR": launch.srun_address,

@@ -1,0 +1,63 @@
+"""All forwardings of one job on this node, and which of them is for steps that forward nothing of their own."""
+
+from __future__ import annotations
+
+import logging
+import socket
+
+from sluiced import spool
+from sluiced.steps.launch import StepLaunch, X11Order
+from sluiced.steps.launch_failure import LaunchFailure
+from sluiced.steps.user import load_user
+from sluiced.x11.forward import Forward, refuse
+
+logger = logging.getLogger(__name__)
+
+
+class Displays:
+    """Of one extern step, whose files begin with *step_path*."""
+
+    def __init__(self, launch: StepLaunch, step_path: str) -> None:
+        self._launch = launch
+        self._step_path = step_path
+        self._forwards: list[Forward] = []
+        self._of_job: Forward | None = None
+
+    def add(self, order: X11Order, connection: socket.socket) -> None:
+        """Begin one, or tell the other end why not."""
+        spec = self._launch.job.spec
+        try:
+            user = load_user(spec.uid, spec.gid, spec.user, self._launch.node)
+            forward = Forward(connection, order.cookie, user, self._launch.temp_parent)
+        except (OSError, LaunchFailure) as error:
+            logger.error("step %s: X11 is not forwarded: %s", self._launch.name, error)
+            refuse(connection, str(error))
+            return
+        self._forwards.append(forward)
+        if order.is_for_job:
+            self._of_job = forward
+            variables = {"DISPLAY": f"localhost:{forward.number}.0", "XAUTHORITY": forward.xauthority}
+            spool.write_x11(self._step_path, variables)
+        logger.info("step %s: X11 is forwarded display=%s", self._launch.name, forward.number)
+
+    def poll_events(self) -> dict[int, int]:
+        return {fd: events for each in self._forwards for fd, events in each.poll_events().items()}
+
+    def on_event(self, descriptor: int, events: int) -> None:
+        for each in self._forwards:
+            if descriptor in each:
+                each.on_event(descriptor, events)
+                if each.is_gone:
+                    self._end(each)
+                return
+
+    def close(self) -> None:
+        while self._forwards:
+            self._end(self._forwards[-1])
+
+    def _end(self, forward: Forward) -> None:
+        self._forwards.remove(forward)
+        if forward is self._of_job:
+            self._of_job = None
+            spool.write_x11(self._step_path, {})
+        forward.close()
