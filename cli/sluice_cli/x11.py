@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+import time
 
 from sluice.errors import PeerError, RequestError, SluiceError
 from sluice.wire import light
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 _CHOICES = ("all", "first", "last")
 _FATAL_EXIT = 255
 _READY_DEADLINE_S = 20.0
+_PAUSE_S = 0.2
 _COOKIE_BYTES = 16
 
 
@@ -91,8 +93,7 @@ def forwarding(
     try:
         for place in _chosen(places, draft.other["x11"] or "all"):
             node = place["node"]["node"]
-            connection = connections[node] = light.connect_tcp(place["address"], place["port"], credential)
-            ready = _ask(connection, node, credential, made_up, is_for_job)
+            connections[node], ready = _connect(place, credential, made_up, is_for_job)
             variables = {"DISPLAY": f"localhost:{ready['number']}.0", "XAUTHORITY": ready["xauthority"]}
             displays[node] = [f"{name}={value}".encode() for name, value in variables.items()]
         alive = x11_tunnel.start(list(connections.values()), display, cookie, made_up)
@@ -110,6 +111,25 @@ def forwarding(
 
 def _chosen(places: Sequence[dict[str, Any]], which: str) -> Sequence[dict[str, Any]]:
     return {"all": places, "first": places[:1], "last": places[-1:]}[which]
+
+
+def _connect(
+    place: dict[str, Any], credential: str, cookie: bytes, is_for_job: bool
+) -> tuple[LightConnection, dict[str, Any]]:
+    """Return a connection on which the node forwards, and X11Ready.  Raises SluiceError.
+
+    With PrologFlags=NoHold the extern step may come later than the job.
+    """
+    ends_at = time.monotonic() + _READY_DEADLINE_S
+    while True:
+        connection = light.connect_tcp(place["address"], place["port"], credential)
+        try:
+            return connection, _ask(connection, place["node"]["node"], credential, cookie, is_for_job)
+        except RequestError as error:
+            connection.close()
+            if error.code != "not_running" or time.monotonic() >= ends_at:
+                raise
+        time.sleep(_PAUSE_S)
 
 
 def _ask(connection: LightConnection, node: str, credential: str, cookie: bytes, is_for_job: bool) -> dict[str, Any]:

@@ -93,13 +93,16 @@ class AttachStep(Message, frozen=True, kw_only=True):
 
 
 class SendFiles(Message, frozen=True, kw_only=True):
-    """The wish to put files on the nodes of a job, or of one of its steps (sbcast).  id: "12", "12+1", "12.0"."""
+    """The wish to put files on the nodes of a job, or of one of its steps (sbcast), or to forward its X11 (salloc).
+
+    id: "12", "12+1", "12.0".
+    """
 
     id: str
 
 
 class FilesGranted(Message, frozen=True, kw_only=True):
-    """Where the agents are that take files, and what lets its bearer send them."""
+    """Where the agents are that take files and forward X11, and what lets its bearer ask them to."""
 
     job_id: int
     attempt: int
