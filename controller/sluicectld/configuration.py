@@ -117,6 +117,7 @@ def agent_config_of(config: ClusterConfig, version: int) -> AgentConfig:
         task_epilog=settings.task_epilog,
         prolog_timeout_s=float(settings.prolog_epilog_timeout_s or 0),
         prolog_flags=settings.prolog_flags,
+        is_xauthority_at_home="home_xauthority" in settings.x11_parameters,
         propagate_limits=",".join(settings.propagate_resource_limits),
         propagate_limits_except=",".join(settings.propagate_resource_limits_except),
         propagate_nice=settings.propagate_prio_process,

@@ -333,6 +333,6 @@ CLUSTER = Table(
     Key("UsePAM", BOOL, "NO"),
     Key("VSizeFactor", TEXT, "0", shown="percent"),
     Key("WaitTime", SECONDS, "0", "wait_s"),
-    Key("X11Parameters", TEXT),
+    Key("X11Parameters", some_of("home_xauthority"), "", "x11_parameters"),
 )
 # fmt: on

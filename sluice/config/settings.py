@@ -126,6 +126,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     prolog_controller: str = ""
     #: With what each word brings along: Contain brings Alloc.
     prolog_flags: tuple[str, ...] = ()
+    x11_parameters: tuple[str, ...] = ()
     propagate_prio_process: int = 0
     propagate_resource_limits: tuple[str, ...] = ("ALL",)
     propagate_resource_limits_except: tuple[str, ...] = ()

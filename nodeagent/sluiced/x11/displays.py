@@ -28,7 +28,8 @@ class Displays:
         spec = self._launch.job.spec
         try:
             user = load_user(spec.uid, spec.gid, spec.user, self._launch.node)
-            forward = Forward(connection, order.cookie, user, self._launch.temp_parent)
+            folder = "" if self._launch.config.is_xauthority_at_home else self._launch.temp_parent
+            forward = Forward(connection, order.cookie, user, folder)
         except (OSError, LaunchFailure) as error:
             logger.error("step %s: X11 is not forwarded: %s", self._launch.name, error)
             refuse(connection, str(error))

@@ -18,7 +18,7 @@ from sluice.wire.messages import Message, X11Close, X11Data, X11Open, X11Ready
 from sluiced.frame_socket import FrameSocket
 from sluiced.steps.user import User
 from sluiced.x11.display import take_display
-from sluiced.x11.xauthority import remove_xauthority, write_xauthority
+from sluiced.x11.xauthority import add_at_home, remove_at_home, remove_xauthority, write_xauthority
 
 _CHUNK = 64 * 1024
 _UNSENT_MAX = 1024 * 1024
@@ -51,9 +51,10 @@ class _Link(FrameSocket):
 
 
 class Forward:
-    """Begins at once.  folder: for the cookie's file.  Raises OSError."""
+    """Begins at once.  folder: for the cookie's file; "": it goes into the user's own.  Raises OSError."""
 
     def __init__(self, connection: socket.socket, cookie: bytes, user: User, folder: str) -> None:
+        self._is_at_home = not folder
         self._user = user
         self._clients: dict[int, _Client] = {}
         self._by_channel: dict[int, _Client] = {}
@@ -61,7 +62,10 @@ class Forward:
         self.number, listeners = take_display()
         self._listeners = {each.fileno(): each for each in listeners}
         try:
-            self.xauthority = write_xauthority(folder, user, self.number, cookie)
+            if self._is_at_home:
+                self.xauthority = add_at_home(user, self.number, cookie)
+            else:
+                self.xauthority = write_xauthority(folder, user, self.number, cookie)
         except OSError:
             for each in listeners:
                 each.close()
@@ -98,7 +102,10 @@ class Forward:
 
     def close(self) -> None:
         """End it: nothing is left of it on the node but clients that see their display closed."""
-        remove_xauthority(self.xauthority, self._user)
+        if self._is_at_home:
+            remove_at_home(self.xauthority, self._user, self.number)
+        else:
+            remove_xauthority(self.xauthority, self._user)
         for each in (*self._listeners.values(), *(client.own for client in self._clients.values())):
             each.close()
         self._link.close()

@@ -76,6 +76,8 @@ class AgentConfig(Message, frozen=True, kw_only=True):
     #: What KILL has not ended after this long stays, and its node is drained; 0: wait for ever.
     unkillable_timeout_s: float = 60.0
     prolog_flags: tuple[str, ...] = ()
+    #: Cookies go into the user's ~/.Xauthority, where they would go into a file of their own.
+    is_xauthority_at_home: bool = False
     propagate_limits: str = "ALL"
     propagate_limits_except: str = ""
     #: PropagatePrioProcess: 1 takes over the submitter's nice value, 2 one above the agent's at the least.

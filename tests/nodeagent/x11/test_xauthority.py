@@ -12,7 +12,13 @@ import pytest
 
 from sluiced.steps.user import load_user
 from sluiced.x11.display import take_display
-from sluiced.x11.xauthority import remove_xauthority, write_xauthority, xauthority_entry
+from sluiced.x11.xauthority import (
+    add_at_home,
+    remove_at_home,
+    remove_xauthority,
+    write_xauthority,
+    xauthority_entry,
+)
 
 _USER = load_user(os.geteuid(), os.getegid(), "me")
 
@@ -21,16 +27,41 @@ def test_an_entry_is_in_the_format_of_libxau() -> None:
     assert xauthority_entry(12, b"\1\2") == b"\xff\xff\0\0\0\x0212\0\x12MIT-MAGIC-COOKIE-1\0\2\1\2"
 
 
-@pytest.mark.skipif(shutil.which("xauth") is None, reason="xauth is not installed (tools/x11.sh installs it)")
+needs_xauth = pytest.mark.skipif(
+    shutil.which("xauth") is None, reason="xauth is not installed (tools/x11.sh installs it)"
+)
+
+
+def xauth(path: str, *words: str) -> list[str]:
+    """Return what xauth says of a file."""
+    done = subprocess.run(["xauth", "-q", "-f", path, *words], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
+@needs_xauth
 def test_xauth_finds_the_cookie(tmp_path: Path) -> None:
     path = write_xauthority(str(tmp_path), _USER, 12, bytes(range(16)))
 
-    told = subprocess.run(["xauth", "-q", "-f", path, "list"], capture_output=True, text=True, check=True).stdout
+    [told] = xauth(path, "list")
 
     assert told.split()[1:] == ["MIT-MAGIC-COOKIE-1", bytes(range(16)).hex()]
     assert ":12" in told
     remove_xauthority(path, _USER)
     assert list(tmp_path.iterdir()) == []
+
+
+@needs_xauth
+def test_at_home_other_cookies_stay(tmp_path: Path) -> None:
+    home = _USER._replace(home=str(tmp_path))
+    own = str(tmp_path / ".Xauthority")
+    Path(own).touch()
+    xauth(own, "add", "unix:0", ".", "ab" * 16)
+
+    assert add_at_home(home, 12, bytes(range(16))) == own
+    assert next(line.split()[2] for line in xauth(own, "list") if ":12" in line) == bytes(range(16)).hex()
+    remove_at_home(own, home, 12)
+
+    assert [line.split()[2] for line in xauth(own, "list")] == ["ab" * 16]
 
 
 def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
