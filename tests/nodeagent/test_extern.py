@@ -312,6 +312,25 @@ def test_the_step_can_be_ended_by_itself(contained: Cluster, login: Callable[[st
     assert not contained.controller.is_clean(job.id)
 
 
+def test_where_there_are_no_groups_nothing_is_adopted(
+    make_cluster: MakeCluster, login: Callable[[str], subprocess.Popen[bytes]]
+) -> None:
+    """The step is there all the same, and ends with its job."""
+    disabled = msgspec.structs.replace(CONFIG.cgroup, plugin="disabled")
+    cluster = make_cluster(msgspec.structs.replace(CONFIG, prolog_flags=("Alloc", "Contain"), cgroup=disabled))
+    cluster.start_agent()
+    job = user_job(cluster)
+    shell = login("sleep 1000")
+
+    with pytest.raises(RequestError, match="there are no control groups here") as refusal:
+        adopt(cluster, shell.pid)
+    cluster.end(job.id)
+
+    assert refusal.value.code == "not_adopted"
+    assert cluster.result(job.id, EXTERN_STEP).exit_code == 0
+    assert shell.poll() is None
+
+
 @pytest.mark.parametrize(
     ("flags", "is_inside"),
     [pytest.param((), False, id="outside"), pytest.param(("RunInJob",), True, id="inside with RunInJob")],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -111,6 +112,18 @@ def test_it_outlives_the_agent(make_cluster: MakeCluster) -> None:
         assert connection.receive(20)[2:] == ("X11Open", {"channel": 1})
     connection.close()
     cluster.start_agent()
+
+
+def test_a_step_daemon_that_dies_leaves_no_cookie(make_cluster: MakeCluster) -> None:
+    cluster = start(make_cluster)
+    job = prepare(cluster)
+    connection, ready = forward(cluster, job)
+    claim = cluster.spool / "jobs" / f"{job.id}.0" / "extern.claim"
+
+    os.kill(int(os.readlink(claim).partition(".")[0]), signal.SIGKILL)
+
+    wait_until(lambda: not Path(ready["xauthority"]).exists(), 20)
+    connection.close()
 
 
 def test_several_are_kept_apart(make_cluster: MakeCluster) -> None:

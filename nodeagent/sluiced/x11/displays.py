@@ -8,8 +8,9 @@ import socket
 from sluiced import spool
 from sluiced.steps.launch import StepLaunch, X11Order
 from sluiced.steps.launch_failure import LaunchFailure
-from sluiced.steps.user import load_user
-from sluiced.x11.forward import Forward, refuse
+from sluiced.steps.user import User, load_user
+from sluiced.x11.forward import CookieFile, Forward, refuse
+from sluiced.x11.xauthority import HomeFile, OwnFile
 
 logger = logging.getLogger(__name__)
 
@@ -28,8 +29,7 @@ class Displays:
         spec = self._launch.job.spec
         try:
             user = load_user(spec.uid, spec.gid, spec.user, self._launch.node)
-            folder = "" if self._launch.config.is_xauthority_at_home else self._launch.temp_parent
-            forward = Forward(connection, order.cookie, user, folder)
+            forward = Forward(connection, lambda number: self._cookie_file(user, number, order.cookie))
         except (OSError, LaunchFailure) as error:
             logger.error("step %s: X11 is not forwarded: %s", self._launch.name, error)
             refuse(connection, str(error))
@@ -40,6 +40,12 @@ class Displays:
             variables = {"DISPLAY": f"localhost:{forward.number}.0", "XAUTHORITY": forward.xauthority}
             spool.write_x11(self._step_path, variables)
         logger.info("step %s: X11 is forwarded display=%s", self._launch.name, forward.number)
+
+    def _cookie_file(self, user: User, number: int, cookie: bytes) -> CookieFile:
+        launch = self._launch
+        if launch.config.is_xauthority_at_home:
+            return HomeFile(user, number, cookie)
+        return OwnFile(launch.temp_parent, launch.name, user, number, cookie)
 
     def poll_events(self) -> dict[int, int]:
         return {fd: events for each in self._forwards for fd, events in each.poll_events().items()}

@@ -10,21 +10,29 @@ from __future__ import annotations
 
 import select
 import socket
+from collections.abc import Callable
+from typing import Protocol
 
 from sluice.errors import SluiceError
 from sluice.wire.envelope import Envelope, decode_body
 from sluice.wire.framing import CONNECTION_ID, NOTICE
 from sluice.wire.messages import Message, X11Close, X11Data, X11Open, X11Ready
 from sluiced.frame_socket import FrameSocket
-from sluiced.steps.user import User
 from sluiced.x11.display import take_display
-from sluiced.x11.xauthority import add_at_home, remove_at_home, remove_xauthority, write_xauthority
 
 _CHUNK = 64 * 1024
 _UNSENT_MAX = 1024 * 1024
 _UNREAD_MAX = 16 * 1024 * 1024
 CLIENTS_MAX = 256
 _GONE = select.POLLRDHUP | select.POLLHUP | select.POLLERR
+
+
+class CookieFile(Protocol):
+    """Where clients find the cookie."""
+
+    path: str
+
+    def remove(self) -> None: ...
 
 
 class _Client:
@@ -51,21 +59,16 @@ class _Link(FrameSocket):
 
 
 class Forward:
-    """Begins at once.  folder: for the cookie's file; "": it goes into the user's own.  Raises OSError."""
+    """Begins at once.  make_file: gives the file for the cookie of a display number.  Raises OSError."""
 
-    def __init__(self, connection: socket.socket, cookie: bytes, user: User, folder: str) -> None:
-        self._is_at_home = not folder
-        self._user = user
+    def __init__(self, connection: socket.socket, make_file: Callable[[int], CookieFile]) -> None:
         self._clients: dict[int, _Client] = {}
         self._by_channel: dict[int, _Client] = {}
         self._last_channel = 0
         self.number, listeners = take_display()
         self._listeners = {each.fileno(): each for each in listeners}
         try:
-            if self._is_at_home:
-                self.xauthority = add_at_home(user, self.number, cookie)
-            else:
-                self.xauthority = write_xauthority(folder, user, self.number, cookie)
+            self._file = make_file(self.number)
         except OSError:
             for each in listeners:
                 each.close()
@@ -73,6 +76,11 @@ class Forward:
         self._link = _Link(connection)
         self._link.notify(X11Ready(number=self.number, xauthority=self.xauthority))
         self._link.flush()
+
+    @property
+    def xauthority(self) -> str:
+        """Return the path of the file with the cookie."""
+        return self._file.path
 
     @property
     def is_gone(self) -> bool:
@@ -102,10 +110,7 @@ class Forward:
 
     def close(self) -> None:
         """End it: nothing is left of it on the node but clients that see their display closed."""
-        if self._is_at_home:
-            remove_at_home(self.xauthority, self._user, self.number)
-        else:
-            remove_xauthority(self.xauthority, self._user)
+        self._file.remove()
         for each in (*self._listeners.values(), *(client.own for client in self._clients.values())):
             each.close()
         self._link.close()

@@ -12,8 +12,8 @@ import contextlib
 import os
 import struct
 import subprocess
-import tempfile
 
+from sluiced.steps.temp_dir import TempDir
 from sluiced.steps.user import User, acting_as
 
 _UMASK = 0o077
@@ -23,54 +23,56 @@ _XAUTH_DEADLINE_S = 20.0
 COOKIE_NAME = b"MIT-MAGIC-COOKIE-1"
 
 
-def write_xauthority(folder: str, user: User, number: int, cookie: bytes) -> str:
-    """Return the path of a new file with the cookie for the display.  Raises OSError."""
-    with acting_as(user, _UMASK):
-        descriptor, path = tempfile.mkstemp(prefix=".Xauthority-", dir=folder)
-        with open(descriptor, "wb") as file:
+class OwnFile:
+    """A file of its own, in a private folder of the step's.  Raises OSError."""
+
+    def __init__(self, parent: str, step: str, user: User, number: int, cookie: bytes) -> None:
+        # A folder, because what a dead step daemon leaves of those is taken away.
+        self._folder = TempDir(parent, step, user)
+        self.path = os.path.join(self._folder.path, "Xauthority")
+        with acting_as(user, _UMASK), open(self.path, "xb") as file:
             file.write(xauthority_entry(number, cookie))
-    return path
+
+    def remove(self) -> None:
+        self._folder.remove()
 
 
-def remove_xauthority(path: str, user: User) -> None:
-    with acting_as(user, _UMASK), contextlib.suppress(OSError):
-        os.unlink(path)
+class HomeFile:
+    """The user's own file, with the cookie added.  Raises OSError."""
 
+    def __init__(self, user: User, number: int, cookie: bytes) -> None:
+        self._user = user
+        self._names = (f"localhost:{number}", f"unix:{number}")
+        self.path = os.path.join(user.home, ".Xauthority")
+        self._run_xauth("".join(f"add {name} . {cookie.hex()}\n" for name in self._names))
 
-def add_at_home(user: User, number: int, cookie: bytes) -> str:
-    """Add the cookie to the user's own file; return its path.  Raises OSError."""
-    path = os.path.join(user.home, ".Xauthority")
-    _run_xauth(user, path, f"add localhost:{number} . {cookie.hex()}\nadd unix:{number} . {cookie.hex()}\n")
-    return path
+    def remove(self) -> None:
+        with contextlib.suppress(OSError):
+            self._run_xauth("".join(f"remove {name}\n" for name in self._names))
 
-
-def remove_at_home(path: str, user: User, number: int) -> None:
-    with contextlib.suppress(OSError):
-        _run_xauth(user, path, f"remove localhost:{number}\nremove unix:{number}\n")
-
-
-def _run_xauth(user: User, path: str, commands: str) -> None:
-    """Commands on the standard input: on the command line everybody would see the cookie."""
-    is_other = os.geteuid() == 0 and user.uid != 0
-    try:
-        done = subprocess.run(
-            ["xauth", "-q", "-f", path, "source", "-"],
-            input=commands.encode(),
-            capture_output=True,
-            timeout=_XAUTH_DEADLINE_S,
-            user=user.uid if is_other else None,
-            group=user.gid if is_other else None,
-            extra_groups=user.groups if is_other else None,
-            umask=_UMASK,
-            cwd="/",
-            check=False,
-        )
-    except FileNotFoundError:
-        raise OSError("xauth is not installed on the node, which X11Parameters=home_xauthority needs") from None
-    except subprocess.TimeoutExpired:
-        raise OSError(f"xauth has not changed {path} within {_XAUTH_DEADLINE_S:g} s") from None
-    if done.returncode:
-        raise OSError(f"xauth: {path}: {done.stderr.decode(errors='replace').strip()}")
+    def _run_xauth(self, commands: str) -> None:
+        """Commands on the standard input: on the command line everybody would see the cookie."""
+        user = self._user
+        is_other = os.geteuid() == 0 and user.uid != 0
+        try:
+            done = subprocess.run(
+                ["xauth", "-q", "-f", self.path, "source", "-"],
+                input=commands.encode(),
+                capture_output=True,
+                timeout=_XAUTH_DEADLINE_S,
+                user=user.uid if is_other else None,
+                group=user.gid if is_other else None,
+                extra_groups=user.groups if is_other else None,
+                umask=_UMASK,
+                cwd="/",
+                check=False,
+            )
+        except FileNotFoundError:
+            raise OSError("xauth is not installed on the node, which X11Parameters=home_xauthority needs") from None
+        except subprocess.TimeoutExpired:
+            raise OSError(f"xauth has not changed {self.path} within {_XAUTH_DEADLINE_S:g} s") from None
+        if done.returncode:
+            raise OSError(f"xauth: {self.path}: {done.stderr.decode(errors='replace').strip()}")
 
 
 def xauthority_entry(number: int, cookie: bytes) -> bytes:

@@ -17,6 +17,7 @@ from sluiced.frame_socket import FrameSocket
 from sluiced.steps.user import load_user
 from sluiced.x11 import forward as module
 from sluiced.x11.forward import Forward
+from sluiced.x11.xauthority import OwnFile
 from tests.waiting import wait_until
 
 _KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in (X11Ready, X11Open, X11Data, X11Close)}
@@ -28,7 +29,8 @@ class Srun:
     def __init__(self, folder: Path) -> None:
         theirs, own = socket.socketpair()
         self.link = FrameSocket(own)
-        self.forward = Forward(theirs, b"cookie", load_user(os.geteuid(), os.getegid(), "me"), str(folder))
+        user = load_user(os.geteuid(), os.getegid(), "me")
+        self.forward = Forward(theirs, lambda number: OwnFile(str(folder), "7.extern", user, number, b"cookie"))
         self.heard: list[Message] = []
 
     def send(self, message: Message) -> None:

@@ -12,13 +12,7 @@ import pytest
 
 from sluiced.steps.user import load_user
 from sluiced.x11.display import take_display
-from sluiced.x11.xauthority import (
-    add_at_home,
-    remove_at_home,
-    remove_xauthority,
-    write_xauthority,
-    xauthority_entry,
-)
+from sluiced.x11.xauthority import HomeFile, OwnFile, xauthority_entry
 
 _USER = load_user(os.geteuid(), os.getegid(), "me")
 
@@ -40,13 +34,13 @@ def xauth(path: str, *words: str) -> list[str]:
 
 @needs_xauth
 def test_xauth_finds_the_cookie(tmp_path: Path) -> None:
-    path = write_xauthority(str(tmp_path), _USER, 12, bytes(range(16)))
+    file = OwnFile(str(tmp_path), "7.extern", _USER, 12, bytes(range(16)))
 
-    [told] = xauth(path, "list")
+    [told] = xauth(file.path, "list")
 
     assert told.split()[1:] == ["MIT-MAGIC-COOKIE-1", bytes(range(16)).hex()]
     assert ":12" in told
-    remove_xauthority(path, _USER)
+    file.remove()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -57,17 +51,19 @@ def test_at_home_other_cookies_stay(tmp_path: Path) -> None:
     Path(own).touch()
     xauth(own, "add", "unix:0", ".", "ab" * 16)
 
-    assert add_at_home(home, 12, bytes(range(16))) == own
+    file = HomeFile(home, 12, bytes(range(16)))
+    assert file.path == own
     assert next(line.split()[2] for line in xauth(own, "list") if ":12" in line) == bytes(range(16)).hex()
-    remove_at_home(own, home, 12)
+    file.remove()
 
     assert [line.split()[2] for line in xauth(own, "list")] == ["ab" * 16]
 
 
 def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
-    path = write_xauthority(str(tmp_path), _USER, 10, b"secret")
+    file = OwnFile(str(tmp_path), "7.extern", _USER, 10, b"secret")
 
-    assert os.stat(path).st_mode & 0o777 == 0o600
+    assert os.stat(file.path).st_mode & 0o777 == 0o600
+    assert os.stat(os.path.dirname(file.path)).st_mode & 0o777 == 0o700
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for others")
@@ -76,9 +72,9 @@ def test_the_file_is_the_users(tmp_path: Path) -> None:
     for folder in tmp_path.parents[:3]:
         folder.chmod(folder.stat().st_mode | 0o011)
 
-    path = write_xauthority(str(tmp_path), load_user(65534, 65534, "nobody"), 10, b"secret")
+    file = OwnFile(str(tmp_path), "7.extern", load_user(65534, 65534, "nobody"), 10, b"secret")
 
-    assert os.stat(path).st_uid == 65534
+    assert os.stat(file.path).st_uid == 65534
 
 
 def test_no_two_have_the_same_display() -> None:
