@@ -131,6 +131,21 @@ def test_a_job_has_a_process_of_its_own_on_the_node_until_it_ends(contained: Clu
     assert keepers(job.id) == []
 
 
+def test_who_ends_that_process_ends_the_step_and_not_the_job(
+    contained: Cluster, login: Callable[[str], subprocess.Popen[bytes]]
+) -> None:
+    job = user_job(contained)
+    shell = login("sleep 1000")
+    adopt(contained, shell.pid)
+    wait_until(lambda: len(keepers(job.id)) == 2, 20)
+
+    os.kill(next(pid for pid in keepers(job.id) if pid != shell.pid and os.stat(f"/proc/{pid}").st_uid == 0), 15)
+
+    assert shell.wait(20) == -signal.SIGTERM
+    assert contained.result(job.id, EXTERN_STEP).exit_code == 0
+    assert not contained.controller.is_clean(job.id)
+
+
 def test_a_script_that_ends_takes_the_extern_step_along(contained: Cluster) -> None:
     job = contained.new_job()
     prepare(contained, job)

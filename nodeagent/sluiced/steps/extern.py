@@ -2,7 +2,7 @@
 
 Its group is the job's from its start to its end.  Who is brought into it, such as a login that PAM lets in for the
 job's sake, is nobody's child here: the group alone tells who they are and what they used, and all of it ends with the
-job.  A process of its own stays in the group, as Slurm's does, so that there is one to look at.
+job.  A process of its own stays in the group, as Slurm's does, so that there is one to look at; its end is the step's.
 
 It also forwards the job's X11, to each srun and salloc that asks for it (--x11).
 """
@@ -15,7 +15,7 @@ import select
 import signal
 import time
 
-from sluice.model.states import OUT_OF_MEMORY_SIGNAL
+from sluice.model.states import OUT_OF_MEMORY_SIGNAL, Ending
 from sluice.wire.messages import StepResult
 from sluiced import process_id, spool
 from sluiced.cgroup.detect import step_group
@@ -184,9 +184,10 @@ class ExternStep:
         return True
 
     def _reap(self) -> None:
-        """Only the keeper is a child; killed for want of memory, it leaves a group that works without it."""
+        """Only the keeper is a child; who ends it, ends the step."""
         if self._keeper and os.waitpid(self._keeper, os.WNOHANG)[0]:
             self._keeper = 0
+            self._end(EndOrder(ending=Ending.CANCEL, kill_wait_s=self._launch.config.kill_wait_s))
 
 
 def _result(launch: StepLaunch, group: StepGroup, started_at: float) -> StepResult:
