@@ -22,9 +22,6 @@ partitions   scontrol update, create, delete of partitions
 reports      what agents report of steps and clean nodes
 steps        CreateStep, FinishStep
 het_steps    CreateHetStep
-step_layout  which nodes and how many tasks a step gets inside its allocation
-step_ranks   which of its tasks run on which of these nodes (-m)
-step_gres    which of its job's generic resources it has there
 step_ports   ports leased to a step, the same on each of its nodes
 prepare      prologs between a job's start and its script
 plan         applying a pass's plan, each decision checked again

@@ -8,7 +8,8 @@ from sluice.model.base import BATCH_STEP
 from sluice.model.job import Job
 from sluice.model.reason import Reason
 from sluice.model.states import OUT_OF_MEMORY_SIGNAL, Ending, Hold, JobState, StepState
-from sluice.model.step import Step, Usage
+from sluice.model.step import Step
+from sluice.steps.results import merge_result
 from sluice.wire.messages import Done, NodeClean, Report, StepResult
 from sluicectld.permissions import Verb
 from sluicectld.state.events import JobRevised, StepRevised
@@ -75,18 +76,13 @@ def _take_result(turn: Turn, result: StepResult) -> None:
 
 def _merge_result(turn: Turn, job: Job, step: Step, result: StepResult) -> None:
     """Add one node's result to the step; the last one decides its state."""
-    merged = replace(
-        step,
-        running_nodes=tuple(node for node in step.running_nodes if node != result.node),
-        exit_code=max(step.exit_code, result.exit_code),
-        exit_signal=max(step.exit_signal, result.exit_signal),
-        usage=_add_usage(step.usage, result.usage),
-        ended_at=max(step.ended_at or 0.0, result.ended_at or turn.now_at),
-    )
-    if not merged.running_nodes:
-        # No pass is due: what a step gives back is its job's, until that ends.
-        merged = replace(merged, state=_step_state(job, merged))
-    turn.emit(StepRevised(at=turn.now_at, step=merged))
+    # No pass is due: what a step gives back is its job's, until that ends.
+    turn.emit(StepRevised(at=turn.now_at, step=with_state(job, merge_result(step, result, turn.now_at))))
+
+
+def with_state(job: Job, step: Step) -> Step:
+    """Return a step with the state that follows from what its nodes have reported."""
+    return step if step.running_nodes else replace(step, state=_step_state(job, step))
 
 
 def _step_state(job: Job, step: Step) -> StepState:
@@ -103,21 +99,6 @@ def _step_state(job: Job, step: Step) -> StepState:
     if step.exit_code or step.exit_signal:
         return StepState.FAILED
     return StepState.COMPLETED
-
-
-def _add_usage(one: Usage, other: Usage) -> Usage:
-    larger = one if one.max_rss_kib >= other.max_rss_kib else other
-    return Usage(
-        user_s=one.user_s + other.user_s,
-        system_s=one.system_s + other.system_s,
-        max_rss_kib=larger.max_rss_kib,
-        max_rss_node=larger.max_rss_node,
-        max_rss_task=larger.max_rss_task,
-        total_rss_kib=one.total_rss_kib + other.total_rss_kib,
-        max_vmsize_kib=max(one.max_vmsize_kib, other.max_vmsize_kib),
-        disk_read_bytes=one.disk_read_bytes + other.disk_read_bytes,
-        disk_written_bytes=one.disk_written_bytes + other.disk_written_bytes,
-    )
 
 
 def _end_batch_job(turn: Turn, job: Job, result: StepResult) -> None:

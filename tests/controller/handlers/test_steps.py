@@ -11,8 +11,9 @@ from sluice.model.base import INTERACTIVE_STEP
 from sluice.model.request import GresRequest
 from sluice.model.states import StepState
 from sluice.model.step import Step
+from sluice.steps.grant import StepBusy
 from sluice.wire.messages import EndStep, FinishStep
-from sluicectld.handlers.steps import LAUNCH_WAIT_S, StepBusy
+from sluicectld.handlers.steps import LAUNCH_WAIT_S
 from tests.engine_builder import ANN, BOB, ROOT, World
 
 MakeWorld = Callable[..., World]

@@ -11,10 +11,10 @@ from sluice.errors import NotPermitted, RequestError
 from sluice.model.base import BATCH_STEP
 from sluice.model.node import Inventory
 from sluice.model.request import Dependency, DependencyTerm, StepSpec
+from sluice.steps.layout import lay_out
 from sluice.wire import messages
 from sluice.wire.messages import Done, Submitted
 from sluicectld.handlers import steps
-from sluicectld.handlers.step_layout import lay_out
 from tests.live_controller import DEADLINE_S, LiveController, Peer, submission
 
 _SPEC = {"name": "x", "uid": 1, "gid": 1, "user": "u"}

@@ -13,8 +13,8 @@ from sluice.model.request import StepSpec
 from sluice.model.states import StepState
 from sluice.model.step import Step, StepNode
 
-from .step_gres import Missing, check_gres, share_gres
-from .step_ranks import arbitrary_ranks, deal_ranks
+from .gres import Missing, check_gres, share_gres
+from .ranks import arbitrary_ranks, deal_ranks
 
 
 class Busy(msgspec.Struct, frozen=True):
