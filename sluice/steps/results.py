@@ -20,6 +20,20 @@ def merge_result(step: Step, result: StepResult, now_at: float) -> Step:
     )
 
 
+def result_of(step: Step, node: str, now_at: float) -> StepResult:
+    """Return what stands for the report of a node that will not make one."""
+    return StepResult(
+        node=node,
+        job_id=step.job_id,
+        attempt=step.attempt,
+        step_id=step.step_id,
+        started_at=step.started_at,
+        ended_at=step.ended_at or now_at,
+        exit_code=step.exit_code,
+        exit_signal=step.exit_signal,
+    )
+
+
 def _add_usage(one: Usage, other: Usage) -> Usage:
     larger = one if one.max_rss_kib >= other.max_rss_kib else other
     return Usage(

@@ -7,7 +7,7 @@ from sluice.errors import NotPermitted
 from sluice.model.base import BATCH_STEP
 from sluice.model.job import Job
 from sluice.model.reason import Reason
-from sluice.model.states import OUT_OF_MEMORY_SIGNAL, Ending, Hold, JobState, StepState
+from sluice.model.states import Ending, Hold, JobState
 from sluice.model.step import Step
 from sluice.steps.results import merge_result
 from sluice.wire.messages import Done, NodeClean, Report, StepResult
@@ -17,11 +17,12 @@ from sluicectld.state.events import JobRevised, StepRevised
 from .drain import drain_node, hold_node, release_node
 from .endings import clean_node, end_job
 from .failures import note_outcome
+from .managed_steps import take_step
+from .managers import pass_on
 from .preempt import end_preempted
 from .prepare import give_back, take_prepared
+from .step_states import with_state
 from .turn import Turn
-
-_ENDING_SIGNALS = (9, 15)
 
 
 def handle_report(turn: Turn, command: Report) -> Done:
@@ -36,6 +37,9 @@ def handle_report(turn: Turn, command: Report) -> Done:
     # Before the results: with a prolog's failure comes that nothing of the job is left there.
     for prepared in command.prepared:
         take_prepared(turn, prepared)
+    # Before the results, among which a script's may be that ends the job.
+    for step in command.steps:
+        take_step(turn, step)
     for result in command.results:
         _take_result(turn, result)
     for clean in command.clean:
@@ -67,6 +71,8 @@ def _take_result(turn: Turn, result: StepResult) -> None:
     if step is not None and result.node in step.running_nodes:
         turn.cluster.batch.tails += [(job.id, job.attempt, tail) for tail in result.tails]
         _merge_result(turn, job, step, result)
+        if result.step_id >= 0:
+            pass_on(turn, job, [result])
     job = turn.job(job.id)
     if result.step_id == BATCH_STEP and job.state in (JobState.RUNNING, JobState.SUSPENDED):
         _end_batch_job(turn, job, result)
@@ -78,27 +84,6 @@ def _merge_result(turn: Turn, job: Job, step: Step, result: StepResult) -> None:
     """Add one node's result to the step; the last one decides its state."""
     # No pass is due: what a step gives back is its job's, until that ends.
     turn.emit(StepRevised(at=turn.now_at, step=with_state(job, merge_result(step, result, turn.now_at))))
-
-
-def with_state(job: Job, step: Step) -> Step:
-    """Return a step with the state that follows from what its nodes have reported."""
-    return step if step.running_nodes else replace(step, state=_step_state(job, step))
-
-
-def _step_state(job: Job, step: Step) -> StepState:
-    if step.exit_signal == OUT_OF_MEMORY_SIGNAL:
-        # On any of its nodes.
-        return StepState.OUT_OF_MEMORY
-    if job.ending is Ending.NODE_FAILURE:
-        return StepState.NODE_FAIL
-    if job.ending not in (None, Ending.FINISHED) or step.cancelled_by is not None:
-        return StepState.CANCELLED
-    if step.exit_signal in _ENDING_SIGNALS:
-        # Whoever sent it: so 22.05 accounts for steps (observed).
-        return StepState.CANCELLED
-    if step.exit_code or step.exit_signal:
-        return StepState.FAILED
-    return StepState.COMPLETED
 
 
 def _end_batch_job(turn: Turn, job: Job, result: StepResult) -> None:

@@ -16,6 +16,7 @@ from sluicectld.state.events import StepBegan
 from sluicectld.state.timers import Due
 
 from .endings import step_ended, unlaunched_order
+from .managers import tell_manager
 from .step_ports import lease_ports
 from .turn import Turn
 
@@ -100,5 +101,7 @@ def handle_finish_step(turn: Turn, command: FinishStep) -> Done:
     if step is None:
         raise NotFound(f"job {job.id} has no step {command.step_id}", "invalid_job")
     if step.state is StepState.RUNNING:
+        failed = replace(step, exit_code=max(step.exit_code, command.exit_code))
+        tell_manager(turn, job, failed, step.running_nodes)
         step_ended(turn, step, StepState.FAILED, max(step.exit_code, command.exit_code), step.exit_signal)
     return Done()
