@@ -1,5 +1,7 @@
 """What the agent accepts: launches, listeners to steps, files, other nodes' step daemons, requests for a credential.
 
+What is asked of jobs whose steps are managed here, manager/ answers.
+
 Launches come over TCP or the UNIX socket and carry the controller's step credential.  A credential that names its
 bearer is minted on the UNIX socket alone, where the kernel tells who asks.
 """
@@ -9,6 +11,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
+from typing import Any
 
 from sluice.clock import WallClock
 from sluice.errors import AuthenticationFailed, InvalidRequest, NotPermitted, PeerError
@@ -19,17 +22,32 @@ from sluice.wire.envelope import Envelope, decode_body
 from sluice.wire.framing import node_audience
 from sluice.wire.handler import Handler
 from sluice.wire.identity import Identity
-from sluice.wire.messages import Credential, JoinStep, MintCredential, TakeFile, TaskAttach, TaskLaunch
+from sluice.wire.messages import (
+    CreateStep,
+    Credential,
+    FinishStep,
+    JoinStep,
+    LocateJob,
+    Message,
+    MintCredential,
+    NodeAddress,
+    Report,
+    TakeFile,
+    TaskAttach,
+    TaskLaunch,
+)
 from sluice.wire.responder import Responder
 from sluice.wire.step_credential import STEP_AUDIENCE, StepGrant, check_step_credential
 from sluiced.files.order import FileOrder
+from sluiced.manager.manager import StepManager
 from sluiced.spool import JobKey, StepKey
 from sluiced.visitors import Visitors
 
 logger = logging.getLogger(__name__)
 
-#: Takes a launch whose credential is good, on a held connection, with the handle that refuses it.
-OnTasks = Callable[[TaskLaunch, Connection, Responder], None]
+#: Takes a launch whose credential is good, with the manager that it names, on a held connection, with the handle that
+#: refuses it.
+OnTasks = Callable[[TaskLaunch, NodeAddress | None, Connection, Responder], None]
 #: Takes a connection on which another node's step daemon wants to join the step here; held.
 OnPeer = Callable[[JoinStep, Connection, Responder], None]
 #: An srun of that step has connected, or (False) is gone.
@@ -59,7 +77,14 @@ class AgentServer(Handler):
     """The requests of one node's agent."""
 
     def __init__(
-        self, key: bytes, node: str, on_tasks: OnTasks, visitors: Visitors, on_srun: OnSrun, on_peer: OnPeer
+        self,
+        key: bytes,
+        node: str,
+        on_tasks: OnTasks,
+        visitors: Visitors,
+        on_srun: OnSrun,
+        on_peer: OnPeer,
+        manager: StepManager,
     ) -> None:
         self._key = key
         self._on_peer = on_peer
@@ -68,6 +93,18 @@ class AgentServer(Handler):
         self._node = node
         self._on_tasks = on_tasks
         self.audience = node_audience(node)
+        #: name -> (request type, what answers it)
+        self._answers: dict[str, tuple[type[Message], Callable[[Connection, Any, Responder], None]]] = {
+            "TaskLaunch": (TaskLaunch, self._launch),
+            "TaskAttach": (TaskAttach, self._attach),
+            "TakeFile": (TakeFile, self._take_file),
+            "JoinStep": (JoinStep, self._join),
+            "MintCredential": (MintCredential, self._mint),
+            "LocateJob": (LocateJob, manager.on_locate),
+            "CreateStep": (CreateStep, manager.on_create),
+            "FinishStep": (FinishStep, manager.on_finish),
+            "Report": (Report, manager.on_report),
+        }
 
     def on_connected(self, connection: Connection) -> None:
         if key := _step_of(connection):
@@ -78,18 +115,12 @@ class AgentServer(Handler):
             self._on_srun(key, False)
 
     def on_request(self, connection: Connection, envelope: Envelope, responder: Responder) -> None:
-        if envelope.name == "TaskLaunch":
-            self._launch(connection, decode_body(envelope.body, TaskLaunch), responder)
-        elif envelope.name == "TaskAttach":
-            self._attach(connection, decode_body(envelope.body, TaskAttach), responder)
-        elif envelope.name == "TakeFile":
-            self._take_file(connection, decode_body(envelope.body, TakeFile), responder)
-        elif envelope.name == "JoinStep":
-            self._join(connection, decode_body(envelope.body, JoinStep), responder)
-        elif envelope.name == "MintCredential":
-            responder.reply(self._mint(connection, decode_body(envelope.body, MintCredential)))
-        else:
+        answer = self._answers.get(envelope.name)
+        if answer is None:
             super().on_request(connection, envelope, responder)
+            return
+        kind, do = answer
+        do(connection, decode_body(envelope.body, kind), responder)
 
     def _launch(self, connection: Connection, request: TaskLaunch, responder: Responder) -> None:
         """Raises AuthenticationFailed, NotPermitted or InvalidRequest."""
@@ -98,7 +129,7 @@ class AgentServer(Handler):
         _check_bearer(connection, grant)
         # What follows on the connection is the step daemon's to read.
         connection.hold()
-        self._on_tasks(request, connection, responder)
+        self._on_tasks(request, grant.manager, connection, responder)
 
     def _attach(self, connection: Connection, request: TaskAttach, responder: Responder) -> None:
         """Raises AuthenticationFailed or NotPermitted."""
@@ -128,7 +159,7 @@ class AgentServer(Handler):
         connection.hold()
         self._on_peer(request, connection, responder)
 
-    def _mint(self, connection: Connection, request: MintCredential) -> Credential:
+    def _mint(self, connection: Connection, request: MintCredential, responder: Responder) -> None:
         caller = connection.identity
         if caller is None or caller.pid is None:
             raise NotPermitted("credentials are minted on the UNIX socket, where the kernel tells who asks")
@@ -137,7 +168,7 @@ class AgentServer(Handler):
         claims = Claims(
             uid=caller.uid, gid=caller.gid, user=caller.user, host=os.uname().nodename, audience=request.audience
         )
-        return Credential(credential=mint(self._key, claims, WallClock().now(), LIFETIME_S, new_nonce()))
+        responder.reply(Credential(credential=mint(self._key, claims, WallClock().now(), LIFETIME_S, new_nonce())))
 
 
 def _step_of(connection: Connection) -> StepKey | None:
