@@ -109,6 +109,7 @@ class StepRun:
             self._release()
             raise
         self._run_linked(streams)
+        self._maker.wait_end(self._parts[0].created)
         self._prolog("epilog", self._parts[0].created.get("srun_epilog", ""))
 
     def _run_linked(self, streams: Streams) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 #: How often a request goes to where its job's steps are said to be, before that is an error.
 _MOVES_MAX = 20
 _MOVE_PAUSE_S = 0.2
+#: How long srun waits for its step to be over once its tasks are.
+_WAIT_END_S = 2.0
 
 
 class StepMaker:
@@ -59,6 +62,18 @@ class StepMaker:
             except (RequestError, PeerError) as error:
                 if not self.follow(error):
                     raise
+
+    def wait_end(self, created: dict[str, Any]) -> None:
+        """Wait until what the step had is free again: the next one of a script finds it so, and stays on its nodes.
+
+        In a job of one node there is no other node to go to.  Whoever does not answer soon is not waited for.
+        """
+        if self._place is None or len(created["job"]["allocation"]["grants"]) < 2:
+            return
+        step = created["step"]
+        with contextlib.suppress(SluiceError), self.connect() as connection:
+            body = {"job_id": step["job_id"], "step_id": step.get("step_id", 0)}
+            connection.call("WaitStepEnd", body, _WAIT_END_S)
 
     def follow(self, error: SluiceError) -> bool:
         """Return whether a refusal means that the same request is to be made again, elsewhere."""

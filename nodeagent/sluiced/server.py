@@ -35,6 +35,7 @@ from sluice.wire.messages import (
     TakeFile,
     TaskAttach,
     TaskLaunch,
+    WaitStepEnd,
 )
 from sluice.wire.responder import Responder
 from sluice.wire.step_credential import STEP_AUDIENCE, StepGrant, check_step_credential
@@ -103,6 +104,7 @@ class AgentServer(Handler):
             "LocateJob": (LocateJob, manager.on_locate),
             "CreateStep": (CreateStep, manager.on_create),
             "FinishStep": (FinishStep, manager.on_finish),
+            "WaitStepEnd": (WaitStepEnd, manager.on_wait_end),
             "Report": (Report, manager.on_report),
         }
 

@@ -124,6 +124,7 @@ from .bodies.steps import (
     StepAddress,
     StepCreated,
     StepWaits,
+    WaitStepEnd,
 )
 from .bodies.table import (
     CONTROLLER_REQUESTS,
@@ -265,4 +266,5 @@ __all__ = [
     "UserMessage",
     "WaitJobEnd",
     "WaitJobStart",
+    "WaitStepEnd",
 ]

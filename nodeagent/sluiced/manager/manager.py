@@ -34,6 +34,7 @@ from sluice.wire.messages import (
     StepResult,
     StepWaits,
     TellManager,
+    WaitStepEnd,
 )
 from sluice.wire.responder import Responder
 from sluice.wire.step_credential import StepGrant, mint_step_credential
@@ -112,6 +113,22 @@ class StepManager:
             responder.reply(Done())
 
         self._with_job(request.job_id, responder, answer)
+
+    def on_wait_end(self, connection: Connection, request: WaitStepEnd, responder: Responder) -> None:
+        """Answer when the step has ended."""
+        uid = _uid_of(connection)
+
+        def answer(managed: _Managed) -> None:
+            _check_owner(uid, managed.book.job)
+            managed.waiting.add(responder, lambda: self._is_over(managed, request.step_id, responder))
+
+        self._with_job(request.job_id, responder, answer)
+
+    def _is_over(self, managed: _Managed, step_id: int, responder: Responder) -> bool:
+        is_over = step_id not in managed.book.running
+        if is_over:
+            responder.reply(Done())
+        return is_over
 
     def _with_job(self, job_id: int, responder: Responder, then: Callable[[_Managed], None]) -> None:
         """Call *then* with the job, whose steps are taken over first; refuse where that is not to be had."""
