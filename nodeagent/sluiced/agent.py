@@ -54,6 +54,7 @@ from sluiced.jobs.engine import StepEngine
 from sluiced.link import ControllerLink
 from sluiced.manager.courier import Courier
 from sluiced.manager.manager import StepManager
+from sluiced.manager.requests import StepRequests
 from sluiced.old_cluster import end_old_cluster
 from sluiced.options import Options
 from sluiced.outbox import Item
@@ -116,12 +117,13 @@ class Agent:
         self._starter = Starter(
             options, self._spool, self._processes, self._description, self._clock, self._link.report
         )
-        self._manager = StepManager(self._node, key, self._spool, self._clock, self._link.ask, self._link.report)
+        self._manager = StepManager(self._node, self._spool, self._clock, self._link.ask, self._link.report)
         self._courier = Courier(
             self._node, self._manager, self._link.mint, rng, self._link.report, self._on_result_taken
         )
+        requests = StepRequests(self._manager, key, self._clock)
         self._handler = AgentServer(
-            key, self._node, self._on_tasks, visitors, self._on_srun, self._on_peer, self._manager
+            key, self._node, self._on_tasks, visitors, self._on_srun, self._on_peer, self._manager, requests
         )
         self._server = Server(self._handler, audience=self._handler.audience)
 

@@ -41,6 +41,7 @@ from sluice.wire.responder import Responder
 from sluice.wire.step_credential import STEP_AUDIENCE, StepGrant, check_step_credential
 from sluiced.files.order import FileOrder
 from sluiced.manager.manager import StepManager
+from sluiced.manager.requests import StepRequests
 from sluiced.spool import JobKey, StepKey
 from sluiced.visitors import Visitors
 
@@ -86,6 +87,7 @@ class AgentServer(Handler):
         on_srun: OnSrun,
         on_peer: OnPeer,
         manager: StepManager,
+        requests: StepRequests,
     ) -> None:
         self._key = key
         self._on_peer = on_peer
@@ -101,10 +103,10 @@ class AgentServer(Handler):
             "TakeFile": (TakeFile, self._take_file),
             "JoinStep": (JoinStep, self._join),
             "MintCredential": (MintCredential, self._mint),
-            "LocateJob": (LocateJob, manager.on_locate),
-            "CreateStep": (CreateStep, manager.on_create),
-            "FinishStep": (FinishStep, manager.on_finish),
-            "WaitStepEnd": (WaitStepEnd, manager.on_wait_end),
+            "LocateJob": (LocateJob, requests.on_locate),
+            "CreateStep": (CreateStep, requests.on_create),
+            "FinishStep": (FinishStep, requests.on_finish),
+            "WaitStepEnd": (WaitStepEnd, requests.on_wait_end),
             "Report": (Report, manager.on_report),
         }
 

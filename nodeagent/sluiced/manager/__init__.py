@@ -6,7 +6,9 @@ comes as one that has ended.  Steps go on being made while the controller is awa
 book      the steps of one job: made, merged from results, told.  Pure
 journal   the book on disk
 waiting   requests that wait for room
-manager   the shell: requests, credentials, reports
+managed   the shell around one book
+manager   the jobs whose steps are managed here
+requests  what sruns ask
 courier   results on their way to the managers of their steps, on this node and on others
 link      one manager on another node: its connection, and what it has not acknowledged
 """
