@@ -1,6 +1,7 @@
 """What holds for all tests: what is left out of the quick run, and that laws are tried on the same examples each time.
 
-No example has a deadline: machines are busy at times.  With SLUICE_RANDOM_LAWS set, property tests draw other examples in each run; what they find is kept and tried again.
+With SLUICE_RANDOM_LAWS set, property tests draw other examples in each run; what they find is kept and tried again.
+No example has a deadline: machines are busy at times.
 """
 
 import os
