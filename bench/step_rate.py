@@ -1,7 +1,7 @@
 """Short steps of one job as fast as they go, without srun's start: steps a second, and whose CPU each one takes.
 
-One client asks for steps and launches them as srun does, some at a time; a step runs `true`.  Then a thousand requests
-wait at once for the same CPUs, which tells what waiting ones cost the controller.
+One client asks the job's manager, its node's agent, for steps and launches them as srun does, some at a time; a step
+runs `true`.  Then a thousand requests wait at once for the same CPUs, which tells what waiting ones cost.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Job:
         self._environment = environment
         done = self._run("salloc", "-n8", "--no-shell")
         self.id = int(done.stderr.split("Granted job allocation ")[1].split()[0])
-        self.endpoints = read_endpoints(environment["SLURM_CONF"])
+        self.agent_socket = read_endpoints(environment["SLURM_CONF"]).agent_socket.replace("%n", "n1")
 
     def end(self) -> None:
         self._run("scancel", str(self.id))
@@ -76,12 +76,12 @@ def _run_all(job: Job, steps: int, at_once: int) -> None:
     lock = threading.Lock()
 
     def work() -> None:
-        with light.connect(job.endpoints) as controller:
+        with light.connect_unix(job.agent_socket) as manager:
             while True:
                 with lock:
                     if next(left, None) is None:
                         return
-                _run_step(job, controller)
+                _run_step(job, manager)
 
     threads = [threading.Thread(target=work) for _ in range(at_once)]
     for thread in threads:
@@ -90,9 +90,9 @@ def _run_all(job: Job, steps: int, at_once: int) -> None:
         thread.join()
 
 
-def _run_step(job: Job, controller: LightConnection) -> None:
+def _run_step(job: Job, manager: LightConnection) -> None:
     spec = {"name": "true", "argv": ["true"], "ntasks": 1, "is_exact": True}
-    created: dict[str, Any] = controller.call("CreateStep", {"token": new_token(), "job_id": job.id, "spec": spec})
+    created: dict[str, Any] = manager.call("CreateStep", {"token": new_token(), "job_id": job.id, "spec": spec})
     (place,) = created["addresses"]
     with light.connect_tcp(place["address"], place["port"], created["credential"]) as agent:
         launch = {

@@ -14,6 +14,7 @@ hook_env      the environment that the site's programs around a job see
 programs      running a site's own programs: in order, with a deadline, their last words as evidence
 model/        the records that are kept, stored and sent
 config/       slurm.conf's grammar: schema, parse, check, show, diff
+steps/        what each step of an allocation gets, and what became of it
 wire/         frames, messages, credentials, clients and server
 api           the public Python client
 job           for programs inside a job: why a signal comes, and until when there is time

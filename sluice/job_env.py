@@ -64,6 +64,7 @@ _OWNED = frozenset(
         "SLURM_WORKING_CLUSTER",
         "SLURM_NODE_ALIASES",
         "SLURM_HET_SIZE",
+        "SLUICE_STEPS_AT",
     )
 )
 #: Between a variable's name and the number of the component that it is about.
@@ -75,10 +76,11 @@ _FROM_SUBMITTER = frozenset(("SLURM_SUBMIT_DIR", "SLURM_SUBMIT_HOST", "SLURM_PRI
 class Site:
     """What of the cluster shows in an environment.  controller: "host:port".
 
-    topology_addresses: node -> (way to it from the top of the network, what the parts are).
+    topology_addresses: node -> (way to it from the top of the network, what the parts are).  steps_at: where the job's
+    steps are managed, as "node,address,port"; "" by the controller.
     """
 
-    __slots__ = ("cluster", "conf_path", "controller", "tmp_dir", "topology_addresses")
+    __slots__ = ("cluster", "conf_path", "controller", "steps_at", "tmp_dir", "topology_addresses")
 
     def __init__(
         self,
@@ -87,12 +89,14 @@ class Site:
         controller: str = "",
         tmp_dir: str = "/tmp",
         topology_addresses: dict[str, tuple[str, str]] | None = None,
+        steps_at: str = "",
     ) -> None:
         self.cluster = cluster
         self.conf_path = conf_path
         self.controller = controller
         self.tmp_dir = tmp_dir
         self.topology_addresses = topology_addresses or {}
+        self.steps_at = steps_at
 
 
 def read_environment(entries: Iterable[bytes]) -> dict[str, str]:
@@ -180,6 +184,7 @@ def job_variables(job: Job, site: Site) -> dict[str, str]:
         "SLURM_CONF": site.conf_path,
         "SLURM_WORKING_CLUSTER": f"{site.cluster}:{site.controller}:9728:109" if site.controller else "",
         "SLURM_RESTART_COUNT": str(job.attempt) if job.attempt else "",
+        "SLUICE_STEPS_AT": site.steps_at,
     }
     variables |= {name: value for name, value in optional.items() if value}
     variables |= _allocation_variables(job) | _request_variables(job) | _array_variables(job) | _time_variables(job)

@@ -234,6 +234,15 @@ class World:
         step: Step = self.do(request, caller)
         return step
 
+    def manage(self, job_id: int, node: str = "", caller: Caller = ROOT) -> Job:
+        """The agent of the job's first node takes its steps over."""
+        job: Job = self.do(messages.ManageSteps(node=node or self.job(job_id).nodes[0], job_id=job_id), caller)
+        return job
+
+    def managed(self, *steps: Step, caller: Caller = ROOT) -> None:
+        """An agent reports of steps that it manages."""
+        self.do(messages.Report(steps=steps), caller)
+
     # --- how it is
 
     def job(self, job_id: int) -> Job:

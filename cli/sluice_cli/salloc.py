@@ -115,7 +115,7 @@ def _use(started: dict[str, object], draft: Draft, command: list[str], voice: ta
     options = str(started.get("interactive_step", ""))
     command = command or salloc_command.shell_command(options)
     with _forwarding(draft, job):
-        outcome = salloc_command.run(job, draft, command, voice)
+        outcome = salloc_command.run(started, draft, command, voice)
     if not outcome.is_revoked:
         voice.info(f"Relinquishing job allocation {job_id}")
         allocation.finish(job_id, voice, outcome.exit_code, outcome.exit_signal)

@@ -44,14 +44,15 @@ class Outcome:
         return 1 if self.exit_signal else self.exit_code
 
 
-def run(job: dict[str, Any], draft: Draft, command: list[str], voice: Voice) -> Outcome:
-    """Run the command; return how it ended."""
+def run(started: dict[str, Any], draft: Draft, command: list[str], voice: Voice) -> Outcome:
+    """Run the command in the allocation that StartedJob tells of; return how it ended."""
+    job = started["job"]
     argv = command
     path = _find(argv[0])
     if not path:
         voice.error(f'_fork_command: Unable to find command "{argv[0]}"')
         return Outcome(_NOT_FOUND_STATUS)
-    variables = {**os.environ, **_allocation_environment(job)}
+    variables = {**os.environ, **_allocation_environment(job, _steps_at(started))}
     with inbox.Inbox(_WATCHED) as signals:
         pid = _fork(path, argv, variables, draft)
         body = {"job_id": job["id"], "hears_messages": True}
@@ -94,7 +95,16 @@ def _find(name: str) -> str:
     return ""
 
 
-def _allocation_environment(job: dict[str, Any]) -> dict[str, str]:
+def _steps_at(started: dict[str, Any]) -> str:
+    """Return where the job's steps are made: by the agent of its first node, but for a component's."""
+    addresses = started.get("addresses")
+    if not addresses or started["job"].get("het_job_id"):
+        return ""
+    node, address, port = addresses[0]
+    return f"{node},{address},{port}"
+
+
+def _allocation_environment(job: dict[str, Any], steps_at: str) -> dict[str, str]:
     """Return the allocation's variables; the records' types are loaded here alone."""
     import msgspec
 
@@ -103,7 +113,7 @@ def _allocation_environment(job: dict[str, Any]) -> dict[str, str]:
     from sluice.model.job import Job
 
     where = client.find_endpoints()
-    site = job_env.Site(where.cluster_name, os.path.abspath(find_config()))
+    site = job_env.Site(where.cluster_name, os.path.abspath(find_config()), steps_at=steps_at)
     variables = job_env.allocation_environment(msgspec.convert(job, Job), site)
     here = {os.fsdecode(name): os.fsdecode(value) for name, value in environment.submission_variables().items()}
     here.pop("SLURM_PRIO_PROCESS", None)

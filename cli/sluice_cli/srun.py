@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from sluice_cli.getopt import Found
     from sluice_cli.srun_run import Part
+    from sluice_cli.step_maker import StepMaker
 
 _SYNOPSIS = "[OPTIONS] executable [args...]"
 _FAILED = "Unable to allocate resources"
@@ -171,6 +172,7 @@ def _run_outside(
 ) -> int:
     """Get an allocation for this one step."""
     from sluice_cli.srun_run import StepRun
+    from sluice_cli.step_maker import StepMaker
 
     draft = drafts[0]
     if "relative" in draft.own:
@@ -187,7 +189,7 @@ def _run_outside(
             lambda job: voice.info(f"job {job} queued and waiting for resources"),
             lambda job: voice.info(f"job {job} has been allocated resources"),
         )
-        step = StepRun(_parts(started["job"], range(len(drafts)), drafts, argvs), voice)
+        step = StepRun(_parts(started["job"], range(len(drafts)), drafts, argvs), StepMaker(None), voice)
         step.run(is_whole_job=True)
         allocation.finish(job_id, voice, *step.outcome)
     return step.status
@@ -197,10 +199,13 @@ def _run_inside(drafts: Sequence[Draft], argvs: Sequence[Sequence[str]], voice: 
     """Run a step in an allocation that is there."""
     from sluice_cli import srun_step
     from sluice_cli.srun_run import Part, StepRun
+    from sluice_cli.step_maker import StepMaker
 
     parts = []
+    is_agents = len(drafts) == 1 and not drafts[0].own.get("interactive")
+    maker = StepMaker(_job_id(drafts[0]) if is_agents else None)
     for draft, argv in zip(drafts, argvs, strict=True):
-        job = _locate(_job_id(draft), draft, voice)
+        job = _locate(_job_id(draft), draft, maker, voice)
         if job is None:
             return exit_status("SLURM_EXIT_ERROR")
         if len(drafts) > 1 and not job.get("components"):
@@ -209,7 +214,7 @@ def _run_inside(drafts: Sequence[Draft], argvs: Sequence[Sequence[str]], voice: 
         srun_step.check_nodes(draft, job)
         _load_programs(draft, argv)
         parts.append(Part(job["id"], draft, argv))
-    step = StepRun(parts, voice)
+    step = StepRun(parts, maker, voice)
     step.run(is_whole_job=False)
     return step.status
 
@@ -224,11 +229,12 @@ def _parts(
     return [Part(ids[number], draft, argv) for number, draft, argv in zip(numbers, drafts, argvs, strict=True)]
 
 
-def _locate(job_id: int, draft: Draft, voice: talk.Voice) -> dict[str, Any] | None:
+def _locate(job_id: int, draft: Draft, maker: StepMaker, voice: talk.Voice) -> dict[str, Any] | None:
     """Return the job's record, waiting until it has its allocation; None when there is none, which has been told."""
     reason = ""
     try:
-        located = client.call_patiently("LocateJob", {"job_id": job_id}, voice)
+        body = {"job_id": job_id}
+        located = maker.call("LocateJob", body) if maker.is_agent else client.call_patiently("LocateJob", body, voice)
         if located.get("is_ended"):
             reason = f"Slurm job {job_id} has expired"
         elif not located["job"].get("allocation"):

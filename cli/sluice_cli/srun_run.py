@@ -6,7 +6,7 @@ import contextlib
 import os
 
 from sluice.errors import SluiceError
-from sluice_cli import client, inbox, multi_prog, srun_files, srun_launch, srun_step
+from sluice_cli import inbox, multi_prog, srun_files, srun_launch, srun_step
 from sluice_cli.environment import current_folder
 from sluice_cli.inbox import Inbox
 from sluice_cli.srun_loop import StepLoop
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sluice_cli.srun_bcast import Program
     from sluice_cli.srun_files import Streams
     from sluice_cli.srun_launch import NodeLink
+    from sluice_cli.step_maker import StepMaker
     from sluice_cli.talk import Voice
     from sluice_cli.x11 import Displays
 
@@ -85,8 +86,9 @@ class StepRun:
     What concerns all of the step is what the first part says: streams, the terminal, how it ends.
     """
 
-    def __init__(self, parts: Sequence[Part], voice: Voice) -> None:
+    def __init__(self, parts: Sequence[Part], maker: StepMaker, voice: Voice) -> None:
         self._parts = parts
+        self._maker = maker
         self._draft = parts[0].draft
         self._voice = voice
         self.status = 1
@@ -99,7 +101,7 @@ class StepRun:
         """
         folder = current_folder()
         specs = [(part.job_id, part.spec(is_whole_job)) for part in self._parts]
-        for part, created in zip(self._parts, srun_step.create(specs, self._voice), strict=True):
+        for part, created in zip(self._parts, srun_step.create(specs, self._maker, self._voice), strict=True):
             part.created = created
         with contextlib.ExitStack() as displays:
             self._run_created(folder, displays)
@@ -123,6 +125,7 @@ class StepRun:
             self._release()
             raise
         self._run_linked(streams)
+        self._maker.wait_end(self._parts[0].created)
         self._prolog("epilog", self._parts[0].created.get("srun_epilog", ""))
 
     def _run_linked(self, streams: Streams) -> None:
@@ -223,7 +226,7 @@ class StepRun:
         for part in self._parts:
             body = {"job_id": part.job_id, "step_id": part.created["step"]["step_id"], "exit_code": 1}
             with contextlib.suppress(SluiceError):
-                client.call("FinishStep", body)
+                self._maker.call("FinishStep", body)
 
     def _prolog(self, key: str, of_site: str) -> None:
         """Run the program of --prolog or --epilog here, or else the site's."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 
-from sluice.errors import RequestError, SluiceError
+from sluice.errors import AuthenticationFailed, RequestError, SluiceError
 from sluice.wire.light import new_token
 from sluice_cli import client
 from sluice_cli.draft import REFUSED_EXIT, OptionError
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from sluice_cli.draft import Draft
+    from sluice_cli.step_maker import StepMaker
     from sluice_cli.talk import Voice
+    from sluice_cli.waiting import OnNotice
 
 #: How long an interrupted request for a step asks what became of it.
 _TAKE_BACK_S = 5.0
@@ -100,7 +102,7 @@ class NoStep(Exception):
     """The step could not be; everything has been said."""
 
 
-def _take_back(name: str, body: dict[str, Any]) -> None:
+def _take_back(name: str, body: dict[str, Any], maker: StepMaker) -> None:
     """Give the step up whose creation was not awaited: the token tells it, if there is one.
 
     Where that is not possible, the controller gives it up when nobody launches it.
@@ -110,13 +112,13 @@ def _take_back(name: str, body: dict[str, Any]) -> None:
     else:
         again = {**body, "parts": [{**part, "spec": {**part["spec"], "is_immediate": True}} for part in body["parts"]]}
     with contextlib.suppress(SluiceError):
-        answer = client.call(name, again, _TAKE_BACK_S)
+        answer = maker.call(name, again, _TAKE_BACK_S)
         for created in answer.get("parts") or [answer]:
             step = created["step"]
-            client.call("FinishStep", {"job_id": step["job_id"], "step_id": step["step_id"]}, _TAKE_BACK_S)
+            maker.call("FinishStep", {"job_id": step["job_id"], "step_id": step["step_id"]}, _TAKE_BACK_S)
 
 
-def create(parts: Sequence[tuple[int, dict[str, Any]]], voice: Voice) -> list[dict[str, Any]]:
+def create(parts: Sequence[tuple[int, dict[str, Any]]], maker: StepMaker, voice: Voice) -> list[dict[str, Any]]:
     """Return StepCreated for each (job id, spec), waiting while other steps have the room.  Raises NoStep.
 
     Several parts are one step over components of a heterogeneous job: all are granted or none.
@@ -133,12 +135,11 @@ def create(parts: Sequence[tuple[int, dict[str, Any]]], voice: Voice) -> list[di
 
     name, body = _request(parts)
     failed = f"Unable to create step for job {job_id}"
-    with Inbox(ENDING) as inbox, Question(name, body, voice, on_notice) as question:
+    with Inbox(ENDING) as inbox:
         try:
-            answer = question.wait(inbox)
+            answer = _ask(name, body, maker, inbox, voice, on_notice)
         except Interrupted as interrupt:
-            question.close()
-            _take_back(name, body)
+            _take_back(name, body, maker)
             voice.info(f"Cancelled pending job step with signal {interrupt.number}")
             voice.error(f"{failed}: Job/step already completing or completed")
             raise NoStep from None
@@ -152,6 +153,19 @@ def create(parts: Sequence[tuple[int, dict[str, Any]]], voice: Voice) -> list[di
     if waits:
         voice.info(f"Step created for StepId={job_id}.{created[0]['step']['step_id']}")
     return created
+
+
+def _ask(
+    name: str, body: dict[str, Any], maker: StepMaker, inbox: Inbox, voice: Voice, on_notice: OnNotice
+) -> dict[str, Any]:
+    """Return the answer of whoever makes the steps.  Raises Interrupted, SluiceError."""
+    while True:
+        with Question(name, body, voice, on_notice, maker.connect) as question:
+            try:
+                return question.wait(inbox)
+            except (RequestError, AuthenticationFailed) as error:
+                if not maker.follow(error):
+                    raise
 
 
 def _request(parts: Sequence[tuple[int, dict[str, Any]]]) -> tuple[str, dict[str, Any]]:

@@ -36,14 +36,22 @@ class TimedOut(Exception):
 class Question:
     """One request and its answer, asked again when the controller is restarted: body must bear that.
 
-    on_notice gets the notices that come before the answer.
+    on_notice gets the notices that come before the answer.  connect: to whom it is put.
     """
 
-    def __init__(self, name: str, body: object, voice: Voice, on_notice: OnNotice | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        body: object,
+        voice: Voice,
+        on_notice: OnNotice | None = None,
+        connect: Callable[[], LightConnection] = client.connect,
+    ) -> None:
         self._name = name
         self._body = body
         self._voice = voice
         self._on_notice = on_notice
+        self._connect = connect
         self._connection: LightConnection | None = None
         self._id = 0
         self._asked_at = _NEVER
@@ -99,7 +107,7 @@ class Question:
 
     def _ask(self) -> LightConnection:
         # Kept at once: what cannot be sent must not leave it open.
-        connection = self._connection = client.connect()
+        connection = self._connection = self._connect()
         self._id = connection.send_request(self._name, self._body)
         self._asked_at = time.monotonic()
         return connection

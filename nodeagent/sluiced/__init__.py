@@ -21,6 +21,7 @@ process_id        pids that are not mistaken
 frame_socket      frames without an event loop, for the processes of a step
 short_path        paths that fit into a socket address
 emulated          many nodes whose jobs are timers
+manager/          managing the steps of jobs whose first node this is
 jobs/             the state machine of jobs and steps on the node
 site/             the site's programs: prolog, epilog, health check and others
 steps/            step daemons and their fork server

@@ -46,7 +46,7 @@ class Adoption:
         self._spool = spool
         self._spawn = spawn
 
-    def on_adopt(self, request: AdoptProcess, connection: Connection, responder: Responder) -> None:
+    def on_adopt(self, connection: Connection, request: AdoptProcess, responder: Responder) -> None:
         """Raises NotPermitted, or RequestError with the code "no_job" or "invalid_request"."""
         caller = connection.identity
         if caller is None or caller.pid is None:

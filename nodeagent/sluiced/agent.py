@@ -7,17 +7,21 @@ import logging
 import os
 import random
 from collections.abc import Coroutine
+from signal import SIGSTOP
 from typing import Any, assert_never
 
 import msgspec
 
 from sluice.clock import WallClock
 from sluice.errors import InvalidRequest, PeerError
+from sluice.model.base import BATCH_STEP
+from sluice.model.step import Step
 from sluice.wire.connection import Connection
 from sluice.wire.keyfile import read_key_file
 from sluice.wire.messages import (
     AgentConfig,
     JoinStep,
+    NodeAddress,
     NodeClean,
     NodeReport,
     NodeTrouble,
@@ -51,6 +55,9 @@ from sluiced.jobs.effects import (
 )
 from sluiced.jobs.engine import StepEngine
 from sluiced.link import ControllerLink
+from sluiced.manager.courier import Courier
+from sluiced.manager.manager import StepManager
+from sluiced.manager.requests import StepRequests
 from sluiced.old_cluster import end_old_cluster
 from sluiced.options import Options
 from sluiced.outbox import Item
@@ -100,8 +107,6 @@ class Agent:
         key = read_key_file(options.key_file)
         visitors = Visitors(self._node, lambda: self._engine, self._processes, self._launcher)
         adoption = Adoption(self._node, lambda: self._engine, self._processes, self._spool, self._spawn)
-        self._handler = AgentServer(key, self._node, self._on_tasks, visitors, adoption, self._on_srun, self._on_peer)
-        self._server = Server(self._handler, audience=self._handler.audience)
         self._authenticator = AgentAuthenticator(key, self._node)
         self._link = ControllerLink(
             options,
@@ -116,6 +121,15 @@ class Agent:
         self._starter = Starter(
             options, self._spool, self._processes, self._description, self._clock, self._link.report
         )
+        self._manager = StepManager(self._node, self._spool, self._clock, self._link.ask, self._link.report)
+        self._courier = Courier(
+            self._node, self._manager, self._link.mint, rng, self._link.report, self._on_result_taken
+        )
+        requests = StepRequests(self._manager, key, self._clock)
+        self._handler = AgentServer(
+            key, self._node, self._on_tasks, visitors, adoption, self._on_srun, self._on_peer, self._manager, requests
+        )
+        self._server = Server(self._handler, audience=self._handler.audience)
 
     async def run(self) -> None:
         await self._lock_spool()
@@ -132,6 +146,7 @@ class Agent:
                 group.create_task(self._link.run())
         finally:
             await self._server.stop()
+            self._courier.close()
             self._processes.stop()
             self._unkillables.stop()
             self._launcher.stop()
@@ -167,7 +182,8 @@ class Agent:
 
     def _recover(self) -> None:
         """Go on with what the agent before this one has left, and kill what nobody knows."""
-        recover(self._spool, self._engine, self._processes)
+        self._manager.recover()
+        recover(self._spool, self._engine, self._processes, self._courier)
         self._perform(self._engine.on_recovery_done())
         known = {detect.job_name(*key) for key in self._spool.jobs()}
         config = self._engine.config
@@ -179,7 +195,8 @@ class Agent:
     # What the link asks and tells.
 
     def _describe(self) -> tuple[NodeReport, ...]:
-        return (self._description.report(self._engine.config, self._engine.table.running_steps()),)
+        steps = (*self._engine.table.running_steps(), *self._manager.jobs())
+        return (self._description.report(self._engine.config, steps),)
 
     def _on_registered(self, registered: Registered) -> bool:
         if registered.cluster_id and registered.cluster_id != (known := self._spool.read_cluster_id()):
@@ -193,8 +210,11 @@ class Agent:
             self._spool.write_config(config)
         before = self._engine.config
         stale = [JobKey(job_id, attempt) for node, job_id, attempt in registered.stale_jobs if node == self._node]
+        for key in stale:
+            self._begin_end(key)
         self._perform(self._engine.on_registered(registered.epoch, config, stale))
         self._follow_config(before)
+        self._manager.retell()
         if not self._has_checked:
             self._has_checked = True
             self._health.start(config, self._task_group)
@@ -211,6 +231,8 @@ class Agent:
         logger.warning("node %s: another cluster's controller answers, forgetting the old one's jobs", self._node)
         self._processes.stop()
         self._launcher.stop()
+        self._manager.clear()
+        self._courier.close()
         end_old_cluster(self._spool)
         self._sweep_wanted.set()
         self._engine = self._new_engine(self._engine.config)
@@ -234,9 +256,21 @@ class Agent:
         if self._node in orders.checks:
             self._health.start(self._engine.config, self._task_group)
         before = self._engine.config
+        self._manager.on_orders(order for order in orders.managers if order.node == self._node)
+        for signal in orders.signals:
+            if signal.node == self._node and signal.is_suspension:
+                self._manager.suspend(JobKey(signal.job_id, signal.attempt), signal.signal == SIGSTOP)
+        for end in orders.ends:
+            if end.node == self._node:
+                self._begin_end(JobKey(end.job_id, end.attempt))
         self._perform(self._engine.on_orders(orders))
         if orders.config is not None:
             self._follow_config(before)
+
+    def _begin_end(self, key: JobKey) -> None:
+        """The job is being ended: what is known of its steps goes to the controller before the word of its end."""
+        self._manager.close(key)
+        self._courier.recall(key)
 
     async def _reboot(self, reason: str) -> None:
         """Where the machine does not restart, the node waits for somebody."""
@@ -248,11 +282,19 @@ class Agent:
         for item in items:
             if isinstance(item, StepResult | NodeClean):
                 self._perform(self._engine.on_acknowledged(item))
+            elif isinstance(item, Step):
+                self._manager.on_told(item)
+
+    def _on_result_taken(self, result: StepResult) -> None:
+        self._perform(self._engine.on_acknowledged(result))
 
     # What srun and the steps tell.
 
-    def _on_tasks(self, request: TaskLaunch, connection: Connection, responder: Responder) -> None:
-        self._perform(self._engine.on_tasks_wanted(request, self._starter.take(connection, responder)))
+    def _on_tasks(
+        self, request: TaskLaunch, manager: NodeAddress | None, connection: Connection, responder: Responder
+    ) -> None:
+        self._courier.note(JobKey(request.job.id, request.job.attempt), manager)
+        self._perform(self._engine.on_tasks_wanted(request, self._starter.take(manager, connection, responder)))
 
     def _on_srun(self, key: StepKey, is_here: bool) -> None:
         if is_here:
@@ -286,6 +328,8 @@ class Agent:
             result.reason,
         )
         told = msgspec.structs.replace(result, node=self._node)
+        if key.step_id == BATCH_STEP:
+            self._begin_end(key.job)
         if result.reason_text and not result.reason:
             self._description.unenforced = result.reason_text
         if not is_own:
@@ -326,11 +370,14 @@ class Agent:
             case ForgetStep():
                 self._spool.remove_step(effect.key)
             case ForgetJob():
+                self._manager.forget(effect.key)
+                self._courier.recall(effect.key)
                 self._spool.remove_job(effect.key)
                 self._sweep_wanted.set()
             case TellResult():
-                self._link.report(effect.result)
+                self._courier.tell(effect.result)
             case TellClean():
+                self._manager.tell(JobKey(effect.clean.job_id, effect.clean.attempt))
                 self._link.report(effect.clean)
             case TellPrepared():
                 self._link.report(effect.prepared)

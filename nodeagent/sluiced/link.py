@@ -11,7 +11,7 @@ from collections.abc import Callable
 import msgspec
 
 from sluice.clock import WallClock
-from sluice.errors import PeerError, RequestError, SluiceError
+from sluice.errors import PeerError, RequestError, SluiceError, Unreachable
 from sluice.wire.client import ReconnectingClient
 from sluice.wire.connection import Connection
 from sluice.wire.credentials import LIFETIME_S, Claims, mint, new_nonce, user_name
@@ -64,7 +64,7 @@ class ControllerLink(Handler):
         self._heartbeat_s = _HEARTBEAT_DEFAULT_S
         self._client = ReconnectingClient(
             options.endpoints(),
-            self._mint,
+            self.mint,
             self,
             rng=rng,
             on_connected=self._on_connected,
@@ -83,12 +83,20 @@ class ControllerLink(Handler):
         self.outbox.add(item)
         self._schedule_flush()
 
+    def ask(self, name: str, body: object, on_done: Callable[[msgspec.Raw | SluiceError], None]) -> None:
+        """Ask the controller; on_done gets the reply's body, or at once that there is no connection."""
+        if self._registered is None:
+            on_done(Unreachable("no controller answers this node's agent"))
+        else:
+            self._registered.send_request(name, body, on_done)
+
     def renew(self) -> None:
         """Register anew: what was told of the node holds no longer.  Without a connection that comes by itself."""
         if self._registered is not None:
             self._on_connected(self._registered)
 
-    async def _mint(self, audience: str) -> str:
+    async def mint(self, audience: str) -> str:
+        """Return a credential of this agent's."""
         uid = os.geteuid()
         claims = Claims(
             uid=uid,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
+from sluice.model.step import Step
 from sluice.wire.messages import NodeClean, NodePrepared, NodeTrouble, Report, StepResult
 
 #: Items of one report; with two tails of 4 KiB each, a report stays far below the largest frame.
 ITEMS_MAX = 500
 
-Item = StepResult | NodeClean | NodePrepared | NodeTrouble | tuple[str, str]
+Item = Step | StepResult | NodeClean | NodePrepared | NodeTrouble | tuple[str, str]
 
 
 class ReportOutbox:
@@ -33,6 +35,7 @@ class ReportOutbox:
         count = min(len(self._waiting), self._batch_max)
         self._in_flight = [self._waiting.popleft() for _ in range(count)]
         return Report(
+            steps=tuple(item for item in self._in_flight if isinstance(item, Step)),
             results=tuple(item for item in self._in_flight if isinstance(item, StepResult)),
             clean=tuple(item for item in self._in_flight if isinstance(item, NodeClean)),
             drains=tuple(item for item in self._in_flight if isinstance(item, tuple)),
@@ -50,6 +53,12 @@ class ReportOutbox:
         """Nobody knows what became of the report in flight: it is sent again."""
         self._waiting.extendleft(reversed(self._in_flight))
         self._in_flight = []
+
+    def take_back(self, is_wanted: Callable[[Item], bool]) -> list[Item]:
+        """Return what is not known to be committed; none of it is sent from here any more."""
+        items = [item for item in (*self._in_flight, *self._waiting) if is_wanted(item)]
+        self._waiting = deque(item for item in self._waiting if not is_wanted(item))
+        return items
 
     def on_refused(self) -> Item | None:
         """The report was refused as malformed: send its items one by one, and give up one that is refused alone."""

@@ -14,6 +14,7 @@ from sluice.clock import WallClock
 from sluice.model.base import EXTERN_STEP
 from sluiced import process_id
 from sluiced.jobs.engine import StepEngine
+from sluiced.manager.courier import Courier
 from sluiced.processes import StepProcesses
 from sluiced.spool import Spool, StepKey
 
@@ -33,7 +34,7 @@ class Condition(Enum):
     LOST = auto()
 
 
-def recover(spool: Spool, engine: StepEngine, processes: StepProcesses) -> None:
+def recover(spool: Spool, engine: StepEngine, processes: StepProcesses, courier: Courier) -> None:
     """Bring the engine to where the spool is; ends and losses are told once every step is known."""
     found: list[tuple[StepKey, Condition, str]] = []
     for key in spool.jobs():
@@ -42,13 +43,16 @@ def recover(spool: Spool, engine: StepEngine, processes: StepProcesses) -> None:
         variables = spool.read_prepared(key)
         extern = spool.read_launch(StepKey(*key, EXTERN_STEP))
         if job is None and variables is None:
-            spool.remove_job(key)
+            if not courier.is_managed_here(key):
+                spool.remove_job(key)
             continue
         if variables is None and job is not None:
             variables = hook_env.job_variables(job, engine.config.cluster, engine.node)
         engine.on_recovered(key, variables or {}, spool.is_ended(key), extern.job if extern is not None else None)
         for step in steps:
             engine.on_step_recovered(step)
+            launch = spool.read_launch(step)
+            courier.note(key, launch.manager if launch is not None else None)
             found.append((step, *_condition_of(spool, step)))
     for step, condition, why in found:
         logger.info("step %s.%s: found condition=%s", step.job_id, step.step_id, condition.name)

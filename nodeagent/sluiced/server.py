@@ -1,5 +1,7 @@
-"""What the agent accepts: launches, listeners to steps, files, other nodes' step daemons, X11 to be
-forwarded, processes to adopt, requests for a credential.
+"""What the agent accepts: launches, listeners to steps, files, other nodes' step daemons, X11 to be forwarded,
+processes to adopt, requests for a credential.
+
+What is asked of jobs whose steps are managed here, manager/ answers.
 
 Launches come over TCP or the UNIX socket and carry the controller's step credential.  A credential that names its
 bearer is minted on the UNIX socket alone, where the kernel tells who asks.
@@ -10,6 +12,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
+from typing import Any
 
 from sluice.clock import WallClock
 from sluice.errors import AuthenticationFailed, InvalidRequest, NotPermitted, PeerError
@@ -22,26 +25,36 @@ from sluice.wire.handler import Handler
 from sluice.wire.identity import Identity
 from sluice.wire.messages import (
     AdoptProcess,
+    CreateStep,
     Credential,
+    FinishStep,
     ForwardX11,
     JoinStep,
+    LocateJob,
+    Message,
     MintCredential,
+    NodeAddress,
+    Report,
     TakeFile,
     TaskAttach,
     TaskLaunch,
+    WaitStepEnd,
 )
 from sluice.wire.responder import Responder
 from sluice.wire.step_credential import STEP_AUDIENCE, StepGrant, check_step_credential
 from sluiced.adoption import Adoption
 from sluiced.files.order import FileOrder
+from sluiced.manager.manager import StepManager
+from sluiced.manager.requests import StepRequests
 from sluiced.spool import JobKey, StepKey
 from sluiced.steps.launch import X11Order
 from sluiced.visitors import Visitors
 
 logger = logging.getLogger(__name__)
 
-#: Takes a launch whose credential is good, on a held connection, with the handle that refuses it.
-OnTasks = Callable[[TaskLaunch, Connection, Responder], None]
+#: Takes a launch whose credential is good, with the manager that it names, on a held connection, with the handle that
+#: refuses it.
+OnTasks = Callable[[TaskLaunch, NodeAddress | None, Connection, Responder], None]
 #: Takes a connection on which another node's step daemon wants to join the step here; held.
 OnPeer = Callable[[JoinStep, Connection, Responder], None]
 #: An srun of that step has connected, or (False) is gone.
@@ -79,15 +92,31 @@ class AgentServer(Handler):
         adoption: Adoption,
         on_srun: OnSrun,
         on_peer: OnPeer,
+        manager: StepManager,
+        requests: StepRequests,
     ) -> None:
         self._key = key
         self._on_peer = on_peer
         self._on_srun = on_srun
         self._visitors = visitors
-        self._adoption = adoption
         self._node = node
         self._on_tasks = on_tasks
         self.audience = node_audience(node)
+        #: name -> (request type, what answers it)
+        self._answers: dict[str, tuple[type[Message], Callable[[Connection, Any, Responder], None]]] = {
+            "TaskLaunch": (TaskLaunch, self._launch),
+            "TaskAttach": (TaskAttach, self._attach),
+            "TakeFile": (TakeFile, self._take_file),
+            "ForwardX11": (ForwardX11, self._forward),
+            "JoinStep": (JoinStep, self._join),
+            "AdoptProcess": (AdoptProcess, adoption.on_adopt),
+            "MintCredential": (MintCredential, self._mint),
+            "LocateJob": (LocateJob, requests.on_locate),
+            "CreateStep": (CreateStep, requests.on_create),
+            "FinishStep": (FinishStep, requests.on_finish),
+            "WaitStepEnd": (WaitStepEnd, requests.on_wait_end),
+            "Report": (Report, manager.on_report),
+        }
 
     def on_connected(self, connection: Connection) -> None:
         if key := _step_of(connection):
@@ -98,22 +127,12 @@ class AgentServer(Handler):
             self._on_srun(key, False)
 
     def on_request(self, connection: Connection, envelope: Envelope, responder: Responder) -> None:
-        if envelope.name == "TaskLaunch":
-            self._launch(connection, decode_body(envelope.body, TaskLaunch), responder)
-        elif envelope.name == "TaskAttach":
-            self._attach(connection, decode_body(envelope.body, TaskAttach), responder)
-        elif envelope.name == "TakeFile":
-            self._take_file(connection, decode_body(envelope.body, TakeFile), responder)
-        elif envelope.name == "ForwardX11":
-            self._forward(connection, decode_body(envelope.body, ForwardX11), responder)
-        elif envelope.name == "JoinStep":
-            self._join(connection, decode_body(envelope.body, JoinStep), responder)
-        elif envelope.name == "AdoptProcess":
-            self._adoption.on_adopt(decode_body(envelope.body, AdoptProcess), connection, responder)
-        elif envelope.name == "MintCredential":
-            responder.reply(self._mint(connection, decode_body(envelope.body, MintCredential)))
-        else:
+        answer = self._answers.get(envelope.name)
+        if answer is None:
             super().on_request(connection, envelope, responder)
+            return
+        kind, do = answer
+        do(connection, decode_body(envelope.body, kind), responder)
 
     def _launch(self, connection: Connection, request: TaskLaunch, responder: Responder) -> None:
         """Raises AuthenticationFailed, NotPermitted or InvalidRequest."""
@@ -122,7 +141,7 @@ class AgentServer(Handler):
         _check_bearer(connection, grant)
         # What follows on the connection is the step daemon's to read.
         connection.hold()
-        self._on_tasks(request, connection, responder)
+        self._on_tasks(request, grant.manager, connection, responder)
 
     def _attach(self, connection: Connection, request: TaskAttach, responder: Responder) -> None:
         """Raises AuthenticationFailed or NotPermitted."""
@@ -162,7 +181,7 @@ class AgentServer(Handler):
         connection.hold()
         self._on_peer(request, connection, responder)
 
-    def _mint(self, connection: Connection, request: MintCredential) -> Credential:
+    def _mint(self, connection: Connection, request: MintCredential, responder: Responder) -> None:
         caller = connection.identity
         if caller is None or caller.pid is None:
             raise NotPermitted("credentials are minted on the UNIX socket, where the kernel tells who asks")
@@ -171,7 +190,7 @@ class AgentServer(Handler):
         claims = Claims(
             uid=caller.uid, gid=caller.gid, user=caller.user, host=os.uname().nodename, audience=request.audience
         )
-        return Credential(credential=mint(self._key, claims, WallClock().now(), LIFETIME_S, new_nonce()))
+        responder.reply(Credential(credential=mint(self._key, claims, WallClock().now(), LIFETIME_S, new_nonce())))
 
 
 def _step_of(connection: Connection) -> StepKey | None:

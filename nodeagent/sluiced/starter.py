@@ -13,10 +13,10 @@ import msgspec
 
 from sluice.clock import WallClock
 from sluice.errors import InvalidRequest, PeerError
-from sluice.model.base import BATCH_STEP, EXTERN_STEP
+from sluice.model.base import BATCH_STEP, EXTERN_STEP, INTERACTIVE_STEP
 from sluice.model.job import Job
 from sluice.wire.connection import Connection
-from sluice.wire.messages import AgentConfig, LaunchJob, TaskLaunch
+from sluice.wire.messages import AgentConfig, LaunchJob, NodeAddress, TaskLaunch
 from sluice.wire.responder import Responder
 from sluiced import process_id
 from sluiced.cgroup import detect
@@ -47,22 +47,23 @@ class Starter:
         self._options = options
         self._node = options.node.name
         self._boot_id = process_id.boot_id()
+        self._own_place = NodeAddress(node=self._node, address=options.address, port=options.port)
         self._spool = spool
         self._processes = processes
         self._description = description
         self._clock = clock
         self._report = report
-        self._tickets: dict[int, tuple[Connection, Responder]] = {}
+        self._tickets: dict[int, tuple[Connection, Responder, NodeAddress | None]] = {}
         self._last_ticket = 0
 
-    def take(self, connection: Connection, responder: Responder) -> int:
-        """Return the ticket under which the srun waits."""
+    def take(self, manager: NodeAddress | None, connection: Connection, responder: Responder) -> int:
+        """Return the ticket under which the srun waits.  manager: of its step."""
         self._last_ticket += 1
-        self._tickets[self._last_ticket] = (connection, responder)
+        self._tickets[self._last_ticket] = (connection, responder, manager)
         return self._last_ticket
 
     def refuse(self, effect: RefuseTasks) -> None:
-        connection, responder = self._tickets.pop(effect.ticket)
+        connection, responder, _ = self._tickets.pop(effect.ticket)
         connection.resume()
         responder.error(effect.code, effect.message)
 
@@ -92,7 +93,7 @@ class Starter:
         return self._launch_record(job, StepKey(job.id, job.attempt, EXTERN_STEP), config)
 
     def start_tasks(self, key: StepKey, request: TaskLaunch, ticket: int, config: AgentConfig) -> None:
-        connection, responder = self._tickets.pop(ticket)
+        connection, responder, manager = self._tickets.pop(ticket)
         early = connection.take_unread()
         try:
             handed_over = connection.detach()
@@ -109,6 +110,8 @@ class Starter:
         launch = self._launch_record(request.job, key, config)
         address, port = peer_address(handed_over)
         launch = msgspec.structs.replace(launch, tasks=request, srun_address=address, srun_port=port, srun_early=early)
+        if manager is not None or request.step.step_id != INTERACTIVE_STEP:
+            launch = msgspec.structs.replace(launch, manager=manager)
         try:
             self._spool.make_job(key.job)
             self._spool.write_job(request.job)
@@ -132,6 +135,7 @@ class Starter:
             devices=self._description.devices,
             is_fenced=detect.fences_devices(config.cgroup),
             accepted_at=self._clock.now(),
+            manager=self._own_place if job.nodes[:1] == (self._node,) and not job.is_component else None,
             x11=self._spool.read_x11(key.job) if "X11" in config.prolog_flags else {},
         )
 

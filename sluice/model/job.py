@@ -74,6 +74,8 @@ class Job(Record, frozen=True, kw_only=True):
     is_requeued: bool = False
     is_special_exit: bool = False
     next_step_id: int = 0
+    #: The node whose agent manages the job's steps; empty: the controller does.
+    steps_on: str = ""
     failed_node: str = ""
     #: The reservation that it runs or ran in; of a pending job spec.reservation tells which it asks for.
     reservation: str = ""

@@ -43,6 +43,15 @@ from .bodies.jobs import (
     WaitJobEnd,
     WaitJobStart,
 )
+from .bodies.managers import (
+    LeasedPorts,
+    LeasePorts,
+    ManagedJob,
+    ManageSteps,
+    NodeAddress,
+    StepsAt,
+    TellManager,
+)
 from .bodies.orders import (
     EndJob,
     EndStep,
@@ -115,6 +124,7 @@ from .bodies.steps import (
     StepAddress,
     StepCreated,
     StepWaits,
+    WaitStepEnd,
 )
 from .bodies.table import (
     CONTROLLER_REQUESTS,
@@ -185,9 +195,14 @@ __all__ = [
     "KillOutcome",
     "KilledJobs",
     "LaunchJob",
+    "LeasePorts",
+    "LeasedPorts",
     "LocateJob",
+    "ManageSteps",
+    "ManagedJob",
     "Message",
     "MintCredential",
+    "NodeAddress",
     "NodeClean",
     "NodePrepared",
     "NodeReport",
@@ -233,6 +248,7 @@ __all__ = [
     "StepView",
     "StepViews",
     "StepWaits",
+    "StepsAt",
     "StreamTail",
     "SubmitHetJob",
     "SubmitJob",
@@ -248,6 +264,7 @@ __all__ = [
     "TaskOutput",
     "TaskSignal",
     "TaskStarted",
+    "TellManager",
     "TellStep",
     "TerminalSize",
     "TestJob",
@@ -261,6 +278,7 @@ __all__ = [
     "UserMessage",
     "WaitJobEnd",
     "WaitJobStart",
+    "WaitStepEnd",
     "X11Close",
     "X11Data",
     "X11Open",

@@ -1,6 +1,7 @@
 """A small controller for the commands: real frames over a real socket, answers from the test."""
 
 import asyncio
+import contextlib
 import shutil
 import tempfile
 import threading
@@ -75,20 +76,27 @@ def dead_cluster(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.fixture
-def controller(dead_cluster: Path) -> Iterator[FakeController]:
-    """The controller of that configuration, in a thread of its own."""
+@contextlib.contextmanager
+def serving(path: Path) -> Iterator[FakeController]:
+    """Give a controller that listens at *path*, in a thread of its own."""
     handler = FakeController()
     loop = asyncio.new_event_loop()
     server = Server(handler)
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    asyncio.run_coroutine_threadsafe(server.listen_unix(str(dead_cluster / "ctl.sock")), loop).result(10)
+    asyncio.run_coroutine_threadsafe(server.listen_unix(str(path)), loop).result(10)
     yield handler
     asyncio.run_coroutine_threadsafe(server.stop(), loop).result(10)
     loop.call_soon_threadsafe(loop.stop)
     thread.join(10)
     loop.close()
+
+
+@pytest.fixture
+def controller(dead_cluster: Path) -> Iterator[FakeController]:
+    """The controller of that configuration."""
+    with serving(dead_cluster / "ctl.sock") as handler:
+        yield handler
 
 
 @pytest.fixture(autouse=True)

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
+from sluice.model.step import Step
 from sluice.wire.connection import Connection
 from sluice.wire.credentials import SharedKeyAuthenticator
 from sluice.wire.envelope import Envelope, decode_body
@@ -14,6 +15,9 @@ from sluice.wire.handler import Handler
 from sluice.wire.messages import (
     AgentConfig,
     Done,
+    LeasedPorts,
+    ManagedJob,
+    ManageSteps,
     NodeClean,
     NodePrepared,
     NodeReport,
@@ -45,6 +49,11 @@ class FakeController(Handler):
         self.prepared: list[NodePrepared] = []
         self.troubles: list[NodeTrouble] = []
         self.reports = 0
+        #: Steps as their manager reported them, in order.
+        self.steps: list[Step] = []
+        #: Jobs whose steps are handed over, and how often each was asked for.
+        self.managed: dict[int, ManagedJob] = {}
+        self.handed_over: list[int] = []
         self.stale: tuple[tuple[str, int, int], ...] = ()
         #: While true, reports get no answer.
         self.is_mute = False
@@ -112,12 +121,24 @@ class FakeController(Handler):
             responder.reply(
                 Registered(epoch=self.epoch, config=self.config, cluster_id=self.cluster_id, stale_jobs=self.stale)
             )
+        elif envelope.name == "ManageSteps":
+            self._hand_over(decode_body(envelope.body, ManageSteps), responder)
+        elif envelope.name == "LeasePorts":
+            responder.reply(LeasedPorts(ports=(13000, 13007)))
         elif envelope.name == "Report" and not self.is_mute:
             report = decode_body(envelope.body, Report)
             self.reports += 1
+            self.steps += report.steps
             self.results += report.results
             self.cleans += report.clean
             self.drains += report.drains
             self.prepared += report.prepared
             self.troubles += report.troubles
             responder.reply(Done())
+
+    def _hand_over(self, request: ManageSteps, responder: Responder) -> None:
+        self.handed_over.append(request.job_id)
+        if request.job_id in self.managed:
+            responder.reply(self.managed[request.job_id])
+        else:
+            responder.error("step_busy", f"steps of job {request.job_id} run that the controller manages")

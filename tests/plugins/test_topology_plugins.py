@@ -286,7 +286,7 @@ def test_an_unknown_topology_plugin_is_refused_with_the_names_that_exist() -> No
         build_networks((Topology(plugin="hypercube"),), NODES)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     leaf_of=st.lists(st.integers(0, 4), min_size=1, max_size=10),
     offers=st.lists(st.integers(1, 5), min_size=10, max_size=10),

@@ -22,9 +22,9 @@ partitions   scontrol update, create, delete of partitions
 reports      what agents report of steps and clean nodes
 steps        CreateStep, FinishStep
 het_steps    CreateHetStep
-step_layout  which nodes and how many tasks a step gets inside its allocation
-step_ranks   which of its tasks run on which of these nodes (-m)
-step_gres    which of its job's generic resources it has there
+managed_steps  steps that an agent manages: handed over, and as it reports them
+managers     what such an agent is told
+step_states  the state of a step that has ended
 step_ports   ports leased to a step, the same on each of its nodes
 prepare      prologs between a job's start and its script
 plan         applying a pass's plan, each decision checked again

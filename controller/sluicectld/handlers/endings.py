@@ -21,6 +21,7 @@ from sluicectld.state.timers import Due
 
 from .components import coming_back_with, ending_with, leader_of
 from .dependents import wake_dependents
+from .managers import tell_manager
 from .turn import Turn
 
 
@@ -149,6 +150,7 @@ def end_steps_on(turn: Turn, job: Job, nodes: Collection[str], state: StepState)
         left = tuple(node for node in step.running_nodes if node not in nodes)
         if len(left) == len(step.running_nodes):
             continue
+        tell_manager(turn, job, step, set(step.running_nodes) - set(left))
         if left:
             turn.emit(StepRevised(at=turn.now_at, step=replace(step, running_nodes=left)))
         else:

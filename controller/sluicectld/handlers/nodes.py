@@ -117,6 +117,10 @@ def _reconcile(turn: Turn, report: NodeReport) -> list[tuple[str, int, int]]:
     node = turn.cluster.nodes[report.node]
     present = {(step.job_id, step.attempt) for step in report.steps}
     known = {(step.job_id, step.attempt, step.step_id) for step in report.steps}
+    # One that has ended stands for jobs of which there is no step, as well.
+    contained = {
+        (step.job_id, step.attempt) for step in report.steps if step.step_id == EXTERN_STEP and not step.is_ended
+    }
     wanted = set()
     for job_id in sorted(turn.cluster.job_ids_by_node.get(node.name, ())):
         job = turn.job(job_id)
@@ -125,7 +129,7 @@ def _reconcile(turn: Turn, report: NodeReport) -> list[tuple[str, int, int]]:
             turn.effects.append(end_order(turn, job, node.name, job.ending or Ending.CANCEL, job.cancelled_by))
         else:
             # With NoHold nobody waits for the extern step, and it is to come all the same.
-            is_prepared = (job.id, job.attempt, EXTERN_STEP) in known or not has_extern(turn, job, node.name)
+            is_prepared = (job.id, job.attempt) in contained or not has_extern(turn, job, node.name)
             if not job.is_in_prolog and (node.name in job.preparing_nodes or not is_prepared):
                 turn.effects.append(prepare_order(turn, job, node.name))
             is_launched = (job.id, job.attempt, BATCH_STEP) in known

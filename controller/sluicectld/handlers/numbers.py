@@ -1,19 +1,12 @@
-"""Numbers that users and administrators choose: bounded where they come in.
-
-One that the wire or a table cannot carry would make every answer that shows it fail, for everybody.  The bounds are
-far above any machine, and low enough that products of two stay within 64 bits.
-"""
+"""The numbers of a job's request, and of what administrators change: within their bounds, or refused."""
 
 import math
 from operator import attrgetter
 
+from sluice.bounds import COUNT_MAX, SIZE_MAX, check_range
 from sluice.errors import InvalidRequest
-from sluice.model.request import JobSpec, StepSpec
+from sluice.model.request import JobSpec
 
-#: Of nodes, tasks, CPUs, priorities, weights: Slurm's largest 32-bit number below its special ones.
-COUNT_MAX = 2**32 - 3
-#: Of MiB and seconds: 1 ZiB, ten million years.
-SIZE_MAX = 2**50
 #: The last second of the year 9999: what every calendar can print.
 TIME_MAX_AT = 253402300799.0
 
@@ -27,19 +20,6 @@ _SIZES = (
     *("limit_s", "min_limit_s", "immediate_s"),
 )
 _TIMES = ("begin_at", "deadline_at")
-_STEP_COUNTS = (
-    "ntasks",
-    "min_nodes",
-    "max_nodes",
-    "cpus_per_task",
-    "ntasks_per_node",
-    "relative",
-    "srun_pid",
-    "threads_per_core",
-    "ntasks_per_core",
-    "ntasks_per_socket",
-)
-_STEP_SIZES = ("memory_per_node_mib", "memory_per_cpu_mib", "limit_s")
 _TERM = ("a dependency's job", "a dependency's task", "a dependency's delay")
 _SIGNAL = ("a signal", "a signal's seconds before the limit")
 _GRES = ("gres_per_node", "gres_per_job", "gres_per_task", "gres_per_socket")
@@ -47,7 +27,6 @@ _NICE_MAX = 2**31 - 1
 _UMASK_MAX = 0o7777
 
 _counts_of, _sizes_of = attrgetter(*_COUNTS), attrgetter(*_SIZES)
-_step_counts_of, _step_sizes_of = attrgetter(*_STEP_COUNTS), attrgetter(*_STEP_SIZES)
 
 
 def read_count(text: str) -> int:
@@ -62,8 +41,8 @@ def read_count(text: str) -> int:
 
 def check_numbers(spec: JobSpec) -> None:
     """Raise InvalidRequest for a number of the request that is out of every range."""
-    _check(_COUNTS, _counts_of(spec), COUNT_MAX)
-    _check(_SIZES, _sizes_of(spec), SIZE_MAX)
+    check_range(_COUNTS, _counts_of(spec), COUNT_MAX)
+    check_range(_SIZES, _sizes_of(spec), SIZE_MAX)
     if not -_NICE_MAX <= spec.nice <= _NICE_MAX:
         raise InvalidRequest(f"nice {spec.nice} requested, possible is {-_NICE_MAX} to {_NICE_MAX}", "nice")
     if not 0 <= spec.umask <= _UMASK_MAX:
@@ -74,22 +53,8 @@ def check_numbers(spec: JobSpec) -> None:
             raise InvalidRequest(f"{name.replace('_', ' ')} {at} requested, possible is 0 to {TIME_MAX_AT:.0f}")
     for name in _GRES:
         for gres in getattr(spec, name):
-            _check((f"{name} {gres.name}",), (gres.count,), COUNT_MAX)
+            check_range((f"{name} {gres.name}",), (gres.count,), COUNT_MAX)
     for term in spec.dependency.terms:
-        _check(_TERM, (term.job_id, term.task_id, term.delay_s), SIZE_MAX)
+        check_range(_TERM, (term.job_id, term.task_id, term.delay_s), SIZE_MAX)
     if spec.warn_signal is not None:
-        _check(_SIGNAL, (spec.warn_signal.number, spec.warn_signal.before_s), COUNT_MAX)
-
-
-def check_step_numbers(spec: StepSpec) -> None:
-    """Raise InvalidRequest for a number of a step's request that is out of every range."""
-    _check(_STEP_COUNTS, _step_counts_of(spec), COUNT_MAX)
-    _check(_STEP_SIZES, _step_sizes_of(spec), SIZE_MAX)
-    for gres in (*spec.gres_per_node, *spec.gres_per_step, *spec.gres_per_task):
-        _check((f"gres {gres.name}",), (gres.count,), COUNT_MAX)
-
-
-def _check(names: tuple[str, ...], values: tuple[int | None, ...], most: int) -> None:
-    for name, value in zip(names, values, strict=True):
-        if value is not None and not 0 <= value <= most:
-            raise InvalidRequest(f"{name.replace('_', ' ')} {value} requested, possible is 0 to {most}")
+        check_range(_SIGNAL, (spec.warn_signal.number, spec.warn_signal.before_s), COUNT_MAX)

@@ -4,11 +4,12 @@ from msgspec.structs import replace
 
 from sluice import hostlist
 from sluice.errors import NotPermitted
-from sluice.model.base import BATCH_STEP, EXTERN_STEP
+from sluice.model.base import BATCH_STEP
 from sluice.model.job import Job
 from sluice.model.reason import Reason
-from sluice.model.states import OUT_OF_MEMORY_SIGNAL, Ending, Hold, JobState, StepState
-from sluice.model.step import Step, Usage
+from sluice.model.states import Ending, Hold, JobState
+from sluice.model.step import Step
+from sluice.steps.results import merge_result
 from sluice.wire.messages import Done, NodeClean, Report, StepResult
 from sluicectld.permissions import Verb
 from sluicectld.state.events import JobRevised, StepRevised
@@ -16,11 +17,12 @@ from sluicectld.state.events import JobRevised, StepRevised
 from .drain import drain_node, hold_node, release_node
 from .endings import clean_node, end_job
 from .failures import note_outcome
+from .managed_steps import take_step
+from .managers import pass_on
 from .preempt import end_preempted
 from .prepare import give_back, take_prepared
+from .step_states import with_state
 from .turn import Turn
-
-_ENDING_SIGNALS = (9, 15)
 
 
 def handle_report(turn: Turn, command: Report) -> Done:
@@ -35,6 +37,9 @@ def handle_report(turn: Turn, command: Report) -> Done:
     # Before the results: with a prolog's failure comes that nothing of the job is left there.
     for prepared in command.prepared:
         take_prepared(turn, prepared)
+    # Before the results, among which a script's may be that ends the job.
+    for step in command.steps:
+        take_step(turn, step)
     for result in command.results:
         _take_result(turn, result)
     for clean in command.clean:
@@ -66,6 +71,8 @@ def _take_result(turn: Turn, result: StepResult) -> None:
     if step is not None and result.node in step.running_nodes:
         turn.cluster.batch.tails += [(job.id, job.attempt, tail) for tail in result.tails]
         _merge_result(turn, job, step, result)
+        if result.step_id >= 0:
+            pass_on(turn, job, [result])
     job = turn.job(job.id)
     if result.step_id == BATCH_STEP and job.state in (JobState.RUNNING, JobState.SUSPENDED):
         _end_batch_job(turn, job, result)
@@ -75,52 +82,8 @@ def _take_result(turn: Turn, result: StepResult) -> None:
 
 def _merge_result(turn: Turn, job: Job, step: Step, result: StepResult) -> None:
     """Add one node's result to the step; the last one decides its state."""
-    merged = replace(
-        step,
-        running_nodes=tuple(node for node in step.running_nodes if node != result.node),
-        exit_code=max(step.exit_code, result.exit_code),
-        exit_signal=max(step.exit_signal, result.exit_signal),
-        usage=_add_usage(step.usage, result.usage),
-        ended_at=max(step.ended_at or 0.0, result.ended_at or turn.now_at),
-    )
-    if not merged.running_nodes:
-        # No pass is due: what a step gives back is its job's, until that ends.
-        merged = replace(merged, state=_step_state(job, merged))
-    turn.emit(StepRevised(at=turn.now_at, step=merged))
-
-
-def _step_state(job: Job, step: Step) -> StepState:
-    if step.exit_signal == OUT_OF_MEMORY_SIGNAL:
-        # On any of its nodes.
-        return StepState.OUT_OF_MEMORY
-    if job.ending is Ending.NODE_FAILURE:
-        return StepState.NODE_FAIL
-    if step.step_id == EXTERN_STEP and step.cancelled_by is None and not step.exit_code:
-        # It always ends with its job, however that ends.
-        return StepState.COMPLETED
-    if job.ending not in (None, Ending.FINISHED) or step.cancelled_by is not None:
-        return StepState.CANCELLED
-    if step.exit_signal in _ENDING_SIGNALS:
-        # Whoever sent it: so 22.05 accounts for steps (observed).
-        return StepState.CANCELLED
-    if step.exit_code or step.exit_signal:
-        return StepState.FAILED
-    return StepState.COMPLETED
-
-
-def _add_usage(one: Usage, other: Usage) -> Usage:
-    larger = one if one.max_rss_kib >= other.max_rss_kib else other
-    return Usage(
-        user_s=one.user_s + other.user_s,
-        system_s=one.system_s + other.system_s,
-        max_rss_kib=larger.max_rss_kib,
-        max_rss_node=larger.max_rss_node,
-        max_rss_task=larger.max_rss_task,
-        total_rss_kib=one.total_rss_kib + other.total_rss_kib,
-        max_vmsize_kib=max(one.max_vmsize_kib, other.max_vmsize_kib),
-        disk_read_bytes=one.disk_read_bytes + other.disk_read_bytes,
-        disk_written_bytes=one.disk_written_bytes + other.disk_written_bytes,
-    )
+    # No pass is due: what a step gives back is its job's, until that ends.
+    turn.emit(StepRevised(at=turn.now_at, step=with_state(job, merge_result(step, result, turn.now_at))))
 
 
 def _end_batch_job(turn: Turn, job: Job, result: StepResult) -> None:

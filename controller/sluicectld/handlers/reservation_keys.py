@@ -11,10 +11,9 @@ import msgspec
 from msgspec.structs import replace
 
 from sluice import duration, license_spec, reservation_flags, timepoint
+from sluice.bounds import COUNT_MAX
 from sluice.errors import InvalidRequest, RequestError
 from sluice.model.reservation import Reservation
-
-from .numbers import COUNT_MAX
 
 #: What UNLIMITED means for a reservation.
 YEAR_S = 365 * 86400

@@ -1,31 +1,27 @@
 """CreateStep and FinishStep: a step's part of its job's allocation, granted and returned."""
 
-from sluice import cpu_bind, gpu_bind, hostlist, mem_bind
+from msgspec.structs import replace
+
+from sluice.config.settings import Settings
 from sluice.errors import NotFound, RequestError
 from sluice.model.base import BATCH_STEP, INTERACTIVE_STEP
 from sluice.model.job import Job
 from sluice.model.request import StepSpec
 from sluice.model.states import JobState, StepState
 from sluice.model.step import Step
+from sluice.steps.grant import StepBounds, grant_step
 from sluice.wire.messages import CreateStep, Done, FinishStep
 from sluicectld.permissions import Verb
 from sluicectld.state.events import StepBegan
 from sluicectld.state.timers import Due
 
 from .endings import step_ended, unlaunched_order
-from .numbers import check_step_numbers
-from .step_layout import Busy, lay_out
+from .managers import tell_manager
 from .step_ports import lease_ports
 from .turn import Turn
 
 #: How long a step keeps its resources for an srun that does not come; srun connects within seconds.
 LAUNCH_WAIT_S = 60.0
-
-
-class StepBusy(RequestError):
-    """The step has to wait for others of its job; the shell tries again when one ends."""
-
-    default_code = "step_busy"
 
 
 def handle_create_step(turn: Turn, command: CreateStep) -> Step:
@@ -50,30 +46,20 @@ def known_step(turn: Turn, job: Job, token: str) -> Step | None:
 
 def make_step(turn: Turn, job: Job, spec: StepSpec, token: str, step_id: int) -> Step:
     """Return a step that could begin now.  Raises StepBusy, RequestError."""
-    check_step_numbers(spec)
-    _check_words(spec)
-    _check_running(job)
-    if job.is_configuring:
-        raise StepBusy(f"job {job.id}: the prolog still runs{_where(job)}")
-    if job.next_step_id >= turn.settings.steps_per_job_max:
-        raise RequestError(f"job {job.id} has had {job.next_step_id} steps (MaxStepCount)", "step_limit")
-    running = [step for step in turn.cluster.steps.get(job.id, {}).values() if step.state is StepState.RUNNING]
-    if step_id == INTERACTIVE_STEP and step_id in turn.cluster.steps.get(job.id, {}):
-        raise RequestError(f"job {job.id} has or had an interactive step, and may have one", "step_limit")
-    nodes = lay_out(job, spec, running, turn.settings.tasks_per_node_max)
-    if isinstance(nodes, Busy):
-        raise StepBusy(nodes.text)
-    return Step(
-        job_id=job.id,
-        step_id=step_id,
-        attempt=job.attempt,
-        spec=spec,
-        token=token,
-        nodes=nodes,
-        ports=lease_ports(turn, job, spec, nodes),
-        running_nodes=tuple(node.node for node in nodes),
-        started_at=turn.now_at,
-    )
+    check_own(job)
+    known = turn.cluster.steps.get(job.id, {}).values()
+    step = grant_step(job, spec, token, step_id, known, bounds_of(turn.settings), turn.now_at)
+    return replace(step, ports=lease_ports(turn, job, spec, step.nodes))
+
+
+def check_own(job: Job) -> None:
+    """Refuse to make a step of a job whose steps an agent manages."""
+    if job.steps_on:
+        raise RequestError(f"the steps of job {job.id} are managed on node {job.steps_on}", "steps_elsewhere")
+
+
+def bounds_of(settings: Settings) -> StepBounds:
+    return StepBounds(tasks_per_node_max=settings.tasks_per_node_max, steps_per_job_max=settings.steps_per_job_max)
 
 
 def begin_step(turn: Turn, step: Step) -> None:
@@ -107,24 +93,6 @@ def find_job(turn: Turn, job_id: int) -> Job:
     return job
 
 
-def _where(job: Job) -> str:
-    return f" on {hostlist.fold(job.preparing_nodes)}" if job.preparing_nodes else ""
-
-
-def _check_words(spec: StepSpec) -> None:
-    """Raise InvalidRequest for options that the agents could not read."""
-    for text, language in ((spec.cpu_bind, cpu_bind), (spec.mem_bind, mem_bind), (spec.gpu_bind, gpu_bind)):
-        if text:
-            language.parse(text)
-
-
-def _check_running(job: Job) -> None:
-    if job.is_ended:
-        raise RequestError(f"job {job.id} is {job.state.value}", "already_done")
-    if job.state is not JobState.RUNNING:
-        raise RequestError(f"job {job.id} is {job.state.value}", "not_running")
-
-
 def handle_finish_step(turn: Turn, command: FinishStep) -> Done:
     """srun could not launch the step, or lost its nodes: it ends as failed."""
     job = find_job(turn, command.job_id)
@@ -133,5 +101,7 @@ def handle_finish_step(turn: Turn, command: FinishStep) -> Done:
     if step is None:
         raise NotFound(f"job {job.id} has no step {command.step_id}", "invalid_job")
     if step.state is StepState.RUNNING:
+        failed = replace(step, exit_code=max(step.exit_code, command.exit_code))
+        tell_manager(turn, job, failed, step.running_nodes)
         step_ended(turn, step, StepState.FAILED, max(step.exit_code, command.exit_code), step.exit_signal)
     return Done()

@@ -6,14 +6,27 @@ next registration is compared with the state, and what is missing is ordered aga
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import msgspec
 
 from sluice.clock import WallClock
 from sluice.model.job import Job
 from sluice.wire.connection import Connection
-from sluice.wire.messages import AgentConfig, EndJob, EndStep, LaunchJob, Orders, PrepareJob, SignalJob, TellStep
+from sluice.wire.messages import (
+    AgentConfig,
+    EndJob,
+    EndStep,
+    LaunchJob,
+    Message,
+    Orders,
+    PrepareJob,
+    SignalJob,
+    TellManager,
+    TellStep,
+)
 from sluicectld.state.effects import Launch, Order, RebootNode
 
 logger = logging.getLogger(__name__)
@@ -22,18 +35,16 @@ logger = logging.getLogger(__name__)
 FetchTexts = Callable[[Job, Callable[[bytes, bytes], None]], None]
 
 
-class _Queue:
-    """Orders that wait for the end of this turn of the loop."""
-
-    __slots__ = ("ends", "launches", "prepares", "signals", "step_ends", "talks")
-
-    def __init__(self) -> None:
-        self.launches: list[LaunchJob] = []
-        self.ends: list[EndJob] = []
-        self.signals: list[SignalJob] = []
-        self.step_ends: list[EndStep] = []
-        self.talks: list[TellStep] = []
-        self.prepares: list[PrepareJob] = []
+#: Where in Orders each kind of order goes.
+_FIELDS: dict[type, str] = {
+    LaunchJob: "launches",
+    EndJob: "ends",
+    SignalJob: "signals",
+    EndStep: "step_ends",
+    TellStep: "talks",
+    PrepareJob: "prepares",
+    TellManager: "managers",
+}
 
 
 class Agents:
@@ -45,7 +56,8 @@ class Agents:
         self._loop = asyncio.get_running_loop()
         self._connections: dict[str, Connection] = {}
         self._nodes: dict[Connection, set[str]] = {}
-        self._queues: dict[Connection, _Queue] = {}
+        #: Orders that wait for the end of this turn of the loop, by their field in Orders.
+        self._queues: dict[Connection, defaultdict[str, list[Any]]] = {}
         self.seen_at: dict[str, float] = {}
         #: node -> (load of the last minute, free memory in MiB), as last told.
         self.loads: dict[str, tuple[float, int]] = {}
@@ -120,17 +132,7 @@ class Agents:
         if isinstance(effect, Launch):
             self._launch(connection, effect, epoch)
             return
-        queue = self._queue(connection)
-        if isinstance(effect, EndJob):
-            queue.ends.append(effect)
-        elif isinstance(effect, SignalJob):
-            queue.signals.append(effect)
-        elif isinstance(effect, PrepareJob):
-            queue.prepares.append(effect)
-        elif isinstance(effect, TellStep):
-            queue.talks.append(effect)
-        else:
-            queue.step_ends.append(effect)
+        self._enqueue(connection, effect)
 
     def _launch(self, connection: Connection, effect: Launch, epoch: int) -> None:
         def enqueue(script: bytes, environment: bytes) -> None:
@@ -142,26 +144,17 @@ class Agents:
                 environment=msgspec.Raw(environment),
             )
             if connection in self._nodes:
-                self._queue(connection).launches.append(order)
+                self._enqueue(connection, order)
 
         self._fetch_texts(effect.job, enqueue)
 
-    def _queue(self, connection: Connection) -> _Queue:
+    def _enqueue(self, connection: Connection, order: Message) -> None:
         if not self._queues:
             self._loop.call_soon(self._flush)
-        return self._queues.setdefault(connection, _Queue())
+        self._queues.setdefault(connection, defaultdict(list))[_FIELDS[type(order)]].append(order)
 
     def _flush(self) -> None:
         queues, self._queues = self._queues, {}
         for connection, queue in queues.items():
-            connection.notify(
-                "Orders",
-                Orders(
-                    launches=tuple(queue.launches),
-                    ends=tuple(queue.ends),
-                    signals=tuple(queue.signals),
-                    step_ends=tuple(queue.step_ends),
-                    talks=tuple(queue.talks),
-                    prepares=tuple(queue.prepares),
-                ),
-            )
+            fields: dict[str, Any] = {field: tuple(orders) for field, orders in queue.items()}
+            connection.notify("Orders", Orders(**fields))

@@ -5,6 +5,7 @@ call       one request at work
 callers    users and administrators by uid; groups
 jobs       submit, test, wait, kill, change, update
 steps      create, finish, locate
+managers   of agents that manage steps, and the way to them
 queries    jobs, steps, nodes, partitions, configuration, statistics
 topology   switches, blocks and tori of the network
 views      records as the listings get them

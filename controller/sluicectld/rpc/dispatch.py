@@ -12,7 +12,7 @@ from sluice.wire.faults import UNKNOWN_REQUEST
 from sluice.wire.handler import Handler
 from sluice.wire.responder import Responder
 from sluicectld.core import Core
-from sluicectld.rpc import accounting, admin, agents, explain, jobs, queries, reservations, steps, topology
+from sluicectld.rpc import accounting, admin, agents, explain, jobs, managers, queries, reservations, steps, topology
 from sluicectld.rpc.call import Call
 from sluicectld.rpc.callers import Callers
 
@@ -56,6 +56,8 @@ ANSWERS: dict[str, Answer] = {
     "QueryOutput": accounting.answer_output,
     "Register": agents.answer_register,
     "Report": agents.answer_report,
+    "ManageSteps": managers.answer_manage,
+    "LeasePorts": jobs.answer_command,
     "Ping": admin.answer_ping,
     "Reconfigure": admin.answer_reconfigure,
     "Shutdown": admin.answer_shutdown,

@@ -43,6 +43,7 @@ from sluicectld.texts import digest_of, encode_environment
 
 from . import callers, explain
 from .call import Call
+from .managers import steps_at
 
 SCRIPT_SIZE_MAX = 4 * 1024 * 1024
 
@@ -281,6 +282,7 @@ def started(call: Call, job: Job) -> StartedJob:
         addresses=addresses,
         is_ended=job.is_ended,
         interactive_step=settings.interactive_step_options if _has_interactive_step(settings) else "",
+        steps_at=steps_at(call, job),
     )
 
 

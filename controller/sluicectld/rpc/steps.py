@@ -4,15 +4,13 @@ import socket
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from msgspec.structs import replace
-
 from sluice import jobid_spec
 from sluice.errors import NotFound, RequestError
 from sluice.model.base import BATCH_STEP, EXTERN_STEP, SPECIAL_STEP_NAMES, step_name
 from sluice.model.job import Job
-from sluice.model.request import StepSpec
 from sluice.model.states import JobState, StepState
 from sluice.model.step import Step, StepNode
+from sluice.steps.grant import StepBusy, shape_of
 from sluice.wire.messages import (
     AttachStep,
     CreateHetStep,
@@ -29,7 +27,6 @@ from sluice.wire.messages import (
 from sluice.wire.step_credential import StepGrant, mint_step_credential
 from sluicectld.handlers import select
 from sluicectld.handlers.components import described
-from sluicectld.handlers.steps import StepBusy
 from sluicectld.permissions import Verb
 
 from .call import Call
@@ -95,12 +92,8 @@ def _answer_when_free(
 def _shape(request: CreateStep | CreateHetStep) -> object:
     """Return what says whether there is room: equal for requests that differ in program and sender alone."""
     if isinstance(request, CreateHetStep):
-        return tuple((part.job_id, _bare(part.spec)) for part in request.parts)
-    return _bare(request.spec)
-
-
-def _bare(spec: StepSpec) -> StepSpec:
-    return replace(spec, name="", argv=(), srun_host="", srun_pid=0)
+        return tuple((part.job_id, shape_of(part.spec)) for part in request.parts)
+    return shape_of(request.spec)
 
 
 def _created(call: Call, step: Step) -> StepCreated:

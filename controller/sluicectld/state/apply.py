@@ -91,6 +91,7 @@ def _job_started(cluster: Cluster, event: events.JobStarted) -> None:
         begin_at=None,
         dependency=Dependency(),
         next_step_id=0,
+        steps_on="",
         is_in_prolog=event.has_prolog,
         preparing_nodes=event.preparing_nodes,
     )
@@ -278,16 +279,23 @@ def _step_began(cluster: Cluster, event: events.StepBegan) -> None:
     cluster.put_step(step)
     if step.step_id >= job.next_step_id:
         cluster.put_job(replace(job, next_step_id=step.step_id + 1))
+    # Whoever manages it may tell of it when it has ended already.
+    _note_exit(cluster, step)
 
 
 def _step_revised(cluster: Cluster, event: events.StepRevised) -> None:
     step = event.step
-    job = cluster.jobs[step.job_id]
-    if step.attempt == job.attempt:
+    if step.attempt == cluster.jobs[step.job_id].attempt:
         cluster.put_step(step)
+        _note_exit(cluster, step)
     else:
         cluster.batch.steps[step.job_id, step.attempt, step.step_id] = step
-    if step.attempt != job.attempt or step.ended_at is None:
+
+
+def _note_exit(cluster: Cluster, step: Step) -> None:
+    """The worst exit of its steps is the job's derived one."""
+    job = cluster.jobs[step.job_id]
+    if step.ended_at is None:
         return
     if step.step_id >= 0 and _is_worse(step, job):
         cluster.put_job(replace(job, derived_exit_code=step.exit_code, derived_exit_signal=step.exit_signal))

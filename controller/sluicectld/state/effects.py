@@ -8,7 +8,7 @@ from enum import StrEnum
 import msgspec
 
 from sluice.model.job import Job
-from sluice.wire.messages import EndJob, EndStep, PrepareJob, SignalJob, TellStep
+from sluice.wire.messages import EndJob, EndStep, PrepareJob, SignalJob, TellManager, TellStep
 
 
 class Launch(msgspec.Struct, frozen=True):
@@ -64,6 +64,6 @@ class RebootNode(msgspec.Struct, frozen=True):
 
 #: What the controller runs as programs of the site.
 SiteWork = RunProgram | SendMail | RunForReservation
-Effect = Launch | RebootNode | PrepareJob | EndJob | EndStep | SignalJob | TellStep | TellWaiting | SiteWork
 #: What goes to an agent.
-Order = Launch | RebootNode | PrepareJob | EndJob | EndStep | SignalJob | TellStep
+Order = Launch | RebootNode | PrepareJob | EndJob | EndStep | SignalJob | TellManager | TellStep
+Effect = Order | TellWaiting | SiteWork

@@ -7,7 +7,7 @@ import msgspec
 from sluice.model.base import BATCH_STEP, EXTERN_STEP, Record, step_name
 from sluice.model.job import Job
 from sluice.model.states import Ending
-from sluice.wire.messages import AgentConfig, TaskLaunch
+from sluice.wire.messages import AgentConfig, NodeAddress, TaskLaunch
 from sluiced.gpu.device import NodeDevices
 
 
@@ -37,6 +37,8 @@ class StepLaunch(Record, frozen=True, kw_only=True):
     notice_path: str = ""
     environment: tuple[bytes, ...] = ()
     tasks: TaskLaunch | None = None
+    #: Who manages the steps of the job, if it is an agent: its programs ask there for more.
+    manager: NodeAddress | None = None
     #: What the system name of the srun's host and its port are, for SLURM_SRUN_COMM_*.
     srun_address: str = ""
     srun_port: int = 0

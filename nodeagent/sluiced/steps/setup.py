@@ -12,7 +12,7 @@ from sluice import cpuset, job_env
 from sluice.model.job import Job
 from sluice.model.reason import Reason
 from sluice.model.step import Step, StepNode
-from sluice.wire.messages import TaskLaunch
+from sluice.wire.messages import NodeAddress, TaskLaunch
 from sluiced.binding.plan import TaskBinding, bind_batch, bind_tasks
 from sluiced.binding.table import binding_table
 from sluiced.gpu import plan as gpu
@@ -126,7 +126,13 @@ def site_of(launch: StepLaunch) -> job_env.Site:
         launch.controller,
         launch.temp_parent,
         config.topology_addresses,
+        manager_text(launch.manager),
     )
+
+
+def manager_text(manager: NodeAddress | None) -> str:
+    """Return what SLUICE_STEPS_AT is, "" for a job whose steps the controller manages."""
+    return f"{manager.node},{manager.address},{manager.port}" if manager is not None else ""
 
 
 def _batch_inheritance(launch: StepLaunch, user: User) -> dict[str, str]:

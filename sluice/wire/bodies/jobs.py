@@ -5,6 +5,7 @@ from sluice.model.job import Job
 from sluice.model.request import JobSpec
 
 from .base import Message
+from .managers import StepsAt
 
 
 class SubmitJob(Message, frozen=True, kw_only=True):
@@ -104,6 +105,8 @@ class StartedJob(Message, frozen=True, kw_only=True):
     is_ended: bool = False
     #: What salloc runs without a command: options of an srun, "" for the user's shell here.
     interactive_step: str = ""
+    #: Where its steps are managed, if not by the controller.
+    steps_at: StepsAt | None = None
 
 
 class WaitJobEnd(Message, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ from sluice.model.job import Job
 from sluice.model.states import Ending
 
 from .base import Message
+from .managers import TellManager
 from .reports import AgentConfig
 
 
@@ -116,6 +117,7 @@ class Orders(Message, frozen=True, kw_only=True):
     step_ends: tuple[EndStep, ...] = ()
     talks: tuple[TellStep, ...] = ()
     prepares: tuple[PrepareJob, ...] = ()
+    managers: tuple[TellManager, ...] = ()
     #: (node, reason): restart the machine.
     reboots: tuple[tuple[str, str], ...] = ()
     #: Nodes that are to run their health check.

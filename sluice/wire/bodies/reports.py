@@ -5,7 +5,7 @@ import msgspec
 from sluice.config.node_setup import NodeSetup
 from sluice.model.confinement import CgroupSettings
 from sluice.model.node import Inventory
-from sluice.model.step import Usage
+from sluice.model.step import Step, Usage
 
 from .base import Message
 from .questions import StreamTail
@@ -155,6 +155,8 @@ class NodeTrouble(Message, frozen=True, kw_only=True):
 class Report(Message, frozen=True, kw_only=True):
     """What happened on the agent's nodes, in order; the reply Done means it is committed.  Repeats change nothing."""
 
+    #: Steps that the agent manages, as they stand.
+    steps: tuple[Step, ...] = ()
     results: tuple[StepResult, ...] = ()
     clean: tuple[NodeClean, ...] = ()
     #: (node, reason): set the node to drain.

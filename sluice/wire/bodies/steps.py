@@ -1,4 +1,4 @@
-"""From srun, sattach and sbcast to the controller: a step of an allocation, granted, looked at and given back."""
+"""Steps of an allocation: from srun, sattach and sbcast to the controller, or to whoever manages the job's steps."""
 
 from sluice.model.job import Job
 from sluice.model.request import StepSpec
@@ -75,6 +75,13 @@ class FinishStep(Message, frozen=True, kw_only=True):
     job_id: int
     step_id: int
     exit_code: int = 1
+
+
+class WaitStepEnd(Message, frozen=True, kw_only=True):
+    """To the manager of a step: answered when all of its nodes have reported, and what it had is free again."""
+
+    job_id: int
+    step_id: int
 
 
 class LocateJob(Message, frozen=True, kw_only=True):

@@ -23,6 +23,7 @@ from .jobs import (
     WaitJobEnd,
     WaitJobStart,
 )
+from .managers import LeasedPorts, LeasePorts, ManagedJob, ManageSteps
 from .questions import (
     AccountingRows,
     ConfigView,
@@ -107,5 +108,7 @@ CONTROLLER_REQUESTS: dict[str, tuple[type[Message], type[Message]]] = {
         (SendFiles, FilesGranted),
         (Register, Registered),
         (Report, Done),
+        (ManageSteps, ManagedJob),
+        (LeasePorts, LeasedPorts),
     )
 }

@@ -67,7 +67,7 @@ steps = st.lists(
 
 
 @given(steps)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_whatever_happens_no_component_runs_while_another_waits(happenings):
     """After any of these, checked by the invariants of the state; and the journal tells the same story."""
     world = World(nodes=3)

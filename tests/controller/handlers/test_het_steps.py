@@ -5,8 +5,8 @@ import pytest
 from sluice.errors import NotPermitted, RequestError
 from sluice.model.request import StepSpec
 from sluice.model.step import Step
+from sluice.steps.grant import StepBusy
 from sluice.wire.messages import CreateHetStep, HetPart
-from sluicectld.handlers.steps import StepBusy
 from tests.engine_builder import ANN, BOB, World
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from sluice.model.reason import Reason
 from sluice.model.states import Hold, JobState
+from sluice.steps.grant import StepBusy
 from sluice.wire.messages import EndJob, NodePrepared, PrepareJob, Report, SignalJob
-from sluicectld.handlers.steps import StepBusy
 from sluicectld.state.commands import PrologEnded
 from sluicectld.state.effects import Program, RunProgram
 from tests.engine_builder import World

@@ -11,8 +11,9 @@ from sluice.model.base import INTERACTIVE_STEP
 from sluice.model.request import GresRequest
 from sluice.model.states import StepState
 from sluice.model.step import Step
+from sluice.steps.grant import StepBusy
 from sluice.wire.messages import EndStep, FinishStep
-from sluicectld.handlers.steps import LAUNCH_WAIT_S, StepBusy
+from sluicectld.handlers.steps import LAUNCH_WAIT_S
 from tests.engine_builder import ANN, BOB, ROOT, World
 
 MakeWorld = Callable[..., World]
@@ -306,3 +307,9 @@ def test_a_shell_that_nobody_launched_is_given_up(world: World, job_id: int) -> 
 
     orders = [each for each in world.effects if isinstance(each, EndStep) and each.only_unlaunched]
     assert [order.step_id for order in orders] == [INTERACTIVE_STEP]
+
+
+def test_a_step_that_names_a_full_node_waits_for_that_node(world: World, job_id: int) -> None:
+    world.step(job_id, ntasks=4, min_nodes=1, required_nodes=("n1",))
+    with pytest.raises(StepBusy, match="on node n1 requested, 0 CPUs are free there"):
+        world.step(job_id, ntasks=1, min_nodes=1, required_nodes=("n1",))

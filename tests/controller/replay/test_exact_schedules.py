@@ -81,7 +81,7 @@ _DELAYING = [Work(0, 9, 3, 10), Work(1, 5, 4, 5), Work(2, 20, 1, 20), Work(3, 5,
 
 
 @pytest.mark.parametrize("name", POLICIES)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(jobs=jobs_of_a_pool)
 @example(jobs=_DELAYING)
 def test_the_starts_are_those_of_the_definition(name: str, jobs: list[Work]) -> None:
@@ -92,7 +92,7 @@ def test_the_starts_are_those_of_the_definition(name: str, jobs: list[Work]) -> 
 
 
 @pytest.mark.parametrize("name", POLICIES)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(jobs=jobs_of_a_pool)
 @example(jobs=_DELAYING)
 def test_neither_memory_nor_explanations_change_a_start(name: str, jobs: list[Work]) -> None:
@@ -108,14 +108,14 @@ def test_neither_memory_nor_explanations_change_a_start(name: str, jobs: list[Wo
     )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(jobs_of_a_pool)
 def test_one_reservation_makes_the_hybrid_easy(jobs: list[Work]) -> None:
     """Two ways to say the same, so that the reference stands on two feet."""
     assert reference.replay(jobs, 4, reference.hybrid(1)) == reference.replay(jobs, 4, reference.easy)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(jobs_of_a_pool)
 def test_with_known_run_times_the_conservative_never_moves_a_promise(jobs: list[Work]) -> None:
     """Then it is the hybrid that keeps everybody's start."""

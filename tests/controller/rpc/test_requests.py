@@ -11,10 +11,10 @@ from sluice.errors import NotPermitted, RequestError
 from sluice.model.base import BATCH_STEP
 from sluice.model.node import Inventory
 from sluice.model.request import Dependency, DependencyTerm, StepSpec
+from sluice.steps import grant
+from sluice.steps.layout import lay_out
 from sluice.wire import messages
 from sluice.wire.messages import Done, Submitted
-from sluicectld.handlers import steps
-from sluicectld.handlers.step_layout import lay_out
 from tests.live_controller import DEADLINE_S, LiveController, Peer, submission
 
 _SPEC = {"name": "x", "uid": 1, "gid": 1, "user": "u"}
@@ -388,7 +388,7 @@ def test_many_equal_steps_that_wait_are_looked_at_once_at_a_time(
 ) -> None:
     """Twenty wait for a job's two CPUs; each end of a step lets one in, without trying all of the others."""
     looked: list[int] = []
-    monkeypatch.setattr(steps, "lay_out", lambda *words: looked.append(1) or lay_out(*words))
+    monkeypatch.setattr(grant, "lay_out", lambda *words: looked.append(1) or lay_out(*words))
 
     async def scene(controller: LiveController) -> None:
         agent = await controller.agent("n1")

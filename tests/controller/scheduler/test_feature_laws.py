@@ -39,7 +39,7 @@ expressions = st.sampled_from(
 
 
 @given(st.lists(features, min_size=1, max_size=5), expressions, st.integers(1, 3), st.integers(0, 2))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_job_starts_when_some_set_of_nodes_suits(node_features, text, nodes_min, more):
     """Brute force over all sets of allowed size agrees, and the chosen set suits."""
     cluster = Cluster(nodes=0)
@@ -65,7 +65,7 @@ sorts = st.lists(st.tuples(st.booleans(), st.booleans(), st.booleans()), max_siz
 
 
 @given(st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(0, 2)), sorts, st.sets(st.integers(0, 2)))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_cover_is_filled_and_as_small_as_can_be(counts, some_sorts, required):
     suited = list(enumerate(some_sorts))
     required = frozenset(each for each in required if each < len(suited))

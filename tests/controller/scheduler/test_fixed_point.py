@@ -67,7 +67,7 @@ def without(job: Job, task_id: int | None) -> Job | None:
 
 
 @given(snapshots(), POLICIES)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_second_pass_at_the_same_moment_starts_nothing(snapshot: Snapshot, policy: Policy) -> None:
     """What could start has started, and the others are planned for the same moments."""
     plan = decide(snapshot, policy)
@@ -83,7 +83,7 @@ def test_a_second_pass_at_the_same_moment_starts_nothing(snapshot: Snapshot, pol
 
 
 @given(snapshots(), POLICIES, st.randoms(use_true_random=False))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_the_order_of_tables_changes_no_decision(snapshot: Snapshot, policy: Policy, dice: object) -> None:
     """Pending jobs, running jobs and partitions come in any order."""
 

@@ -274,7 +274,7 @@ def gangs_of(snapshot: Snapshot) -> list[set[int]]:
 
 
 @given(snapshots(), st.booleans(), st.booleans())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_whole_or_not_at_all(snapshot, is_backfilling, is_hurried):
     """Of a gang all components start, or none; all have one planned start, or none has; who waits knows why."""
     policy = Policy(
@@ -292,7 +292,7 @@ def test_whole_or_not_at_all(snapshot, is_backfilling, is_hurried):
 
 
 @given(snapshots())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_gang_that_neither_starts_nor_is_planned_leaves_no_trace(snapshot):
     """Everybody else gets just what they would get without it, on the same nodes and CPUs."""
     policy = Policy(backfill_window_s=0.0)
@@ -304,7 +304,7 @@ def test_a_gang_that_neither_starts_nor_is_planned_leaves_no_trace(snapshot):
 
 
 @given(snapshots())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_gang_starts_no_earlier_than_its_components_could_alone(snapshot):
     """Alone in the queue, a component's first start is at or before the one of the gang."""
     for gang in gangs_of(snapshot):

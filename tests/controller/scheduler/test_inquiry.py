@@ -294,7 +294,7 @@ def test_a_planned_start_comes_with_what_such_plans_have_been_worth():
 
 
 @pytest.mark.parametrize("hold", list(Hold))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(clusters(), st.data())
 def test_a_pending_job_always_has_a_reason(hold, drawn, data):
     snapshot, policy = drawn.snapshot, drawn.policy

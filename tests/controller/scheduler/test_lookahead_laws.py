@@ -45,7 +45,7 @@ LIMITS = st.fixed_dictionaries(
         "group_tres": st.sampled_from([{"cpu": 4}, {"node": 2}, {"cpu": 6, "license/a": 2}]),
     },
 )
-few = settings(max_examples=100, deadline=None)
+few = settings(max_examples=100)
 
 requests = st.fixed_dictionaries(
     {

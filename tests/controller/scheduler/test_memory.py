@@ -192,13 +192,13 @@ def decided(plan: Plan) -> Plan:
     return replace(plan, tested_shapes=0)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(_stories)
 def test_a_pass_with_a_memory_decides_as_one_without(told: Told) -> None:
     decide_both_ways(Story(told), told)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(_stories)
 def test_a_pass_that_remembers_promises_decides_as_one_that_is_told_of_them(told: Told) -> None:
     decide_both_ways(Story(told, KEEPING), told)
@@ -218,7 +218,7 @@ def decide_both_ways(story: Story, told: Told) -> None:
         story.plan = plan
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(_stories)
 def test_a_question_with_a_memory_is_answered_as_one_without(told: Told) -> None:
     story, memory = Story(told), Memory()

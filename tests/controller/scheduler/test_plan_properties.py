@@ -86,7 +86,7 @@ def gpu_b() -> tuple[GresRequest, ...]:
 
 
 @given(snapshots())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_starts_take_only_what_is_free(snapshot):
     """Each unit is given once, and a whole node only when nobody is there."""
     free_by_name = {free.node.name: free for free in snapshot.nodes}
@@ -117,7 +117,7 @@ def test_starts_take_only_what_is_free(snapshot):
 
 
 @given(snapshots())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_allocations_are_whole(snapshot):
     """A job gets all its tasks with their CPUs, on no more and no fewer nodes than it allows."""
     jobs = {job.id: job for job in snapshot.pending}
@@ -135,7 +135,7 @@ def test_allocations_are_whole(snapshot):
 
 
 @given(snapshots())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_nothing_is_promised_twice(snapshot):
     """At every moment of the timeline running, started and planned jobs fit together.
 
@@ -168,7 +168,7 @@ def uses_of(allocation: Allocation, from_at: float, until_at: float) -> list[tup
 
 
 @given(snapshots())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_the_timeline_never_falls_below_zero(snapshot):
     """What is taken from a level was there, GRES units included."""
     one_pass = Pass(snapshot, POLICY, 0, make_scene(snapshot, POLICY))
@@ -181,7 +181,7 @@ def test_the_timeline_never_falls_below_zero(snapshot):
 
 
 @given(snapshots())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_no_planned_start_is_delayed_by_jobs_below(snapshot):
     """Without the jobs below it, a planned job would be planned no earlier."""
     whole = decide(snapshot, POLICY)
@@ -200,7 +200,7 @@ def test_no_planned_start_is_delayed_by_jobs_below(snapshot):
 
 
 @given(snapshots())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_every_eligible_job_starts_or_knows_why_not(snapshot):
     """starts and blockers together name every job; blockers are never empty and always have numbers or names."""
     plan = decide(snapshot, POLICY)
@@ -215,7 +215,7 @@ def test_every_eligible_job_starts_or_knows_why_not(snapshot):
 
 
 @given(snapshots())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_pass_leaves_no_trace_in_its_scene(snapshot):
     """What a pass adds to the timeline is gone after it: a second pass with the same memory decides the same."""
     memory = Memory()
@@ -226,7 +226,7 @@ def test_a_pass_leaves_no_trace_in_its_scene(snapshot):
 
 
 @given(snapshots())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_the_same_snapshot_gives_the_same_plan(snapshot):
     """decide(s) == decide(s), whatever the order of the pending jobs."""
     shuffled = with_pending(snapshot, tuple(reversed(snapshot.pending)))

@@ -72,7 +72,7 @@ def components_of(rivals: Rivals, leader_id: int) -> set[int]:
 
 
 @given(mixtures())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_all_components_start_or_are_planned_or_none_is(rivals: Rivals) -> None:
     plan = rivals.plan()
     for leader_id, started in started_of(plan, rivals).items():
@@ -83,7 +83,7 @@ def test_all_components_start_or_are_planned_or_none_is(rivals: Rivals) -> None:
 
 
 @given(mixtures())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_whoever_goes_is_named_as_a_whole_and_once(rivals: Rivals) -> None:
     plan = rivals.plan()
     leads = {lead_id_of(view.job) for view in rivals.running_jobs if view.job is not None}
@@ -93,7 +93,7 @@ def test_whoever_goes_is_named_as_a_whole_and_once(rivals: Rivals) -> None:
 
 
 @given(mixtures())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_whoever_preempts_has_room_for_all_components_and_keeps_it(rivals: Rivals) -> None:
     plan = rivals.plan()
     for order in plan.preemptions:
@@ -103,7 +103,7 @@ def test_whoever_preempts_has_room_for_all_components_and_keeps_it(rivals: Rival
 
 
 @given(mixtures())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_no_component_of_equal_or_higher_tier_than_every_one_that_preempts_goes(rivals: Rivals) -> None:
     plan = rivals.plan()
     by_id = {job.id: job for job in rivals.pending_jobs}
@@ -115,7 +115,7 @@ def test_no_component_of_equal_or_higher_tier_than_every_one_that_preempts_goes(
 
 
 @given(mixtures())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_the_first_who_preempts_starts_with_all_components_when_its_victims_are_gone(rivals: Rivals) -> None:
     plan = rivals.plan()
     if not plan.preemptions or plan.starts:
@@ -127,7 +127,7 @@ def test_the_first_who_preempts_starts_with_all_components_when_its_victims_are_
 
 
 @given(mixtures(modes=("REQUEUE", "CANCEL")))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_while_victims_are_going_all_places_are_kept_and_nothing_more_is_preempted(rivals: Rivals) -> None:
     plan = rivals.plan()
     for order in plan.preemptions:
@@ -140,7 +140,7 @@ def test_while_victims_are_going_all_places_are_kept_and_nothing_more_is_preempt
 
 
 @given(mixtures())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_memory_changes_nothing(rivals: Rivals) -> None:
     memory = Memory()
     first = decide(rivals.snapshot(), rivals.policy, memory=memory)
@@ -148,7 +148,7 @@ def test_a_memory_changes_nothing(rivals: Rivals) -> None:
 
 
 @given(mixtures())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_without_any_one_victim_the_components_would_not_start(rivals: Rivals) -> None:
     first = lead_id_of(rivals.pending_jobs[0])
     rivals.pending_jobs = [job for job in rivals.pending_jobs if lead_id_of(job) == first]
@@ -158,7 +158,7 @@ def test_without_any_one_victim_the_components_would_not_start(rivals: Rivals) -
 
 
 @given(mixtures(modes=("REQUEUE", "CANCEL")), st.booleans())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_with_promises_of_the_pass_before_all_components_are_planned_or_none(rivals: Rivals, is_freed: bool) -> None:
     """First nobody may preempt, then somebody does, then the victims are in their grace; each pass knows the last."""
     rivals.policy = replace(rivals.policy, keeps_promises=True)

@@ -85,7 +85,7 @@ def tier_of(rivals: Rivals, partition: str) -> int:
 
 
 @given(situations())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_no_job_of_equal_or_higher_standing_is_preempted(rivals: Rivals) -> None:
     by_id = {job.id: job for job in rivals.pending_jobs}
     partition_of = {view.job_id: view.partition for view in rivals.running_jobs}
@@ -95,7 +95,7 @@ def test_no_job_of_equal_or_higher_standing_is_preempted(rivals: Rivals) -> None
 
 
 @given(situations())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_each_is_preempted_once_and_for_a_job_that_does_not_start(rivals: Rivals) -> None:
     plan = rivals.plan()
     victims = [order.job_id for order in plan.preemptions]
@@ -105,7 +105,7 @@ def test_each_is_preempted_once_and_for_a_job_that_does_not_start(rivals: Rivals
 
 
 @given(situations())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_first_who_preempts_starts_when_its_victims_are_gone(rivals: Rivals) -> None:
     """Alone, so that others do not decide it."""
     plan = rivals.plan()
@@ -117,7 +117,7 @@ def test_the_first_who_preempts_starts_when_its_victims_are_gone(rivals: Rivals)
 
 
 @given(situations())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_without_any_one_victim_the_job_would_not_start(rivals: Rivals) -> None:
     rivals.pending_jobs = rivals.pending_jobs[:1]
     plan = rivals.plan()
@@ -126,7 +126,7 @@ def test_without_any_one_victim_the_job_would_not_start(rivals: Rivals) -> None:
 
 
 @given(situations())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_job_for_which_nothing_is_preempted_would_not_start_if_all_below_it_were_gone(rivals: Rivals) -> None:
     rivals.pending_jobs = rivals.pending_jobs[:1]
     plan = rivals.plan()
@@ -140,7 +140,7 @@ def test_a_job_for_which_nothing_is_preempted_would_not_start_if_all_below_it_we
 
 
 @given(situations())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_same_snapshot_gives_the_same_preemptions(rivals: Rivals) -> None:
     memory = Memory()
     first = decide(rivals.snapshot(), rivals.policy, memory=memory)
@@ -150,7 +150,7 @@ def test_the_same_snapshot_gives_the_same_preemptions(rivals: Rivals) -> None:
 
 
 @given(situations(modes=("REQUEUE", "CANCEL")))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_while_victims_are_going_nothing_more_is_preempted(rivals: Rivals) -> None:
     """Fixed point: with its victims in their grace the same jobs wait, and no further victim is chosen."""
     plan = rivals.plan()
@@ -164,7 +164,7 @@ def test_while_victims_are_going_nothing_more_is_preempted(rivals: Rivals) -> No
 
 
 @given(situations())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_an_urgent_job_is_not_delayed_by_preemptions_for_those_below(rivals: Rivals) -> None:
     """Whom the first one preempts is the same with and without the others that wait."""
     ranked = sorted(rivals.pending_jobs, key=lambda job: (-tier_of(rivals, job.partition), -job.priority, job.id))

@@ -334,7 +334,7 @@ windows = st.tuples(st.integers(0, 100), st.integers(1, 100))
 REPEATED = st.sampled_from(((), ("HOURLY",), ("DAILY",), ("MAINT",), ("TIME_FLOAT",)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     kept_times=st.lists(st.tuples(windows, REPEATED, st.integers(1, 4)), min_size=1, max_size=4),
     limits=st.lists(st.integers(1, 200), min_size=1, max_size=6),

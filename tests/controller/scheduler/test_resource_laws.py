@@ -71,7 +71,7 @@ class Room:
 
 
 @given(scenes(), turns)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_is_offered_is_given(scene, some_turns):
     """Whenever count_tasks says t, any t' <= t get CPUs, memory and units that are free, and enough of them."""
     room = Room(scene)
@@ -107,7 +107,7 @@ def assert_enough(scene: Scene, grant: NodeGrant, needs: Needs, tasks: int) -> N
 
 
 @given(scenes(), turns)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_nothing_is_given_twice(scene, some_turns):
     """CPUs have no more jobs than the partition allows; memory, units and GPUs in parts are never overcommitted."""
     room = Room(scene)
@@ -144,7 +144,7 @@ def assert_no_overcommitment(scene: Scene, jobs: list[Job]) -> None:
 
 
 @given(scenes(), turns)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_all_comes_back(scene, some_turns):
     """give_back(take(x)) == x for each job, and an idle node is left in whatever order they go."""
     room = Room(scene)
@@ -165,7 +165,7 @@ def test_all_comes_back(scene, some_turns):
 
 
 @given(scenes(), turns)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_levels_follow_the_state(scene, some_turns):
     """A level after a grant, and after a job's end, is the level that the state itself would give."""
     room = Room(scene)

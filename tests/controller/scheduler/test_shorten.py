@@ -175,7 +175,7 @@ def full_limits(snapshot: Snapshot, ids: set[int]) -> Snapshot:
 
 
 @given(supple_snapshots())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_granted_limit_lies_between_the_least_and_the_asked_one(snapshot):
     jobs = {job.id: job for job in snapshot.pending}
     for start in decide(snapshot, Policy(backfill_window_s=1e9)).starts:
@@ -187,7 +187,7 @@ def test_a_granted_limit_lies_between_the_least_and_the_asked_one(snapshot):
 
 
 @given(snapshots(), st.sampled_from([60, 120, 600]), st.sampled_from([1800, 7200, None]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_the_last_job_gets_the_longest_limit_that_delays_nobody(snapshot, least_s, limit_s):
     """Behind all others: everybody's planned start stays, and one minute more would not have fitted."""
     policy = Policy(backfill_window_s=1e9, backfill_jobs_max=10_000)
@@ -207,7 +207,7 @@ def test_the_last_job_gets_the_longest_limit_that_delays_nobody(snapshot, least_
 
 
 @given(supple_snapshots(), st.booleans())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_memory_changes_no_limit(snapshot, is_explaining):
     policy = Policy(backfill_window_s=1e9, is_explaining=is_explaining)
     memory = Memory()

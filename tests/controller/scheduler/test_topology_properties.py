@@ -78,7 +78,7 @@ def place_near(
 
 PLUGINS = ("flat", "tree", "block", "dragonfly", "torus3d", "ring")
 each_plugin = pytest.mark.parametrize("plugin", PLUGINS)
-several = settings(max_examples=25, deadline=None)
+several = settings(max_examples=25)
 
 
 @each_plugin

@@ -170,7 +170,7 @@ def tracks_now(index: int, pause_s: int) -> float:
 
 @needs_library
 @given(st.lists(steps, min_size=NODES, max_size=NODES), changes, st.integers(0, 4), questions)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_the_compiled_tracks_answer_as_the_readable_ones(tracks_steps, tracks_changes, pause_s, question):
     """After any changes every question has the same answer."""
     tasks, nodes, lasts_s, later_s = question
@@ -200,7 +200,7 @@ def test_the_compiled_tracks_answer_as_the_readable_ones(tracks_steps, tracks_ch
 
 
 @given(st.lists(steps, min_size=NODES, max_size=NODES), changes, st.integers(0, 4), questions)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_sweep_passes_over_no_moment_that_would_do(tracks_steps, tracks_changes, pause_s, question):
     """Whenever the candidates hold the job for its whole time, the sweep has yielded that moment or one before it."""
     tasks, nodes, lasts_s, _ = question

@@ -191,7 +191,7 @@ def test_every_change_has_a_name_of_its_own_and_the_table_goes_by_cost():
     assert [change.cost for change in CHANGES] == sorted(change.cost for change in CHANGES)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(clusters(), st.data())
 def test_a_suggestion_applied_starts_the_job_in_the_next_pass(drawn, data):
     snapshot, policy = drawn.snapshot, drawn.policy
@@ -206,7 +206,7 @@ def test_a_suggestion_applied_starts_the_job_in_the_next_pass(drawn, data):
         assert job.id in [start.job_id for start in plan.starts], suggestion
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(clusters(), st.data())
 def test_a_plan_of_the_same_state_spares_a_pass_and_changes_nothing(drawn, data):
     snapshot, policy = settled(drawn.snapshot, drawn.policy), drawn.policy

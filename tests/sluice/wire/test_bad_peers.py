@@ -101,7 +101,7 @@ def test_replies_to_nothing_are_ignored(run: Run, serving: Any, raw: Any, frame:
     run(scenario())
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
 @given(st.lists(st.binary(max_size=2000) | st.binary(max_size=200).map(lambda data: pack_length(len(data)) + data)))
 def test_random_bytes_never_disturb_the_others(run: Run, serving: Any, raw: Any, chunks: list[bytes]) -> None:
     async def scenario() -> None:

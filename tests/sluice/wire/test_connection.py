@@ -20,7 +20,7 @@ Run = Callable[[Any], Any]
 decode = msgspec.msgpack.decode
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
 @given(st.lists(st.dictionaries(st.text(), st.integers(-(2**63), 2**63) | st.text() | st.binary() | st.none())))
 def test_requests_come_back_as_they_went(run: Run, serving: Any, bodies: list[Any]) -> None:
     """reply(request(body)) == body, for any number of pipelined bodies, in order."""

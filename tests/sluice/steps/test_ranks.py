@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice import cpuset, distribution
-from sluicectld.handlers.step_ranks import arbitrary_ranks, deal_ranks
+from sluice.steps.ranks import arbitrary_ranks, deal_ranks
 
 
 def _nodes(masks: list[int]) -> str:

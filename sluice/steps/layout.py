@@ -13,8 +13,8 @@ from sluice.model.request import StepSpec
 from sluice.model.states import StepState
 from sluice.model.step import Step, StepNode
 
-from .step_gres import Missing, check_gres, share_gres
-from .step_ranks import arbitrary_ranks, deal_ranks
+from .gres import Missing, check_gres, share_gres
+from .ranks import arbitrary_ranks, deal_ranks
 
 
 class Busy(msgspec.Struct, frozen=True):
@@ -130,6 +130,10 @@ def _choose(job: Job, spec: StepSpec, rooms: list[_Room], cpus_per_task: int) ->
         _deal(chosen, [ntasks] * len(chosen), ntasks, spec)
         return chosen
     usable = [room for room in rooms if room.capacity(cpus_per_task, per_node_max) > 0]
+    full = [room for room in rooms if room.grant.node in spec.required_nodes and room not in usable]
+    if full:
+        has = f"{full[0].free_cpus.bit_count()} CPUs are free there"
+        return Busy(f"a task of {cpus_per_task} CPUs on node {full[0].grant.node} requested, {has}")
     capacity = sum(room.capacity(cpus_per_task, per_node_max) for room in usable)
     if len(usable) < min_nodes or capacity < ntasks:
         free = sum(room.free_cpus.bit_count() for room in rooms)

@@ -9,7 +9,7 @@ from sluice.errors import InvalidRequest
 from sluice.model.allocation import GresGrant, NodeGrant
 from sluice.model.request import GresRequest, StepSpec
 from sluice.model.step import Step, StepNode
-from sluicectld.handlers.step_gres import Missing, check_gres, share_gres
+from sluice.steps.gres import Missing, check_gres, share_gres
 
 #: Four GPUs of two types on the first node, two on the second, and a number of licences.
 GRANTS = (
