@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from sluice.config.settings import Settings
-from sluice.model.base import BATCH_STEP
+from sluice.model.base import OWN_STEPS
 from sluice.model.states import StepState
 from sluice.wire import messages
 from sluicectld.handlers import (
@@ -122,7 +122,7 @@ class Engine:
         if job.dependency.terms and not job.is_ended:
             self.timers.add(0.0, Due.DEPENDENCY, job_id)
         for step in self.cluster.steps.get(job_id, {}).values():
-            if step.step_id != BATCH_STEP and step.state is StepState.RUNNING:
+            if step.step_id not in OWN_STEPS and step.state is StepState.RUNNING:
                 self.timers.add(step.started_at + steps.LAUNCH_WAIT_S, Due.STEP_LAUNCH, job_id)
 
 

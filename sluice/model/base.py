@@ -12,6 +12,8 @@ BATCH_STEP = StepId(-5)
 INTERACTIVE_STEP = StepId(-6)
 EXTERN_STEP = StepId(-4)
 
+#: Steps that agents start by themselves; others are launched by an srun.
+OWN_STEPS = frozenset((BATCH_STEP, EXTERN_STEP))
 SPECIAL_STEP_NAMES: dict[int, str] = {BATCH_STEP: "batch", INTERACTIVE_STEP: "interactive", EXTERN_STEP: "extern"}
 
 

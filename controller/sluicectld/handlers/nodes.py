@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from sluice import hostlist
 from sluice.errors import InvalidRequest, NotFound, NotPermitted
-from sluice.model.base import BATCH_STEP, EXTERN_STEP
+from sluice.model.base import BATCH_STEP, EXTERN_STEP, OWN_STEPS
 from sluice.model.job import Job
 from sluice.model.node import Inventory, Node
 from sluice.model.states import Ending, JobState, NodeState, StepState
@@ -154,7 +154,7 @@ def _unlaunched(turn: Turn, job: Job, node: str, known: set[tuple[int, int, int]
     return [
         unlaunched_order(turn, step, node)
         for step in turn.cluster.steps.get(job.id, {}).values()
-        if step.step_id not in (BATCH_STEP, EXTERN_STEP)
+        if step.step_id not in OWN_STEPS
         and node in step.running_nodes
         and (job.id, job.attempt, step.step_id) not in known
         and turn.now_at - step.started_at >= LAUNCH_WAIT_S

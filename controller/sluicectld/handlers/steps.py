@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from sluice.config.settings import Settings
 from sluice.errors import NotFound, RequestError
-from sluice.model.base import BATCH_STEP, INTERACTIVE_STEP
+from sluice.model.base import INTERACTIVE_STEP, OWN_STEPS
 from sluice.model.job import Job
 from sluice.model.request import StepSpec
 from sluice.model.states import JobState, StepState
@@ -78,7 +78,7 @@ def give_up_unlaunched(turn: Turn, job_id: int) -> None:
     for step in turn.cluster.steps.get(job_id, {}).values():
         age_s = turn.now_at - step.started_at
         if (
-            step.step_id != BATCH_STEP
+            step.step_id not in OWN_STEPS
             and step.state is StepState.RUNNING
             and LAUNCH_WAIT_S <= age_s < 2 * LAUNCH_WAIT_S
         ):

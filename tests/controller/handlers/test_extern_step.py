@@ -7,6 +7,7 @@ import pytest
 from sluice.model.base import EXTERN_STEP
 from sluice.model.states import OUT_OF_MEMORY_SIGNAL, JobState, StepState
 from sluice.wire.messages import EndStep, NodePrepared, PrepareJob, Report
+from sluicectld.handlers.steps import LAUNCH_WAIT_S
 from tests.engine_builder import World
 
 MakeWorld = Callable[..., World]
@@ -144,3 +145,12 @@ def test_scancel_ends_it_by_name(make_world: MakeWorld) -> None:
 
     ordered = [(end.node, end.step_id) for end in world.effects if isinstance(end, EndStep)]
     assert ordered == [("n1", EXTERN_STEP), ("n2", EXTERN_STEP)]
+
+
+def test_it_waits_for_no_srun(make_world: MakeWorld) -> None:
+    world = make_world(**CONTAIN)
+    world.start(nodes=2)
+
+    world.pass_time(LAUNCH_WAIT_S + 1)
+
+    assert world.took(EndStep) == []
