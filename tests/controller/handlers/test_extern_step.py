@@ -149,8 +149,10 @@ def test_scancel_ends_it_by_name(make_world: MakeWorld) -> None:
 
 def test_it_waits_for_no_srun(make_world: MakeWorld) -> None:
     world = make_world(**CONTAIN)
-    world.start(nodes=2)
+    job_id = world.start(nodes=2)
+    prepared(world, job_id, "n1", "n2")
+    world.step(job_id, ntasks=1)
 
     world.pass_time(LAUNCH_WAIT_S + 1)
 
-    assert world.took(EndStep) == []
+    assert [order.step_id for order in world.took(EndStep)] == [0]
