@@ -55,8 +55,9 @@ def run(started: dict[str, Any], draft: Draft, command: list[str], voice: Voice)
     variables = {**os.environ, **_allocation_environment(job, _steps_at(started))}
     with inbox.Inbox(_WATCHED) as signals:
         pid = _fork(path, argv, variables, draft)
-        body = {"job_id": job["id"], "hears_messages": True}
-        with Question("WaitJobEnd", body, voice, message_hearer(voice)) as end:
+        body = {"job_id": job["id"], "hears_messages": True, "holds_allocation": True}
+        # As long as the command runs: the controller may end an allocation whose salloc does not come back to it.
+        with Question("WaitJobEnd", body, voice, message_hearer(voice), patience_s=client.FOREVER_S) as end:
             outcome = _watch(pid, job["id"], end, signals, draft, voice)
     _take_terminal(os.getpgrp())
     return outcome

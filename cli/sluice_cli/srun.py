@@ -181,16 +181,17 @@ def _run_outside(
         _load_programs(each, argv)
         _check_programs(each, argv)
     job_id = allocation.submit(drafts, os.path.basename(argvs[0][0]), words, voice)
-    with allocation.given_back(job_id, voice):
+    with allocation.given_back(job_id, voice) as hold:
         started = allocation.wait_started(
             job_id,
             draft,
             voice,
             lambda job: voice.info(f"job {job} queued and waiting for resources"),
             lambda job: voice.info(f"job {job} has been allocated resources"),
+            hold,
         )
         step = StepRun(_parts(started["job"], range(len(drafts)), drafts, argvs), StepMaker(None), voice)
-        step.run(is_whole_job=True)
+        step.run(hold)
         allocation.finish(job_id, voice, *step.outcome)
     return step.status
 
@@ -215,7 +216,7 @@ def _run_inside(drafts: Sequence[Draft], argvs: Sequence[Sequence[str]], voice: 
         _load_programs(draft, argv)
         parts.append(Part(job["id"], draft, argv))
     step = StepRun(parts, maker, voice)
-    step.run(is_whole_job=False)
+    step.run()
     return step.status
 
 

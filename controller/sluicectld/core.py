@@ -23,6 +23,7 @@ from sluice.wire.faults import STORAGE
 from sluice.wire.messages import AgentConfig, UserMessage
 from sluice.wire.responder import Responder
 from sluice_plugins.registry import SubmitFilters
+from sluicectld.clients import Clients
 from sluicectld.commit import Committer
 from sluicectld.engine import Engine, Outcome
 from sluicectld.nodes.agents import Agents
@@ -72,6 +73,7 @@ class Core:
         self.passes = Passes(engine, clock.now, self._apply_plan)
         self.programs = Programs(str(config.path), self._on_prolog)
         self.waiting = Waiting()
+        self.clients = Clients()
         self.texts = TextCache()
         self.submit_filters = SubmitFilters(())
         self.database: Database = open_engine(config.settings.database_url, is_read_only=True)
@@ -131,6 +133,7 @@ class Core:
         if responder is not None:
             responder.reply(reply(outcome.reply) if reply is not None else outcome.reply)
         if outcome.events:
+            self.clients.on_events(outcome.events)
             self.waiting.on_events(outcome.events, self._family_of)
 
     def _family_of(self, job_id: int) -> int:

@@ -15,6 +15,7 @@ from sluice.model.base import OWN_STEPS
 from sluice.model.states import StepState
 from sluice.wire import messages
 from sluicectld.handlers import (
+    abandoned,
     change,
     configure,
     het_steps,
@@ -130,6 +131,7 @@ _HANDLERS: dict[type, Callable[[Turn, Any], Any]] = {
     commands.AcceptHetJob: submit.handle_submit_het,
     commands.AcceptJob: submit.handle_submit,
     commands.AgentLost: nodes.handle_agent_lost,
+    commands.EndAbandoned: abandoned.handle_abandoned,
     commands.ApplyConfiguration: configure.handle_configuration,
     commands.ApplyPlan: plan.handle_plan,
     commands.TellJobs: notify.handle_tell,

@@ -8,6 +8,7 @@ endings      how a job ends: final state, what still has to be cleaned
 dependents   who waits for a job: woken, released, marked or cancelled
 kill         scancel: KillJobs; FinishAllocation
 preempt      victims warned, suspended or ended
+abandoned    allocations whose salloc or srun is gone
 suspend      jobs frozen, and let go on
 change       hold, release, requeue, suspend, resume, top
 mail         what --mail-type tells a job's user

@@ -71,6 +71,12 @@ class ReviseReservation(msgspec.Struct, frozen=True):
     groups: tuple[str, ...] = ()
 
 
+class EndAbandoned(msgspec.Struct, frozen=True):
+    """Jobs whose salloc or srun holds no connection here, as only the shell knows: job id -> since when."""
+
+    gone_at_by_job: dict[int, float]
+
+
 class PrologEnded(msgspec.Struct, frozen=True):
     """The controller's prolog of a job has ended; problem: why it failed, empty if it did not."""
 
