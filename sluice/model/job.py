@@ -115,5 +115,12 @@ class Job(Record, frozen=True, kw_only=True):
         return self.is_in_prolog or bool(self.preparing_nodes)
 
     @property
+    def limit_at(self) -> float | None:
+        """Return when the job reaches its limit, as far as it is known; while it is suspended, that moves on."""
+        if self.limit_s is None or self.started_at is None:
+            return None
+        return self.started_at + self.suspended_s + self.limit_s
+
+    @property
     def nodes(self) -> tuple[str, ...]:
         return self.allocation.nodes if self.allocation else ()
