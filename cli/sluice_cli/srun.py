@@ -73,7 +73,8 @@ def _run(words: list[str], voice: talk.Voice) -> int:
                 return 0
     layers.set_loudness(voice, asked[0][0], os.environ, "srun")
     size = os.environ.get("SLURM_HET_SIZE", "")
-    commands = srun_het.commands(asked, int(size) if size.isdecimal() else 0)
+    is_inside = "SLURM_JOB_ID" in os.environ or any(key == "jobid" for found, _ in asked for key, _ in found)
+    commands = srun_het.commands(asked, int(size) if size.isdecimal() else 0, is_inside)
     drafts = [_make_draft(found, srun_het.environment_of(os.environ, number)) for number, found, _ in commands]
     draft = drafts[0]
     if answer := job_request.check_gres_help(draft):
@@ -213,6 +214,7 @@ def _run_inside(drafts: Sequence[Draft], argvs: Sequence[Sequence[str]], voice: 
         job = _locate(_job_id(draft), draft, maker, voice)
         if job is None:
             return exit_status("SLURM_EXIT_ERROR")
+        srun_het.check_alone(draft, job)
         if len(drafts) > 1 and not job.get("components"):
             text = f"job {job['id']} is not heterogeneous: it has one component, {len(drafts)} programs are given"
             raise OptionError(text, exit_code=REFUSED_EXIT)
