@@ -11,7 +11,7 @@ import sys
 
 from sluice.errors import RequestError, SluiceError
 from sluice.wire.faults import is_passing
-from sluice_cli import client, environment, inbox
+from sluice_cli import client, environment, inbox, other_user
 from sluice_cli.allocation import message_hearer
 from sluice_cli.waiting import Question
 
@@ -134,6 +134,7 @@ def _fork(path: str, argv: list[str], variables: dict[str, str], draft: Draft) -
             _set_group(0)
             _take_terminal(os.getpid())
         inbox.restore_defaults()
+        other_user.become(draft)
         if draft.own.get("chdir"):
             _go_to(draft.own["chdir"])
         os.execve(path, argv, variables)

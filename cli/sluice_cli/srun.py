@@ -13,7 +13,7 @@ import sys
 import time
 
 from sluice.errors import RequestError, SluiceError
-from sluice_cli import allocation, client, job_request, layers, srun_het, srun_plugins, talk
+from sluice_cli import allocation, client, job_request, layers, other_user, srun_het, srun_plugins, talk
 from sluice_cli.combine import combine
 from sluice_cli.draft import REFUSED_EXIT, Draft, OptionError
 from sluice_cli.getopt import UsageError
@@ -196,6 +196,7 @@ def _run_outside(
             hold,
         )
         step = StepRun(_parts(started["job"], range(len(drafts)), drafts, argvs), StepMaker(None), voice)
+        other_user.become(draft)
         step.run(hold)
         allocation.finish(job_id, voice, *step.outcome)
     return step.status
@@ -222,6 +223,7 @@ def _run_inside(drafts: Sequence[Draft], argvs: Sequence[Sequence[str]], voice: 
         _load_programs(draft, argv)
         parts.append(Part(job["id"], draft, argv))
     step = StepRun(parts, maker, voice)
+    other_user.become(drafts[0])
     step.run()
     return step.status
 

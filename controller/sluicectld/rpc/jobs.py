@@ -197,7 +197,7 @@ def _own_token(call: Call, token: str) -> str:
 def _identify(call: Call, spec: JobSpec) -> JobSpec:
     """Fill in who it is: the wire's word, not the client's; an administrator may name another user."""
     caller = call.caller
-    if caller.may(Verb.SUBMIT_AS) and spec.uid != caller.uid and spec.user:
+    if caller.may(Verb.SUBMIT_AS) and (spec.uid, spec.gid) != (caller.uid, caller.gid) and spec.user:
         return replace(spec, group=callers.group_name(spec.gid))
     return replace(spec, uid=caller.uid, gid=caller.gid, user=caller.user, group=callers.group_name(caller.gid))
 
