@@ -34,7 +34,7 @@ from sluicectld.questions import Questions
 from sluicectld.rpc.views import JobViewCache
 from sluicectld.scheduler.memory import Memory
 from sluicectld.state import events
-from sluicectld.state.commands import ApplyPlan, PrologEnded, Tick
+from sluicectld.state.commands import ApplyPlan, EpilogEnded, PrologEnded, Tick
 from sluicectld.state.effects import SiteWork, TellWaiting
 from sluicectld.store.database import open_engine
 from sluicectld.store.read import read_environments, read_scripts
@@ -71,7 +71,7 @@ class Core:
         self.committer = Committer(config.settings.database_url, engine.cluster.take_batch, on_storage_failed)
         self.agents = Agents(clock, self.fetch_texts)
         self.passes = Passes(engine, clock.now, self._apply_plan)
-        self.programs = Programs(str(config.path), self._on_prolog)
+        self.programs = Programs(str(config.path), self._on_program)
         self.waiting = Waiting()
         self.clients = Clients()
         self.texts = TextCache()
@@ -140,7 +140,7 @@ class Core:
         job = self.engine.cluster.jobs.get(job_id)
         return job.array_job_id or job.het_job_id if job is not None else 0
 
-    def _on_prolog(self, ended: PrologEnded) -> None:
+    def _on_program(self, ended: PrologEnded | EpilogEnded) -> None:
         self.run(ended, SYSTEM)
 
     def _apply_plan(self, command: ApplyPlan) -> int:

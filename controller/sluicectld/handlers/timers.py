@@ -152,7 +152,7 @@ def _names(family: list[Job]) -> set[int]:
 
 
 def _is_over(job: Job) -> bool:
-    return job.is_ended and not job.is_requeued and not job.completing_nodes
+    return job.is_over and not job.is_requeued
 
 
 def _numbering(turn: Turn, key: int) -> None:

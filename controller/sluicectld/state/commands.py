@@ -85,6 +85,13 @@ class PrologEnded(msgspec.Struct, frozen=True):
     problem: str = ""
 
 
+class EpilogEnded(msgspec.Struct, frozen=True):
+    """The controller's epilog of a job's run has ended, whatever came of it."""
+
+    job_id: int
+    attempt: int
+
+
 class ApplyPlan(msgspec.Struct, frozen=True):
     """A pass is done.  decided_at: its snapshot's time, None when that is now.
 
