@@ -36,8 +36,8 @@ class TimedOut(Exception):
 class Question:
     """One request and its answer, asked again when the controller is restarted: body must bear that.
 
-    on_notice gets the notices that come before the answer.  connect: to whom it is put.  patience_s: how long that may be
-    away.
+    on_notice gets the notices that come before the answer.  connect: to whom it is put.  patience_s: how long it
+    may be away.
     """
 
     def __init__(

@@ -13,6 +13,8 @@ suspend      jobs frozen, and let go on
 change       hold, release, requeue, suspend, resume, top
 mail         what --mail-type tells a job's user
 notify       scontrol notify
+new_limit    limits that change while the job runs, told to its programs
+loans        nodes of a reservation that were lent, called back
 update_job   scontrol update of a job, one row a key
 reboot       restarting nodes
 drain        nodes that the system sets aside and gives back

@@ -13,8 +13,8 @@ from sluice.errors import InvalidRequest, NotFound, NotPermitted, RequestError
 from sluice.model.job import Job, PendingArray
 from sluice.model.reason import Reason
 from sluice.model.request import Dependency, DependencyTerm, GresRequest
-from sluice.model.states import Hold, JobState, Notice
-from sluice.wire.messages import Done, JobFilter, SignalJob
+from sluice.model.states import Hold, JobState
+from sluice.wire.messages import Done, JobFilter
 from sluicectld.permissions import Verb
 from sluicectld.state.commands import ReviseJobs
 from sluicectld.state.events import JobRevised
@@ -23,6 +23,7 @@ from sluicectld.state.timers import Due
 from .admission import check_access, check_counts, check_resources, find_verdict
 from .change import for_each, new_hold
 from .dependents import check_circle, give_up, judge_dependency
+from .new_limit import tell_limit
 from .numbers import read_count
 from .reservation_admission import check_reservations
 from .select import named_jobs
@@ -112,8 +113,7 @@ def _apply(turn: Turn, command: ReviseJobs, job: Job) -> None:
     turn.emit(JobRevised(at=turn.now_at, job=revised, what="update"))
     if revised.limit_s != job.limit_s:
         turn.timers.add_job_limit(revised)
-        if revised.state is JobState.RUNNING:
-            _tell_limit(turn, revised)
+        tell_limit(turn, revised, f"by {turn.caller.user}")
     if revised.begin_at is not None and revised.begin_at != job.begin_at:
         turn.timers.add(revised.begin_at, Due.PASS)
     if revised.spec.deadline_at != job.spec.deadline_at:
@@ -123,26 +123,6 @@ def _apply(turn: Turn, command: ReviseJobs, job: Job) -> None:
     elif revised.dependency is not job.dependency:
         judge_dependency(turn, job.id)
     turn.is_pass_due = True
-
-
-def _tell_limit(turn: Turn, job: Job) -> None:
-    """Let the job's programs know how long they have now; one that stands still is told when it goes on."""
-    turn.effects += [
-        SignalJob(
-            node=node,
-            epoch=turn.cluster.epoch,
-            job_id=job.id,
-            attempt=job.attempt,
-            signal=0,
-            to_batch=True,
-            full=True,
-            reason=Notice.NEW_LIMIT.value,
-            deadline_at=job.preemption.ends_at if job.preemption is not None else None,
-            text=f"by {turn.caller.user}",
-            limit_at=job.limit_at,
-        )
-        for node in job.nodes
-    ]
 
 
 def _spec(field: str, read: Callable[[str], object]) -> Change:
