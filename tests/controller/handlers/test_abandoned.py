@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
+from sluice.model.base import EXTERN_STEP
 from sluice.model.reason import Reason
 from sluice.model.states import JobState
+from sluice.wire.messages import NodePrepared, Report
 from sluicectld.handlers.abandoned import SRUN_GRACE_S
 from sluicectld.state.commands import EndAbandoned
 from tests import het_builder
@@ -124,3 +126,14 @@ def test_the_journal_tells_it(world: World) -> None:
     judge(world, job_id, 3600)
 
     world.check_replay()
+
+
+def test_an_extern_step_is_no_sign_of_life() -> None:
+    """It lasts as long as the job."""
+    world = World(prolog_flags=("Alloc", "Contain"))
+    job_id = interactive(world, "srun")
+    world.do(Report(prepared=(NodePrepared(node="n1", job_id=job_id, attempt=0),)))
+    assert world.step_of(job_id, EXTERN_STEP).running_nodes == ("n1",)
+    world.pass_time(3600)
+
+    assert judge(world, job_id, 3600) is JobState.CANCELLED
