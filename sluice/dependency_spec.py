@@ -32,13 +32,15 @@ def parse(text: str) -> tuple[tuple[Dependency, ...], bool]:
     """Return (dependencies, is_any) of *text*: one dependency per id, in written order.
 
     is_any: one of them is enough; otherwise all must hold.  No dependencies for "".
-    Raises InvalidRequest with the text that users know if *text* is malformed or mixes "," and "?".
+    Raises InvalidRequest, with the word that is wrong, if *text* is malformed or mixes "," and "?".
     """
     if not text:
         return (), False
     is_any = "?" in text
-    if (is_any and "," in text) or text.count(":") > IDS_MAX:
-        raise _refusal()
+    if is_any and "," in text:
+        raise _refusal(text, "',' (all of them) and '?' (any of them) do not go together")
+    if text.count(":") > IDS_MAX:
+        raise _refusal(text, f"{text.count(':')} jobs named, at most {IDS_MAX} are taken")
     dependencies: list[Dependency] = []
     for entry in text.split("?" if is_any else ","):
         dependencies.extend(_parse_entry(entry.strip()))
@@ -69,25 +71,31 @@ def _parse_entry(entry: str) -> list[Dependency]:
     if kind[:1].isdigit():
         kind, ids = "afterany", [kind, *ids]
     kind = kind.lower()
-    if kind not in KINDS or not ids:
-        raise _refusal()
-    return [_parse_id(kind, each) for each in ids]
+    if kind not in KINDS:
+        raise _refusal(entry, f"{kind[:20]!r} is none of {', '.join(sorted(KINDS))}, singleton")
+    if not ids:
+        raise _refusal(entry, f"{kind} of which job: {kind}:JOBID")
+    return [_parse_id(kind, each, entry) for each in ids]
 
 
-def _parse_id(kind: str, text: str) -> Dependency:
+def _parse_id(kind: str, text: str, entry: str) -> Dependency:
+    shown = text or entry
     name, plus, minutes = text.partition("+")
     job, underscore, task = name.partition("_")
-    job_id = _number(job)
-    if not job_id or (plus and kind != "after"):
-        raise _refusal()
+    job_id = _number(job, shown, "a job id")
+    if not job_id:
+        raise _refusal(shown, "no job has the id 0")
+    if plus and kind != "after":
+        raise _refusal(shown, f"minutes (+{minutes[:20]}) go with after, not with {kind}")
     is_whole = not underscore or task == "*"
-    return kind, job_id, None if is_whole else _number(task), _number(minutes) if plus else 0
+    task_id = None if is_whole else _number(task, shown, "the index of an array task")
+    return kind, job_id, task_id, _number(minutes, shown, "a number of minutes") if plus else 0
 
 
-def _number(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX):
-        raise _refusal()
-    return int(text)
+def _number(digits: str, text: str, wanted: str) -> int:
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= _DIGITS_MAX):
+        raise _refusal(text, f"{digits[:20]!r} is not {wanted}")
+    return int(digits)
 
 
 def _format_one(dependency: Dependency) -> str:
@@ -98,6 +106,6 @@ def _format_one(dependency: Dependency) -> str:
     return f"{kind}:{name}+{minutes}" if minutes else f"{kind}:{name}"
 
 
-def _refusal() -> InvalidRequest:
-    # The text is the one that users and tools know; CONTRACT section 15.
-    return InvalidRequest("Job dependency problem", code="dependency")
+def _refusal(text: str, problem: str) -> InvalidRequest:
+    # The code's text is the one that users and tools know; CONTRACT section 15.
+    return InvalidRequest(f"dependency {text[:80]!r}: {problem}", code="dependency")

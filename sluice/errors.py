@@ -69,7 +69,8 @@ class ConfigError(SluiceError):
         self.key = key
 
     def __str__(self) -> str:
-        where = f"{self.file}:{self.line}: " if self.file else ""
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        where = f"{place}: " if place else ""
         key = f"{self.key}: " if self.key else ""
         return f"{where}{key}{self.message}"
 

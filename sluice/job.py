@@ -4,12 +4,14 @@
 
     while work_is_left():
         do_some_of_it()
-        if job.wait_for_notice(timeout=0):
+        notice = job.wait_for_notice(timeout=0)
+        if notice and notice.deadline_at:
             save_checkpoint()
             break
 
 A notice comes before any signal: at the time limit, at a preemption, when somebody cancels or requeues the job, when
-its node is drained, when --signal asks for a warning.  Outside of a job there are none, and nothing here fails.
+its node is drained, when --signal asks for a warning; also when the limit is changed or the job suspended, without a
+deadline.  Outside of a job there are none, and nothing here fails.
 
 Needs nothing but the standard library, and may be copied beside a program that runs where Sluice is not installed.
 """
@@ -23,20 +25,23 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 _SIZE_MAX = 65536
 #: How often the file is looked at where the socket cannot be had.
 _LOOK_S = 1.0
 _ADDRESS_MAX = 100
+#: Reasons of notices that ask nothing of the program.
+_NEWS = ("new limit", "suspend", "resume")
 
 
 class Notice(NamedTuple):
     """Why something happens to the job.
 
-    reason: "time limit", "cancel", "preemption", "requeue", "node failure", "finished", "drain", or "signal" for one
-    that somebody sent.  signal: what follows at once, None: nothing.  sent_at, deadline_at: seconds since the epoch;
-    deadline_at is when the program is killed or its time is over, None: it is not because of this.
+    reason: "time limit", "cancel", "preemption", "requeue", "node failure", "finished"; "signal" for one that somebody
+    sent; "drain", "new limit", "suspend" and "resume" end nothing.  signal: what follows at once, None: nothing.
+    sent_at, deadline_at, limit_at: seconds since the epoch; deadline_at is when the program is killed or its time is
+    over, None: it is not because of this; limit_at is when the time limit is over by what is known now, None: never.
     """
 
     reason: str
@@ -45,6 +50,7 @@ class Notice(NamedTuple):
     deadline_at: float | None
     restart_count: int
     text: str = ""
+    limit_at: float | None = None
 
     @property
     def time_left_s(self) -> float | None:
@@ -69,17 +75,22 @@ def last_notice() -> Notice | None:
 def reason() -> str | None:
     """Return why the job is being ended or warned; None: it is not."""
     notice = last_notice()
-    return notice.reason if notice else None
+    return notice.reason if notice and notice.reason not in _NEWS else None
 
 
 def deadline() -> float | None:
     """Return until when there is time, in seconds since the epoch: the last notice's deadline, else the time limit's.
 
-    None: there is no limit, or this is no job.
+    Follows what becomes of the limit (scontrol update, suspend).  None: there is no limit, or this is no job.
     """
     notice = last_notice()
-    if notice is not None and notice.deadline_at is not None:
-        return notice.deadline_at
+    if notice is not None:
+        return notice.limit_at if notice.deadline_at is None else notice.deadline_at
+    return _first_limit_at()
+
+
+def _first_limit_at() -> float | None:
+    """Return when the time limit was over at the start."""
     text = os.environ.get("SLURM_JOB_END_TIME", "")
     return float(text) if text.isdecimal() else None
 
@@ -213,7 +224,9 @@ def _decode(line: bytes) -> Notice | None:
         return None
     if not isinstance(fields, dict):
         return None
-    known = {name: value for name, value in fields.items() if name in Notice._fields}
+    # An older agent does not tell the limit, which it cannot change either.
+    known: dict[str, Any] = {"limit_at": _first_limit_at()}
+    known |= {name: value for name, value in fields.items() if name in Notice._fields}
     try:
         # Fields that a newer agent adds are not for this program.
         return Notice(**known)

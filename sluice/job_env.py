@@ -307,8 +307,8 @@ def _time_variables(job: Job) -> dict[str, str]:
     if job.started_at is None:
         return {}
     variables = {"SLURM_JOB_START_TIME": str(int(job.started_at))}
-    if job.limit_s is not None:
-        variables["SLURM_JOB_END_TIME"] = str(int(job.started_at + job.limit_s))
+    if job.limit_at is not None:
+        variables["SLURM_JOB_END_TIME"] = str(int(job.limit_at))
     return variables
 
 

@@ -4,7 +4,8 @@
     flags  = "B" | "R" | "BR" | "RB"               without ":" only before a name
     signal = [ "SIG" ] name | number               any case
 
-B: only the batch shell is signalled; R: also when a reservation ends.  Without "@" it is 60 seconds before.
+B: only the batch shell is signalled; R: the job may have a reservation's nodes until they are wanted, and is signalled
+then.  Without "@" it is 60 seconds before.
 Numbers are Linux's; importing the signal module would cost every command its enumerations.
 """
 

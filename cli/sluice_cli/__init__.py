@@ -18,5 +18,6 @@ sbatch, scancel, salloc, srun, sattach, sbcast
                 the commands; allocation and salloc_command serve salloc, srun_*, multi_prog and
                 linked_mpi serve srun, sattach_control sattach; broadcast and shared_objects send files for
                 sbcast and srun --bcast
+other_user      --uid and --gid where something runs at this side
 job_states      state words as users type them
 """

@@ -83,10 +83,14 @@ def _take_back(request: str, body: dict[str, Any], voice: Voice) -> int:
 
 
 @contextlib.contextmanager
-def given_back(job_id: int, voice: Voice) -> Iterator[None]:
-    """Give the allocation back when its use is interrupted, which raises Revoked, or fails."""
+def given_back(job_id: int, voice: Voice) -> Iterator[Question]:
+    """Give the allocation back when its use is interrupted, which raises Revoked, or fails.
+
+    Gives the question for its start: by that connection the controller knows that this command lives.
+    """
     try:
-        yield
+        with _asked_start(job_id, voice, is_own=True) as hold:
+            yield hold
     except (Revoked, NotAtOnce):
         raise
     except Interrupted as interrupt:
@@ -98,14 +102,21 @@ def given_back(job_id: int, voice: Voice) -> Iterator[None]:
 
 
 def wait_started(
-    job_id: int, draft: Draft, voice: Voice, on_queued: Callable[[int], None], on_started: Callable[[int], None]
+    job_id: int,
+    draft: Draft,
+    voice: Voice,
+    on_queued: Callable[[int], None],
+    on_started: Callable[[int], None],
+    hold: Question | None = None,
 ) -> dict[str, Any]:
     """Return StartedJob.  on_queued, on_started: told when the job had to wait, and when it is over.
 
+    hold: of an allocation of one's own, see given_back(); it stays open.
     Raises Revoked, NotAtOnce, or a SluiceError.
     """
     immediate_s = draft.spec.get("immediate_s")
-    with Inbox(ENDING) as inbox, _asked_start(job_id, voice) as question:
+    asked = contextlib.nullcontext(hold) if hold is not None else _asked_start(job_id, voice, is_own=False)
+    with Inbox(ENDING) as inbox, asked as question:
         try:
             started = _wait(job_id, question, inbox, immediate_s, on_queued, on_started)
             if number := inbox.next():
@@ -122,8 +133,9 @@ def wait_started(
             raise
 
 
-def _asked_start(job_id: int, voice: Voice) -> Question:
-    return Question("WaitJobStart", {"job_id": job_id, "hears_messages": True}, voice, message_hearer(voice))
+def _asked_start(job_id: int, voice: Voice, is_own: bool) -> Question:
+    body = {"job_id": job_id, "hears_messages": True, "holds_allocation": is_own}
+    return Question("WaitJobStart", body, voice, message_hearer(voice))
 
 
 def message_hearer(voice: Voice) -> Callable[[str, dict[str, Any]], None]:

@@ -79,11 +79,12 @@ def call_patiently(name: str, body: object, voice: Voice, deadline_s: float = li
     return light.call_with_retry(find_endpoints(), name, body, PATIENCE_S, on_wait, deadline_s)
 
 
-def tell_waiting(voice: Voice, why: SluiceError) -> None:
+def tell_waiting(voice: Voice, why: SluiceError, patience_s: float = PATIENCE_S) -> None:
     """Say that the request is made again, and why."""
     if text := detail(why):
         voice.info(text)
-    voice.info(f"{sentence(why)}, retrying for up to {PATIENCE_S:.0f} seconds")
+    how_long = f" for up to {patience_s:.0f} seconds" if patience_s < FOREVER_S else ""
+    voice.info(f"{sentence(why)}, retrying{how_long}")
 
 
 def wait_patiently(name: str, body: object, voice: Voice) -> Any:

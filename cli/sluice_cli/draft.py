@@ -64,5 +64,6 @@ def invalid(option: JobOption) -> OptionError:
     return OptionError(f"Invalid --{option.key} specification")
 
 
-def invalid_number(option: JobOption, value: str) -> OptionError:
-    return OptionError(f'Invalid numeric value "{value}" for --{option.key}.', exit_code=REFUSED_EXIT)
+def invalid_number(option: JobOption, value: str, detail: str = "") -> OptionError:
+    line = f'Invalid numeric value "{value}" for --{option.key}.'
+    return OptionError(*([detail] if detail else []), line, exit_code=REFUSED_EXIT)

@@ -179,6 +179,8 @@ def _ended_lines(view: Map) -> list[str]:
     reason = job.get("reason", "None")
     if reason != "None":
         found.append(f"{_INDENT}{reason}: {job.get('reason_text') or _END_WORDS.get(reason, 'no more is known')}")
+    elif job.get("reason_text"):
+        found.append(f"{_INDENT}{job['reason_text']}")
     if job.get("failed_node"):
         found.append(f"{_INDENT}node {job['failed_node']} failed under it")
     return found

@@ -132,7 +132,7 @@ def shown_state(row: JobRow) -> str:
     job = row.job
     if row.state in ACTIVE_STATES:
         return "CONFIGURING" if job.get("is_in_prolog") or job.get("preparing_nodes") else row.state
-    if job.get("completing_nodes"):
+    if job.get("completing_nodes") or job.get("is_in_epilog"):
         return "COMPLETING"
     if row.state == "PENDING":
         if job.get("reason") == "ReservationDeleted":

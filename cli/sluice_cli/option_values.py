@@ -121,8 +121,9 @@ def natural(option: JobOption, value: str | None) -> int:
     digits = value or ""
     if not (digits.isascii() and digits.isdigit()):
         raise invalid_number(option, digits)
-    # More digits than a number of tasks can have: the largest number, for the controller to refuse.
-    return min(int(digits[:20]), _NUMBER_MAX)
+    if len(digits) > 20 or int(digits) > _NUMBER_MAX:
+        raise invalid_number(option, digits, f"{digits[:20]} is too large, at most {_NUMBER_MAX} is taken")
+    return int(digits)
 
 
 def job_name(draft: Draft, option: JobOption, value: str | None) -> None:
@@ -130,7 +131,13 @@ def job_name(draft: Draft, option: JobOption, value: str | None) -> None:
 
 
 def features(draft: Draft, option: JobOption, value: str | None) -> None:
-    draft.spec["features"] = (value or "").strip("&|, ")
+    """Raises InvalidRequest: one that cannot be read is refused as the controller refuses an unknown feature."""
+    text = (value or "").strip()
+    if text:
+        from sluice import feature_expr
+
+        feature_expr.parse(text)
+    draft.spec["features"] = text
 
 
 def exclusive(draft: Draft, option: JobOption, value: str | None) -> None:

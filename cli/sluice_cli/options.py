@@ -40,7 +40,7 @@ _QUEUE_ROWS = (
     Row("delay-boot", "", REQUIRED, "bar", t.delay_boot, "", "DELAY_BOOT", "SLURM_DELAY_BOOT", "mins", "delay boot for desired node features"),
     Row("extra", "", REQUIRED, "bar", v.other, "", "", "", "text", "extra free text"),
     Row("external", "", NONE, "b", v.other, help="job runs outside of the cluster's nodes"),
-    Row("gid", "", REQUIRED, "ba", v.account_id, "", "", "", "group", "group to run as (root only)"),
+    Row("gid", "", REQUIRED, "bar", v.account_id, "", "", "", "group", "group to run as (root only)"),
     Row("hold", "H", NONE, "bar", v.flag, "is_held", help="submit job in held state"),
     Row("immediate", "I", OPTIONAL, "ar", t.immediate, "", "IMMEDIATE", "SLURM_IMMEDIATE", "secs", "exit if resources are not available in time"),
     Row("jobid", "", REQUIRED, "r", v.own, "jobid", "", "SLURM_JOB_ID", "id", "run under already allocated job"),
@@ -70,7 +70,7 @@ _QUEUE_ROWS = (
     Row("explain", "", NONE, "b", v.own_flag, help="as --test-only, with what stands before the start and what would let it be now"),
     Row("time", "t", REQUIRED, "bar", t.time_limit, "", "TIMELIMIT", "SLURM_TIMELIMIT", "minutes", "time limit"),
     Row("time-min", "", REQUIRED, "bar", t.least_time, "", "", "", "minutes", "minimum time limit (if distinct)"),
-    Row("uid", "", REQUIRED, "ba", v.account_id, "", "", "", "user", "user to run as (root only)"),
+    Row("uid", "", REQUIRED, "bar", v.account_id, "", "", "", "user", "user to run as (root only)"),
     Row("wckey", "", REQUIRED, "bar", v.text, "wckey", "WCKEY", "SLURM_WCKEY", "wckey", "wckey to run job under"),
 )
 

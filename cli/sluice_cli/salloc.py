@@ -81,13 +81,14 @@ def _run(words: list[str], voice: talk.Voice) -> int:
 
         x11.check(draft)
     job_id = allocation.submit(drafts, "interactive", words, voice)
-    with allocation.given_back(job_id, voice):
+    with allocation.given_back(job_id, voice) as hold:
         started = allocation.wait_started(
             job_id,
             draft,
             voice,
             lambda job: voice.info(f"Pending job allocation {job}\nsalloc: job {job} queued and waiting for resources"),
             lambda job: voice.info(f"job {job} has been allocated resources"),
+            hold,
         )
         return _use(started, draft, command, voice)
 

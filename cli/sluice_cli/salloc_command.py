@@ -11,7 +11,7 @@ import sys
 
 from sluice.errors import RequestError, SluiceError
 from sluice.wire.faults import is_passing
-from sluice_cli import client, environment, inbox
+from sluice_cli import client, environment, inbox, other_user
 from sluice_cli.allocation import message_hearer
 from sluice_cli.waiting import Question
 
@@ -55,8 +55,9 @@ def run(started: dict[str, Any], draft: Draft, command: list[str], voice: Voice)
     variables = {**os.environ, **_allocation_environment(job, _steps_at(started))}
     with inbox.Inbox(_WATCHED) as signals:
         pid = _fork(path, argv, variables, draft)
-        body = {"job_id": job["id"], "hears_messages": True}
-        with Question("WaitJobEnd", body, voice, message_hearer(voice)) as end:
+        body = {"job_id": job["id"], "hears_messages": True, "holds_allocation": True}
+        # As long as the command runs: the controller may end an allocation whose salloc does not come back to it.
+        with Question("WaitJobEnd", body, voice, message_hearer(voice), patience_s=client.FOREVER_S) as end:
             outcome = _watch(pid, job["id"], end, signals, draft, voice)
     _take_terminal(os.getpgrp())
     return outcome
@@ -133,6 +134,7 @@ def _fork(path: str, argv: list[str], variables: dict[str, str], draft: Draft) -
             _set_group(0)
             _take_terminal(os.getpid())
         inbox.restore_defaults()
+        other_user.become(draft)
         if draft.own.get("chdir"):
             _go_to(draft.own["chdir"])
         os.execve(path, argv, variables)

@@ -13,7 +13,7 @@ import sys
 import time
 
 from sluice.errors import RequestError, SluiceError
-from sluice_cli import allocation, client, job_request, layers, srun_het, srun_plugins, talk
+from sluice_cli import allocation, client, job_request, layers, other_user, srun_het, srun_plugins, talk
 from sluice_cli.combine import combine
 from sluice_cli.draft import REFUSED_EXIT, Draft, OptionError
 from sluice_cli.getopt import UsageError
@@ -73,7 +73,8 @@ def _run(words: list[str], voice: talk.Voice) -> int:
                 return 0
     layers.set_loudness(voice, asked[0][0], os.environ, "srun")
     size = os.environ.get("SLURM_HET_SIZE", "")
-    commands = srun_het.commands(asked, int(size) if size.isdecimal() else 0)
+    is_inside = "SLURM_JOB_ID" in os.environ or any(key == "jobid" for found, _ in asked for key, _ in found)
+    commands = srun_het.commands(asked, int(size) if size.isdecimal() else 0, is_inside)
     drafts = [_make_draft(found, srun_het.environment_of(os.environ, number)) for number, found, _ in commands]
     draft = drafts[0]
     if answer := job_request.check_gres_help(draft):
@@ -109,6 +110,10 @@ def _check_drafts(drafts: Sequence[Draft], argvs: Sequence[Sequence[str]], voice
         if len(drafts) > 1 and value != "none":
             text = f"--{key}={value}: tasks of several components are not wired up; use one component"
             raise OptionError(text, exit_code=REFUSED_EXIT)
+    launcher = drafts[0].own.get("launch")
+    if launcher and drafts[0].own.get("resv-ports") == 0:
+        text = f"--launch={launcher}: the processes need a leased port to meet at; leave --resv-ports=0 out"
+        raise OptionError(text, exit_code=REFUSED_EXIT)
     if drafts[0].own.get("async"):
         voice.lines("Warning: --async: this srun waits for its step; run it in the background of the shell")
     for draft in drafts:
@@ -181,16 +186,18 @@ def _run_outside(
         _load_programs(each, argv)
         _check_programs(each, argv)
     job_id = allocation.submit(drafts, os.path.basename(argvs[0][0]), words, voice)
-    with allocation.given_back(job_id, voice):
+    with allocation.given_back(job_id, voice) as hold:
         started = allocation.wait_started(
             job_id,
             draft,
             voice,
             lambda job: voice.info(f"job {job} queued and waiting for resources"),
             lambda job: voice.info(f"job {job} has been allocated resources"),
+            hold,
         )
         step = StepRun(_parts(started["job"], range(len(drafts)), drafts, argvs), StepMaker(None), voice)
-        step.run(is_whole_job=True)
+        other_user.become(draft)
+        step.run(hold)
         allocation.finish(job_id, voice, *step.outcome)
     return step.status
 
@@ -208,6 +215,7 @@ def _run_inside(drafts: Sequence[Draft], argvs: Sequence[Sequence[str]], voice: 
         job = _locate(_job_id(draft), draft, maker, voice)
         if job is None:
             return exit_status("SLURM_EXIT_ERROR")
+        srun_het.check_alone(draft, job)
         if len(drafts) > 1 and not job.get("components"):
             text = f"job {job['id']} is not heterogeneous: it has one component, {len(drafts)} programs are given"
             raise OptionError(text, exit_code=REFUSED_EXIT)
@@ -215,7 +223,8 @@ def _run_inside(drafts: Sequence[Draft], argvs: Sequence[Sequence[str]], voice: 
         _load_programs(draft, argv)
         parts.append(Part(job["id"], draft, argv))
     step = StepRun(parts, maker, voice)
-    step.run(is_whole_job=False)
+    other_user.become(drafts[0])
+    step.run()
     return step.status
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
+    from sluice_cli.draft import Draft
     from sluice_cli.getopt import Found, OptionTable
     from sluice_cli.srun_run import Part
 
@@ -46,14 +47,16 @@ def parse(table: OptionTable, words: Sequence[str]) -> list[tuple[Found, list[st
     return list(zip(complete, programs, strict=True))
 
 
-def commands(asked: Sequence[tuple[Found, list[str]]], het_size: int) -> list[Command]:
-    """Return what runs in which component.  het_size: how many the job around has, 0 outside of one.
+def commands(asked: Sequence[tuple[Found, list[str]]], het_size: int, is_inside: bool = False) -> list[Command]:
+    """Return what runs in which component.  het_size: how many the job around has, 0 outside of a heterogeneous one.
 
-    Raises OptionError.
+    is_inside: of any job.  Raises OptionError.
     """
-    if not het_size:
-        # Outside of a heterogeneous job --het-group says nothing.
+    if not het_size and is_inside:
         return [(None, found, argv) for found, argv in asked]
+    if not het_size:
+        # For a job of its own, --het-group says how many components run the program, not which (22.05, observed).
+        return [(None, found, argv) for found, argv in asked for _ in _groups(dict(found).get("het-group") or "0")]
     named: list[Command] = []
     for index, (found, argv) in enumerate(asked):
         group = dict(found).get("het-group")
@@ -67,6 +70,17 @@ def commands(asked: Sequence[tuple[Found, list[str]]], het_size: int) -> list[Co
     if len(set(numbers_only)) < len(numbers_only):
         raise OptionError("a component of the job is named twice, each has one part of a step", exit_code=REFUSED_EXIT)
     return named
+
+
+def check_alone(draft: Draft, job: dict[str, Any]) -> None:
+    """Raise OptionError when --het-group names a component that a job without components has not."""
+    highest = max(_groups(draft.own.get("het-group") or "0"))
+    if highest and not job.get("components"):
+        raise OptionError(
+            f"job {job['id']} is not heterogeneous: its one component is 0",
+            f"Requested het-group offset exceeds highest hetjob index ({highest} > 0)",
+            exit_code=REFUSED_EXIT,
+        )
 
 
 def _groups(text: str) -> list[int]:

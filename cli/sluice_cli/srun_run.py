@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sluice_cli.srun_launch import NodeLink
     from sluice_cli.step_maker import StepMaker
     from sluice_cli.talk import Voice
+    from sluice_cli.waiting import Question
     from sluice_cli.x11 import Displays
 
 
@@ -91,16 +92,18 @@ class StepRun:
         self._maker = maker
         self._draft = parts[0].draft
         self._voice = voice
+        self._hold: Question | None = None
         self.status = 1
         self.outcome = (1, 0)
 
-    def run(self, is_whole_job: bool) -> None:
-        """is_whole_job: the allocation is srun's own, and its tasks are the step's.
+    def run(self, hold: Question | None = None) -> None:
+        """hold: of an allocation that is srun's own; its tasks are the step's.
 
         Raises OptionError, NoStep or a SluiceError before anything runs.
         """
+        self._hold = hold
         folder = current_folder()
-        specs = [(part.job_id, part.spec(is_whole_job)) for part in self._parts]
+        specs = [(part.job_id, part.spec(is_whole_job=hold is not None)) for part in self._parts]
         for part, created in zip(self._parts, srun_step.create(specs, self._maker, self._voice), strict=True):
             part.created = created
         with contextlib.ExitStack() as displays:
@@ -126,6 +129,9 @@ class StepRun:
             raise
         self._run_linked(streams)
         self._maker.wait_end(self._parts[0].created)
+        if self._hold is not None:
+            # The controller may have been restarted meanwhile, and the step told it no longer that srun is here.
+            self._hold.renew()
         self._prolog("epilog", self._parts[0].created.get("srun_epilog", ""))
 
     def _run_linked(self, streams: Streams) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import select
 import time
 
-from sluice.errors import RequestError, Unreachable
+from sluice.errors import RequestError, SluiceError, Unreachable
 from sluice.wire.faults import error_from, is_passing
 from sluice.wire.framing import ERROR, NOTICE, REPLY
 from sluice_cli import client
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from sluice.errors import SluiceError
     from sluice.wire.light import LightConnection
     from sluice_cli.inbox import Inbox
     from sluice_cli.talk import Voice
@@ -36,7 +36,8 @@ class TimedOut(Exception):
 class Question:
     """One request and its answer, asked again when the controller is restarted: body must bear that.
 
-    on_notice gets the notices that come before the answer.  connect: to whom it is put.
+    on_notice gets the notices that come before the answer.  connect: to whom it is put.  patience_s: how long it
+    may be away.
     """
 
     def __init__(
@@ -46,12 +47,14 @@ class Question:
         voice: Voice,
         on_notice: OnNotice | None = None,
         connect: Callable[[], LightConnection] = client.connect,
+        patience_s: float = client.PATIENCE_S,
     ) -> None:
         self._name = name
         self._body = body
         self._voice = voice
         self._on_notice = on_notice
         self._connect = connect
+        self._patience_s = patience_s
         self._connection: LightConnection | None = None
         self._id = 0
         self._asked_at = _NEVER
@@ -88,6 +91,16 @@ class Question:
                 continue
             if answer is not None:
                 return answer
+
+    def renew(self) -> None:
+        """Ask once more if the connection is lost: for a question that is kept open for its connection's sake."""
+        with contextlib.suppress(SluiceError):
+            if self._connection is not None:
+                self._connection.receive_nowait()
+                return
+        self.close()
+        with contextlib.suppress(SluiceError):
+            self._ask()
 
     def fileno(self) -> int:
         assert self._connection is not None, "asked before the question"
@@ -135,7 +148,7 @@ class Question:
         # A question that stood for a while had been taken: this absence has only begun.
         if self._lost_at is None or stood_s > _STOOD_S:
             self._lost_at = now
-            client.tell_waiting(self._voice, error)
-        if now - self._lost_at > client.PATIENCE_S:
+            client.tell_waiting(self._voice, error, self._patience_s)
+        if now - self._lost_at > self._patience_s:
             raise error
         time.sleep(_RECONNECT_PAUSE_S)

@@ -23,6 +23,7 @@ from sluice.wire.faults import STORAGE
 from sluice.wire.messages import AgentConfig, UserMessage
 from sluice.wire.responder import Responder
 from sluice_plugins.registry import SubmitFilters
+from sluicectld.clients import Clients
 from sluicectld.commit import Committer
 from sluicectld.engine import Engine, Outcome
 from sluicectld.nodes.agents import Agents
@@ -33,7 +34,7 @@ from sluicectld.questions import Questions
 from sluicectld.rpc.views import JobViewCache
 from sluicectld.scheduler.memory import Memory
 from sluicectld.state import events
-from sluicectld.state.commands import ApplyPlan, PrologEnded, Tick
+from sluicectld.state.commands import ApplyPlan, EpilogEnded, PrologEnded, Tick
 from sluicectld.state.effects import SiteWork, TellWaiting
 from sluicectld.store.database import open_engine
 from sluicectld.store.read import read_environments, read_scripts
@@ -70,8 +71,9 @@ class Core:
         self.committer = Committer(config.settings.database_url, engine.cluster.take_batch, on_storage_failed)
         self.agents = Agents(clock, self.fetch_texts)
         self.passes = Passes(engine, clock.now, self._apply_plan)
-        self.programs = Programs(str(config.path), self._on_prolog)
+        self.programs = Programs(str(config.path), self._on_program)
         self.waiting = Waiting()
+        self.clients = Clients()
         self.texts = TextCache()
         self.submit_filters = SubmitFilters(())
         self.database: Database = open_engine(config.settings.database_url, is_read_only=True)
@@ -131,13 +133,14 @@ class Core:
         if responder is not None:
             responder.reply(reply(outcome.reply) if reply is not None else outcome.reply)
         if outcome.events:
+            self.clients.on_events(outcome.events)
             self.waiting.on_events(outcome.events, self._family_of)
 
     def _family_of(self, job_id: int) -> int:
         job = self.engine.cluster.jobs.get(job_id)
         return job.array_job_id or job.het_job_id if job is not None else 0
 
-    def _on_prolog(self, ended: PrologEnded) -> None:
+    def _on_program(self, ended: PrologEnded | EpilogEnded) -> None:
         self.run(ended, SYSTEM)
 
     def _apply_plan(self, command: ApplyPlan) -> int:

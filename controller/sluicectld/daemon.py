@@ -36,6 +36,7 @@ from sluicectld.policy import policy_of
 from sluicectld.rpc.agents import check_silence
 from sluicectld.rpc.callers import Callers
 from sluicectld.rpc.dispatch import Dispatch
+from sluicectld.rpc.jobs import check_abandoned
 from sluicectld.state.commands import ApplyConfiguration, BeginEpoch
 from sluicectld.store.schema import upgrade
 
@@ -116,6 +117,7 @@ class Daemon:
         core.run(BeginEpoch(cluster.epoch + 1, cluster.cluster_id or secrets.token_hex(8)), SYSTEM)
         self._apply(config)
         core.agents.watch(cluster.nodes)
+        core.clients.restore(cluster.jobs.values(), self._clock.now())
         committed = asyncio.get_running_loop().create_future()
         core.committer.after_commit(committed.set_result, has_changed=True)
         failure = await committed
@@ -161,6 +163,7 @@ class Daemon:
             await asyncio.sleep(_SILENCE_CHECK_S)
             if self._dispatch.core is not None:
                 check_silence(self._dispatch.core)
+                check_abandoned(self._dispatch.core)
 
     async def _watch_health(self) -> None:
         """Ask the nodes for their health checks when they are due."""

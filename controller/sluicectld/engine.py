@@ -15,8 +15,10 @@ from sluice.model.base import OWN_STEPS
 from sluice.model.states import StepState
 from sluice.wire import messages
 from sluicectld.handlers import (
+    abandoned,
     change,
     configure,
+    endings,
     het_steps,
     kill,
     mail,
@@ -109,7 +111,7 @@ class Engine:
 
     def _restore_timers(self, job_id: int) -> None:
         job = self.cluster.jobs[job_id]
-        if job.is_ended and not job.completing_nodes:
+        if job.is_over:
             self.timers.add((job.ended_at or 0.0) + self.settings.min_job_age_s, Due.FORGET, job_id)
             return
         self.timers.add_job_limit(job)
@@ -130,11 +132,13 @@ _HANDLERS: dict[type, Callable[[Turn, Any], Any]] = {
     commands.AcceptHetJob: submit.handle_submit_het,
     commands.AcceptJob: submit.handle_submit,
     commands.AgentLost: nodes.handle_agent_lost,
+    commands.EndAbandoned: abandoned.handle_abandoned,
     commands.ApplyConfiguration: configure.handle_configuration,
     commands.ApplyPlan: plan.handle_plan,
     commands.TellJobs: notify.handle_tell,
     commands.ReviseJobs: update_job.handle_revise_jobs,
     commands.ReviseReservation: reservations.handle_revise_reservation,
+    commands.EpilogEnded: endings.handle_epilog_ended,
     commands.PrologEnded: prepare.handle_prolog_ended,
     commands.BeginEpoch: configure.handle_begin_epoch,
     commands.Tick: timers.handle_tick,

@@ -117,13 +117,20 @@ class Passes:
         self._set_alarm(self.plan.look_again_at)
         self.forecasts.note(self.plan, self._now())
         is_freed = snapshot.is_freed if is_formative(self.plan, snapshot, self.engine.policy) else None
-        if self.plan.starts or self.plan.preemptions or self.plan.resumes or is_freed is not None:
+        if self._is_to_be_applied(is_freed):
             try:
                 self.statistics.stale += self._apply(ApplyPlan(self.plan, snapshot.now_at, is_freed))
             except Exception:
                 logger.exception("plan failed version=%d starts=%d", snapshot.version, len(self.plan.starts))
                 took_s = 1.0
         self._loop.call_later(took_s * (1 / _SHARE - 1), self._rest_over)
+
+    def _is_to_be_applied(self, is_freed: bool | None) -> bool:
+        plan = self.plan
+        if plan.starts or plan.preemptions or plan.resumes or is_freed is not None:
+            return True
+        # Who still waits may call nodes back (handlers/loans.py).
+        return any(each.max_start_delay_s for each in self.engine.cluster.reservations.values())
 
     def _set_alarm(self, at: float | None) -> None:
         """Have a pass at the time even if nothing happens until then."""

@@ -1,7 +1,7 @@
 """The site's programs that the controller runs beside its own work: around jobs and reservations, and to send mail.
 
-A bounded number at a time.  A prolog that the end of its controller cuts short is run again by the next one, for the
-job waits for it; nothing else is.
+A bounded number at a time.  What the end of its controller cuts short of a job's prolog or epilog is run again by the
+next one; nothing else is.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from sluice import hook_env
 from sluice.config.settings import Settings
 from sluice.programs import run_program, run_programs
 from sluicectld.configuration import programs_of
-from sluicectld.state.commands import PrologEnded
+from sluicectld.state.commands import EpilogEnded, PrologEnded
 from sluicectld.state.effects import Program, RunForReservation, RunProgram, SendMail, SiteWork
 
 logger = logging.getLogger(__name__)
@@ -23,11 +23,11 @@ _MAIL_DEADLINE_S = 60.0
 
 
 class Programs:
-    """on_prolog: told how a job's prolog has ended.  Belongs to the loop's thread."""
+    """on_ended: told of the end of a job's prolog or epilog.  Belongs to the loop's thread."""
 
-    def __init__(self, conf_path: str, on_prolog: Callable[[PrologEnded], None]) -> None:
+    def __init__(self, conf_path: str, on_ended: Callable[[PrologEnded | EpilogEnded], None]) -> None:
         self._conf_path = conf_path
-        self._on_prolog = on_prolog
+        self._on_ended = on_ended
         self._places = asyncio.Semaphore(_AT_ONCE_MAX)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -65,8 +65,8 @@ class Programs:
             problem = await run_programs(patterns, environment, float(settings.prolog_epilog_timeout_s or 0))
         if problem:
             logger.error("job %s: controller's %s failed: %s", job.id, effect.program.value, problem)
-        if is_prolog:
-            self._on_prolog(PrologEnded(job.id, job.attempt, problem))
+        ended = PrologEnded(job.id, job.attempt, problem) if is_prolog else EpilogEnded(job.id, job.attempt)
+        self._on_ended(ended)
 
     async def _send_mail(self, effect: SendMail, settings: Settings) -> None:
         variables = hook_env.job_variables(effect.job, settings.cluster_name)

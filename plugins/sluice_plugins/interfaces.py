@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 
 import msgspec
 
+from sluice.errors import PluginError
 from sluice.model.job import Job
 from sluice.model.partition import Partition
 from sluice.model.preemption import PreemptMode, PreemptSetup
@@ -266,9 +267,22 @@ class JobService(msgspec.Struct, frozen=True, kw_only=True):
     def head(self) -> Peer:
         return self.peers[0]
 
+    @property
+    def meeting_port(self) -> int:
+        """Return the first of the ports, for the processes to meet at.  Raises PluginError when there is none."""
+        if not self.ports:
+            raise PluginError(
+                "the processes need a leased port to meet at, and the step has none: leave --resv-ports out"
+            )
+        return self.ports[0]
+
 
 class LaunchPlugin(Protocol):
-    """Kind "launch": srun --launch=NAME.  Pure: asked in the step daemon."""
+    """Kind "launch": srun --launch=NAME.  Pure: asked in the step daemon.
+
+    Both methods may raise PluginError for a service that they cannot build on; its text ends the step.
+    An attribute `missing_hint`, if there is one, is told where the first word of the command is not installed.
+    """
 
     #: One process a node, which starts the node's tasks itself; else one process a task.
     is_per_node: bool

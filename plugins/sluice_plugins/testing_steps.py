@@ -54,7 +54,7 @@ def check_mpi_plugin(plugin: MpiPlugin) -> None:
 
 
 def check_launch_plugin(plugin: LaunchPlugin) -> None:
-    """Raise AssertionError unless the plugin keeps its contract, also without ports, GPUs or other nodes."""
+    """Raise AssertionError unless the plugin keeps its contract, also without GPUs or other nodes."""
     alone = replace(SERVICE, node_rank=0, peers=SERVICE.peers[:1], rank=0, size=2, gpus=())
     for service in (SERVICE, alone):
         _check_variables(plugin.variables(service))

@@ -76,9 +76,10 @@ class SettingsBuilder:
         """Return the port of nodes that name none."""
         return cast(int, self._values.get("slurmd_port", Settings().slurmd_port))
 
-    def build(self) -> Settings:
-        """Return the settings; what is missing or contradictory is reported."""
-        self._check_needed()
+    def build(self, is_read: bool = True) -> Settings:
+        """Return the settings; what is missing or contradictory is reported.  is_read: there was a file to read."""
+        if is_read:
+            self._check_needed()
         self._check_exclusive()
         values = self._values
         settings = Settings(**cast(Any, values))

@@ -119,7 +119,8 @@ class _Reader:
             content = path.read_bytes()
             text = content.decode()
         except OSError as error:
-            self.problems.error(*where, f"{str(path)!r} cannot be read: {(error.strerror or str(error)).lower()}")
+            which = f"{str(path)!r} " if from_line else ""
+            self.problems.error(*where, f"{which}cannot be read: {(error.strerror or str(error)).lower()}")
             return None
         except UnicodeDecodeError as error:
             self.problems.error(*where, f"{str(path)!r} is not UTF-8: byte {error.start}")

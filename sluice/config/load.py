@@ -62,7 +62,7 @@ def _read(path: Path, problems: Problems) -> ClusterConfig:
     settings_builder = SettingsBuilder(path, problems)
     for line in lines[""]:
         settings_builder.add(line)
-    settings = settings_builder.build()
+    settings = settings_builder.build(is_read=bool(document.files))
     node_builder = _build_nodes(lines, settings_builder.default_port(), problems)
     nodes = tuple(node_builder.nodes_by_name.values())
     node_sets, resolver = _build_node_sets(lines["nodeset"], nodes, node_builder.refused_names, problems)

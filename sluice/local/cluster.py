@@ -99,6 +99,10 @@ def prepare(place: Place, wish: Wish, conf: str | None) -> Setup:
         if wish != Wish() and shape != known.shape:
             raise ConfigError(_why_not_changed(place, known, is_running))
         return known
+    if known is None and place.conf.exists():
+        raise ConfigError(
+            f"{place.conf} is there and was not written by sluice up: use it with --conf {place.conf}, or another --dir"
+        )
     if not place.key.exists():
         create_key_file(str(place.key))
     sockets = place.make_socket_folder(known.socket_folder if known else "")

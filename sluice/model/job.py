@@ -71,6 +71,8 @@ class Job(Record, frozen=True, kw_only=True):
     preparing_nodes: tuple[str, ...] = ()
     #: Nodes that have not yet reported that nothing of this job is left.
     completing_nodes: tuple[str, ...] = ()
+    #: The controller's epilog of this run runs; its nodes do not wait for it, going back to the queue does.
+    is_in_epilog: bool = False
     is_requeued: bool = False
     is_special_exit: bool = False
     next_step_id: int = 0
@@ -106,13 +108,25 @@ class Job(Record, frozen=True, kw_only=True):
         return self.state in ENDED_STATES
 
     @property
+    def is_over(self) -> bool:
+        """Has it ended, and is nothing of it left to wait for?"""
+        return self.is_ended and not self.completing_nodes and not self.is_in_epilog
+
+    @property
     def is_completing(self) -> bool:
-        return bool(self.completing_nodes) and self.state not in (JobState.RUNNING, JobState.SUSPENDED)
+        return self.is_ended and not self.is_over
 
     @property
     def is_configuring(self) -> bool:
         """Has it got its nodes, and waits until they are made ready?"""
         return self.is_in_prolog or bool(self.preparing_nodes)
+
+    @property
+    def limit_at(self) -> float | None:
+        """Return when the job reaches its limit, as far as it is known; while it is suspended, that moves on."""
+        if self.limit_s is None or self.started_at is None:
+            return None
+        return self.started_at + self.suspended_s + self.limit_s
 
     @property
     def nodes(self) -> tuple[str, ...]:

@@ -60,6 +60,15 @@ class Ending(StrEnum):
     PREEMPTION = "preemption"
 
 
+class Notice(StrEnum):
+    """What the programs of a job are told besides an Ending: nothing that ends them."""
+
+    DRAIN = "drain"
+    NEW_LIMIT = "new limit"
+    SUSPEND = "suspend"
+    RESUME = "resume"
+
+
 ACTIVE_STATES = frozenset({JobState.PENDING, JobState.RUNNING, JobState.SUSPENDED})
 ENDED_STATES = frozenset(JobState) - ACTIVE_STATES
 

@@ -55,6 +55,8 @@ class Step(Record, frozen=True, kw_only=True):
     exit_code: int = 0
     exit_signal: int = 0
     cancelled_by: int | None = None
+    #: Why it ended so, where its first node to say it knew more than the exit code.
+    reason_text: str = ""
     usage: Usage = Usage()
 
     @property

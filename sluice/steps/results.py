@@ -15,6 +15,7 @@ def merge_result(step: Step, result: StepResult, now_at: float) -> Step:
         running_nodes=tuple(node for node in step.running_nodes if node != result.node),
         exit_code=max(step.exit_code, result.exit_code),
         exit_signal=max(step.exit_signal, result.exit_signal),
+        reason_text=step.reason_text or (result.reason_text if result.reason else ""),
         usage=_add_usage(step.usage, result.usage),
         ended_at=max(step.ended_at or 0.0, result.ended_at or now_at),
     )

@@ -32,6 +32,21 @@ class FakeController(Handler):
         #: Requests by name that are never answered; on_silence is told of each.
         self.silent: set[str] = set()
         self.on_silence: Callable[[str], None] = lambda name: None
+        self.loop: asyncio.AbstractEventLoop
+        self._connections: list[Connection] = []
+
+    def on_connected(self, connection: Connection) -> None:
+        self._connections.append(connection)
+
+    def close_all(self) -> None:
+        """End every connection, as a restart does."""
+
+        async def close() -> None:
+            for connection in self._connections:
+                connection.close()
+                await connection.wait_lost()
+
+        asyncio.run_coroutine_threadsafe(close(), self.loop).result(10)
 
     def on_request(self, connection: Connection, envelope: Envelope, responder: Responder) -> None:
         body = msgspec.msgpack.decode(envelope.body)
@@ -80,7 +95,7 @@ def dead_cluster(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def serving(path: Path) -> Iterator[FakeController]:
     """Give a controller that listens at *path*, in a thread of its own."""
     handler = FakeController()
-    loop = asyncio.new_event_loop()
+    loop = handler.loop = asyncio.new_event_loop()
     server = Server(handler)
     thread = threading.Thread(target=loop.run_forever)
     thread.start()

@@ -168,6 +168,18 @@ def test_steps_that_cannot_be_are_refused(monkeypatch, capfd, dead_cluster, word
     assert text in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("group", ["3", "0,3"])
+def test_a_job_without_components_has_only_the_first(monkeypatch, capfd, controller, group):
+    monkeypatch.setenv("SLURM_JOB_ID", "9")
+    controller.answers["LocateJob"] = lambda body: {"job": {"id": 9, "allocation": {"grants": []}}}
+
+    assert srun.main([f"--het-group={group}", "hostname"]) == 1
+    assert capfd.readouterr().err == (
+        "srun: error: job 9 is not heterogeneous: its one component is 0\n"
+        "srun: error: Requested het-group offset exceeds highest hetjob index (3 > 0)\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("words", "size", "expected"),
     [
@@ -177,7 +189,8 @@ def test_steps_that_cannot_be_are_refused(monkeypatch, capfd, dead_cluster, word
         (["a", ":", "b", "-n", "x"], 2, [(0, ["a"]), (1, ["b", "-n", "x"])]),
         (["-n1", ":", "-n2", "b"], 2, [(0, ["b"]), (1, ["b"])]),
         (["--het-group=1", "a", ":", "--het-group=0", "b"], 2, [(1, ["a"]), (0, ["b"])]),
-        (["--het-group=0,1", "a", ":", "b"], 0, [(None, ["a"]), (None, ["b"])]),
+        (["--het-group=3", "a"], 0, [(None, ["a"])]),
+        (["--het-group=0,1", "a", ":", "b"], 0, [(None, ["a"]), (None, ["a"]), (None, ["b"])]),
     ],
     ids=[
         "one program runs in the leader",
@@ -186,7 +199,8 @@ def test_steps_that_cannot_be_are_refused(monkeypatch, capfd, dead_cluster, word
         "a program each",
         "a part without a program runs the next one",
         "in an order of one's own",
-        "outside of a job only the colons count",
+        "outside of a job its number says nothing",
+        "outside of a job each named one runs the program",
     ],
 )
 def test_what_runs_in_which_component(words, size, expected):

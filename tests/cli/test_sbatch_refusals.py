@@ -132,6 +132,13 @@ def spec(option):
     return error(f"Invalid --{option} specification")
 
 
+NO_KIND = error(
+    "dependency 'bogus:1': 'bogus' is none of "
+    "after, afterany, afterburstbuffer, aftercorr, afternotok, afterok, expand, singleton"
+)
+BOTH_WAYS = error("dependency 'afterok:1,x?y': ',' (all of them) and '?' (any of them) do not go together")
+NO_FEATURE = error("'a&' is not a constraint: expected a feature name, found the end")
+TOO_LARGE = error("99999999999 is too large, at most 2147483647 is taken")
 GRES = "Invalid generic resource (gres) specification"
 BAD_TIME = "Invalid time specification (pos={}): {}\n"
 
@@ -163,9 +170,11 @@ CASES = [
     (["-N", "x"], error('"x" is not a valid node count'), 255),
     (["-N", "1-x"], error('"x" is not a valid node count'), 255),
     (["-N", ""], error('"" is not a valid node count'), 255),
-    (["-d", "bogus:1"], failed("Job dependency problem"), 1),
-    (["-d", "afterok:"], failed("Job dependency problem"), 1),
-    (["-d", "afterok:1,x?y"], failed("Job dependency problem"), 1),
+    (["-d", "bogus:1"], NO_KIND + failed("Job dependency problem"), 1),
+    (["-d", "afterok:"], error("dependency 'afterok:': '' is not a job id") + failed("Job dependency problem"), 1),
+    (["-d", "afterok:1,x?y"], BOTH_WAYS + failed("Job dependency problem"), 1),
+    (["-C", "a&"], NO_FEATURE + failed("Invalid feature specification"), 1),
+    (["-n", "99999999999"], TOO_LARGE + number("99999999999", "--ntasks"), 1),
     (["-a", "5-1"], failed("Invalid job array specification"), 1),
     (["-a", "x"], failed("Invalid job array specification"), 1),
     (["-a", "1-3:0"], failed("Invalid job array specification"), 1),

@@ -142,7 +142,7 @@ def test_foreign_directives_count_unless_ignored(submit, dead_cluster):
         (["--no-kill=off"], {"no_kill": False}),
         (["--mail-type=BEGIN,end,X"], {"mail_types": ("BEGIN", "END")}),
         (["-p", "a,b"], {"partitions": ("a", "b")}),
-        (["-C", "a&"], {"features": "a"}),
+        (["-C", " a&b "], {"features": "a&b"}),
         (["-o", "none"], {"std_out": "/dev/null"}),
         (["--open-mode=append"], {"open_mode": "a"}),
         (["-s", "-O"], {"can_oversubscribe": True, "is_overcommitted": True}),

@@ -79,6 +79,7 @@ def test_a_late_reader_is_told_what_came_before(tmp_path: Path, make_board: Make
         "deadline_at": None,
         "restart_count": 2,
         "text": "disk is dying",
+        "limit_at": None,
     }
 
 

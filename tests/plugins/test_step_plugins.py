@@ -1,10 +1,13 @@
 """Plugins that the step daemon asks: the contracts, and what the built-in ones say."""
 
+from collections.abc import Callable
+
 import pytest
 from msgspec.structs import replace
 
 from sluice.errors import PluginError
 from sluice_plugins import registry
+from sluice_plugins.interfaces import JobService
 from sluice_plugins.launch.env import Environment
 from sluice_plugins.launch.torchrun import Torchrun
 from sluice_plugins.testing_steps import MPI_TASK, SERVICE, check_launch_plugin, check_mpi_plugin
@@ -50,6 +53,18 @@ def test_ranks_meet_at_the_heads_first_port() -> None:
     wanted = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT", "SLUICE_ROLE")
     assert [variables[name] for name in wanted] == ["2", "4", "0", "1", "10.0.0.1", "13000", "worker"]
     assert variables["SLUICE_PEERS"] == "10.0.0.1,10.0.0.2"
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        pytest.param(Environment().variables, id="env"),
+        pytest.param(lambda service: Torchrun().command(service, ("train.py",)), id="torchrun"),
+    ],
+)
+def test_without_a_port_there_is_no_place_to_meet(ask: Callable[[JobService], object]) -> None:
+    with pytest.raises(PluginError, match="need a leased port to meet at, and the step has none"):
+        ask(replace(SERVICE, ports=range(0)))
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,17 @@ def test_a_job_out_of_memory_is_told_with_host_limit_peak_and_victim() -> None:
         assert cluster.run("sacct", "-X", "-n", "-P", "-j", str(neighbour), "-o", "State").stdout == "COMPLETED\n"
 
 
+def test_an_srun_of_its_own_out_of_memory_is_explained_too() -> None:
+    with cluster_with("ConstrainRAMSpace=yes\nConstrainSwapSpace=yes\n") as cluster:
+        hog = (sys.executable, "-c", "x = bytearray(200 << 20)")
+        cluster.run("srun", "-J", "hog", "--mem=50M", *hog, check=False)
+        job_id = cluster.run("squeue", "-h", "-t", "all", "-n", "hog", "-o", "%i").stdout.strip()
+
+        cluster.wait_jobs_ended()
+        told = cluster.run("sluice", "explain", job_id).stdout
+        assert "OutOfMemory: out of memory on n1: limit 50 MiB, peak " in told
+
+
 def test_a_node_that_enforces_all_says_nothing_and_one_that_does_not_says_what() -> None:
     with LocalCluster(nodes=1, cpus=2) as cluster:
         assert "Unenforced=" not in cluster.run("scontrol", "show", "node").stdout

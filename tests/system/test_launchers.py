@@ -179,3 +179,19 @@ def test_torch_reduces_over_two_nodes(cluster: LocalCluster, tmp_path: Path, lau
         found = sorted(re.findall(r"rank (\d) of 4 on (n\d) sum 10\.0", output))
         assert [rank for rank, _ in found] == ["0", "1", "2", "3"]
         assert sorted(node for _, node in found) == ["n1", "n1", "n2", "n2"]
+
+
+def test_a_torchrun_that_is_not_there_is_told_with_what_would_work(cluster: LocalCluster) -> None:
+    done = cluster.run("srun", "-n1", "--export=ALL,PATH=/usr/bin:/bin", "--launch=torchrun", "train.py", check=False)
+
+    assert done.returncode == 2
+    assert "execve(): torchrun: No such file or directory\n" in done.stderr
+    assert "--launch=torchrun starts torchrun, which comes with PyTorch: activate its environment" in done.stderr
+    assert "--launch=env needs no torchrun" in done.stderr
+
+
+def test_ports_that_are_not_wanted_are_refused_before_anything_runs(cluster: LocalCluster) -> None:
+    done = cluster.run("srun", "-n1", "--launch=env", "--resv-ports=0", "true", check=False)
+
+    assert done.returncode == 1
+    assert "--launch=env: the processes need a leased port to meet at; leave --resv-ports=0 out" in done.stderr

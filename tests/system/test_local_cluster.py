@@ -213,3 +213,16 @@ def test_an_ordinary_user_is_told_once_that_nothing_is_enforced() -> None:
     finally:
         run_sluice("down", "--dir", str(place), "--force", "--delete", user=NOBODY)
     assert not place.exists()
+
+
+def test_up_leaves_a_configuration_alone_that_it_did_not_write(tmp_path: Path) -> None:
+    conf = tmp_path / "sluice.conf"
+    conf.write_text("# the site's own\n")
+
+    done = run_sluice("up", "--dir", str(tmp_path), "--emulated", "2", check=False)
+
+    assert done.returncode == 1
+    assert (
+        f"{conf} is there and was not written by sluice up: use it with --conf {conf}, or another --dir" in done.stderr
+    )
+    assert conf.read_text() == "# the site's own\n"

@@ -164,6 +164,25 @@ def test_a_controller_killed_during_its_prolog_runs_it_again(
     assert log.read_text().count(f"prolog_slurmctld {job_id}") == 2
 
 
+def test_the_controllers_epilog_holds_no_node_and_runs_again_after_a_kill(
+    cluster: LocalCluster, log: Path, site: Path, tmp_path: Path
+) -> None:
+    wait = f"if [ $SLURM_JOB_NAME = held ]; then while ! [ -e {tmp_path}/go ]; do sleep 0.02; done; fi\n"
+    (site / "epilog_slurmctld.sh").write_text(wait)
+    held = cluster.submit("-J", "held", "-N2", "--exclusive", "-o", "/dev/null", "--wrap", "exit 3", cwd=tmp_path)
+    cluster.wait_until(lambda: log.exists() and f"epilog_slurmctld {held}" in log.read_text(), "its epilog runs")
+
+    other = cluster.submit("-N2", "--exclusive", "-o", "/dev/null", "--wrap", "true", cwd=tmp_path)
+    cluster.wait_until(lambda: shown(cluster, other, "%T") == "COMPLETED", "the nodes take another job")
+    assert shown(cluster, held, "%T") == "COMPLETING"
+    cluster.kill_controller()
+    cluster.start_controller()
+    (tmp_path / "go").touch()
+
+    cluster.wait_until(lambda: shown(cluster, held, "%T") == "FAILED", "the epilog has ended")
+    assert log.read_text().count(f"epilog_slurmctld {held} controller 3:0") == 2
+
+
 @pytest.fixture
 def others(site: Path) -> Path:
     """What the programs that are not around jobs have written, nothing at first."""

@@ -36,3 +36,28 @@ def test_a_reservation_from_its_making_to_its_end(cluster: LocalCluster) -> None
     cluster.wait_jobs_ended()
     assert cluster.run("scontrol", "show", "res").stdout == "No reservations in the system\n"
     assert "tables and journal agree" in cluster.run("sluice", "verify").stdout
+
+
+def _state(cluster: LocalCluster, job_id: int) -> str:
+    return cluster.run("squeue", "-h", "-t", "all", "-j", str(job_id), "-o", "%T").stdout.strip()
+
+
+def test_borrowed_nodes_are_given_back_when_somebody_wants_them(cluster: LocalCluster, tmp_path: Path) -> None:
+    keys = (
+        "StartTime=now",
+        "Duration=60",
+        f"Users={cluster.run('id', '-un').stdout.strip()}",
+        "Nodes=n1",
+        "MaxStartDelay=5",
+    )
+    cluster.run("scontrol", "create", "reservation", "ReservationName=lent", *keys)
+    script = "trap 'echo warned; exit 0' USR1; while :; do sleep 0.1; done"
+    how = ("--exclusive", "-w", "n1", "-D", str(tmp_path))
+    borrower = cluster.submit("-t", "6:00:00", "--signal=RB:USR1@5", "-o", "out", *how, "--wrap", script)
+    cluster.wait_until(lambda: _state(cluster, borrower) == "RUNNING", "the nodes are borrowed")
+
+    wanted = cluster.submit("-t", "10", "--reservation=lent", "-o", "/dev/null", *how, "--wrap", "true")
+
+    cluster.wait_until(lambda: _state(cluster, wanted) == "COMPLETED", "the reservation's own job has run")
+    assert (tmp_path / "out").read_text() == "warned\n"
+    cluster.run("scontrol", "delete", "ReservationName=lent")

@@ -197,3 +197,36 @@ def test_a_draining_node_tells_its_jobs(cluster: LocalCluster, work_dir: Path) -
     cluster.wait_jobs_ended()
     cluster.run("scontrol", "update", "NodeName=n2", "State=RESUME")
     assert (work_dir / "out").read_text() == "drain None None new disk\n"
+
+
+def test_a_program_knows_its_deadline_when_the_limit_is_changed_and_after_a_suspension(
+    cluster: LocalCluster, work_dir: Path
+) -> None:
+    program = (
+        "from sluice import job\n"
+        "deadlines = [job.deadline()]\n"
+        "for number in range(3):\n"
+        "    open(f'up.{number}', 'w').close()\n"
+        "    notice = job.wait_for_notice(60)\n"
+        "    deadlines.append(job.deadline())\n"
+        "    word = 'later' if deadlines[-1] > deadlines[-2] else 'as before'\n"
+        "    print(notice.reason, notice.text, notice.deadline_at, word, job.reason())\n"
+        "print(round(deadlines[1] - deadlines[0]) // 10)\n"
+    )
+    (work_dir / "program.py").write_text(program)
+    job_id = str(cluster.submit("-t", "10", "-o", "out", "--wrap", "exec python3 program.py", cwd=work_dir))
+
+    _wait_for_file(cluster, work_dir / "up.0")
+    cluster.run("scontrol", "update", f"JobId={job_id}", "TimeLimit=20")
+    _wait_for_file(cluster, work_dir / "up.1")
+    cluster.run("scontrol", "suspend", job_id)
+    cluster.wait_until(lambda: _state(cluster, int(job_id)).startswith("SUSPENDED"), "it stands still")
+    cluster.run("scontrol", "resume", job_id)
+
+    cluster.wait_jobs_ended()
+    assert (work_dir / "out").read_text().splitlines() == [
+        "new limit by root None later None",
+        "suspend by root None as before None",
+        "resume by root None later None",
+        "60",
+    ]

@@ -8,10 +8,13 @@ endings      how a job ends: final state, what still has to be cleaned
 dependents   who waits for a job: woken, released, marked or cancelled
 kill         scancel: KillJobs; FinishAllocation
 preempt      victims warned, suspended or ended
+abandoned    allocations whose salloc or srun is gone
 suspend      jobs frozen, and let go on
 change       hold, release, requeue, suspend, resume, top
 mail         what --mail-type tells a job's user
 notify       scontrol notify
+new_limit    limits that change while the job runs, told to its programs
+loans        nodes of a reservation that were lent, called back
 update_job   scontrol update of a job, one row a key
 reboot       restarting nodes
 drain        nodes that the system sets aside and gives back

@@ -136,7 +136,7 @@ def _check_requeue(turn: Turn, command: ChangeJobs, job: Job) -> None:
         raise RequestError(f"job {job.id} may not be requeued (--no-requeue, JobRequeue)", "disabled")
     if job.state is JobState.PENDING:
         raise RequestError(f"job {job.id} is pending already", "disabled")
-    if job.is_completing or job.is_requeued:
+    if job.completing_nodes or job.is_requeued:
         raise RequestError(f"job {job.id} is completing", "already_done")
 
 
@@ -144,6 +144,10 @@ def _requeue(turn: Turn, command: ChangeJobs, job: Job) -> None:
     for each in components.whole_job(turn.cluster, job) if command.action == "requeuehold" else ():
         held = replace(each, hold=new_hold(turn, each), priority=0, is_special_exit=command.is_special_exit)
         turn.emit(JobRevised(at=turn.now_at, job=held, what="requeue hold"))
+    if job.is_in_epilog:
+        # Asked for by that very program, maybe: back to the queue when it has ended.
+        turn.emit(JobRevised(at=turn.now_at, job=replace(turn.job(job.id), is_requeued=True), what="requeue"))
+        return
     if job.is_ended:
         requeue(turn, turn.job(job.id))
         return

@@ -27,6 +27,9 @@ def handle_begin_epoch(turn: Turn, command: BeginEpoch) -> Done:
         if job.is_in_prolog:
             # Whether it ran to its end, nobody knows any more.
             turn.effects.append(RunProgram(Program.PROLOG, job))
+    for job in list(turn.cluster.jobs.values()):
+        if job.is_in_epilog:
+            turn.effects.append(RunProgram(Program.EPILOG, job))
     return Done()
 
 

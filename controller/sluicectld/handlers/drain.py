@@ -7,6 +7,7 @@ drained: his word takes the node out of the system's hands, and so does his resu
 from msgspec.structs import replace
 
 from sluice.model.node import Drain, Node
+from sluice.model.states import Notice
 from sluice.wire.messages import SignalJob
 from sluicectld.state.events import NodeChanged
 
@@ -14,8 +15,6 @@ from .turn import Turn
 
 #: What the causes begin with that end with the processes of a boot.
 UNKILLABLE = "unkillable "
-#: What a program in a job reads as the reason.
-REASON = "drain"
 
 
 def drain_node(turn: Turn, name: str, reason: str) -> None:
@@ -83,7 +82,7 @@ def tell_jobs(turn: Turn, node: Node) -> None:
                 signal=0,
                 to_batch=True,
                 full=True,
-                reason=REASON,
+                reason=Notice.DRAIN.value,
                 text=node.reason,
             )
         )

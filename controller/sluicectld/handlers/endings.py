@@ -14,9 +14,10 @@ from sluice.model.job import Job
 from sluice.model.reason import Reason
 from sluice.model.states import Ending, JobState, StepState
 from sluice.model.step import Step
-from sluice.wire.messages import EndJob, EndStep
+from sluice.wire.messages import Done, EndJob, EndStep
+from sluicectld.state.commands import EpilogEnded
 from sluicectld.state.effects import Program, RunProgram
-from sluicectld.state.events import JobEnded, JobRequeued, JobRevised, NodeCleaned, StepRevised
+from sluicectld.state.events import JobEnded, JobEpilogEnded, JobRequeued, JobRevised, NodeCleaned, StepRevised
 from sluicectld.state.timers import Due
 
 from .components import coming_back_with, ending_with, leader_of
@@ -46,6 +47,7 @@ def end_job(
     kill_wait_s: None for KillWait.
     """
     completing = tuple(node for node in job.nodes if node not in clean_nodes)
+    has_epilog = job.allocation is not None and bool(turn.settings.epilog_controller)
     if clean_nodes:
         step_state = StepState.NODE_FAIL if ending is Ending.NODE_FAILURE else StepState.CANCELLED
         end_steps_on(turn, job, clean_nodes, step_state)
@@ -63,17 +65,17 @@ def end_job(
             completing_nodes=completing,
             is_requeued=is_requeued,
             failed_node=failed_node,
+            has_epilog=has_epilog,
         )
     )
     for node in completing:
         turn.effects.append(end_order(turn, turn.job(job.id), node, ending, by_uid, kill_wait_s))
-    if job.allocation is not None and turn.settings.epilog_controller:
+    if has_epilog:
         turn.effects.append(RunProgram(Program.EPILOG, turn.job(job.id)))
     turn.is_pass_due = True
     if not is_requeued:
         wake_dependents(turn, job)
-    if not completing:
-        _finish(turn, job.id)
+    _finish(turn, job.id)
     for other in ending_with(turn, job):
         if turn.job(other.id).is_ended:
             # Of three that wait, the second has ended the third already.
@@ -140,8 +142,16 @@ def clean_node(turn: Turn, job_id: int, node: str, step_state: StepState = StepS
     end_steps_on(turn, turn.job(job_id), (node,), step_state)
     turn.emit(NodeCleaned(at=turn.now_at, job_id=job_id, node=node))
     turn.is_pass_due = True
-    if not turn.job(job_id).completing_nodes:
-        _finish(turn, job_id)
+    _finish(turn, job_id)
+
+
+def handle_epilog_ended(turn: Turn, command: EpilogEnded) -> Done:
+    """The controller's epilog of a run has ended."""
+    job = turn.cluster.jobs.get(command.job_id)
+    if job is not None and job.attempt == command.attempt and job.is_in_epilog:
+        turn.emit(JobEpilogEnded(at=turn.now_at, job_id=job.id))
+        _finish(turn, job.id)
+    return Done()
 
 
 def end_steps_on(turn: Turn, job: Job, nodes: Collection[str], state: StepState) -> None:
@@ -168,8 +178,10 @@ def step_ended(turn: Turn, step: Step, state: StepState, exit_code: int, exit_si
 
 
 def _finish(turn: Turn, job_id: int) -> None:
-    """All clean: back to the queue, or forgotten after MinJobAge."""
+    """Once nothing of it is left: back to the queue, or forgotten after MinJobAge."""
     job = turn.job(job_id)
+    if not job.is_over:
+        return
     if job.is_requeued:
         requeue(turn, job, _requeue_begin_at(turn))
     else:
@@ -183,7 +195,7 @@ def requeue(turn: Turn, job: Job, begin_at: float | None = None) -> None:
     wake_dependents(turn, job)
     turn.is_pass_due = True
     for other in coming_back_with(turn, job):
-        if other.completing_nodes:
+        if other.is_completing:
             turn.emit(JobRevised(at=turn.now_at, job=replace(other, is_requeued=True), what="requeue"))
         else:
             requeue(turn, other, begin_at)

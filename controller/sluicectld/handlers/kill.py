@@ -209,8 +209,16 @@ def handle_finish_allocation(turn: Turn, command: FinishAllocation) -> Done:
         raise InvalidRequest(f"job {job.id} runs a script and ends with it")
     state, reason = _final_state(command)
     code, number = command.exit_code, command.exit_signal
-    end_job(turn, job, state, Ending.FINISHED, reason=reason, exit_code=code, exit_signal=number)
+    text = _step_text(turn, job) if state is JobState.OUT_OF_MEMORY else ""
+    end_job(turn, job, state, Ending.FINISHED, reason=reason, reason_text=text, exit_code=code, exit_signal=number)
     return Done()
+
+
+def _step_text(turn: Turn, job: Job) -> str:
+    """Return what a node has told of the end of one of the job's steps."""
+    parts = components.whole_job(turn.cluster, job)
+    texts = (step.reason_text for part in parts for step in turn.cluster.steps.get(part.id, {}).values())
+    return next(filter(None, texts), "")
 
 
 def _final_state(command: FinishAllocation) -> tuple[JobState, Reason]:

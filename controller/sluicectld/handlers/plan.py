@@ -22,6 +22,7 @@ from sluicectld.state.events import JobStarted, PassMade
 
 from . import prepare
 from .dependents import judge_dependency, wake_dependents
+from .loans import call_back
 from .preempt import apply_preemptions, apply_resumes
 from .turn import Turn
 
@@ -42,6 +43,7 @@ def handle_plan(turn: Turn, command: ApplyPlan) -> int:
             prepare.begin(turn, started)
     stale += apply_resumes(turn, plan)
     stale += apply_preemptions(turn, plan)
+    call_back(turn, plan)
     is_acting = bool(plan.starts or plan.preemptions or plan.resumes)
     turn.is_pass_due = turn.is_pass_due or stale > 0 or (plan.has_more and is_acting)
     return stale

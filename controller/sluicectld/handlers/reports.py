@@ -14,6 +14,7 @@ from sluice.wire.messages import Done, NodeClean, Report, StepResult
 from sluicectld.permissions import Verb
 from sluicectld.state.events import JobRevised, StepRevised
 
+from .components import leader_of, whole_job
 from .drain import drain_node, hold_node, release_node
 from .endings import clean_node, end_job
 from .failures import note_outcome
@@ -83,7 +84,18 @@ def _take_result(turn: Turn, result: StepResult) -> None:
 def _merge_result(turn: Turn, job: Job, step: Step, result: StepResult) -> None:
     """Add one node's result to the step; the last one decides its state."""
     # No pass is due: what a step gives back is its job's, until that ends.
-    turn.emit(StepRevised(at=turn.now_at, step=with_state(job, merge_result(step, result, turn.now_at))))
+    merged = with_state(job, merge_result(step, result, turn.now_at))
+    turn.emit(StepRevised(at=turn.now_at, step=merged))
+    if merged.reason_text:
+        _complete_reason(turn, job, merged)
+
+
+def _complete_reason(turn: Turn, job: Job, step: Step) -> None:
+    """srun has told how its job ended before the step's node has told why."""
+    for each in whole_job(turn.cluster, leader_of(turn, job)):
+        if each.state is JobState.OUT_OF_MEMORY and not each.reason_text:
+            told = replace(turn.job(each.id), reason_text=step.reason_text)
+            turn.emit(JobRevised(at=turn.now_at, job=told, what="reason"))
 
 
 def _end_batch_job(turn: Turn, job: Job, result: StepResult) -> None:

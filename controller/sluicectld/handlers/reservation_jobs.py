@@ -13,6 +13,7 @@ from sluice.model.reservation import Reservation
 from sluice.model.states import Hold, JobState
 from sluicectld.state.events import JobRevised
 
+from .new_limit import shorten
 from .turn import Turn
 
 
@@ -60,9 +61,4 @@ def end_running(turn: Turn, reservation: Reservation) -> None:
     if over_s is None or reservation.has("FLEX"):
         return
     for job in find_running(turn, reservation):
-        assert job.started_at is not None, f"job {job.id} runs in {reservation.name} and has not started"
-        left_s = int(max(turn.now_at + over_s - job.started_at - job.suspended_s, 1))
-        if job.limit_s is None or left_s < job.limit_s:
-            shortened = replace(job, limit_s=left_s)
-            turn.emit(JobRevised(at=turn.now_at, job=shortened, what="reservation"))
-            turn.timers.add_job_limit(shortened)
+        shorten(turn, job, turn.now_at + over_s, f"reservation {reservation.name} is over")

@@ -40,16 +40,9 @@ def keep_numbering(turn: Turn) -> None:
     turn.timers.add(due_at if due_at > turn.now_at else turn.now_at + period_s, Due.NUMBERING)
 
 
-def limit_at(job: Job) -> float | None:
-    """Return when the job reaches its limit."""
-    if job.limit_s is None or job.started_at is None:
-        return None
-    return job.started_at + job.suspended_s + job.limit_s
-
-
 def expected_end_at(turn: Turn, job: Job) -> float | None:
     """Return when the job is ended for its limit: with what the partition allows beyond it."""
-    end_at = limit_at(job)
+    end_at = job.limit_at
     partition = turn.cluster.partitions.get(job.partition)
     over_s = turn.settings.over_limit_s
     if partition is not None and partition.over_limit_s is not None:
@@ -75,7 +68,7 @@ def _warn_signal(turn: Turn, job_id: int) -> None:
     if job is None or job.state is not JobState.RUNNING or job.spec.warn_signal is None:
         return
     warn = job.spec.warn_signal
-    end_at = limit_at(job)
+    end_at = job.limit_at
     if end_at is None or job.warned_at is not None:
         return
     if end_at - warn.before_s > turn.now_at:
@@ -159,7 +152,7 @@ def _names(family: list[Job]) -> set[int]:
 
 
 def _is_over(job: Job) -> bool:
-    return job.is_ended and not job.is_requeued and not job.completing_nodes
+    return job.is_over and not job.is_requeued
 
 
 def _numbering(turn: Turn, key: int) -> None:

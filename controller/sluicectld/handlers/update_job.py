@@ -23,6 +23,7 @@ from sluicectld.state.timers import Due
 from .admission import check_access, check_counts, check_resources, find_verdict
 from .change import for_each, new_hold
 from .dependents import check_circle, give_up, judge_dependency
+from .new_limit import tell_limit
 from .numbers import read_count
 from .reservation_admission import check_reservations
 from .select import named_jobs
@@ -112,6 +113,7 @@ def _apply(turn: Turn, command: ReviseJobs, job: Job) -> None:
     turn.emit(JobRevised(at=turn.now_at, job=revised, what="update"))
     if revised.limit_s != job.limit_s:
         turn.timers.add_job_limit(revised)
+        tell_limit(turn, revised, f"by {turn.caller.user}")
     if revised.begin_at is not None and revised.begin_at != job.begin_at:
         turn.timers.add(revised.begin_at, Due.PASS)
     if revised.spec.deadline_at != job.spec.deadline_at:

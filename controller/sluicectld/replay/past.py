@@ -98,6 +98,7 @@ def _as_pending(job: Job) -> Job:
         allocation=None,
         ending=None,
         completing_nodes=(),
+        is_in_epilog=False,
     )
 
 

@@ -101,4 +101,5 @@ class Dispatch(Handler):
     def on_closed(self, connection: Connection, reason: PeerError) -> None:
         if self.core is not None:
             agents.on_closed(self.core, connection)
+            self.core.clients.on_closed(connection, self.core.clock.now())
             self.core.waiting.drop_closed()

@@ -28,15 +28,15 @@ from sluice.wire.messages import (
     WaitJobStart,
 )
 from sluice_plugins.interfaces import Submission
-from sluicectld.core import answer_error
+from sluicectld.core import Core, answer_error
 from sluicectld.handlers import admission, submit
 from sluicectld.handlers.components import check_components, described
 from sluicectld.handlers.turn import Turn
-from sluicectld.permissions import Verb
+from sluicectld.permissions import SYSTEM, Verb
 from sluicectld.scheduler.estimate import estimate, explain_unsubmitted
 from sluicectld.scheduler.memory import Memory
 from sluicectld.state.arrays import has_pending
-from sluicectld.state.commands import AcceptHetJob, AcceptJob, EndedOutcomes, ReviseJobs, TellJobs
+from sluicectld.state.commands import AcceptHetJob, AcceptJob, EndAbandoned, EndedOutcomes, ReviseJobs, TellJobs
 from sluicectld.state.dependencies import Outcome, combine, outcome_of
 from sluicectld.store.read import read_jobs
 from sluicectld.texts import digest_of, encode_environment
@@ -197,7 +197,7 @@ def _own_token(call: Call, token: str) -> str:
 def _identify(call: Call, spec: JobSpec) -> JobSpec:
     """Fill in who it is: the wire's word, not the client's; an administrator may name another user."""
     caller = call.caller
-    if caller.may(Verb.SUBMIT_AS) and spec.uid != caller.uid and spec.user:
+    if caller.may(Verb.SUBMIT_AS) and (spec.uid, spec.gid) != (caller.uid, caller.gid) and spec.user:
         return replace(spec, group=callers.group_name(spec.gid))
     return replace(spec, uid=caller.uid, gid=caller.gid, user=caller.user, group=callers.group_name(caller.gid))
 
@@ -251,7 +251,21 @@ def answer_wait_start(call: Call, request: WaitJobStart) -> None:
         call.core.after_commit(call.responder, lambda: _answer_started(call, current))
         return True
 
+    _hold(call, job, request.holds_allocation)
     call.core.waiting.add(job.id, call.responder, attempt, is_hearer=_hears(call, job, request.hears_messages))
+
+
+def _hold(call: Call, job: Job, is_wanted: bool) -> None:
+    """Note the command that the allocation lives by."""
+    if is_wanted and call.caller.may(Verb.FINISH_ALLOCATION, job.spec.uid):
+        call.core.clients.hold(job, call.connection)
+
+
+def check_abandoned(core: Core) -> None:
+    """End allocations whose command is gone for too long."""
+    gone_at_by_job = core.clients.gone()
+    if gone_at_by_job:
+        core.run(EndAbandoned(gone_at_by_job), SYSTEM)
 
 
 def _hears(call: Call, job: Job, is_wanted: bool) -> bool:
@@ -308,6 +322,7 @@ def answer_wait_end(call: Call, request: WaitJobEnd) -> None:
         call.core.after_commit(call.responder, lambda: call.responder.reply(ended))
         return True
 
+    _hold(call, job, request.holds_allocation)
     call.core.waiting.add(job_id, call.responder, attempt, is_hearer=_hears(call, job, request.hears_messages))
 
 

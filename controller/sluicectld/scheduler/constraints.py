@@ -31,7 +31,7 @@ def parse_constraint(text: str) -> Tree:
     if not text:
         return ()
     try:
-        return feature_expr.parse(text.rstrip("&| "))
+        return feature_expr.parse(text)
     except InvalidRequest:
         return ("name", text)
 

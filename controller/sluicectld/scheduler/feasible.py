@@ -13,13 +13,13 @@ import msgspec
 from msgspec.structs import replace
 
 from sluice import duration, feature_expr, hostlist
+from sluice.errors import InvalidRequest
 from sluice.model.node import Node
 from sluice.model.partition import Partition
 from sluice.model.request import GresRequest, JobSpec
 
 from . import funnel
 from .census import Census
-from .constraints import parse_constraint
 from .demands import describe_needs
 from .layout import compute_idle
 from .limits.partition import find_memory_excess
@@ -121,8 +121,12 @@ def _check_names(request: _Request) -> Verdict | None:
 def _check_features(request: _Request) -> Verdict | None:
     if not request.needs.features:
         return None
+    try:
+        names = feature_expr.names(feature_expr.parse(request.needs.features))
+    except InvalidRequest as error:
+        return _refuse("invalid_feature", details=error.message)
     known = {feature for node in request.nodes for feature in node.features}
-    missing = [name for name in feature_expr.names(parse_constraint(request.needs.features)) if name not in known]
+    missing = [name for name in names if name not in known]
     if missing:
         has = f"; it has {', '.join(sorted(known))}" if known else "; its nodes have no features"
         return _refuse("invalid_feature", details=f"no node of {request.where} has {', '.join(missing)}{has}")

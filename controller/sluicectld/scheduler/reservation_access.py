@@ -45,3 +45,9 @@ def _is_let_in(name: str, names: Sequence[str], is_denied: bool) -> bool:
 def _refusal(noun: str, names: Sequence[str], is_denied: bool, name: str) -> str:
     relation = "closed to" if is_denied else "for"
     return f"it is {relation} the {noun} {','.join(names)}{'' if is_denied else f', not {name}'}"
+
+
+def gives_way(reservation: Reservation, spec: JobSpec) -> bool:
+    """Does a job that borrows the reservation's nodes go with a warning short enough (--signal=R:)?"""
+    warn = spec.warn_signal
+    return warn is not None and warn.at_reservation and warn.before_s <= (reservation.max_start_delay_s or 0)

@@ -20,7 +20,7 @@ from sluice.model.reason import Blocker, Reason
 from sluice.model.reservation import Reservation
 
 from .recurrence import Window, compute_windows
-from .reservation_access import find_denial, may_use
+from .reservation_access import find_denial, gives_way, may_use
 from .snapshot import Snapshot
 
 #: The reservation that the job runs in ("" for none), and those whose nodes it may borrow.
@@ -162,7 +162,8 @@ class Book:
     @staticmethod
     def _may_borrow(reservation: Reservation, job: Job) -> bool:
         most_s = reservation.max_start_delay_s or 0
-        return job.limit_s is not None and job.limit_s <= most_s and may_use(reservation, job.spec)
+        is_short = job.limit_s is not None and job.limit_s <= most_s
+        return (is_short or gives_way(reservation, job.spec)) and may_use(reservation, job.spec)
 
     def _view(self, key: ViewKey) -> View:
         view = self._views.get(key)

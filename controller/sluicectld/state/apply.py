@@ -168,12 +168,17 @@ def _job_ended(cluster: Cluster, event: events.JobEnded) -> None:
             completing_nodes=event.completing_nodes,
             is_in_prolog=False,
             preparing_nodes=(),
+            is_in_epilog=event.has_epilog,
             is_requeued=event.is_requeued,
             failed_node=event.failed_node,
             suspended_at=None,
             suspended_s=job.suspended_s + _suspended_for(job, event.at),
         )
     )
+
+
+def _job_epilog_ended(cluster: Cluster, event: events.JobEpilogEnded) -> None:
+    cluster.put_job(replace(cluster.jobs[event.job_id], is_in_epilog=False))
 
 
 def _suspended_for(job: Job, at: float) -> float:
@@ -204,6 +209,7 @@ def _job_warned(cluster: Cluster, event: events.JobWarned) -> None:
 def _job_requeued(cluster: Cluster, event: events.JobRequeued) -> None:
     job = cluster.jobs[event.job_id]
     assert not job.completing_nodes, f"job {job.id} requeued while {job.completing_nodes} are not clean"
+    assert not job.is_in_epilog, f"job {job.id} requeued while its epilog runs"
     cluster.batch.attempts.append(job)
     cluster.drop_steps(job.id)
     is_held = job.hold is not Hold.NONE
@@ -338,6 +344,7 @@ _APPLIERS: dict[type, Callable[[Cluster, Any], None]] = {
     events.JobRevised: _job_revised,
     events.JobStarted: _job_started,
     events.JobEnded: _job_ended,
+    events.JobEpilogEnded: _job_epilog_ended,
     events.TasksCancelled: _tasks_cancelled,
     events.TaskSplit: _task_split,
     events.JobWarned: _job_warned,

@@ -119,7 +119,7 @@ class Cluster:
         """Drop an ended job from memory; it stays in SQL."""
         job = self.jobs.pop(job_id)
         assert job.is_ended, f"job {job_id} is {job.state} and cannot be forgotten"
-        assert not job.completing_nodes, f"job {job_id} is not clean on {job.completing_nodes} and cannot be forgotten"
+        assert job.is_over, f"job {job_id} is not clean on {job.completing_nodes}, or is in its epilog"
         self.drop_steps(job_id)
         self.states_count[job.state] -= 1
         if job.array_job_id:

@@ -71,12 +71,25 @@ class ReviseReservation(msgspec.Struct, frozen=True):
     groups: tuple[str, ...] = ()
 
 
+class EndAbandoned(msgspec.Struct, frozen=True):
+    """Jobs whose salloc or srun holds no connection here, as only the shell knows: job id -> since when."""
+
+    gone_at_by_job: dict[int, float]
+
+
 class PrologEnded(msgspec.Struct, frozen=True):
     """The controller's prolog of a job has ended; problem: why it failed, empty if it did not."""
 
     job_id: int
     attempt: int
     problem: str = ""
+
+
+class EpilogEnded(msgspec.Struct, frozen=True):
+    """The controller's epilog of a job's run has ended, whatever came of it."""
+
+    job_id: int
+    attempt: int
 
 
 class ApplyPlan(msgspec.Struct, frozen=True):

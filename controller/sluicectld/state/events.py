@@ -102,6 +102,7 @@ class JobEnded(Event, frozen=True, kw_only=True, tag=True):
     """A job reached its final state.  completing_nodes still have to report that nothing of it is left.
 
     ending: why its processes are being ended.  is_requeued: it becomes pending again once it is clean.
+    has_epilog: the controller's epilog runs.
     """
 
     job_id: int
@@ -115,6 +116,13 @@ class JobEnded(Event, frozen=True, kw_only=True, tag=True):
     completing_nodes: tuple[str, ...] = ()
     is_requeued: bool = False
     failed_node: str = ""
+    has_epilog: bool = False
+
+
+class JobEpilogEnded(Event, frozen=True, kw_only=True, tag=True):
+    """The controller's epilog of a run has ended."""
+
+    job_id: int
 
 
 class TasksCancelled(Event, frozen=True, kw_only=True, tag=True):
@@ -222,6 +230,7 @@ AnyEvent = (
     | JobPrepared
     | PassMade
     | JobEnded
+    | JobEpilogEnded
     | TasksCancelled
     | TaskSplit
     | JobWarned

@@ -70,7 +70,8 @@ def _validate_jobs(cluster: Cluster) -> None:
         assert not is_running or (job.allocation is not None and job.started_at is not None), f"{story} with nothing"
         assert not is_running or job.pending_array is None, f"{story} and is an array"
         assert not job.completing_nodes or job.state in ENDED_STATES, f"{story} and completing"
-        assert not job.is_requeued or job.completing_nodes, f"{story}, requeued and clean, but not back in the queue"
+        assert not job.is_in_epilog or job.state in ENDED_STATES, f"{story} and in its epilog"
+        assert not job.is_requeued or job.is_completing, f"{story}, requeued and clean, but not back in the queue"
         assert (job.ended_at is not None) == job.is_ended, f"{story} and ended at {job.ended_at}"
         if job.state is JobState.PENDING:
             assert job.allocation is None, f"{story} and holds {job.allocation}"

@@ -45,9 +45,9 @@ class Timers:
 
     def add_job_limit(self, job: Job) -> None:
         """Look again when the job's limit is reached, and when its warning is due before that."""
-        if job.limit_s is None or job.started_at is None:
+        end_at = job.limit_at
+        if end_at is None or job.limit_s is None or job.started_at is None:
             return
-        end_at = job.started_at + job.suspended_s + job.limit_s
         self.add(end_at, Due.TIME_LIMIT, job.id)
         for word, part in MAIL_PARTS.items():
             if word in job.spec.mail_types:

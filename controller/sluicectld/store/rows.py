@@ -60,7 +60,7 @@ def job_row(job: Job) -> Row:
         allocation.memory_mib if allocation else 0,
         job.exit_code,
         job.exit_signal,
-        job.state in ACTIVE_STATES or bool(job.completing_nodes),
+        job.state in ACTIVE_STATES or not job.is_over,
         job.spec_id,
         _plain(spec.work_dir),
         _plain(spec.command),

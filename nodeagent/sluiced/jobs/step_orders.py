@@ -41,6 +41,7 @@ def signal_orders(here: JobHere, order: SignalJob) -> list[Effect]:
                 deadline_at=order.deadline_at,
                 is_exact=order.is_exact,
                 text=order.text,
+                limit_at=order.limit_at,
             )
             effects.append(SendOrder(StepKey(*here.key, number), signal))
     return effects

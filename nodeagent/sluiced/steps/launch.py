@@ -94,6 +94,8 @@ class SignalOrder(Record, frozen=True, kw_only=True, tag="signal"):
     deadline_at: float | None = None
     is_exact: bool = False
     text: str = ""
+    #: With Notice.NEW_LIMIT and RESUME: when the job's time is over now; None: never.
+    limit_at: float | None = None
 
 
 class TalkOrder(Record, frozen=True, kw_only=True, tag="talk"):

@@ -3,12 +3,14 @@
 A notice is one JSON object, and these are its keys:
 
     reason         an Ending's word ("time limit", "cancel", "preemption", "requeue", "node failure", "finished"),
-                   "drain" when the node is to be emptied, "signal" for a signal that somebody sent
+                   "drain" when the node is to be emptied, "signal" for a signal that somebody sent, "new limit" when
+                   the time limit was changed, "suspend" just before everything stands still, "resume" after it
     signal         the number of the signal that follows at once; null: none does
     sent_at        when, in seconds since the epoch
     deadline_at    when the step is killed, or its time is over; null: it is not because of this
     restart_count  how often the job was requeued before this run
     text           the reason in somebody's words; empty: there are none
+    limit_at       when the job's time limit is over, as it is known now; null: it has none
 
 SLUICE_NOTICE_FILE names a file that holds the last one, replaced as a whole; SLUICE_NOTICE_SOCKET names a socket that
 gives every reader all of them as lines (notice_board.py).  The file's name also marks every process of a step, see
@@ -37,6 +39,7 @@ class Notice(NamedTuple):
     deadline_at: float | None
     restart_count: int
     text: str = ""
+    limit_at: float | None = None
 
     def encode(self) -> bytes:
         """Return one line of JSON."""

@@ -29,17 +29,19 @@ _CREDENTIALS = struct.Struct("3i")
 class NoticeBoard:
     """path: of the notice file.  restart_count: of this run of the job."""
 
-    def __init__(self, path: str, user: User, restart_count: int) -> None:
+    def __init__(self, path: str, user: User, restart_count: int, limit_at: float | None = None) -> None:
         self._path = path
         self._user = user
         self._restart_count = restart_count
+        #: When the job's time is over; None: never.
+        self.limit_at = limit_at
         self._kept: list[bytes] = []
         self._readers: dict[int, socket.socket] = {}
         self._listener = self._listen()
 
     def tell(self, reason: str, number: int, sent_at: float, deadline_at: float | None, text: str = "") -> None:
         """Make a notice known.  number: of the signal that follows; 0: none does."""
-        notice = Notice(reason, number or None, sent_at, deadline_at, self._restart_count, text)
+        notice = Notice(reason, number or None, sent_at, deadline_at, self._restart_count, text, self.limit_at)
         write_notice(self._path, self._user, notice)
         line = notice.encode()
         self._kept = [*self._kept, line][-_KEPT_MAX:]

@@ -79,7 +79,7 @@ class StepRunner:
         #: Where lines for the user go when there is no srun.
         self.talk_fd = talk_fd
         self.schedule = EndSchedule()
-        self.notices = NoticeBoard(launch.notice_path, user, launch.job.attempt)
+        self.notices = NoticeBoard(launch.notice_path, user, launch.job.attempt, launch.job.limit_at)
         self.meter = UsageMeter(launch.node)
         self.tasks = Tasks(launch, relay, group)
         self.signals = Signals(launch, self.tasks, group, self.notices, self.schedule)

@@ -243,6 +243,7 @@ def _plan_task(
         binding=binding,
         fence=gpus.fence,
         has_terminal=has_terminal,
+        missing_hint=wireup.dressing.missing_hint,
         inherited=wireup.descriptors(rank),
         namespace=wireup.namespace,
     )

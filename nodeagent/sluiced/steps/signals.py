@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Collection
 
+from sluice.model.states import Notice
 from sluiced.cgroup.interface import StepGroup
 from sluiced.steps import descendants
 from sluiced.steps.ending import EndSchedule
@@ -28,12 +29,15 @@ class Signals:
         self._notices = notices
         self._schedule = schedule
         self._has_killed = False
+        self._is_suspended = False
         #: Suspended by signal, where it cannot be frozen.
         self._is_stopped = False
         #: Warnings that were given: reason, signal, deadline.
         self._warnings: set[tuple[str, int, float | None]] = set()
 
     def send(self, order: SignalOrder) -> None:
+        if order.reason in (Notice.NEW_LIMIT, Notice.RESUME):
+            self._notices.limit_at = order.limit_at
         if order.signal == 0:
             self._notices.tell(order.reason, 0, time.time(), order.deadline_at, order.text)
             return
@@ -41,7 +45,7 @@ class Signals:
         if number not in signal.valid_signals():
             return
         if order.is_suspension:
-            self._suspend() if number == signal.SIGSTOP else self._resume()
+            self._stand_still(order) if number == signal.SIGSTOP else self._go_on(order)
             return
         if order.reason and not order.is_exact:
             self._warn(order, number)
@@ -88,6 +92,19 @@ class Signals:
 
     def send_all(self, *numbers: int, spared: Collection[int] = ()) -> None:
         descendants.signal_descendants(os.getpid(), *numbers, spared=spared)
+
+    def _stand_still(self, order: SignalOrder) -> None:
+        """Suspend the step; whoever reads its notices afterwards knows what has happened meanwhile."""
+        if order.reason and not self._is_suspended:
+            self._notices.tell(order.reason, 0, time.time(), None, order.text)
+        self._is_suspended = True
+        self._suspend()
+
+    def _go_on(self, order: SignalOrder) -> None:
+        if order.reason and self._is_suspended:
+            self._notices.tell(order.reason, 0, time.time(), None, order.text)
+        self._is_suspended = False
+        self._resume()
 
     def _suspend(self) -> None:
         """Let everything stand still: frozen where that can be done, for parents see a stop and anybody may undo it."""

@@ -53,6 +53,8 @@ class TaskPlan(NamedTuple):
     fence: Fence | None = None
     #: The ranks that it starts itself and answers for; none: just its own.
     stands_for: tuple[int, ...] = ()
+    #: What to tell where its program is not installed.
+    missing_hint: str = ""
     #: What becomes 3 and up.
     inherited: tuple[int, ...] = ()
     #: The mount namespace that it runs in; None: the step daemon's.
@@ -177,6 +179,8 @@ def _exec(plan: TaskPlan, environment: dict[str, str]) -> NoReturn:
         os.execve(program, plan.argv, environment)
     except OSError as error:
         _say(plan.node, f"execve(): {_named(program, error)}: {error.strerror}")
+        if plan.missing_hint and not os.path.exists(program):
+            _say(plan.node, plan.missing_hint)
         os._exit(error.errno if error.errno and error.errno < 256 else 1)
 
 

@@ -10,6 +10,7 @@ import functools
 import logging
 import os
 from collections.abc import Callable
+from typing import TypeVar
 
 from msgspec.structs import replace
 
@@ -37,6 +38,8 @@ from sluiced.steps.wireup import Dressing, Wireup
 from sluiced.steps.wiring import NONE
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 #: The number that the first inherited descriptor gets.
 _FIRST_DESCRIPTOR = 3
@@ -75,6 +78,7 @@ class _Dressing(Dressing):
     ) -> None:
         self.is_per_node = launcher is not None and launcher.is_per_node
         self.ends_head_last = launcher is not None
+        self.missing_hint = getattr(launcher, "missing_hint", "")
         self._launch = launch
         self._layout = layout
         self._local = local
@@ -88,13 +92,15 @@ class _Dressing(Dressing):
         variables = self._mpi.variables(self._task(rank))
         if self._launcher is not None and self._service is not None:
             local_rank = self._layout.own_ranks.index(rank)
-            variables |= self._launcher.variables(replace(self._service, rank=rank, local_rank=local_rank))
+            service = replace(self._service, rank=rank, local_rank=local_rank)
+            variables |= _ask(lambda launcher: launcher.variables(service), self._launcher)
         return kept | variables
 
     def command(self, argv: tuple[str, ...]) -> tuple[str, ...]:
-        if self._launcher is None or self._service is None:
+        service = self._service
+        if self._launcher is None or service is None:
             return argv
-        return self._launcher.command(self._service, argv)
+        return _ask(lambda launcher: launcher.command(service, argv), self._launcher)
 
     def _task(self, rank: int) -> MpiTask:
         return MpiTask(
@@ -112,6 +118,13 @@ class _Dressing(Dressing):
 def _find_plugins(tasks: TaskLaunch) -> tuple[MpiPlugin, LaunchPlugin | None]:
     try:
         return _find_mpi(tasks.mpi or NONE), _find_launcher(tasks.launcher) if tasks.launcher else None
+    except PluginError as error:
+        raise _failure(str(error)) from None
+
+
+def _ask(question: Callable[[LaunchPlugin], T], launcher: LaunchPlugin) -> T:
+    try:
+        return question(launcher)
     except PluginError as error:
         raise _failure(str(error)) from None
 

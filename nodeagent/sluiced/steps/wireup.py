@@ -15,6 +15,8 @@ class Dressing:
     is_per_node = False
     #: On the way to the end, the first node's tasks are told last.
     ends_head_last = False
+    #: What to tell where the first word of command() is not installed.
+    missing_hint = ""
 
     def environment(self, rank: int, given: dict[str, str]) -> dict[str, str]:
         """Return the whole environment of a task."""

@@ -36,7 +36,7 @@ class Environment:
             "GROUP_WORLD_SIZE": str(len(service.peers)),
             "NODE_RANK": str(service.node_rank),
             "MASTER_ADDR": service.head.address,
-            "MASTER_PORT": str(service.ports[0]),
+            "MASTER_PORT": str(service.meeting_port),
         }
 
     def command(self, service: JobService, argv: Sequence[str]) -> tuple[str, ...]:

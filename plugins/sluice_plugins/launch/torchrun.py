@@ -16,6 +16,10 @@ from sluice_plugins.launch.env import service_variables
 
 class Torchrun:
     is_per_node = True
+    missing_hint = (
+        "--launch=torchrun starts torchrun, which comes with PyTorch: activate its environment before srun, or name "
+        "its interpreter (srun --launch=torchrun /path/to/python train.py); --launch=env needs no torchrun"
+    )
 
     def variables(self, service: JobService) -> dict[str, str]:
         return service_variables(service)
@@ -26,7 +30,7 @@ class Torchrun:
             f"--nproc-per-node={_workers(service)}",
             "--rdzv-backend=c10d",
             f"--rdzv-id={service.job_id}.{service.step_id}.{service.restart_count}",
-            f"--rdzv-endpoint={service.head.address}:{service.ports[0]}",
+            f"--rdzv-endpoint={service.head.address}:{service.meeting_port}",
             f"--rdzv-conf=is_host={1 if service.node_rank == 0 else 0}",
             f"--local-addr={service.peers[service.node_rank].address}",
         )

@@ -92,10 +92,12 @@ class WaitJobStart(Message, frozen=True, kw_only=True):
     """Answered when the job has its allocation; refused (code "revoked", "immediate") when it ended before.
 
     hears_messages: the caller is the job's salloc or srun; NOTICEs UserMessage may come before the answer.
+    holds_allocation: the allocation is the caller's own; it is gone when this connection is, whenever that ends.
     """
 
     job_id: int
     hears_messages: bool = False
+    holds_allocation: bool = False
 
 
 class StartedJob(Message, frozen=True, kw_only=True):
@@ -110,10 +112,11 @@ class StartedJob(Message, frozen=True, kw_only=True):
 
 
 class WaitJobEnd(Message, frozen=True, kw_only=True):
-    """Answered when the job (all tasks of an array) has ended.  hears_messages: as in WaitJobStart."""
+    """Answered when the job (all tasks of an array) has ended.  The rest as in WaitJobStart."""
 
     job_id: int
     hears_messages: bool = False
+    holds_allocation: bool = False
 
 
 class EndedJob(Message, frozen=True, kw_only=True):

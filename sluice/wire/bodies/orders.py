@@ -79,6 +79,8 @@ class SignalJob(Message, frozen=True, kw_only=True):
     is_exact: bool = False
     #: The reason in somebody's words.
     text: str = ""
+    #: With "new limit" and "resume": when the job's time is over now; None: never.
+    limit_at: float | None = None
 
 
 class EndStep(Message, frozen=True, kw_only=True):

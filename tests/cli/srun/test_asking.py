@@ -7,6 +7,7 @@ import pytest
 from sluice.errors import InvalidRequest, NotFound, RequestError
 from sluice_cli import allocation, client
 from sluice_cli.srun import main
+from sluice_cli.srun_loop import StepLoop
 from tests.cli.srun.fake_node import JOB, finished
 
 
@@ -179,3 +180,32 @@ def test_test_only(controller, nodes, capfd):
     assert main(["--test-only", "-n4", "true"]) == 0
     assert capfd.readouterr().err.endswith("using 4 processors on nodes n1 in partition batch\n")
     assert not controller.bodies("SubmitJob")
+
+
+def test_an_allocation_of_its_own_is_held_until_the_end_and_another_is_not(controller, nodes, monkeypatch):
+    for node in nodes:
+        node.end()
+    assert main(["prog"]) == 0
+    assert [body["holds_allocation"] for body in controller.bodies("WaitJobStart")] == [True]
+
+    controller.answers["LocateJob"] = lambda body: {"job": {"id": 9}}
+    monkeypatch.setenv("SLURM_JOB_ID", "9")
+    controller.answers["CreateStep"] = refuse(NotFound("no", "invalid_job"))
+    main(["prog"])
+    assert [body["holds_allocation"] for body in controller.bodies("WaitJobStart")] == [True, False]
+
+
+def test_an_srun_comes_back_to_a_controller_that_was_restarted_while_its_tasks_ran(controller, nodes, monkeypatch):
+    """Before its epilog, which may be long."""
+    for node in nodes:
+        node.end()
+    controller.answers["WaitJobStart"] = lambda body: {"job": JOB}
+    original = StepLoop.run
+
+    def run(loop):
+        original(loop)
+        controller.close_all()
+
+    monkeypatch.setattr(StepLoop, "run", run)
+    assert main(["--epilog=/bin/true", "prog"]) == 0
+    assert len(controller.bodies("WaitJobStart")) == 2

@@ -180,6 +180,20 @@ class TestAsking:
         assert ran.out.startswith("job 7 (big) has ended: CANCELLED, never started, ended 2027-01-15T")
         assert ran.out.endswith(", exit code 0:0, cancelled by root\n")
 
+    def test_explain_tells_why_a_job_was_ended_for_which_there_is_no_reason_code(
+        self, sluice: Callable[..., Ran], controller: FakeController
+    ) -> None:
+        job = {
+            "id": 7,
+            "spec": {"name": "x"},
+            "state": "CANCELLED",
+            "ended_at": 1.8e9,
+            "reason_text": "its srun is gone",
+        }
+        controller.answers["ExplainJobs"] = {"jobs": [{"job": job, "name": "7"}]}
+
+        assert sluice("explain", "7").out.endswith("exit code 0:0\n  its srun is gone\n")
+
     def test_explain_tells_what_such_plans_have_been_worth(
         self, sluice: Callable[..., Ran], controller: FakeController
     ) -> None:

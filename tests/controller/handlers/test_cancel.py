@@ -280,6 +280,26 @@ def test_an_interactive_job_whose_step_was_out_of_memory_is_so_too(world: World)
     assert (job.state, job.exit_signal, job.reason.value) == (JobState.OUT_OF_MEMORY, 125, "OutOfMemory")
 
 
+@pytest.mark.parametrize("is_srun_first", [True, False], ids=["srun first", "node first"])
+def test_such_a_job_has_its_steps_words(world: World, is_srun_first: bool) -> None:
+    """Whether srun or the node is the first to tell of the end."""
+    job_id = world.start(is_batch=False, origin="srun")
+    world.step(job_id)
+    told = world.result(job_id, 0, exit_signal=125, reason="OutOfMemory", reason_text="limit 50 MiB, peak 50 MiB")
+    finished = FinishAllocation(job_id=job_id, exit_signal=125)
+
+    if is_srun_first:
+        world.do(finished, ANN)
+        world.report(told)
+    else:
+        world.report(told)
+        world.do(finished, ANN)
+
+    job = world.job(job_id)
+    assert (job.state, job.reason_text) == (JobState.OUT_OF_MEMORY, "limit 50 MiB, peak 50 MiB")
+    world.check_replay()
+
+
 def test_finishing_twice_changes_nothing(world: World) -> None:
     job_id = world.start(is_batch=False)
     world.do(FinishAllocation(job_id=job_id), ANN)

@@ -9,7 +9,7 @@ from sluice.model.reason import Reason
 from sluice.model.states import Hold, JobState
 from sluice.steps.grant import StepBusy
 from sluice.wire.messages import EndJob, NodePrepared, PrepareJob, Report, SignalJob
-from sluicectld.state.commands import PrologEnded
+from sluicectld.state.commands import EpilogEnded, PrologEnded
 from sluicectld.state.effects import Program, RunProgram
 from tests.engine_builder import World
 
@@ -185,6 +185,50 @@ def test_the_controllers_epilog_runs_for_each_run_of_a_job(make_world: MakeWorld
     assert [(effect.program, effect.job.id, effect.job.exit_code) for effect in effects] == [
         (Program.EPILOG, job_id, 3)
     ]
+
+
+def test_nodes_do_not_wait_for_the_controllers_epilog_but_the_queue_does(make_world: MakeWorld) -> None:
+    world = make_world(epilog_controller="/site/last", requeue_exit=(3,), min_job_age_s=60)
+    job_id = world.start()
+    world.end_script(job_id, exit_code=3)
+    job = world.job(job_id)
+    assert (job.is_completing, job.is_requeued, job.completing_nodes, world.free_cpus("n1")) == (True, True, (), 4)
+
+    world.do(EpilogEnded(job_id, attempt=0))
+
+    job = world.job(job_id)
+    assert (job.state, job.attempt, job.is_in_epilog) == (JobState.PENDING, 1, False)
+    world.do(EpilogEnded(job_id, attempt=0))
+    assert world.happened() == [], "it is another run's"
+    world.check_replay()
+
+
+def test_the_controllers_epilog_may_requeue_its_job(make_world: MakeWorld) -> None:
+    world = make_world(epilog_controller="/site/last")
+    job_id = world.start()
+    world.end_script(job_id, exit_code=3)
+
+    world.change("requeue", job_id)
+
+    assert world.job(job_id).state is JobState.FAILED
+    world.do(EpilogEnded(job_id, attempt=0))
+    assert world.job(job_id).state is JobState.PENDING
+
+
+def test_a_new_controller_runs_the_epilog_again_and_keeps_its_job_until_then(make_world: MakeWorld) -> None:
+    world = make_world(epilog_controller="/site/last", min_job_age_s=60)
+    job_id = world.start()
+    world.end_script(job_id)
+    world.effects.clear()
+
+    world.restart()
+
+    assert programs(world) == [(Program.EPILOG, job_id)]
+    world.pass_time(3600)
+    assert world.job(job_id).is_in_epilog
+    world.do(EpilogEnded(job_id, attempt=0))
+    world.pass_time(60)
+    assert job_id not in world.cluster.jobs
 
 
 def test_the_end_tells_the_epilog_what_it_needs(make_world: MakeWorld) -> None:

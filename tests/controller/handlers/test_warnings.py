@@ -40,6 +40,7 @@ def test_the_shell_alone_is_warned_when_asked_for(world: World) -> None:
 def test_a_longer_limit_moves_the_warning(world: World) -> None:
     job_id = world.start(limit_s=600, warn_signal=WarnSignal(number=10, before_s=60))
     world.update(job_id, ROOT, TimeLimit="20")
+    world.effects.clear()
     world.pass_time(1139)
     assert warned(world) == []
 
@@ -85,3 +86,52 @@ def test_a_warning_longer_than_the_limit_comes_at_the_start(world: World, before
     world.pass_time(0)
 
     assert len(warned(world)) == 1
+
+
+def test_every_program_is_told_of_a_new_limit() -> None:
+    world = World(nodes=2)
+    job_id = world.start(nodes=2, limit_s=600)
+    started_at = world.now
+    world.pass_time(100)
+    world.effects.clear()
+
+    world.update(job_id, ROOT, TimeLimit="20")
+
+    told = warned(world)
+    assert [(order.node, order.full, order.signal) for order in told] == [("n1", True, 0), ("n2", True, 0)]
+    assert [(order.reason, order.limit_at, order.deadline_at) for order in told] == [
+        ("new limit", started_at + 1200, None)
+    ] * 2
+    assert told[0].text == "by root"
+
+
+def test_an_unlimited_job_is_told_that_nothing_ends_it(world: World) -> None:
+    job_id = world.start(limit_s=600)
+    world.effects.clear()
+
+    world.update(job_id, ROOT, TimeLimit="UNLIMITED")
+
+    assert [(order.reason, order.limit_at) for order in warned(world)] == [("new limit", None)]
+
+
+def test_a_job_that_waits_is_told_nothing(world: World) -> None:
+    job_id = world.submit(limit_s=600)
+    world.update(job_id, ROOT, TimeLimit="5")
+
+    assert warned(world) == []
+
+
+def test_a_suspended_job_is_told_why_and_when_it_goes_on_how_long_it_has(world: World) -> None:
+    job_id = world.start(limit_s=600)
+    started_at = world.now
+    world.effects.clear()
+    world.change("suspend", job_id, caller=ROOT)
+    assert [(order.reason, order.text) for order in warned(world)] == [("suspend", "by root")]
+    world.effects.clear()
+    world.update(job_id, ROOT, TimeLimit="20")
+    assert warned(world) == [], "nobody reads it now"
+
+    world.pass_time(300)
+    world.change("resume", job_id, caller=ROOT)
+
+    assert [(order.reason, order.limit_at) for order in warned(world)] == [("resume", started_at + 300 + 1200)]

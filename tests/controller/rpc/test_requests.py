@@ -361,6 +361,29 @@ def test_a_message_reaches_the_waiting_owner_alone(play: Callable[[Scene], None]
     play(scene)
 
 
+def test_an_allocation_is_held_by_its_owners_connection_alone(play: Callable[[Scene], None]) -> None:
+    async def scene(controller: LiveController) -> None:
+        ann, bob = await controller.user(1000, "ann"), await controller.user(1001, "bob")
+        spec = submission(is_batch=False, is_held=True, origin="salloc")
+        job_id = (await ann.ask("SubmitJob", spec, Submitted)).job_id
+        clients = controller.core.clients
+        assert clients.gone().keys() == {job_id}
+        waits = messages.WaitJobStart(job_id=job_id, holds_allocation=True)
+
+        asked = [asyncio.create_task(bob.ask("WaitJobStart", waits, messages.StartedJob))]
+        await wait_until(lambda: len(controller.core.waiting) == 1)
+        assert clients.gone().keys() == {job_id}
+        asked.append(asyncio.create_task(ann.ask("WaitJobStart", waits, messages.StartedJob)))
+        await wait_until(lambda: not clients.gone())
+        ann.connection.close()
+        await wait_until(lambda: clients.gone().keys() == {job_id})
+
+        asked[0].cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
+
+    play(scene)
+
+
 def test_a_step_waits_for_another_is_told_so_once_and_gets_its_turn(play: Callable[[Scene], None]) -> None:
     async def scene(controller: LiveController) -> None:
         agent = await controller.agent("n1")

@@ -57,6 +57,12 @@ def check(policy: Policy | None = None, nodes: int = 1, partition: dict | None =
         pytest.param(
             {"features": "a|zz"}, "invalid_feature", "no node of partition batch has zz; it has a, b", id="a feature"
         ),
+        pytest.param(
+            {"features": "a&"},
+            "invalid_feature",
+            "'a&' is not a constraint: expected a feature name, found the end",
+            id="a trailing operator",
+        ),
         pytest.param({"required_nodes": ("n9",)}, "invalid_node", "no node is called n9", id="an unknown node"),
         pytest.param({"excluded_nodes": ("n9",)}, "invalid_node", "no node is called n9", id="avoided, unknown"),
         pytest.param(
@@ -152,7 +158,6 @@ def test_partition_limits_are_enforced_when_configured():
     "spec",
     [
         pytest.param({"nodes": 4, "ntasks": 16}, id="the whole partition"),
-        pytest.param({"features": "a&"}, id="a trailing operator"),
         pytest.param({"features": "[a*2&b*1]", "nodes": 2}, id="counts of features"),
         pytest.param({"exclusive": "node", "gres_per_node": (GresRequest(name="gpu", count=2),)}, id="a whole node"),
     ],

@@ -226,7 +226,7 @@ def test_a_refused_node_is_one_error_not_one_per_mention(folder: Folder) -> None
 
 
 def test_a_missing_file_is_an_error_not_a_crash(tmp_path: Path) -> None:
-    assert "cannot be read: no such file or directory" in errors_of(tmp_path / "gone.conf")[0]
+    assert errors_of(tmp_path / "gone.conf") == ["gone.conf: cannot be read: no such file or directory"]
 
 
 @pytest.mark.parametrize(

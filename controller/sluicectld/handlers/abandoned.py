@@ -1,0 +1,73 @@
+"""Allocations whose command is gone: salloc and srun hold a connection as long as they live (clients.py).
+
+salloc's is ended after InactiveLimit, whatever runs in it, as TIMEOUT (22.05, documented and observed); without a limit
+it stays, for its steps and shells may go on.  srun's own is of use to its one step alone, which ends with its srun:
+once none runs, it is ended as CANCELLED after a short grace, limit or not (22.05 does so at once, by a helper of srun).
+"""
+
+from collections.abc import Iterable
+
+from sluice.model.base import EXTERN_STEP
+from sluice.model.job import Job
+from sluice.model.reason import Reason
+from sluice.model.states import Ending, JobState, StepState
+from sluice.model.step import Step
+from sluice.wire.messages import Done
+from sluicectld.state.commands import EndAbandoned
+
+from .components import whole_job
+from .endings import end_job
+from .turn import Turn
+
+#: How long an srun may be without a connection while no step of its job runs: it comes back after a restart of the
+#: controller, and its last report may come before its own word.
+SRUN_GRACE_S = 30.0
+
+
+def is_held(job: Job) -> bool:
+    """Does the job live by a command that holds it?  Of a heterogeneous job the leader does."""
+    spec = job.spec
+    if spec.is_batch or spec.origin not in ("salloc", "srun") or "no-shell" in spec.given:
+        return False
+    return not job.is_component or job.is_leader
+
+
+def handle_abandoned(turn: Turn, command: EndAbandoned) -> Done:
+    """End the running jobs that have been without their command for too long."""
+    for job_id, gone_at in command.gone_at_by_job.items():
+        job = turn.cluster.jobs.get(job_id)
+        if job is None or job.state is not JobState.RUNNING or not is_held(job):
+            continue
+        if job.spec.origin == "srun":
+            _judge_srun(turn, job, gone_at)
+        else:
+            _judge_salloc(turn, job, gone_at)
+    return Done()
+
+
+def _judge_salloc(turn: Turn, job: Job, gone_at: float) -> None:
+    limit_s = turn.settings.inactive_limit_s
+    partition = turn.cluster.partitions.get(job.partition)
+    is_exempt = partition is not None and partition.root_only
+    if not limit_s or is_exempt or turn.now_at - _since(job, gone_at, ()) < limit_s:
+        return
+    text = f"its salloc on {job.spec.submit_host} is gone, and InactiveLimit={limit_s} s is over"
+    end_job(turn, job, JobState.TIMEOUT, Ending.CANCEL, reason=Reason.INACTIVE_LIMIT, reason_text=text)
+
+
+def _judge_srun(turn: Turn, job: Job, gone_at: float) -> None:
+    parts = [turn.cluster.steps.get(each.id, {}) for each in whole_job(turn.cluster, job)]
+    # The extern step lasts as long as the job.
+    steps = [step for part in parts for step in part.values() if step.step_id != EXTERN_STEP]
+    if any(step.state is StepState.RUNNING for step in steps):
+        # Its srun holds the connections to the step's nodes; when they break, the step ends.
+        return
+    if turn.now_at - _since(job, gone_at, steps) < SRUN_GRACE_S:
+        return
+    text = f"its srun on {job.spec.submit_host} is gone, and no step runs"
+    end_job(turn, job, JobState.CANCELLED, Ending.CANCEL, reason_text=text)
+
+
+def _since(job: Job, gone_at: float, steps: Iterable[Step]) -> float:
+    """Return since when nobody has used the allocation."""
+    return max(gone_at, job.started_at or 0.0, *(step.ended_at or 0.0 for step in steps))

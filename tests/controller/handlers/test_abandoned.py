@@ -1,0 +1,139 @@
+"""Allocations whose salloc or srun is gone: which end, when, and as what."""
+
+from typing import Any
+
+import pytest
+
+from sluice.model.base import EXTERN_STEP
+from sluice.model.reason import Reason
+from sluice.model.states import JobState
+from sluice.wire.messages import NodePrepared, Report
+from sluicectld.handlers.abandoned import SRUN_GRACE_S
+from sluicectld.state.commands import EndAbandoned
+from tests import het_builder
+from tests.engine_builder import World
+
+_LIMIT_S = 600
+
+
+def interactive(world: World, origin: str, **fields: Any) -> int:
+    return world.start(is_batch=False, origin=origin, **fields)
+
+
+def judge(world: World, job_id: int, gone_for_s: float) -> JobState:
+    """Say that the job's command has been gone for so long by now; return the job's state."""
+    world.do(EndAbandoned({job_id: world.now - gone_for_s}))
+    return world.job(job_id).state
+
+
+def test_a_salloc_that_is_gone_for_the_inactive_limit_loses_its_allocation() -> None:
+    world = World(inactive_limit_s=_LIMIT_S)
+    job_id = interactive(world, "salloc", submit_host="login1")
+    world.pass_time(3600)
+
+    assert judge(world, job_id, _LIMIT_S - 1) is JobState.RUNNING
+    assert judge(world, job_id, _LIMIT_S) is JobState.TIMEOUT
+    job = world.job(job_id)
+    assert job.reason is Reason.INACTIVE_LIMIT
+    assert job.reason_text == "its salloc on login1 is gone, and InactiveLimit=600 s is over"
+
+
+def test_a_step_does_not_keep_the_allocation_of_a_salloc_that_is_gone() -> None:
+    world = World(inactive_limit_s=_LIMIT_S)
+    job_id = interactive(world, "salloc")
+    world.step(job_id)
+    world.pass_time(3600)
+
+    assert judge(world, job_id, _LIMIT_S) is JobState.TIMEOUT
+
+
+@pytest.mark.parametrize(
+    ("settings", "fields"),
+    [
+        pytest.param({}, {"origin": "salloc"}, id="salloc without a limit"),
+        pytest.param({"inactive_limit_s": 60}, {"origin": "salloc", "given": frozenset({"no-shell"})}, id="no shell"),
+        pytest.param({"inactive_limit_s": 60}, {"origin": "sbatch", "is_batch": True}, id="a batch job"),
+    ],
+)
+def test_nothing_else_ends_for_it(settings: dict[str, int], fields: dict[str, Any]) -> None:
+    world = World(**settings)
+    job_id = world.start(**({"is_batch": False} | fields))
+    world.pass_time(3600)
+
+    assert judge(world, job_id, 3600) is JobState.RUNNING
+
+
+def test_jobs_of_a_partition_for_root_are_not_looked_at() -> None:
+    world = World(inactive_limit_s=_LIMIT_S)
+    job_id = interactive(world, "salloc")
+    world.add_partition("batch", root_only=True, is_default=True)
+    world.pass_time(3600)
+
+    assert judge(world, job_id, 3600) is JobState.RUNNING
+
+
+def test_time_in_the_queue_does_not_count() -> None:
+    world = World(inactive_limit_s=_LIMIT_S)
+    first = world.start(exclusive="node")
+    job_id = world.submit(is_batch=False, origin="salloc")
+    world.pass_time(3600)
+    assert judge(world, job_id, 3600) is JobState.PENDING
+    world.end_script(first)
+    world.pass_()
+
+    assert judge(world, job_id, 3600) is JobState.RUNNING, "it has just started"
+
+
+def test_an_srun_that_is_gone_leaves_nothing_behind(world: World) -> None:
+    """Nobody else can use the allocation, so no limit is needed; the step is its srun's sign of life."""
+    job_id = interactive(world, "srun", submit_host="login1")
+    world.step(job_id)
+    world.pass_time(3600)
+    assert judge(world, job_id, 3600) is JobState.RUNNING
+
+    world.report(world.result(job_id, 0, exit_signal=9))
+
+    assert judge(world, job_id, 3600) is JobState.RUNNING, "srun may still say how it went"
+    world.pass_time(SRUN_GRACE_S)
+    assert judge(world, job_id, 3600) is JobState.CANCELLED
+    assert world.job(job_id).reason_text == "its srun on login1 is gone, and no step runs"
+
+
+def test_an_srun_that_has_just_lost_its_connection_is_waited_for(world: World) -> None:
+    job_id = interactive(world, "srun")
+    world.pass_time(3600)
+
+    assert judge(world, job_id, SRUN_GRACE_S - 1) is JobState.RUNNING
+    assert judge(world, job_id, SRUN_GRACE_S) is JobState.CANCELLED
+
+
+def test_a_step_in_any_component_is_a_sign_of_life() -> None:
+    world = World(nodes=3)
+    leader_id = het_builder.start(world, is_batch=False, origin="srun")
+    world.step(leader_id + 1, ntasks=1, min_nodes=1)
+    world.pass_time(3600)
+
+    assert judge(world, leader_id, 3600) is JobState.RUNNING
+    world.report(world.result(leader_id + 1, 0, node=world.step_of(leader_id + 1, 0).running_nodes[0]))
+    world.pass_time(3600)
+    assert judge(world, leader_id, 3600) is JobState.CANCELLED
+    assert world.job(leader_id + 1).state is JobState.CANCELLED
+
+
+def test_the_journal_tells_it(world: World) -> None:
+    job_id = interactive(world, "srun")
+    world.pass_time(3600)
+    judge(world, job_id, 3600)
+
+    world.check_replay()
+
+
+def test_an_extern_step_is_no_sign_of_life() -> None:
+    """It lasts as long as the job."""
+    world = World(prolog_flags=("Alloc", "Contain"))
+    job_id = interactive(world, "srun")
+    world.do(Report(prepared=(NodePrepared(node="n1", job_id=job_id, attempt=0),)))
+    assert world.step_of(job_id, EXTERN_STEP).running_nodes == ("n1",)
+    world.pass_time(3600)
+
+    assert judge(world, job_id, 3600) is JobState.CANCELLED

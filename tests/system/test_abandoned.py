@@ -1,0 +1,88 @@
+"""Commands that are killed, and what becomes of their allocations, on a live cluster."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from sluice.testing import LocalCluster
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[LocalCluster]:
+    with LocalCluster(nodes=1, cpus=8, settings={"InactiveLimit": "8"}) as running:
+        yield running
+
+
+@contextmanager
+def _client(cluster: LocalCluster, *command: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a command whose children, which a SIGKILL leaves alive, are ended with the block."""
+    nowhere = subprocess.DEVNULL
+    where = {"cwd": cluster.folder, "env": cluster.env}
+    process = subprocess.Popen(command, stdin=nowhere, stdout=nowhere, stderr=nowhere, start_new_session=True, **where)
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _told(cluster: LocalCluster, name: str, field: str = "%T/%r") -> str:
+    return cluster.run("squeue", "-h", "-t", "all", "-n", name, "-o", field).stdout.strip()
+
+
+def _wait_for(cluster: LocalCluster, name: str, told: str) -> None:
+    cluster.wait_until(lambda: _told(cluster, name) == told, f"{name} is {told}")
+
+
+def test_a_killed_salloc_loses_its_allocation_after_the_limit(cluster: LocalCluster) -> None:
+    with _client(cluster, "salloc", "-J", "killed", "sleep", "300") as salloc:
+        _wait_for(cluster, "killed", "RUNNING/None")
+        salloc.kill()
+
+        _wait_for(cluster, "killed", "TIMEOUT/InactiveLimit")
+    told = cluster.run("sluice", "explain", _told(cluster, "killed", "%i")).stdout
+    assert "is gone, and InactiveLimit=8 s is over" in told
+
+
+def test_a_salloc_keeps_its_allocation_over_a_restart_of_the_controller(cluster: LocalCluster, tmp_path: Path) -> None:
+    """Both lose their connection; the one that lives comes back."""
+    done = tmp_path / "done"
+    command = f"until [ -e {done} ]; do sleep 0.1; done; exit 7"
+    with (
+        _client(cluster, "salloc", "-J", "kept", "sh", "-c", command) as kept,
+        _client(cluster, "salloc", "-J", "lost", "sleep", "300") as lost,
+    ):
+        _wait_for(cluster, "kept", "RUNNING/None")
+        _wait_for(cluster, "lost", "RUNNING/None")
+        lost.kill()
+        cluster.kill_controller()
+        cluster.start_controller()
+
+        _wait_for(cluster, "lost", "TIMEOUT/InactiveLimit")
+        assert _told(cluster, "kept") == "RUNNING/None"
+        done.touch()
+        assert kept.wait(60) == 7
+    _wait_for(cluster, "kept", "FAILED/NonZeroExitCode")
+
+
+@pytest.mark.slow
+def test_a_killed_srun_takes_tasks_and_allocation_with_it(cluster: LocalCluster, tmp_path: Path) -> None:
+    """Whatever InactiveLimit says: the allocation was for this one step."""
+    pid_file = tmp_path / "pid"
+    with _client(cluster, "srun", "-J", "step", "sh", "-c", f"echo $$ > {pid_file}; exec sleep 300") as srun:
+        cluster.wait_until(lambda: pid_file.exists() and pid_file.read_text().endswith("\n"), "the task runs")
+        srun.kill()
+
+        cluster.wait_until(lambda: not _is_alive(int(pid_file.read_text())), "the task has ended")
+        _wait_for(cluster, "step", "CANCELLED/None")
+    assert "and no step runs" in cluster.run("sluice", "explain", _told(cluster, "step", "%i")).stdout
+
+
+def _is_alive(pid: int) -> bool:
+    return os.path.exists(f"/proc/{pid}")
