@@ -1,4 +1,4 @@
-"""What an agent that manages a job's steps is told: which parts of them have ended that nobody will report to it."""
+"""What an agent that manages a job's steps is told: parts that nobody will report to it, and changes of the job."""
 
 from collections.abc import Collection
 
@@ -19,6 +19,15 @@ def tell_manager(turn: Turn, job: Job, step: Step, nodes: Collection[str]) -> No
 
 def pass_on(turn: Turn, job: Job, results: list[StepResult]) -> None:
     """Pass results on to the agent that manages the job's steps, while it does."""
+    _tell(turn, job, results=tuple(results))
+
+
+def tell_job(turn: Turn, job: Job) -> None:
+    """Let the agent that manages the job's steps know the job as it is now: its next steps see it so."""
+    _tell(turn, job, revised=job)
+
+
+def _tell(turn: Turn, job: Job, results: tuple[StepResult, ...] = (), revised: Job | None = None) -> None:
     if job.steps_on and job.state in (JobState.RUNNING, JobState.SUSPENDED):
         turn.effects.append(
             TellManager(
@@ -26,6 +35,7 @@ def pass_on(turn: Turn, job: Job, results: list[StepResult]) -> None:
                 epoch=turn.cluster.epoch,
                 job_id=job.id,
                 attempt=job.attempt,
-                results=tuple(results),
+                results=results,
+                job=revised,
             )
         )

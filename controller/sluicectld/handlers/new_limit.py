@@ -7,6 +7,7 @@ from sluice.model.states import JobState, Notice
 from sluice.wire.messages import SignalJob
 from sluicectld.state.events import JobRevised
 
+from .managers import tell_job
 from .turn import Turn
 
 
@@ -19,6 +20,7 @@ def shorten(turn: Turn, job: Job, end_at: float, text: str) -> None:
     shortened = replace(job, limit_s=left_s)
     turn.emit(JobRevised(at=turn.now_at, job=shortened, what="reservation"))
     turn.timers.add_job_limit(shortened)
+    tell_job(turn, shortened)
     tell_limit(turn, shortened, text)
 
 

@@ -23,6 +23,7 @@ from sluicectld.state.timers import Due
 from .admission import check_access, check_counts, check_resources, find_verdict
 from .change import for_each, new_hold
 from .dependents import check_circle, give_up, judge_dependency
+from .managers import tell_job
 from .new_limit import tell_limit
 from .numbers import read_count
 from .reservation_admission import check_reservations
@@ -111,6 +112,7 @@ def _apply(turn: Turn, command: ReviseJobs, job: Job) -> None:
     if revised.spec is not job.spec:
         revised = replace(revised, spec_id=turn.cluster.next_spec_id)
     turn.emit(JobRevised(at=turn.now_at, job=revised, what="update"))
+    tell_job(turn, revised)
     if revised.limit_s != job.limit_s:
         turn.timers.add_job_limit(revised)
         tell_limit(turn, revised, f"by {turn.caller.user}")

@@ -90,6 +90,10 @@ class StepBook:
             step = self.take(result, now_at)
         return step
 
+    def revise(self, job: Job) -> None:
+        """The job has another record now; its steps are as they were."""
+        self.managed = replace(self.managed, job=replace(job, next_step_id=self._next_id))
+
     def suspend(self, is_suspended: bool) -> None:
         self._is_suspended = is_suspended
 

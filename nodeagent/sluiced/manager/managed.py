@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 
 from sluice.errors import NotPermitted, RequestError
+from sluice.model.job import Job
 from sluice.model.step import Step
 from sluice.wire.messages import StepResult
 from sluiced.manager.book import StepBook
@@ -49,6 +50,11 @@ class Managed:
 
     def take(self, result: StepResult, now_at: float) -> None:
         self.change(self.book.take(result, now_at))
+
+    def revise(self, job: Job) -> None:
+        """The job has another record now, which its next steps see."""
+        self.book.revise(job)
+        self._write(job.id, lambda: self._journal.begin(self.book.managed))
 
     def suspend(self, is_suspended: bool) -> None:
         self.book.suspend(is_suspended)

@@ -115,8 +115,11 @@ class StepManager:
         responder.reply(Done())
 
     def on_orders(self, orders: Iterable[TellManager]) -> None:
-        """Take what the controller knows of parts that nobody reports here."""
+        """Take what the controller knows better."""
         for order in orders:
+            key = JobKey(order.job_id, order.attempt)
+            if order.job is not None and key in self._jobs:
+                self._jobs[key].revise(order.job)
             for result in order.results:
                 self.take(result)
 

@@ -56,13 +56,17 @@ class LeasedPorts(Message, frozen=True, kw_only=True):
 
 
 class TellManager(Message, frozen=True, kw_only=True):
-    """An order: what the controller knows of managed steps that nobody will report to their manager."""
+    """An order: what the controller knows that the manager of a job's steps does not.
+
+    results: of parts that nobody will report there.  job: as it is now, None where it is as before.
+    """
 
     node: str
     epoch: int
     job_id: int
     attempt: int
     results: tuple[StepResult, ...] = ()
+    job: Job | None = None
 
 
 class StepsAt(Message, frozen=True, kw_only=True):

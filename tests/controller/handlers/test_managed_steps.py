@@ -11,7 +11,7 @@ from sluice.model.states import StepState
 from sluice.model.step import Step, StepNode
 from sluice.wire.messages import FinishStep, LeasePorts, TellManager
 from sluicectld.permissions import Caller
-from tests.engine_builder import ANN, World
+from tests.engine_builder import ANN, ROOT, World
 
 
 def agent(node: str) -> Caller:
@@ -210,3 +210,9 @@ def test_ports_of_managed_steps_differ_from_those_of_all_other_jobs_on_the_node(
     assert world.do(LeasePorts(node="n1", step=wanted)).ports == ports
     world.managed(wanted)
     assert world.step_of(job_id, 0).ports == ports
+
+
+def test_the_manager_learns_how_its_job_is_changed(world: World, job_id: int) -> None:
+    world.set_key(job_id, ROOT, "TimeLimit", "77")
+
+    assert [(order.node, order.job.limit_s) for order in world.took(TellManager)] == [("n1", 77 * 60)]

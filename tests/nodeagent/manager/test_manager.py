@@ -228,6 +228,22 @@ def test_what_the_controller_knows_better_is_taken(cluster: Cluster) -> None:
     wait_until(lambda: (0, (NODE,), 0) in told(cluster, job), 20)
 
 
+def test_a_changed_job_is_what_its_next_steps_see_also_after_a_restart(cluster: Cluster) -> None:
+    job = hand_over(cluster)
+    ask(cluster, job)
+    revised = msgspec.structs.replace(job, limit_s=4620)
+    order = TellManager(node=NODE, epoch=1, job_id=job.id, attempt=0, job=revised)
+    cluster.controller.order(managers=(order,))
+    wait_until(lambda: ask(cluster, job, is_overlapping=True)["job"].get("limit_s") == 4620, 20)
+    number = ask(cluster, job, is_overlapping=True)["step"]["step_id"]
+
+    cluster.kill_agent()
+    cluster.start_agent()
+
+    created = ask(cluster, job, is_overlapping=True)
+    assert (created["job"]["limit_s"], created["step"]["step_id"]) == (4620, number + 1)
+
+
 def test_a_suspended_job_gets_no_step_until_it_goes_on(cluster: Cluster) -> None:
     job = hand_over(cluster)
     ask(cluster, job)
