@@ -16,6 +16,8 @@ import msgspec
 
 logger = logging.getLogger(__name__)
 
+#: The module that is run as the fork server.
+FORK_SERVER = "sluiced.steps.forkserver"
 _REPLY_SIZE_MAX = 256
 #: Replacements of a fork server in one life of the agent; beyond, the machine itself is broken.
 _RESTARTS_MAX = 1000
@@ -73,7 +75,7 @@ class Launcher:
         """Start the fork server; requests may follow at once."""
         own, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         own.setblocking(False)
-        command = [sys.executable, "-m", "sluiced.steps.forkserver", str(theirs.fileno()), str(self._lock)]
+        command = [sys.executable, "-m", FORK_SERVER, str(theirs.fileno()), str(self._lock)]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         self._process = subprocess.Popen(command, pass_fds=(theirs.fileno(), self._lock), env=environment)
         theirs.close()
