@@ -43,11 +43,7 @@ class V1Group:
             files.remove_upward(folder, len(self._name))
 
     def entry(self) -> Entry:
-        return Entry(self._enter)
-
-    def _enter(self) -> None:
-        for folder in self.folders.values():
-            files.write(folder, "cgroup.procs", "0")
+        return Entry(tuple(os.path.join(folder, "cgroup.procs") for folder in self.folders.values()))
 
     def doors(self) -> list[str]:
         return [os.path.join(folder, "cgroup.procs") for folder in self.folders.values()]
@@ -57,12 +53,7 @@ class V1Group:
         folder = os.path.join(self.folders["devices"], f"task_{rank}")
         os.mkdir(folder, 0o755)
         v1_limits.fence(folder, fence)
-
-        def enter() -> None:
-            self._enter()
-            files.write(folder, "cgroup.procs", "0")
-
-        return Entry(enter)
+        return Entry((*self.entry().files, os.path.join(folder, "cgroup.procs")))
 
     def freeze(self, find: FindPids) -> bool:
         if not self._can_freeze:
