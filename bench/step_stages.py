@@ -1,8 +1,8 @@
 """Where the time of a step goes in the node agent, from its launch until its end is told: medians over real steps.
 
-Steps run one after the other in one job on one node, each a `date` that says when it runs.  Marks are written around the
-agent's functions (step_trace.py); writing one takes some 5 us, so that the whole is 0.1 ms longer than without.  Told is
-what each stage adds; then the launch path as a whole, with one task and with more, and without waiting for the program.
+Steps run one after the other in one job on one node, each a `date` that says when it runs.  Marks are written around
+the agent's functions (step_trace.py); writing one takes some 5 us, so that the whole is 0.1 ms longer than without.
+Told is what each stage adds; then the launch path as a whole, with one task and with more.
 """
 
 from __future__ import annotations
