@@ -141,6 +141,8 @@ def test_more_descriptors_become_the_next_numbers(place: Path) -> None:
         pytest.param({"environment": {"PATH": "bin:/bin"}}, id="a search in the task's own folder"),
         pytest.param({"hooks": TaskHooks(prologs=(("TaskProlog", "/bin/true"),))}, id="a prolog"),
         pytest.param({"binding": TaskBinding(notes=("a line",))}, id="something to be told"),
+        pytest.param({"environment": {"PATH": "/bin", "A": "b\0c"}}, id="a variable that is none"),
+        pytest.param({"argv": ("sh", "-c", "true\0")}, id="a word that is none"),
         pytest.param({"has_terminal": True}, id="a terminal"),
         pytest.param({"namespace": 0}, id="a namespace that is none"),
     ],

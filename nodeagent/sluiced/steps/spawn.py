@@ -23,12 +23,14 @@ _FOLDER = b"PWD="
 #: The task fills them in with the step daemon waiting, and is another program when that goes on: one of each will do.
 _pid_entry = ctypes.create_string_buffer(_PID, len(_PID) + 16)
 _folder_entry = ctypes.create_string_buffer(_FOLDER, len(_FOLDER) + 4096)
+_filled_in = tuple(ctypes.c_char_p(ctypes.addressof(each)) for each in (_pid_entry, _folder_entry))
 
 
 def spawn(plan: TaskPlan, entry: Entry) -> int | None:
     """Return the pid of the task's program; None: it has to be forked."""
     programs = searched_programs(plan)
-    if lib is None or not _is_plain(plan) or not programs:
+    environment = _environment(plan.environment)
+    if lib is None or not _is_plain(plan) or not programs or environment is None:
         return None
     descriptors = (*plan.descriptors, *plan.inherited)
     limits = [Limit(*limit) for limit in allowed_limits(plan.rlimits)]
@@ -38,7 +40,7 @@ def spawn(plan: TaskPlan, entry: Entry) -> int | None:
     task = Task(
         programs=_strings(map(os.fsencode, programs)),
         argv=_strings(map(os.fsencode, plan.argv)),
-        environment=_environment(plan.environment),
+        environment=environment,
         pid_text=ctypes.addressof(_pid_entry) + len(_PID),
         folder_text=ctypes.addressof(_folder_entry) + len(_FOLDER),
         work_dir=os.fsencode(plan.work_dir),
@@ -68,14 +70,17 @@ def spawn(plan: TaskPlan, entry: Entry) -> int | None:
 def _is_plain(plan: TaskPlan) -> bool:
     binding = plan.binding
     is_told = bool(binding.style or binding.notes or binding.memory)
-    return not (plan.hooks.prologs or plan.has_terminal or is_told)
+    return not (plan.hooks.prologs or plan.has_terminal or is_told or any("\0" in word for word in plan.argv))
 
 
 def _environment(variables: dict[str, str]) -> Any:
-    own = (f"{name}={value}" for name, value in variables.items() if name not in ("SLURM_TASK_PID", "PWD"))
-    entries = [ctypes.c_char_p(os.fsencode(entry)) for entry in own]
-    entries += [ctypes.cast(each, ctypes.c_char_p) for each in (_pid_entry, _folder_entry)]
-    return (ctypes.c_char_p * (len(entries) + 1))(*entries)
+    """Return the C array; None where a variable is none that C can hold."""
+    own = [f"{name}={value}" for name, value in variables.items() if name not in ("SLURM_TASK_PID", "PWD")]
+    # Encoded in one go: a task has some fifty.
+    entries = os.fsencode("\0".join(own)).split(b"\0") if own else []
+    if len(entries) != len(own):
+        return None
+    return (ctypes.c_char_p * (len(entries) + len(_filled_in) + 1))(*_filled_in, *entries)
 
 
 def _strings(words: Iterable[bytes]) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import functools
 import os
 import resource
 import signal
@@ -127,7 +128,8 @@ def set_limits(limits: tuple[tuple[str, int, int], ...]) -> None:
             resource.setrlimit(number, (soft, hard))
 
 
-def allowed_limits(limits: tuple[tuple[str, int, int], ...]) -> list[tuple[int, int, int]]:
+@functools.lru_cache(maxsize=1)
+def allowed_limits(limits: tuple[tuple[str, int, int], ...]) -> tuple[tuple[int, int, int], ...]:
     """Return (RLIMIT number, soft, hard) of what of these limits a child of this process may set."""
     allowed = []
     for name, soft, hard in limits:
@@ -139,7 +141,7 @@ def allowed_limits(limits: tuple[tuple[str, int, int], ...]) -> list[tuple[int, 
         hard = own_hard if is_raise and os.geteuid() != 0 else hard
         soft = hard if hard != -1 and (soft == -1 or soft > hard) else soft
         allowed.append((number, soft, hard))
-    return allowed
+    return tuple(allowed)
 
 
 def set_nice(nice: int | None) -> None:
