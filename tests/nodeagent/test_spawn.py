@@ -175,6 +175,27 @@ def test_a_group_that_cannot_be_entered_is_no_start(place: Path) -> None:
     os.close(plan.descriptors[0])
 
 
+def test_one_that_does_not_get_to_its_program_is_left_to_the_fork(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe that nobody reads stands for a file system that does not answer."""
+    monkeypatch.setattr("sluiced.steps.spawn.PATIENCE_MS", 50)
+    os.mkfifo(place / "fifo")
+    out = os.open(place / "out", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+    plan = _plan(place, out)
+    before = _children()
+
+    assert spawn(plan, Entry((str(place / "fifo"),))) is None
+
+    assert _children() == before
+    os.close(out)
+    os.close(plan.descriptors[0])
+
+
+def test_a_program_outlives_the_patience_for_its_start(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sluiced.steps.spawn.PATIENCE_MS", 50)
+
+    assert _said(place, lambda plan: spawn(plan, Entry()), argv=("sh", "-c", "sleep 0.3; echo on")) == ("on\n", 0)
+
+
 def test_the_group_is_entered_before_the_program_runs(place: Path) -> None:
     """A plain file stands for the control file; it holds what the kernel would be told."""
     control = place / "cgroup.procs"

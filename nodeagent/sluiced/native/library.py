@@ -46,6 +46,7 @@ class Task(ctypes.Structure):
         ("has_nice", ctypes.c_int32),
         ("nice", ctypes.c_int32),
         ("umask", ctypes.c_uint32),
+        ("patience_ms", ctypes.c_int32),
         ("stage", ctypes.c_char_p),
         ("error", ctypes.c_int32),
     )

@@ -5,6 +5,9 @@
    calls, for the C library would tell threads of it.  Whatever fails ends the child; task->stage and task->error say
    what it was, and the caller starts the task again in the way that can tell its user.
 
+   A file system that does not answer, or a user who stops the child, makes the parent wait for task->patience_ms: a timer
+   that an exec deletes kills the child then.
+
    The parent's memory is not the user's to read meanwhile: with the change of the user it is no longer "dumpable"
    (ptrace(2)). */
 
@@ -20,6 +23,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 struct limit {
@@ -57,6 +61,8 @@ struct task {
     int32_t group_count;
     int32_t has_nice, nice;
     uint32_t umask;
+    /* How long it may take to be the program. */
+    int32_t patience_ms;
     /* What failed before the program began; NULL: nothing did. */
     const char *stage;
     int32_t error;
@@ -84,6 +90,17 @@ static void reset_signals(void)
     }
     sigemptyset(&action.sa_mask);
     sigprocmask(SIG_SETMASK, &action.sa_mask, NULL);
+}
+
+/* By bare system calls: the C library would allocate. */
+static void set_patience(struct task *task)
+{
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL};
+    struct itimerspec after = {.it_value = {task->patience_ms / 1000, task->patience_ms % 1000 * 1000000L}};
+    int32_t timer;
+    if (syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer) != 0 ||
+        syscall(SYS_timer_settime, timer, 0, &after, NULL) != 0)
+        fail(task, "timer");
 }
 
 static void enter_groups(struct task *task)
@@ -160,6 +177,7 @@ static void execute(struct task *task)
 static __attribute__((noinline)) _Noreturn void run(struct task *task)
 {
     reset_signals();
+    set_patience(task);
     enter_groups(task);
     if (task->mounts >= 0 && syscall(SYS_setns, task->mounts, CLONE_NEWNS) != 0)
         fail(task, "mounts");
@@ -204,16 +222,30 @@ static __attribute__((noinline)) long vfork_and_run(struct clone_args *arguments
     return result;
 }
 
+/* Was the child killed before it was the program?  Only time tells that from a program that has ended. */
+static int was_late(struct task *task, pid_t pid, const struct timespec *began)
+{
+    struct timespec now;
+    siginfo_t found = {0};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    int64_t ms = (now.tv_sec - began->tv_sec) * 1000LL + (now.tv_nsec - began->tv_nsec) / 1000000;
+    if (ms < task->patience_ms || waitid(P_PID, (id_t)pid, &found, WEXITED | WNOHANG | WNOWAIT) != 0)
+        return 0;
+    return found.si_pid == pid && found.si_code == CLD_KILLED && found.si_status == SIGKILL;
+}
+
 /* Return the pid of the program, or -1 where there is none: task->stage and task->error say why. */
 int32_t sluice_spawn(struct task *task)
 {
     struct clone_args arguments = {.flags = CLONE_VM | CLONE_VFORK, .exit_signal = SIGCHLD};
     sigset_t all, before;
+    struct timespec began;
     if (task->group >= 0) {
         arguments.flags |= CLONE_INTO_CGROUP;
         arguments.cgroup = (uint64_t)task->group;
     }
     task->stage = NULL;
+    clock_gettime(CLOCK_MONOTONIC, &began);
     sigfillset(&all);
     sigprocmask(SIG_BLOCK, &all, &before);
     long pid = vfork_and_run(&arguments, task);
@@ -223,6 +255,8 @@ int32_t sluice_spawn(struct task *task)
         task->stage = "clone3";
         return -1;
     }
+    if (task->stage == NULL && was_late(task, (pid_t)pid, &began))
+        task->stage = "late";
     if (task->stage != NULL) {
         while (waitpid((pid_t)pid, NULL, 0) < 0 && errno == EINTR)
             ;

@@ -18,6 +18,8 @@ from sluiced.native.library import Limit, Task, lib
 from sluiced.steps.task import TaskPlan, allowed_limits, searched_programs
 from sluiced.steps.user import is_own
 
+#: The step daemon hears nothing meanwhile; a task that takes longer to be its program is forked.
+PATIENCE_MS = 3000
 _PID = b"SLURM_TASK_PID="
 _FOLDER = b"PWD="
 #: The task fills them in with the step daemon waiting, and is another program when that goes on: one of each will do.
@@ -62,6 +64,7 @@ def spawn(plan: TaskPlan, entry: Entry) -> int | None:
         has_nice=plan.nice is not None,
         nice=plan.nice or 0,
         umask=plan.umask,
+        patience_ms=PATIENCE_MS,
     )
     pid: int = lib.sluice_spawn(ctypes.byref(task))
     return pid if pid > 0 else None
