@@ -12,7 +12,7 @@ import os
 import socket
 from collections.abc import Callable
 
-IDLE_MAX = 8
+IDLE_MAX = 16
 _IDLE_S = 10.0
 _WORD_SIZE_MAX = 16
 
