@@ -11,6 +11,7 @@ import os
 import subprocess
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ def _run_all(job: Job, steps: int, at_once: int) -> None:
     left = iter(range(steps))
     lock = threading.Lock()
 
-    def work() -> None:
+    def work(number: int) -> None:
         with light.connect_unix(job.agent_socket) as manager:
             while True:
                 with lock:
@@ -83,11 +84,9 @@ def _run_all(job: Job, steps: int, at_once: int) -> None:
                         return
                 _run_step(job, manager)
 
-    threads = [threading.Thread(target=work) for _ in range(at_once)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(at_once) as pool:
+        # A step that is lost ends the measurement.
+        list(pool.map(work, range(at_once)))
 
 
 def _run_step(job: Job, manager: LightConnection) -> None:

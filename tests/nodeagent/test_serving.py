@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sluiced.spool import Spool, StepKey
+from sluiced.steps.serving import STEPS_MAX
 from tests.nodeagent.conftest import Cluster
 from tests.nodeagent.fake_srun import Srun
 from tests.nodeagent.test_users import NOBODY, as_root, open_work
@@ -48,6 +49,14 @@ def test_it_holds_no_more_afterwards_than_before(cluster: Cluster) -> None:
 
     assert _run(cluster, 4) == pid
     wait_until(lambda: _open(pid) == before)
+
+
+def test_after_a_number_of_steps_another_one_takes_over(cluster: Cluster) -> None:
+    """And no step is lost between them."""
+    pids = [_run(cluster, step_id) for step_id in range(STEPS_MAX + 2)]
+
+    assert pids == [pids[0]] * STEPS_MAX + [pids[-1]] * 2
+    assert pids[0] != pids[-1]
 
 
 def test_a_step_that_takes_its_time_has_its_process_to_itself(cluster: Cluster) -> None:

@@ -21,7 +21,7 @@ from sluiced.steps.stepd import run_step
 
 OVER = b"over"
 _REQUEST_SIZE_MAX = 8192
-_STEPS_MAX = 200
+STEPS_MAX = 200
 #: Descriptors that libraries may open and keep, such as those of the name service.
 _KEPT_MAX = 8
 
@@ -43,13 +43,13 @@ def serve(first: Request, channel: socket.socket) -> None:
     """Run steps until there is a reason to make room for a new process."""
     request: Request | None = first
     allowed = _open_descriptors() + _KEPT_MAX
-    for _ in range(_STEPS_MAX):
-        if request is None or not run_step(*request):
-            return
+    steps = 0
+    while request is not None and run_step(*request):
+        steps += 1
         os.close(request.control)
-        request = None
         gc.collect()
-        if _open_descriptors() > allowed or not _tell_over(channel):
+        # Once that is told, whatever comes next has to be run.
+        if steps == STEPS_MAX or _open_descriptors() > allowed or not _tell_over(channel):
             return
         request = _wait_request(channel)
 
