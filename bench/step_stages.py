@@ -107,8 +107,8 @@ def _whole(name: str, steps: Sequence[Marks]) -> tuple[str, ...]:
 def _run(cluster: TracedCluster, job: Job, tasks: int) -> Marks:
     """Run a step of so many `date`s; return its marks, the last one of each label."""
     cluster.marks.write_bytes(b"")
-    with light.connect(job.endpoints) as controller:
-        ran_at, told_at = _run_step(job, controller, tasks)
+    with light.connect_unix(job.agent_socket) as manager:
+        ran_at, told_at = _run_step(job, manager, tasks)
     give_up_at = time.monotonic() + _LIMIT_S
     while _LAST not in (text := cluster.marks.read_text()):
         assert time.monotonic() < give_up_at, f"the step's result is not told: {text}"
@@ -120,10 +120,10 @@ def _run(cluster: TracedCluster, job: Job, tasks: int) -> Marks:
     return marks | {_RUNS: min(ran_at), _ALL_RUN: max(ran_at), _TOLD: told_at}
 
 
-def _run_step(job: Job, controller: LightConnection, tasks: int) -> tuple[list[int], int]:
+def _run_step(job: Job, manager: LightConnection, tasks: int) -> tuple[list[int], int]:
     """Return when each program ran, and when the last exit was told."""
     spec = {"name": "date", "argv": ["date"], "ntasks": tasks, "is_overcommitted": True}
-    created: dict[str, Any] = controller.call("CreateStep", {"token": new_token(), "job_id": job.id, "spec": spec})
+    created: dict[str, Any] = manager.call("CreateStep", {"token": new_token(), "job_id": job.id, "spec": spec})
     (place,) = created["addresses"]
     output, ended, told_at = b"", 0, 0
     with light.connect_tcp(place["address"], place["port"], created["credential"]) as agent:

@@ -1,9 +1,9 @@
 """A task's start without a copy of the step daemon: native/spawn.c does from a plan what task.py does after a fork.
 
 A fork copies the step daemon's page tables, then the pages that either of them touches, and the child has all of it
-taken down at exec: measured, 1.5 ms of CPU a task; this takes 0.14.  It is for the plain case.  Everything that talks before the program begins (prologs, verbose
-binding), a terminal, and whatever fails on the way is left to the fork, whose messages the user knows; nothing has run
-by then.
+taken down at exec: measured, 1.5 ms of CPU a task; this takes 0.14.  It is for the plain case.  Everything that talks
+before the program begins (prologs, verbose binding), a terminal, and whatever fails on the way is left to the fork,
+whose messages the user knows; nothing has run by then.
 """
 
 from __future__ import annotations
