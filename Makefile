@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PACKAGES := sluice controller/sluicectld nodeagent/sluiced plugins/sluice_plugins cli/sluice_cli \
 	migrations/sluice_migrations
-NATIVE := $(wildcard controller/sluicectld/scheduler/native/*.c)
+NATIVE := $(wildcard controller/sluicectld/scheduler/native/*.c nodeagent/sluiced/native/*.c)
 BENCHES := throughput_emulated array queue startup idle priority topology offer
 export VENV
 

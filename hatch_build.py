@@ -1,7 +1,7 @@
-"""Compiles the scheduler's inner loops when the package is built or installed from its sources.
+"""Compiles what is written in C when the package is built or installed from its sources.
 
-A plain shared library, loaded with cffi: no Python headers are needed.  Where there is no C compiler the package is
-built without it, and sluicectld uses the same code in Python, slower.
+Plain shared libraries, loaded with cffi or ctypes: no Python headers are needed.  Where there is no C compiler the
+package is built without them; sluicectld then uses the same code in Python, slower, and the node agent forks.
 """
 
 import os
@@ -12,12 +12,16 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-FOLDER = Path("controller/sluicectld/scheduler/native")
-IN_WHEEL = "sluicectld/scheduler/native"
+#: Source, the library beside it, the folder of both in the wheel, and what else to link.
+LIBRARIES = (
+    (Path("controller/sluicectld/scheduler/native/tracks.c"), "libtracks.so", "sluicectld/scheduler/native", ("-lm",)),
+    (Path("nodeagent/sluiced/native/spawn.c"), "libspawn.so", "sluiced/native", ()),
+)
+FLAGS = ("-O2", "-shared", "-fPIC", "-Wall", "-Wextra")
 
 
-class CompileTracks(BuildHookInterface[Any]):
-    """Puts libtracks.so beside its source, and into the wheel."""
+class CompileLibraries(BuildHookInterface[Any]):
+    """Puts each library beside its source, and into the wheel."""
 
     PLUGIN_NAME = "custom"
 
@@ -25,13 +29,12 @@ class CompileTracks(BuildHookInterface[Any]):
         compiler = shutil.which(os.environ.get("CC", "cc"))
         if self.target_name != "wheel" or compiler is None:
             if compiler is None:
-                self.app.display_warning("no C compiler: the scheduler will use its slower Python code")
+                self.app.display_warning("no C compiler: scheduler and node agent will use their slower Python code")
             return
-        folder = Path(self.root) / FOLDER
-        library = folder / "libtracks.so"
-        flags = ["-O2", "-shared", "-fPIC", "-Wall", "-Wextra"]
-        subprocess.run([compiler, *flags, "-o", library, folder / "tracks.c", "-lm"], check=True)
-        build_data["force_include"][str(library)] = f"{IN_WHEEL}/libtracks.so"
+        for source, name, folder, linked in LIBRARIES:
+            library = Path(self.root) / source.parent / name
+            subprocess.run([compiler, *FLAGS, "-o", library, Path(self.root) / source, *linked], check=True)
+            build_data["force_include"][str(library)] = f"{folder}/{name}"
         build_data["pure_python"] = False
         build_data["tag"] = f"py3-none-{_platform()}"
 

@@ -11,6 +11,7 @@ import os
 import subprocess
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -62,12 +63,12 @@ def _measure(cluster: BenchCluster, job: Job, steps: int, at_once: int) -> tuple
     pids = {"controller": cluster.controller.pid, "agent": cluster.agents[0].pid}
     (fork_server,) = _children(cluster.agents[0].pid)
     before = {name: _cpu_s(pid) for name, pid in pids.items()}
-    children, own = _cpu_s(fork_server, with_children=True), time.process_time()
+    steps_s, own = _steps_cpu_s(fork_server), time.process_time()
     began = time.monotonic()
     _run_all(job, steps, at_once)
     elapsed_s = time.monotonic() - began
     used = [(_cpu_s(pid) - before[name]) for name, pid in pids.items()]
-    used += [_cpu_s(fork_server, with_children=True) - children, time.process_time() - own]
+    used += [_steps_cpu_s(fork_server) - steps_s, time.process_time() - own]
     return str(at_once), f"{steps / elapsed_s:.0f}", *(f"{1000 * each / steps:.2f}" for each in used)
 
 
@@ -75,7 +76,7 @@ def _run_all(job: Job, steps: int, at_once: int) -> None:
     left = iter(range(steps))
     lock = threading.Lock()
 
-    def work() -> None:
+    def work(number: int) -> None:
         with light.connect_unix(job.agent_socket) as manager:
             while True:
                 with lock:
@@ -83,11 +84,9 @@ def _run_all(job: Job, steps: int, at_once: int) -> None:
                         return
                 _run_step(job, manager)
 
-    threads = [threading.Thread(target=work) for _ in range(at_once)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(at_once) as pool:
+        # A step that is lost ends the measurement.
+        list(pool.map(work, range(at_once)))
 
 
 def _run_step(job: Job, manager: LightConnection) -> None:
@@ -116,6 +115,11 @@ def _run_step(job: Job, manager: LightConnection) -> None:
 
 def _children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _steps_cpu_s(fork_server: int) -> float:
+    """Return the CPU time of the fork server, of the step daemons that live, and of all that have ended below."""
+    return sum(_cpu_s(pid, with_children=True) for pid in (fork_server, *_children(fork_server)))
 
 
 def _cpu_s(pid: int, with_children: bool = False) -> float:

@@ -25,6 +25,7 @@ manager/          managing the steps of jobs whose first node this is
 jobs/             the state machine of jobs and steps on the node
 site/             the site's programs: prolog, epilog, health check and others
 steps/            step daemons and their fork server
+native/           the part that is C
 files/            files for the nodes of a job
 stdio/            files and streams of a step
 pmi/              how the tasks of a step find each other

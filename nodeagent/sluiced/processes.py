@@ -28,7 +28,10 @@ OnEnded = Callable[[StepKey, StepResult, bool], None]
 
 
 class StepProcesses:
-    """Watches one pidfd a step: when it is readable, the result is there or never will be."""
+    """Watches one pidfd a step: when it is readable, the result is there or never will be.
+
+    A step daemon that serves again says so earlier.
+    """
 
     def __init__(self, spool: Spool, launcher: Launcher, on_ended: OnEnded) -> None:
         self._spool = spool
@@ -45,7 +48,14 @@ class StepProcesses:
         """Have a step daemon forked for a step whose launch record is there."""
         control = self._spool.bind_control(key)
         path = self._spool.step_path(key)
-        self._launcher.fork(path, control, connection, lambda pid, pidfd: self._watch(key, pidfd), is_wired=is_wired)
+        self._launcher.fork(
+            path,
+            control,
+            connection,
+            lambda pid, pidfd: self._watch(key, pidfd),
+            lambda: self._on_over(key),
+            is_wired=is_wired,
+        )
 
     def adopt(self, key: StepKey) -> bool:
         """Watch the step daemon that has claimed the step; False: it is gone."""
@@ -102,10 +112,23 @@ class StepProcesses:
         self._watched[key] = pidfd
         asyncio.get_running_loop().add_reader(pidfd, self._on_exit, key)
 
+    def _on_over(self, key: StepKey) -> int | None:
+        """Tell the result, and give back what watched the step daemon that has left it."""
+        pidfd = self._watched.pop(key, None)
+        if pidfd is not None:
+            asyncio.get_running_loop().remove_reader(pidfd)
+            self._tell_end(key)
+        return pidfd
+
     def _on_exit(self, key: StepKey) -> None:
-        pidfd = self._watched.pop(key)
+        pidfd = self._watched.pop(key, None)
+        if pidfd is None:
+            return
         asyncio.get_running_loop().remove_reader(pidfd)
         os.close(pidfd)
+        self._tell_end(key)
+
+    def _tell_end(self, key: StepKey) -> None:
         result = self._spool.read_result(key)
         if result is not None:
             self._on_ended(key, result, True)

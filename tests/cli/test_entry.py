@@ -67,6 +67,39 @@ def test_every_installed_program_begins_there() -> None:
     assert {target.partition(".entry:")[1] for target in project["scripts"].values()} == {".entry:"}
 
 
+@pytest.mark.parametrize(
+    ("ending", "expected"),
+    [
+        pytest.param("pass", (3, "out", "err"), id="at once"),
+        pytest.param("import atexit; atexit.register(print, 'later')", (3, "outlater\n", "err"), id="with handlers"),
+        pytest.param("import threading", (3, "out", "err"), id="with threads"),
+    ],
+)
+def test_what_a_program_has_said_is_out_before_it_ends(
+    tmp_path: Path, ending: str, expected: tuple[object, ...]
+) -> None:
+    """Also what waits in a buffer; nothing of it is lost when the interpreter is not taken down."""
+    said = "print('out', end=''); print('err', end='', file=sys.stderr)"
+    (tmp_path / "ending.py").write_text(f"import sys\ndef main():\n    {said}\n    {ending}\n    return 3\n")
+    code = (
+        "import sys, ending; sys.modules['sluice_cli.squeue'] = ending;"
+        "from sluice_cli import entry; sys.exit(entry.squeue())"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout, done.stderr) == expected
+
+
+def test_output_that_nobody_takes_is_told() -> None:
+    code = "from sluice_cli import entry; import sys; sys.argv = ['squeue', '--version']; sys.exit(entry.squeue())"
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+
+    assert done.returncode != 0
+    assert done.stderr
+
+
 def test_the_status_of_a_program_is_mains() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     try:

@@ -61,12 +61,17 @@ class MemoryBound(NamedTuple):
 class Entry(NamedTuple):
     """How a process gets into a group.
 
-    enter: puts the calling process in; for the forked child, before it gives its privilege up.  into: a descriptor of
-    the folder, where a child can be born in it instead.
+    files: the paths of control files; "0" written to each puts the writer in.  into: a descriptor of the folder, where
+    a child can be born in it instead.
     """
 
-    enter: Callable[[], None]
+    files: tuple[str, ...] = ()
     into: int | None = None
+
+    def enter(self) -> None:
+        """Put the calling process in: a forked child, before it gives its privilege up.  Raises OSError."""
+        for path in self.files:
+            files.write(*os.path.split(path), "0")
 
 
 class StepGroup(Protocol):
@@ -140,7 +145,7 @@ class NoGroup:
         self.problem = problem
 
     def entry(self) -> Entry:
-        return Entry(lambda: None)
+        return Entry()
 
     def task_entry(self, rank: int, fence: DeviceFence) -> Entry:
         raise OSError(f"task {rank} cannot be fenced without control groups")

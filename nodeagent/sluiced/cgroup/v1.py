@@ -2,9 +2,9 @@
 
     /sys/fs/cgroup/CONTROLLER/sluice_CLUSTER_NODE_SPOOL/job_ID.ATTEMPT/step_NAME[/task_RANK]
 
-Entering the first group costs up to 10 ms (the kernel waits for a grace period), all further ones next to nothing.  So
-a step that is neither constrained nor accounted enters none; when it is to stand still, or forks faster than it is
-killed, it is put into a frozen group then.
+A process that is moved into a group waits up to 10 ms (for a grace period of the kernel); tasks move themselves, as
+threads, for next to nothing.  A step that is neither constrained nor accounted still enters none; when it is to stand
+still, or forks faster than it is killed, it is put into a frozen group then.
 """
 
 from __future__ import annotations

@@ -136,7 +136,7 @@ class V2Group:
     def _entry(self, folder: str) -> Entry:
         into = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._open.append(into)
-        return Entry(lambda: files.write(folder, "cgroup.procs", "0"), into)
+        return Entry((os.path.join(folder, "cgroup.procs"),), into)
 
     def doors(self) -> list[str]:
         return [os.path.join(self._folder, "cgroup.procs")]

@@ -127,6 +127,13 @@ class Relay:
         for fd in list(self._sources):
             self._close_source(fd)
 
+    def close(self) -> None:
+        """No task is left; what they had not read goes nowhere."""
+        for fd in self._sources.keys() | self._sinks.keys():
+            os.close(fd)
+        self._sources.clear()
+        self._sinks.clear()
+
     def on_terminal_size(self, size: TerminalSize) -> None:
         for sink in self._sinks.values():
             if sink.is_terminal:

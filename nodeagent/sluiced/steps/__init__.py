@@ -2,11 +2,14 @@
 
 launch             the launch record and the orders of a running step
 launcher           the agent's side of the fork server
+daemons            the agent's side of step daemons that can be given another step
 forkserver         forks step daemons, pre-imported and single-threaded
 fork               forking without the care for threads that are not there
+serving            a step daemon from one step to the next
 stepd              claims a step, runs it, writes its result
 extern             the step that holds what comes to the job by other ways
 setup              names, files, pipes and environments of the tasks
+spawn              a plain task without a fork of the step daemon
 task               what a forked task does until exec
 task_hooks         programs around each task
 multi_prog         which program each rank runs

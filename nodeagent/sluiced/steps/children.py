@@ -14,3 +14,9 @@ def watch_children() -> int:
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
     return reader
+
+
+def unwatch_children(reader: int) -> None:
+    """Undo what watch_children() has done."""
+    os.close(signal.set_wakeup_fd(-1))
+    os.close(reader)

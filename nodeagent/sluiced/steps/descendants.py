@@ -72,7 +72,8 @@ def signal_descendants(root: int, *numbers: int, spared: Collection[int] = ()) -
             new = {pid for pid in new if _parent(pid) not in reached}
         if not new:
             break
-        for pid in new:
+        # Parents first, as pids mostly go: a shell whose program is killed before it would go on to the next one.
+        for pid in sorted(new):
             _signal_relative(root, pid, numbers)
         reached |= new
     return len(reached)

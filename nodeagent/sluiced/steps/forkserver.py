@@ -3,7 +3,8 @@
     python -m sluiced.steps.forkserver SOCKET LOCK
 
 SOCKET is a SEQPACKET pair with the agent: a request is one packet, msgpack [id, step path, is it wired], with the
-control socket and maybe srun's connection as descriptors; the answer is [id, pid] with a pidfd of the step daemon.
+control socket and maybe srun's connection as descriptors; the answer is [id, pid] with a pidfd of the step daemon and
+the agent's end of its channel (serving.py).
 Without a path it is a receiver that is forked, for the file order and the connection that come along.  LOCK is the
 spool's lock, which each step daemon holds until it has claimed its step.  The end of SOCKET ends the server.
 """
@@ -26,7 +27,7 @@ import msgspec
 from sluiced.files.receiver import run_receiver
 from sluiced.steps.children import watch_children
 from sluiced.steps.fork import fork
-from sluiced.steps.stepd import run_step
+from sluiced.steps.serving import Request, serve
 from sluiced.steps.warmup import warm_up
 from sluiced.steps.wiring import load_wiring
 
@@ -80,15 +81,19 @@ def _serve_one(requests: socket.socket, lock: int) -> bool:
     number, step_path, is_wired = msgspec.msgpack.decode(data, type=tuple[int, str, bool])
     if is_wired:
         _load_wiring()
+    agents, channel = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     pid = fork()
     if pid == 0:
-        _become(requests, lock, step_path, descriptors)
+        agents.close()
+        _become(requests, lock, step_path, descriptors, channel)
     # The child is ours to reap, so its pid cannot mean another process here.
     own = os.pidfd_open(pid)
-    for fd in (*descriptors,):
+    for fd in descriptors:
         os.close(fd)
+    channel.close()
     try:
-        socket.send_fds(requests, [msgspec.msgpack.encode((number, pid))], [own])
+        with agents:
+            socket.send_fds(requests, [msgspec.msgpack.encode((number, pid))], [own, agents.fileno()])
     except OSError:
         return False
     finally:
@@ -104,7 +109,7 @@ def _load_wiring() -> None:
     gc.freeze()
 
 
-def _become(requests: socket.socket, lock: int, step_path: str, descriptors: list[int]) -> None:
+def _become(requests: socket.socket, lock: int, step_path: str, descriptors: list[int], channel: socket.socket) -> None:
     code = 1
     try:
         os.setsid()
@@ -115,7 +120,7 @@ def _become(requests: socket.socket, lock: int, step_path: str, descriptors: lis
         os.dup2(null, 1)
         connection = socket.socket(fileno=descriptors[1]) if len(descriptors) > 1 else None
         if step_path:
-            run_step(step_path, descriptors[0], connection, lock)
+            serve(Request(step_path, descriptors[0], lock, connection), channel)
         else:
             os.close(lock)
             assert connection is not None, "a file comes on a connection"

@@ -14,8 +14,13 @@ from typing import BinaryIO, Protocol
 
 import msgspec
 
+from sluiced.steps.daemons import Daemons, OnOver
+from sluiced.steps.serving import encode_request
+
 logger = logging.getLogger(__name__)
 
+#: The module that is run as the fork server.
+FORK_SERVER = "sluiced.steps.forkserver"
 _REPLY_SIZE_MAX = 256
 #: Replacements of a fork server in one life of the agent; beyond, the machine itself is broken.
 _RESTARTS_MAX = 1000
@@ -33,10 +38,14 @@ class Handed(Protocol):
 OnForked = Callable[[int, int], None]
 
 
+def _nothing_over() -> None:
+    """A receiver of a file does not serve again."""
+
+
 class _Request:
     """A step daemon that was asked for; kept until its pid is known, so that it can be asked for again."""
 
-    __slots__ = ("connection", "control", "is_wired", "on_forked", "step_path")
+    __slots__ = ("connection", "control", "is_wired", "on_forked", "on_over", "step_path")
 
     def __init__(
         self,
@@ -44,8 +53,10 @@ class _Request:
         control: Handed,
         connection: socket.socket | None,
         on_forked: OnForked,
+        on_over: OnOver,
         is_wired: bool,
     ) -> None:
+        self.on_over = on_over
         self.is_wired = is_wired
         self.step_path = step_path
         self.control = control
@@ -59,13 +70,17 @@ class _Request:
 
 
 class Launcher:
-    """One fork server.  lock: the spool's, which the server and new step daemons share."""
+    """One fork server, and the step daemons that serve again.
+
+    lock: the spool's, which the server and step daemons share that have not claimed their step.
+    """
 
     def __init__(self, lock: int) -> None:
         self._lock = lock
         self._socket: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._requests: dict[int, _Request] = {}
+        self._daemons = Daemons()
         self._last_number = 0
         self._restarts = 0
 
@@ -73,7 +88,7 @@ class Launcher:
         """Start the fork server; requests may follow at once."""
         own, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         own.setblocking(False)
-        command = [sys.executable, "-m", "sluiced.steps.forkserver", str(theirs.fileno()), str(self._lock)]
+        command = [sys.executable, "-m", FORK_SERVER, str(theirs.fileno()), str(self._lock)]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         self._process = subprocess.Popen(command, pass_fds=(theirs.fileno(), self._lock), env=environment)
         theirs.close()
@@ -81,7 +96,8 @@ class Launcher:
         asyncio.get_running_loop().add_reader(own.fileno(), self._on_readable)
 
     def stop(self) -> None:
-        """End the fork server; the step daemons live on."""
+        """End the fork server; the step daemons that have a step live on."""
+        self._daemons.stop()
         if self._socket is not None:
             asyncio.get_running_loop().remove_reader(self._socket.fileno())
             self._socket.close()
@@ -98,20 +114,37 @@ class Launcher:
         control: Handed,
         connection: socket.socket | None,
         on_forked: OnForked,
+        on_over: OnOver,
         *,
         is_wired: bool = False,
     ) -> None:
-        """Have a step daemon forked for the step of *step_path*; takes over the sockets.
+        """Have a step daemon for the step of *step_path*, an idle or a new one; takes over the sockets.
 
+        on_over: the step has ended, and its daemon serves again.
         is_wired: it will need what most steps do not (wiring.py).
         """
+        request = _Request(step_path, control, connection, on_forked, on_over, is_wired)
+        if step_path and not is_wired and self._give(request):
+            return
         self._last_number += 1
-        self._requests[self._last_number] = _Request(step_path, control, connection, on_forked, is_wired)
+        self._requests[self._last_number] = request
         self._send(self._last_number)
+
+    def _give(self, request: _Request) -> bool:
+        """Return whether an idle step daemon has taken it."""
+        descriptors = [request.control.fileno(), self._lock]
+        if request.connection is not None:
+            descriptors.append(request.connection.fileno())
+        daemon = self._daemons.give(encode_request(request.step_path), descriptors, request.on_over)
+        if daemon is None:
+            return False
+        request.close()
+        request.on_forked(*daemon)
+        return True
 
     def fork_receiver(self, order: BinaryIO, connection: socket.socket) -> None:
         """Have a process forked that takes a file from *connection*; takes both over."""
-        self.fork("", order, connection, lambda pid, pidfd: os.close(pidfd))
+        self.fork("", order, connection, lambda pid, pidfd: os.close(pidfd), _nothing_over)
 
     def _send(self, number: int) -> None:
         assert self._socket is not None, "the fork server is started first"
@@ -137,7 +170,7 @@ class Launcher:
         fds = array.array("i")
         try:
             data, ancillary, _, _ = self._socket.recvmsg(
-                _REPLY_SIZE_MAX, socket.CMSG_LEN(fds.itemsize), socket.MSG_CMSG_CLOEXEC
+                _REPLY_SIZE_MAX, socket.CMSG_LEN(2 * fds.itemsize), socket.MSG_CMSG_CLOEXEC
             )
         except BlockingIOError:
             return
@@ -149,12 +182,15 @@ class Launcher:
         for _, _, content in ancillary:
             fds.frombytes(content)
         number, pid = msgspec.msgpack.decode(data, type=tuple[int, int])
+        pidfd, channel = fds
         request = self._requests.pop(number, None)
         if request is None:
-            os.close(fds[0])
+            os.close(pidfd)
+            os.close(channel)
             return
         request.close()
-        request.on_forked(pid, fds[0])
+        self._daemons.add(pid, socket.socket(fileno=channel), request.on_over)
+        request.on_forked(pid, pidfd)
 
     def _restart(self) -> None:
         """The server died: what it had not answered is asked for again; the claim keeps it from running twice."""

@@ -26,7 +26,7 @@ from sluiced.cgroup.interface import StepGroup
 from sluiced.stdio.relay import Relay
 from sluiced.stdio.srun_link import SrunLink
 from sluiced.steps import descendants, talk
-from sluiced.steps.children import watch_children
+from sluiced.steps.children import unwatch_children, watch_children
 from sluiced.steps.control import receive_order
 from sluiced.steps.ending import EndSchedule
 from sluiced.steps.launch import (
@@ -123,6 +123,13 @@ class StepRunner:
             self._say_done()
         self.relay.attached.notify(StepDone(node=self.launch.node, ending=self.schedule.ending))
         self.relay.attached.close()
+
+    def close(self) -> None:
+        """Close what is left once all of it is over, and hear of no child any more."""
+        unwatch_children(self._wakeup)
+        self.relay.close()
+        if self.link is not None:
+            self.link.close()
 
     def say(self, line: str) -> None:
         """Tell the user a line."""

@@ -1,13 +1,14 @@
-"""The step daemon: claims one step, runs it, writes its result, and is gone.
+"""The step daemon: claims one step, runs it, and writes its result.
 
 It is forked by the fork server and outlives agent and fork server alike.  The result is whole on disk before it
-exits; whoever sees it end without a result knows that it was killed.
+exits or serves again (serving.py); whoever sees it end without a result knows that it was killed.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import logging
 import os
 import signal
@@ -32,7 +33,7 @@ from sluiced.steps.launch_failure import LaunchFailure
 from sluiced.steps.runner import StepRunner
 from sluiced.steps.setup import Preparation, prepare_step
 from sluiced.steps.user import acting_as, load_user
-from sluiced.steps.wiring import make_wireup
+from sluiced.steps.wiring import is_wired, make_wireup
 
 logger = logging.getLogger(__name__)
 
@@ -43,23 +44,25 @@ _SPACE_PATIENCE_S = 86400.0
 _SPACE_PAUSE_S = 1.0
 
 
-def run_step(step_path: str, control: int, connection: socket.socket | None, lock: int) -> None:
+def run_step(step_path: str, control: int, lock: int, connection: socket.socket | None) -> bool:
     """Run the step whose files begin with *step_path*, unless somebody else does.
 
     lock: of the spool, given back as soon as the claim is made or lost.
+    Return whether nothing of it is left in this process, which may run another one then.
     """
     is_ours = spool.claim(step_path)
     os.close(lock)
     if not is_ours:
-        return
+        return False
     launch = spool.read_launch(step_path)
     assert launch is not None, f"{step_path}: no launch record"
     started_at = time.time()
+    is_clean = False
     try:
         if launch.is_extern:
             result = run_extern(launch, step_path, control, started_at)
         else:
-            result = _run(launch, step_path, control, connection, started_at)
+            result, is_clean = _run(launch, step_path, control, connection, started_at)
     except LaunchFailure as failure:
         result = _fail(launch, failure, connection, started_at)
     except Exception as error:
@@ -68,6 +71,7 @@ def run_step(step_path: str, control: int, connection: socket.socket | None, loc
         problem = LaunchFailure(Reason.JOB_LAUNCH_FAILURE, f"step daemon failed: {error!r}")
         result = _fail(launch, problem, connection, started_at)
     write_result(step_path, result)
+    return is_clean
 
 
 def write_result(step_path: str, result: StepResult) -> None:
@@ -89,7 +93,8 @@ def write_result(step_path: str, result: StepResult) -> None:
 
 def _run(
     launch: StepLaunch, step_path: str, control: int, connection: socket.socket | None, started_at: float
-) -> StepResult:
+) -> tuple[StepResult, bool]:
+    """Return the result, and whether the step has left nothing behind."""
     descendants.adopt_orphans()
     spec = launch.job.spec
     user = load_user(spec.uid, spec.gid, spec.user, launch.node)
@@ -108,12 +113,27 @@ def _run(
                 spool.write_problem(step_path, runner.unkillable)
             oom = _tell_oom(launch, runner, group)
             runner.finish()
-            return _result(launch, runner, group, preparation, started_at, oom)
+            return _result(launch, runner, group, preparation, started_at, oom), _clean_up(runner, preparation)
         finally:
             runner.notices.close()
             group.remove()
     finally:
         wireup.close()
+
+
+def _clean_up(runner: StepRunner, preparation: Preparation) -> bool:
+    """Close what a process that ends need not close; return whether that was all.
+
+    A step that took its time, or had what others do not, has its process to itself.
+    """
+    launch = runner.launch
+    is_plain = not is_wired(launch) and (launch.tasks is None or not launch.tasks.is_pty)
+    if gc.isenabled() or runner.unkillable or not is_plain:
+        return False
+    runner.close()
+    for file in preparation.files.values():
+        os.close(file.fd)
+    return True
 
 
 def _result(

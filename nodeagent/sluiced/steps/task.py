@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import functools
 import os
 import resource
 import signal
@@ -64,7 +65,7 @@ class TaskPlan(NamedTuple):
 
 
 def run_task(plan: TaskPlan, enter_group: Callable[[], None] | None) -> NoReturn:
-    """Become the program; forked with the ENDING signals blocked.
+    """Become the program; forked with the ENDING signals blocked.  native/spawn.c is the same for plain tasks.
 
     enter_group: puts the calling process into the step's cgroup; None: it was born there.
     """
@@ -124,16 +125,25 @@ def run_task_epilogs(plan: TaskPlan, enter_group: Callable[[], None] | None, std
 
 def set_limits(limits: tuple[tuple[str, int, int], ...]) -> None:
     """Set what of the submitter's limits this process may set."""
+    for number, soft, hard in allowed_limits(limits):
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(number, (soft, hard))
+
+
+@functools.lru_cache(maxsize=1)
+def allowed_limits(limits: tuple[tuple[str, int, int], ...]) -> tuple[tuple[int, int, int], ...]:
+    """Return (RLIMIT number, soft, hard) of what of these limits a child of this process may set."""
+    allowed = []
     for name, soft, hard in limits:
         number = getattr(resource, "RLIMIT_" + name.upper().removeprefix("RLIMIT_"), None)
         if number is None:
             continue
-        with contextlib.suppress(OSError, ValueError):
-            own_hard = resource.getrlimit(number)[1]
-            is_raise = own_hard != -1 and (hard == -1 or hard > own_hard)
-            hard = own_hard if is_raise and os.geteuid() != 0 else hard
-            soft = hard if hard != -1 and (soft == -1 or soft > hard) else soft
-            resource.setrlimit(number, (soft, hard))
+        own_hard = resource.getrlimit(number)[1]
+        is_raise = own_hard != -1 and (hard == -1 or hard > own_hard)
+        hard = own_hard if is_raise and os.geteuid() != 0 else hard
+        soft = hard if hard != -1 and (soft == -1 or soft > hard) else soft
+        allowed.append((number, soft, hard))
+    return tuple(allowed)
 
 
 def set_nice(nice: int | None) -> None:
@@ -141,6 +151,15 @@ def set_nice(nice: int | None) -> None:
     if nice is not None:
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, 0, nice)
+
+
+def searched_programs(plan: TaskPlan) -> list[str]:
+    """Return where the program may be, in order; empty where that depends on the folder that the task comes to."""
+    name, path = plan.argv[0], plan.environment.get("PATH", os.defpath)
+    if "/" in name:
+        return [name]
+    folders = path.split(":")
+    return [os.path.join(folder, name) for folder in folders] if all(each[:1] == "/" for each in folders) else []
 
 
 def find_program(name: str, path: str, work_dir: str) -> str:

@@ -8,11 +8,12 @@ import signal
 
 from sluice.wire.messages import Message, TaskExit, TaskStarted
 from sluiced.cgroup.devices import task_fence
-from sluiced.cgroup.interface import StepGroup
+from sluiced.cgroup.interface import Entry, StepGroup
 from sluiced.stdio.relay import STDERR, Relay
 from sluiced.steps.fork import fork_into
 from sluiced.steps.launch import StepLaunch
 from sluiced.steps.setup import Preparation
+from sluiced.steps.spawn import spawn
 from sluiced.steps.task import ENDING, TaskPlan, run_task, run_task_epilogs
 
 
@@ -50,9 +51,7 @@ class Tasks:
         for plan in preparation.plans:
             fence = task_fence(self._launch, plan.fence)
             entry = self._group.task_entry(plan.rank, fence) if fence is not None else self._entry
-            pid, is_inside = fork_into(entry.into)
-            if pid == 0:
-                run_task(plan, None if is_inside else entry.enter)
+            pid = spawn(plan, entry) or _fork_task(plan, entry)
             # Also done by the child: whoever comes first, the group is there before a signal is sent.
             with contextlib.suppress(OSError):
                 if not plan.has_terminal:
@@ -113,3 +112,10 @@ class Tasks:
         for rank in self.ranks.values():
             self._exits[rank] = (0, int(signal.SIGKILL))
         self.ranks.clear()
+
+
+def _fork_task(plan: TaskPlan, entry: Entry) -> int:
+    pid, is_inside = fork_into(entry.into)
+    if pid == 0:
+        run_task(plan, None if is_inside else entry.enter)
+    return pid

@@ -43,12 +43,17 @@ def load_user(uid: int, gid: int, name: str, node: str = "") -> User:
     return User(uid, gid, entry.pw_name, groups, entry.pw_dir, entry.pw_shell or "/bin/sh")
 
 
+def is_own(user: User) -> bool:
+    """Is there nothing to become: is it root, or can this process be nobody else?"""
+    return os.geteuid() != 0 or (user.uid, user.gid) == (0, 0)
+
+
 @contextlib.contextmanager
 def acting_as(user: User, umask: int) -> Iterator[None]:
     """Touch the file system as *user*; the real uid stays, so the user cannot signal us meanwhile."""
     own_umask = os.umask(umask)
     own_groups = os.getgroups()
-    is_other = os.geteuid() == 0 and (user.uid, user.gid) != (0, 0)
+    is_other = not is_own(user)
     try:
         if is_other:
             os.setgroups(user.groups)
@@ -65,7 +70,7 @@ def acting_as(user: User, umask: int) -> Iterator[None]:
 
 def become(user: User) -> None:
     """Be *user* from now on."""
-    if os.geteuid() != 0 or (user.uid, user.gid) == (0, 0):
+    if is_own(user):
         return
     os.setgroups(user.groups)
     os.setresgid(user.gid, user.gid, user.gid)
