@@ -67,6 +67,19 @@ def test_every_task_finds_its_rank_and_a_meeting_point(cluster: LocalCluster) ->
     }
 
 
+def test_tasks_of_several_components_meet_at_one_point(cluster: LocalCluster) -> None:
+    done = cluster.run("srun", "-wn1", "-n1", "--launch=env", "-l", "env", ":", "-wn2", "-n2", "env")
+
+    tasks = [variables(done.stdout)[str(rank)] for rank in range(3)]
+    assert [(task["RANK"], task["LOCAL_RANK"], task["NODE_RANK"]) for task in tasks] == [
+        ("0", "0", "0"),
+        ("1", "0", "1"),
+        ("2", "1", "1"),
+    ]
+    assert {(task["WORLD_SIZE"], task["GROUP_WORLD_SIZE"]) for task in tasks} == {("3", "2")}
+    assert len({(task["MASTER_ADDR"], task["MASTER_PORT"], task["SLUICE_PORTS"]) for task in tasks}) == 1
+
+
 def test_the_temporary_folder_is_the_steps_own_and_goes_with_it(cluster: LocalCluster) -> None:
     script = "stat -c %a $TMPDIR; touch $TMPDIR/x; echo $TMPDIR"
 
