@@ -19,6 +19,7 @@ CAUSE = "gpu"
 _INTERVAL_S = 60.0
 #: For the driver to answer for all GPUs; without persistence mode it takes seconds to begin.
 _DEADLINE_S = 60.0
+_GOING_S = 1.0
 _EVIDENCE_MAX = 800
 
 
@@ -85,10 +86,14 @@ async def _read_ailments(uuids: Sequence[str]) -> str:
         async with asyncio.timeout(_DEADLINE_S):
             said, problem = await process.communicate()
     except TimeoutError:
-        # One that hangs in the driver does not die of this; it is not waited for.
+        return f"the driver has not answered for {_DEADLINE_S:g} s"
+    finally:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
-        return f"the driver has not answered for {_DEADLINE_S:g} s"
+        # One that hangs in the driver does not die of this; it is not waited for.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_GOING_S):
+                await process.wait()
     lines = said.decode(errors="replace").splitlines()
     if process.returncode:
         lines.append(f"the check ended with {process.returncode}: {problem.decode(errors='replace').strip()[-200:]}")
