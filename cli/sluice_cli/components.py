@@ -21,8 +21,9 @@ _HANDED_ON = frozenset(
         *("account", "acctg-freq", "begin", "chdir", "cluster", "cluster-constraint", "comment", "deadline"),
         *("delay-boot", "dependency", "distribution", "error", "exclude", "export", "export-file", "get-user-env"),
         *("gid", "hold", "ignore-pbs", "immediate", "input", "job-name", "kill-on-invalid-dep", "mcs-label", "nice"),
-        *("no-kill", "no-requeue", "open-mode", "output", "parsable", "priority", "profile", "propagate", "qos"),
-        *("quiet", "requeue", "reservation", "signal", "time", "time-min", "uid", "verbose", "wait", "wckey"),
+        *("launch", "mpi", "no-kill", "no-requeue", "open-mode", "output", "parsable", "priority", "profile"),
+        *("propagate", "qos", "quiet", "requeue", "reservation", "resv-ports", "signal", "time", "time-min", "uid"),
+        *("verbose", "wait", "wckey"),
     )
 )
 _GROUP = "_HET_GROUP_"

@@ -105,15 +105,12 @@ def _check_drafts(drafts: Sequence[Draft], argvs: Sequence[Sequence[str]], voice
     if drafts[0].own.get("no-allocate"):
         text = "--no-allocate: a step runs within an allocation only; get one with salloc, or leave the option out"
         raise OptionError(text, exit_code=REFUSED_EXIT)
-    for key in ("mpi", "launch"):
-        value = drafts[0].own.get(key) or "none"
-        if len(drafts) > 1 and value != "none":
-            text = f"--{key}={value}: tasks of several components are not wired up; use one component"
-            raise OptionError(text, exit_code=REFUSED_EXIT)
     launcher = drafts[0].own.get("launch")
     if launcher and drafts[0].own.get("resv-ports") == 0:
         text = f"--launch={launcher}: the processes need a leased port to meet at; leave --resv-ports=0 out"
         raise OptionError(text, exit_code=REFUSED_EXIT)
+    if len(drafts) > 1:
+        srun_het.agree(drafts)
     if drafts[0].own.get("async"):
         voice.lines("Warning: --async: this srun waits for its step; run it in the background of the shell")
     for draft in drafts:

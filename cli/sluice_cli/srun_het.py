@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     Command = tuple[int | None, Found, list[str]]
 
 _DIGITS_MAX = 4
+#: What the tasks of all components have in common.
+_OF_THE_WHOLE = ("mpi", "launch", "resv-ports")
 
 
 def parse(table: OptionTable, words: Sequence[str]) -> list[tuple[Found, list[str]]]:
@@ -96,6 +98,17 @@ def _groups(text: str) -> list[int]:
     raise OptionError(f"Invalid --het-group specification: {text}", exit_code=REFUSED_EXIT)
 
 
+def agree(drafts: Sequence[Draft]) -> None:
+    """Give all components what one says of how the tasks of the step find each other.  Raises OptionError."""
+    for key in _OF_THE_WHOLE:
+        said = list(dict.fromkeys(draft.own[key] for draft in drafts if key in draft.own))
+        if len(said) > 1:
+            text = f"--{key}: a step has one for all of its components, {' and '.join(map(str, said))} are asked for"
+            raise OptionError(text, exit_code=REFUSED_EXIT)
+        for draft in drafts if said else ():
+            draft.own[key] = said[0]
+
+
 def environment_of(variables: Mapping[str, str], number: int | None) -> Mapping[str, str]:
     """Return the variables that count for a component."""
     return variables if number is None else components.group_environment(variables, number)
@@ -107,17 +120,30 @@ def join(parts: Sequence[Part]) -> None:
 
     whole = _whole_variables(parts)
     first_rank = first_node = 0
+    steps = []
     for part in parts:
         step = _shifted(part.created["step"], first_rank)
+        steps.append(step)
         places = [node["node"] for node in step["nodes"]]
         for link in part.links:
             index = places.index(link.node)
             link.ranks = frozenset(cpuset.numbers(cpuset.parse(step["nodes"][index]["ranks"])))
             variables = {**whole, "SLURM_NODEID": str(first_node + index)}
             own = [f"{name}={value}".encode() for name, value in variables.items()]
-            link.body = {**link.body, "step": step, "mpi": "none", "launcher": "", "peers": [], "own_environment": own}
+            link.body = {**link.body, "step": step, "own_environment": own}
         first_rank += sum(node["ntasks"] for node in step["nodes"])
         first_node += len(places)
+    peers = [peer for part in parts for peer in part.links[0].body["peers"]]
+    if peers:
+        described = [_described(part, step) for part, step in zip(parts, steps, strict=True)]
+        for link in (link for part in parts for link in part.links):
+            link.body = {**link.body, "peers": peers, "parts": described}
+
+
+def _described(part: Part, step: dict[str, Any]) -> dict[str, Any]:
+    """Return the part as the step daemons of the others need it."""
+    own = {"job_id": part.job_id, "attempt": step.get("attempt", 0), "nodes": step["nodes"]}
+    return {**own, "credential": part.created["credential"]}
 
 
 def _shifted(step: dict[str, Any], first_rank: int) -> dict[str, Any]:

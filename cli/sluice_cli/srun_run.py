@@ -146,7 +146,7 @@ class StepRun:
         writer = OutputWriter(
             streams.outputs, ntasks, bool(draft.own.get("label")), bool(draft.own.get("unbuffered") or size)
         )
-        if len(self._parts) == 1 and ntasks > 1 and draft.own.get("mpi") != "none" and not draft.own.get("launch"):
+        if ntasks > 1 and draft.own.get("mpi") != "none" and not draft.own.get("launch"):
             self._tell_mpi(links[0].body)
         inbox.ignore(inbox.SIGTTIN)
         with Inbox(WATCHED) as signals, self._terminal(size):

@@ -65,6 +65,7 @@ from sluiced.pmi.parent import ENDED, NOT_LAUNCHED
 from sluiced.processes import StepProcesses
 from sluiced.recovery import recover
 from sluiced.server import AgentAuthenticator, AgentServer
+from sluiced.site.gpu_watch import GpuWatch
 from sluiced.site.health import HealthCheck
 from sluiced.site.hooks import Hooks, OnEnded
 from sluiced.site.reboot import reboot
@@ -101,6 +102,9 @@ class Agent:
             os.path.join(options.spool, "unkillable"), self._node, options.conf_path, self._tell_trouble
         )
         self._health = HealthCheck(self._node, options.conf_path, self._tell_trouble)
+        self._gpu_watch = GpuWatch(
+            self._node, lambda: self._description.watched_gpus, self._on_gpus_well, self._tell_trouble
+        )
         self._has_checked = False
         self._tasks: asyncio.TaskGroup | None = None
         self._sweep_wanted = asyncio.Event()
@@ -218,6 +222,7 @@ class Agent:
         if not self._has_checked:
             self._has_checked = True
             self._health.start(config, self._task_group)
+            self._task_group.create_task(self._gpu_watch.run())
         return True
 
     def _follow_config(self, old: AgentConfig) -> None:
@@ -246,6 +251,17 @@ class Agent:
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         self._task_group.create_task(work)
 
+    def _on_gpus_well(self) -> str:
+        """Count GPUs that were ill when the node was measured; return why that has to wait."""
+        if not self._description.has_ill_gpus:
+            return ""
+        if self._engine.table.jobs:
+            # Their units would get other numbers.
+            return "a GPU that was ill is well again, and counts when the jobs on the node have ended"
+        if self._description.look_again():
+            self._link.renew()
+        return ""
+
     def _tell_trouble(self, trouble: NodeTrouble) -> None:
         self._link.report(trouble)
 
@@ -255,6 +271,7 @@ class Agent:
                 self._task_group.create_task(self._reboot(reason))
         if self._node in orders.checks:
             self._health.start(self._engine.config, self._task_group)
+            self._gpu_watch.look_soon()
         before = self._engine.config
         self._manager.on_orders(order for order in orders.managers if order.node == self._node)
         for signal in orders.signals:

@@ -25,6 +25,20 @@ class Description:
     def devices(self) -> NodeDevices:
         return self._devices.measured.devices
 
+    @property
+    def watched_gpus(self) -> tuple[str, ...]:
+        """Return the UUIDs of the GPUs whose health can be asked for."""
+        return self._devices.watched
+
+    @property
+    def has_ill_gpus(self) -> bool:
+        """Were there GPUs, when the node was measured, that do not count because they were ill?"""
+        return bool(self._devices.measured.ill)
+
+    def look_again(self) -> bool:
+        """Measure the devices anew; return whether the node has another description."""
+        return self._devices.look_again()
+
     def prepare(self, config: AgentConfig) -> None:
         """Make the node ready for steps, before the first one starts."""
         self.unenforced = detect.prepare(self._node, config.cgroup)

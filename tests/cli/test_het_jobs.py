@@ -156,7 +156,7 @@ def test_a_group_sees_its_own_variables():
         (["--het-group=0-x", "hostname"], "Invalid --het-group specification: 0-x"),
         (["--het-group=0-99999999", "hostname"], "Invalid --het-group specification: 0-99999999"),
         (["--het-group=1", "a", ":", "--het-group=1", "b"], "a component of the job is named twice"),
-        (["--het-group=0,1", "--mpi=pmi2", "hostname"], "--mpi=pmi2: tasks of several components are not wired up"),
+        (["--mpi=pmi2", "a", ":", "--mpi=pmix", "b"], "--mpi: a step has one for all of its components, pmi2 and pmix"),
         (["a", ":", "-n1"], "No command given to execute."),
     ],
     ids=["no such component", "too many", "no number", "a large number", "one twice", "MPI", "no program"],

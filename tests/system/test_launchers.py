@@ -20,6 +20,7 @@ needs_torch = pytest.mark.skipif(
     not _TORCH.exists(), reason="PyTorch is not there: make torch installs it, SLUICE_TORCH names a Python that has it"
 )
 
+_QUIET = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 _GLOO = """
 import os, torch, torch.distributed as dist
 dist.init_process_group("gloo")
@@ -65,6 +66,19 @@ def test_every_task_finds_its_rank_and_a_meeting_point(cluster: LocalCluster) ->
         "MASTER_PORT": {str(first)},
         "SLUICE_PORTS": {f"{first}-{first + 7}"},
     }
+
+
+def test_tasks_of_several_components_meet_at_one_point(cluster: LocalCluster) -> None:
+    done = cluster.run("srun", "-wn1", "-n1", "--launch=env", "-l", "env", ":", "-wn2", "-n2", "env")
+
+    tasks = [variables(done.stdout)[str(rank)] for rank in range(3)]
+    assert [(task["RANK"], task["LOCAL_RANK"], task["NODE_RANK"]) for task in tasks] == [
+        ("0", "0", "0"),
+        ("1", "0", "1"),
+        ("2", "1", "1"),
+    ]
+    assert {(task["WORLD_SIZE"], task["GROUP_WORLD_SIZE"]) for task in tasks} == {("3", "2")}
+    assert len({(task["MASTER_ADDR"], task["MASTER_PORT"], task["SLUICE_PORTS"]) for task in tasks}) == 1
 
 
 def test_the_temporary_folder_is_the_steps_own_and_goes_with_it(cluster: LocalCluster) -> None:
@@ -129,6 +143,25 @@ def test_one_process_a_node_answers_for_all_its_tasks(cluster: LocalCluster, tmp
     assert "srun: error: n1: tasks 0-1: Exited with exit code 3" in done.stderr
 
 
+def test_torchruns_of_several_components_have_one_rendezvous(cluster: LocalCluster, tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    torchrun = tmp_path / "torchrun"
+    torchrun.write_text('#!/bin/sh\necho "$SLURMD_NODENAME $@"\n')
+    torchrun.chmod(0o755)
+
+    done = cluster.run(
+        "srun", "-wn1", "-n1", "--launch=torchrun", "a.py", ":", "-wn2", "-n2", "b.py",
+        env={"PATH": f"{tmp_path}:{cluster.env['PATH']}"},
+    )  # fmt: skip
+
+    first, second = sorted(done.stdout.splitlines())
+    assert first.startswith("n1 --nnodes=2 --nproc-per-node=1 "), first
+    assert second.startswith("n2 --nnodes=2 --nproc-per-node=2 "), second
+    places = [re.findall(r"--rdzv-(?:id|endpoint)=\S+", line) for line in (first, second)]
+    assert places[0] == places[1]
+    assert ["is_host=1" in first, "is_host=0" in second] == [True, True]
+
+
 def test_the_head_is_told_to_end_after_the_workers(cluster: LocalCluster, tmp_path: Path) -> None:
     """Each process writes when TERM reaches it; the worker takes its time, and the head waits for it."""
     tmp_path.chmod(0o777)
@@ -162,15 +195,34 @@ def test_an_unknown_launcher_is_refused_with_the_list(cluster: LocalCluster) -> 
 @needs_torch
 @pytest.mark.parametrize("launcher", ["env", "torchrun"])
 @pytest.mark.timeout(300)
+def test_torch_sums_over_two_components(cluster: LocalCluster, tmp_path: Path, launcher: str) -> None:
+    tmp_path.chmod(0o755)
+    (tmp_path / "gloo.py").write_text(_GLOO)
+    command = (str(_TORCH), str(tmp_path / "gloo.py"))
+    options = ("-wn1", "-n1", f"--launch={launcher}")
+
+    done = cluster.run("srun", *options, *command, ":", "-wn2", "-n2", *command, env=_QUIET, limit_s=280)
+
+    lines = re.findall(r"rank (\d) of (\d) on (n\d) sum (\S+)", done.stdout)
+    assert sorted((rank, size, total) for rank, size, _, total in lines) == [
+        (f"{rank}", "3", "6.0") for rank in range(3)
+    ]
+    # Which of the nodes has which ranks is torchrun's own choice.
+    assert sorted(node for _, _, node, _ in lines) == ["n1", "n2", "n2"]
+
+
+@pytest.mark.slow
+@needs_torch
+@pytest.mark.parametrize("launcher", ["env", "torchrun"])
+@pytest.mark.timeout(300)
 def test_torch_reduces_over_two_nodes(cluster: LocalCluster, tmp_path: Path, launcher: str) -> None:
     """Two such jobs at once on the same nodes: four ranks each, by gloo."""
     tmp_path.chmod(0o755)
     (tmp_path / "gloo.py").write_text(_GLOO)
-    quiet = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 
     def run(_: int) -> str:
         command = ("srun", "-N2", "--ntasks-per-node=2", f"--launch={launcher}", str(_TORCH), str(tmp_path / "gloo.py"))
-        return cluster.run(*command, env=quiet, limit_s=280).stdout
+        return cluster.run(*command, env=_QUIET, limit_s=280).stdout
 
     with ThreadPoolExecutor(2) as pool:
         outputs = list(pool.map(run, range(2)))

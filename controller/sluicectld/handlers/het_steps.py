@@ -1,14 +1,17 @@
 """CreateHetStep: one step over components of a heterogeneous job, granted in all of them or in none.
 
 Each component has a step of its own, with its own CPUs and ranks from 0; what makes them one is their number, which is
-the next that is free in all of them.
+the next that is free in all of them, and their ports, which are the same.
 """
+
+from msgspec.structs import replace
 
 from sluice.errors import InvalidRequest
 from sluice.model.step import Step
 from sluice.wire.messages import CreateHetStep
 from sluicectld.permissions import Verb
 
+from .step_ports import lease_common_ports
 from .steps import begin_step, find_job, known_step, make_step
 from .turn import Turn
 
@@ -29,6 +32,9 @@ def handle_create_het_step(turn: Turn, command: CreateHetStep) -> tuple[Step, ..
     steps = [
         make_step(turn, job, part.spec, command.token, step_id) for job, part in zip(jobs, command.parts, strict=True)
     ]
-    for step in steps:
+    nodes = tuple(node for step in steps for node in step.nodes)
+    ports = lease_common_ports(turn, jobs, steps[0].spec, nodes)
+    whole = tuple(replace(step, ports=ports) for step in steps)
+    for step in whole:
         begin_step(turn, step)
-    return tuple(steps)
+    return whole

@@ -17,7 +17,7 @@ from sluicectld.state.events import NodeChanged
 
 from . import reboot
 from .components import launch_of
-from .drain import forget_unkillables, tell_jobs
+from .drain import forget_unkillables, hold_node, release_node, tell_jobs
 from .endings import clean_node, end_order, end_steps_on, requeue_or_fail, unlaunched_order
 from .numbers import read_count
 from .preempt import warn_orders
@@ -29,6 +29,8 @@ from .turn import Turn
 #: How many of an agent's sentences go into a node's reason.
 _PROBLEMS_MAX = 3
 NOT_RESPONDING = "Not responding"
+#: The cause that holds a node with fewer GPUs, or other resources, than configured.
+SHORT_OF_GRES = "short of gres"
 
 
 def handle_register(turn: Turn, command: Register) -> tuple[tuple[str, int, int], ...]:
@@ -76,6 +78,11 @@ def _register(turn: Turn, report: NodeReport) -> None:
     if changed.idle_since_at == 0.0:
         changed = replace(changed, idle_since_at=turn.now_at)
     turn.emit(NodeChanged(at=turn.now_at, node=changed, what="registered"))
+    lacking = _gres_shortfall(changed, report.inventory) if _is_measured(turn) else ""
+    if lacking:
+        hold_node(turn, report.node, SHORT_OF_GRES, lacking)
+    else:
+        release_node(turn, report.node, SHORT_OF_GRES)
     turn.is_pass_due = True
 
 
@@ -91,14 +98,19 @@ def _return_to_service(turn: Turn, node: Node) -> Node:
 
 
 def _shortfall(turn: Turn, node: Node, seen: Inventory) -> str:
-    """Return why the node is smaller than the configuration says, empty if it is not."""
-    if "config_overrides" in turn.settings.slurmd_parameters:
+    """Return why the machine is smaller than the configuration says, empty if it is not."""
+    if not _is_measured(turn):
         return ""
     if seen.cpus < node.cpus:
         return f"Low CPUs: registered with {seen.cpus}, configuration says {node.cpus}"
     if seen.memory_mib < node.memory_mib:
         return f"Low RealMemory: registered with {seen.memory_mib} MiB, configuration says {node.memory_mib} MiB"
-    return _gres_shortfall(node, seen)
+    return ""
+
+
+def _is_measured(turn: Turn) -> bool:
+    """Does what the nodes have count, rather than what the configuration says?"""
+    return "config_overrides" not in turn.settings.slurmd_parameters
 
 
 def _gres_shortfall(node: Node, seen: Inventory) -> str:

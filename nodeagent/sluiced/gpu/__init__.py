@@ -2,6 +2,9 @@
 
 device       the records: a device found, a unit of the node
 nvml         NVIDIA's library, loaded when it is asked for
+ailment      why one of them should not be used
+xids         what the driver has said of each in the kernel's log
+health       how they are now, in a process of its own
 nvidia_proc  NVIDIA's devices, from the driver's own files
 drm          AMD's and Intel's devices, from the kernel's own files
 capability   which device files a MIG instance needs

@@ -31,10 +31,23 @@ class Devices:
         if setup is not None:
             self.set_up(setup)
 
+    @property
+    def watched(self) -> tuple[str, ...]:
+        """Return the UUIDs of the GPUs that NVIDIA's library was asked for, those that do not count too."""
+        if self._setup is None or "nvml" not in wanted_readers(self._setup.gres_lines):
+            return ()
+        units = [unit.uuid for unit in self.measured.devices.units if unit.vendor == nvml.VENDOR and unit.uuid]
+        return (*units, *self.measured.ill)
+
     def set_up(self, setup: NodeSetup) -> bool:
         """Look for what the configuration says; return whether the node has something else than before."""
-        if setup == self._setup:
-            return False
+        return setup != self._setup and self._measure(setup)
+
+    def look_again(self) -> bool:
+        """Look for the same again, which may give units other numbers; return whether there is something else."""
+        return self._setup is not None and self._measure(self._setup)
+
+    def _measure(self, setup: NodeSetup) -> bool:
         self._setup = setup
         before, self.measured = self.measured, measure_units(setup)
         for problem in self.measured.problems:
@@ -59,6 +72,7 @@ def measure_units(setup: NodeSetup) -> Measured:
         gres=configured if setup.is_believed else measured.gres,
         problems=(*measured.problems, *reasons),
         places=_places(known) if readers and not is_short else (),
+        ill=tuple(device.uuid for device in devices if device.ailment),
     )
 
 

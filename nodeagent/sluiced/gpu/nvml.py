@@ -9,12 +9,13 @@ Source: the NVML API reference; names of types as Slurm's users know them.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
 from sluice import cpuset
+from sluiced.gpu.ailment import ask, read_ailment
 from sluiced.gpu.capability import mig_files
 from sluiced.gpu.device import Device
 
@@ -36,7 +37,7 @@ def read_nvml(cpu_count: int, library: Any = None, proc: str = "/proc", dev: str
     cpu_count: of the machine, for the size of affinity masks.  library: pynvml, or what stands for it.
     """
     try:
-        nvml = library if library is not None else _load()
+        nvml = library if library is not None else load_library()
         nvml.nvmlInit()
     except ImportError as error:
         return Found(problem=f"NVML: the Python package nvidia-ml-py is not installed ({error})")
@@ -51,7 +52,8 @@ def read_nvml(cpu_count: int, library: Any = None, proc: str = "/proc", dev: str
             nvml.nvmlShutdown()
 
 
-def _load() -> Any:
+def load_library() -> Any:
+    """Return pynvml.  Raises ImportError."""
     import pynvml  # type: ignore[import-untyped]
 
     return pynvml
@@ -80,19 +82,19 @@ def _read(nvml: Any, cpu_count: int, proc: str, dev: str) -> Found:
 
 
 def _read_gpu(nvml: Any, index: int, handle: Any, cpu_count: int, dev: str) -> Device:
-    minor = _answer(nvml, lambda: nvml.nvmlDeviceGetMinorNumber(handle), index)
+    minor = ask(nvml, lambda: nvml.nvmlDeviceGetMinorNumber(handle), index)
     words = -(-max(1, cpu_count) // _WORD_BITS)
-    affinity = _answer(nvml, lambda: nvml.nvmlDeviceGetCpuAffinity(handle, words), ())
+    affinity = ask(nvml, lambda: nvml.nvmlDeviceGetCpuAffinity(handle, words), ())
     mask = sum(int(word) << (_WORD_BITS * place) for place, word in enumerate(affinity))
     return Device(
         vendor=VENDOR,
         type=type_of(_text(nvml.nvmlDeviceGetName(handle))),
         ordinal=index,
-        uuid=_text(_answer(nvml, lambda: nvml.nvmlDeviceGetUUID(handle), "")),
+        uuid=_text(ask(nvml, lambda: nvml.nvmlDeviceGetUUID(handle), "")),
         files=(f"{dev}/nvidia{minor}",),
         memory_mib=_memory_mib(nvml, handle),
         cpus=cpuset.format(mask & ((1 << cpu_count) - 1)),
-        ailment=_ailment(nvml, handle),
+        ailment=read_ailment(nvml, handle),
     )
 
 
@@ -102,14 +104,14 @@ def type_of(name: str) -> str:
 
 
 def _is_divided(nvml: Any, handle: Any) -> bool:
-    modes = _answer(nvml, lambda: nvml.nvmlDeviceGetMigMode(handle), (0, 0))
+    modes = ask(nvml, lambda: nvml.nvmlDeviceGetMigMode(handle), (0, 0))
     return bool(modes[0] == nvml.NVML_DEVICE_MIG_ENABLE)
 
 
 def _read_instances(nvml: Any, handle: Any, whole: Device, proc: str, dev: str) -> Iterator[Device]:
     """Yield the MIG instances of a GPU: "NVIDIA A100-SXM4-40GB MIG 3g.20gb" is nvidia_a100-sxm4-40gb_3g.20gb."""
     minor = int(whole.files[0].rpartition("nvidia")[2])
-    for place in range(_answer(nvml, lambda: nvml.nvmlDeviceGetMaxMigDeviceCount(handle), 0)):
+    for place in range(ask(nvml, lambda: nvml.nvmlDeviceGetMaxMigDeviceCount(handle), 0)):
         try:
             instance = nvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, place)
         except nvml.NVMLError:
@@ -147,37 +149,17 @@ def _with_links(nvml: Any, handles: dict[int, Any], index: int, device: Device) 
 
 def _remote_bus(nvml: Any, handle: Any, link: int) -> str | None:
     """Return where a link leads to; None where it is not there or not in use."""
-    if not _answer(nvml, lambda: nvml.nvmlDeviceGetNvLinkState(handle, link), 0):
+    if not ask(nvml, lambda: nvml.nvmlDeviceGetNvLinkState(handle, link), 0):
         return None
-    return _text(_answer(nvml, lambda: nvml.nvmlDeviceGetNvLinkRemotePciInfo(handle, link).busId, "")).lower()
+    return _text(ask(nvml, lambda: nvml.nvmlDeviceGetNvLinkRemotePciInfo(handle, link).busId, "")).lower()
 
 
 def _memory_mib(nvml: Any, handle: Any) -> int:
-    return int(_answer(nvml, lambda: nvml.nvmlDeviceGetMemoryInfo(handle).total, 0)) // _MIB
+    return int(ask(nvml, lambda: nvml.nvmlDeviceGetMemoryInfo(handle).total, 0)) // _MIB
 
 
 def _bus(nvml: Any, handle: Any) -> str:
-    return _text(_answer(nvml, lambda: nvml.nvmlDeviceGetPciInfo(handle).busId, "")).lower()
-
-
-def _ailment(nvml: Any, handle: Any) -> str:
-    """Return what is wrong with a GPU's memory, "" for nothing."""
-    rows = _answer(nvml, lambda: nvml.nvmlDeviceGetRemappedRows(handle), (0, 0, 0, 0))
-    if rows[3]:
-        return "a memory row could not be remapped: the GPU needs to be replaced"
-    if rows[2]:
-        return f"{rows[1]} memory rows wait to be remapped: the GPU needs a reset"
-    if _answer(nvml, lambda: nvml.nvmlDeviceGetRetiredPagesPendingStatus(handle), 0):
-        return "memory pages wait to be retired: the GPU needs a reset"
-    return ""
-
-
-def _answer(nvml: Any, question: Callable[[], Any], default: Any) -> Any:
-    """Return the answer; *default* where this GPU or driver has none."""
-    try:
-        return question()
-    except nvml.NVMLError:
-        return default
+    return _text(ask(nvml, lambda: nvml.nvmlDeviceGetPciInfo(handle).busId, "")).lower()
 
 
 def _text(value: Any) -> str:

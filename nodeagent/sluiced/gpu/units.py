@@ -44,6 +44,8 @@ class Measured(Record, frozen=True, kw_only=True):
     problems: tuple[str, ...] = ()
     #: Where the units stand, if the devices told it; in the order of their numbers.
     places: tuple[GresPlace, ...] = ()
+    #: UUIDs of GPUs that are there and do not count, because they should not be used.
+    ill: tuple[str, ...] = ()
 
 
 def wanted_readers(lines: Iterable[GresLine]) -> tuple[str, ...]:

@@ -119,6 +119,7 @@ class StepEngine:
             # The batch step's folder stays until the job is clean: it says after a restart what is left to do.
             return []
         here.ended_steps.discard(item.step_id)
+        here.told_steps.add(item.step_id)
         return [ForgetStep(StepKey(*key, item.step_id))]
 
     # Of srun.

@@ -34,6 +34,7 @@ class JobHere:
         "key",
         "phase",
         "running_steps",
+        "told_steps",
         "variables",
         "waiting",
     )
@@ -49,6 +50,8 @@ class JobHere:
         self.is_in_prolog = False
         self.running_steps: set[int] = set()
         self.ended_steps: set[int] = set()
+        #: Those whose end the controller knows: MaxStepCount bounds them.
+        self.told_steps: set[int] = set()
         #: Starts that wait for the prolog.
         self.waiting: list[StartBatch | StartTasks | StartExtern] = []
         #: The batch step's result while it is not told yet.
@@ -57,7 +60,10 @@ class JobHere:
     def knows(self, step_id: int) -> bool:
         """Return whether the step runs here, did, or waits to."""
         waiting = {start.key.step_id for start in self.waiting}
-        return step_id in self.running_steps | self.ended_steps | waiting
+        return step_id in self.running_steps or step_id in waiting or self.has_ended(step_id)
+
+    def has_ended(self, step_id: int) -> bool:
+        return step_id in self.ended_steps or step_id in self.told_steps
 
 
 class JobTable:
@@ -84,7 +90,7 @@ class JobTable:
         here = self.jobs.get(key.job)
         if key in self.finished or key.job in self.finished:
             return True
-        return here is not None and (key.step_id in here.ended_steps or here.phase in (Phase.EPILOG, Phase.CLEAN))
+        return here is not None and (here.has_ended(key.step_id) or here.phase in (Phase.EPILOG, Phase.CLEAN))
 
     def running_steps(self) -> tuple[RunningStep, ...]:
         """Return what a registration tells: every job that this node knows."""

@@ -23,12 +23,13 @@ _NO_PUBLISH = "publishing names is not supported"
 
 
 class Job(NamedTuple):
-    """The step as its ranks may ask about it.  mapping: empty where it cannot be told."""
+    """The step as this node's ranks may ask about it.  mapping: empty where it cannot be told; appnum: of these."""
 
     name: str
     size: int
     mapping: str
     store: Store
+    appnum: int = 0
 
 
 class Answer(NamedTuple):
@@ -66,7 +67,7 @@ class Pmi1:
         return _line("maxes", {"kvsname_max": NAME_MAX, "keylen_max": KEY_MAX, "vallen_max": VALUE_MAX})
 
     def get_appnum(self, fields: Mapping[str, str]) -> Answer:
-        return _line("appnum", {"appnum": 0})
+        return _line("appnum", {"appnum": self._job.appnum})
 
     def get_my_kvsname(self, fields: Mapping[str, str]) -> Answer:
         return _line("my_kvsname", {"kvsname": self._job.name})
@@ -157,7 +158,7 @@ class Pmi2:
             "pmi-subversion": 0,
             "rank": self._rank,
             "size": self._job.size,
-            "appnum": 0,
+            "appnum": self._job.appnum,
             "debugged": "FALSE",
             "pmiverbose": "FALSE",
         }

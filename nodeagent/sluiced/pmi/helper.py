@@ -27,7 +27,7 @@ from sluice.wire.framing import CONNECTION_ID, NOTICE, FrameSplitter
 from sluiced.pmi import libpmix
 from sluiced.pmi.frames import SIZE_MAX
 from sluiced.pmi.layout import Layout
-from sluiced.pmi.libpmix import DONE, SUCCESS, InfoValue, LibraryProblem, Rank
+from sluiced.pmi.libpmix import DONE, SUCCESS, InfoValue, LibraryProblem, Local, Rank
 from sluiced.pmi.messages import Abort, Began, Failed, Fetch, Fetched, Finished, Gather, Ready, Spread
 
 _CHUNK = 256 * 1024
@@ -107,6 +107,9 @@ class _Server:
 
     def start(self) -> None:
         """Raises LibraryProblem."""
+        # Over shared memory (ds21), the server of 4.2 denies a rank of the same node the data of another one that has
+        # just given it (EXISTS_OUTSIDE_SCOPE).  An agent whose environment says otherwise is believed.
+        os.environ.setdefault("PMIX_MCA_gds", "hash")
         self._library = libpmix.load()
         setup, layout = self._setup, self._layout
         own = layout.nodes[layout.position]
@@ -123,7 +126,7 @@ class _Server:
             "PMIx_server_init", self._library.PMIx_server_init(ctypes.byref(self._module), options, len(options))
         )
         libpmix.check_layout(self._library)
-        facts = libpmix.infos(self._facts())
+        facts = libpmix.infos(self._facts() + _app_facts(layout))
         self._check(
             "PMIx_server_register_nspace",
             self._library.PMIx_server_register_nspace(
@@ -140,9 +143,6 @@ class _Server:
             ("pmix.job.size", layout.size),
             ("pmix.univ.size", layout.size),
             ("pmix.max.size", layout.size),
-            ("pmix.app.size", layout.size),
-            ("pmix.job.napps", 1),
-            ("pmix.appnum", 0),
             ("pmix.offset", Rank(0)),
             ("pmix.num.nodes", len(layout.nodes)),
             ("pmix.nodeid", layout.position),
@@ -274,6 +274,28 @@ class _Server:
             blob = self._lent[number] = ctypes.create_string_buffer(data, len(data)) if data else None
         address = ctypes.addressof(blob) if blob is not None else None
         libpmix.ModexFn(callback)(status, address, len(data), cbdata, self._release, number)
+
+
+def _app_facts(layout: Layout) -> list[tuple[str, InfoValue]]:
+    """Return which ranks run which of the step's programs."""
+    if not layout.components:
+        return [("pmix.job.napps", 1), ("pmix.app.size", layout.size), ("pmix.appnum", 0)]
+    ranks_by_app: dict[int, list[int]] = {}
+    for app, ranks in zip(layout.components, layout.ranks, strict=True):
+        ranks_by_app.setdefault(app, []).extend(ranks)
+    facts: list[tuple[str, InfoValue]] = [("pmix.job.napps", len(ranks_by_app))]
+    for app, members in ranks_by_app.items():
+        about: list[tuple[str, InfoValue]] = [("pmix.appnum", app), ("pmix.app.size", len(members))]
+        facts.append(("pmix.app.arr", libpmix.infos([*about, ("pmix.aldr", Rank(min(members)))])))
+    # Told of one rank, the library works nothing out of the others' places any more.
+    for node, (app, ranks) in enumerate(zip(layout.components, layout.ranks, strict=True)):
+        for local, rank in enumerate(ranks):
+            place: list[tuple[str, InfoValue]] = [("pmix.rank", Rank(rank)), ("pmix.appnum", app)]
+            # A program's ranks are neighbours.
+            place += [("pmix.apprank", Rank(rank - min(ranks_by_app[app]))), ("pmix.nodeid", node)]
+            place += [("pmix.lrank", Local(local)), ("pmix.nrank", Local(local))]
+            facts.append(("pmix.pdata", libpmix.infos(place)))
+    return facts
 
 
 def main_in_fork(setup: Setup, connection: socket.socket) -> None:

@@ -11,18 +11,23 @@ from typing import TYPE_CHECKING, NamedTuple
 from sluice import cpuset
 
 if TYPE_CHECKING:
-    from sluice.model.step import Step
+    from sluice.model.step import Step, StepNode
+    from sluice.wire.messages import StepPart
 
 #: The longest value that PMI clients have room for.
 VALUE_MAX = 1024
 
 
 class Layout(NamedTuple):
-    """ranks: of each node, ascending, in the order of the step's nodes; position: which of them is this one."""
+    """ranks: of each node, ascending, in the order of the step's nodes; position: which of them is this one.
+
+    nodes: no name twice.  components: of each node, in a step over several components; none: the step has one program.
+    """
 
     nodes: tuple[str, ...]
     ranks: tuple[tuple[int, ...], ...]
     position: int
+    components: tuple[int, ...] = ()
 
     @property
     def size(self) -> int:
@@ -32,6 +37,14 @@ class Layout(NamedTuple):
     def own_ranks(self) -> tuple[int, ...]:
         return self.ranks[self.position]
 
+    @property
+    def appnum(self) -> int:
+        """Return which of the step's programs this node runs."""
+        return self.component_of(self.position)
+
+    def component_of(self, index: int) -> int:
+        return self.components[index] if self.components else 0
+
     def index_of(self, rank: int) -> int:
         """Return the node of *rank*.  Raises ValueError when the step has no such rank."""
         for index, ranks in enumerate(self.ranks):
@@ -40,11 +53,27 @@ class Layout(NamedTuple):
         raise ValueError(f"rank {rank} of {self.size}")
 
 
-def layout_of(step: Step, node: str) -> Layout:
-    """Return the layout of *step* as *node* sees it."""
-    nodes = tuple(part.node for part in step.nodes)
-    ranks = tuple(tuple(cpuset.numbers(cpuset.parse(part.ranks))) for part in step.nodes)
-    return Layout(nodes, ranks, nodes.index(node))
+def layout_of(step: Step, node: str, parts: Sequence[StepPart] = ()) -> Layout:
+    """Return the layout of *step* as *node* sees it; of several *parts*, that of the whole, of which *step* is one.
+
+    A node that has a share in two components has two step daemons: to the programs these are two nodes, the later of
+    which is "n1+2" for component 2.
+    """
+    if not parts:
+        nodes = tuple(own.node for own in step.nodes)
+        return Layout(nodes, tuple(_ranks(own) for own in step.nodes), nodes.index(node))
+    places = [(number, own) for number, part in enumerate(parts) for own in part.nodes]
+    component = next(number for number, part in enumerate(parts) if part.job_id == step.job_id)
+    position = next(index for index, (number, own) in enumerate(places) if (number, own.node) == (component, node))
+    names: list[str] = []
+    for number, own in places:
+        names.append(own.node if own.node not in names else f"{own.node}+{number}")
+    ranks = tuple(_ranks(own) for _, own in places)
+    return Layout(tuple(names), ranks, position, tuple(number for number, _ in places))
+
+
+def _ranks(own: StepNode) -> tuple[int, ...]:
+    return tuple(cpuset.numbers(cpuset.parse(own.ranks)))
 
 
 def process_mapping(ranks: Sequence[Sequence[int]]) -> str:

@@ -24,7 +24,7 @@ NOT_FOUND = -46
 DONE = -157
 
 RANK_WILDCARD = 0xFFFFFFFE
-_BOOL, _STRING, _UINT32, _INFO, _RANK = 1, 3, 14, 24, 40
+_BOOL, _STRING, _UINT16, _UINT32, _INFO, _ARRAY, _RANK = 1, 3, 13, 14, 24, 39, 40
 
 
 class LibraryProblem(Exception):
@@ -35,9 +35,20 @@ class Proc(ctypes.Structure):
     _fields_ = (("nspace", c_char * 256), ("rank", c_uint32))
 
 
+class DataArray(ctypes.Structure):
+    """Of Infos: nothing else is needed here."""
+
+
 class _Data(ctypes.Union):
     # The largest members have 24 bytes (envar: two pointers and a character).
-    _fields_ = (("flag", c_bool), ("string", c_char_p), ("uint32", c_uint32), ("space", ctypes.c_uint64 * 3))
+    _fields_ = (
+        ("flag", c_bool),
+        ("string", c_char_p),
+        ("uint16", c_uint16),
+        ("uint32", c_uint32),
+        ("array", POINTER(DataArray)),
+        ("space", ctypes.c_uint64 * 3),
+    )
 
 
 class Value(ctypes.Structure):
@@ -46,6 +57,9 @@ class Value(ctypes.Structure):
 
 class Info(ctypes.Structure):
     _fields_ = (("key", c_char * 512), ("flags", c_uint32), ("value", Value))
+
+
+DataArray._fields_ = (("type", c_uint16), ("size", c_size_t), ("array", POINTER(Info)))
 
 
 ReleaseFn = ctypes.CFUNCTYPE(None, c_void_p)
@@ -137,25 +151,40 @@ class Rank(int):
     """A value of PMIx's type for ranks."""
 
 
-#: Text, a flag, a rank, a number of 32 bits, or bytes as a generator of the library made them.
-InfoValue = str | bytes | bool | Rank | int
+class Local(int):
+    """A value of 16 bits: a rank among those of a node."""
+
+
+#: Text, a flag, a rank, a number of 16 or 32 bits, bytes as a generator of the library made them, or an array of infos.
+InfoValue = str | bytes | bool | Rank | Local | int | ctypes.Array[Info]
 
 
 def infos(pairs: Sequence[tuple[str, InfoValue]]) -> Any:
-    """Return an array of Info; it keeps its strings alive."""
+    """Return an array of Info; it keeps its strings and arrays alive."""
     array = (Info * len(pairs))()
     for info, (key, value) in zip(array, pairs, strict=True):
         info.key = key.encode()
-        if isinstance(value, str | bytes):
-            info.value.type = _STRING
-            info.value.data.string = value.encode() if isinstance(value, str) else value
-        elif isinstance(value, bool):
-            info.value.type = _BOOL
-            info.value.data.flag = value
-        else:
-            info.value.type = _RANK if isinstance(value, Rank) else _UINT32
-            info.value.data.uint32 = int(value)
+        _set(info.value, value)
     return array
+
+
+def _set(target: Value, value: InfoValue) -> None:
+    match value:
+        case str() | bytes():
+            target.type = _STRING
+            target.data.string = value.encode() if isinstance(value, str) else value
+        case bool():
+            target.type = _BOOL
+            target.data.flag = value
+        case Local():
+            target.type = _UINT16
+            target.data.uint16 = int(value)
+        case int():
+            target.type = _RANK if isinstance(value, Rank) else _UINT32
+            target.data.uint32 = int(value)
+        case ctypes.Array():
+            target.type = _ARRAY
+            target.data.array = ctypes.pointer(DataArray(_INFO, len(value), ctypes.cast(value, POINTER(Info))))
 
 
 def proc(nspace: str, rank: int) -> Proc:

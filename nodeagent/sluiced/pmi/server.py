@@ -40,7 +40,7 @@ class PmiServer:
 
     def __init__(self, name: str, layout: Layout) -> None:
         self._store = Store()
-        job = Job(name, layout.size, process_mapping(layout.ranks), self._store)
+        job = Job(name, layout.size, process_mapping(layout.ranks), self._store, layout.appnum)
         self._sessions = {rank: Session(rank, job) for rank in layout.own_ranks}
         self._barriers = 0
         #: All ranks of this node are in a barrier, whose end is waited for.

@@ -62,6 +62,12 @@ class StepLaunch(Record, frozen=True, kw_only=True):
         return f"{self.job.id}.{step_name(self.step_id)}"
 
     @property
+    def world(self) -> tuple[int, int]:
+        """Return job id and attempt under which all tasks know the step: over several components, the first one's."""
+        first = self.tasks.parts[0] if self.tasks is not None and self.tasks.parts else None
+        return (self.job.id, self.job.attempt) if first is None else (first.job_id, first.attempt)
+
+    @property
     def temp_parent(self) -> str:
         """Return the node's folder for temporary files (TmpFS)."""
         return self.config.tmp_fs or "/tmp"

@@ -6,6 +6,7 @@ import socket
 
 from sluice.model.reason import Reason
 from sluice.wire.messages import TaskLaunch
+from sluiced.pmi.layout import layout_of
 from sluiced.steps.launch_failure import LaunchFailure
 
 
@@ -21,7 +22,7 @@ def check_ports(tasks: TaskLaunch, node: str) -> None:
     Of several nodes on one host the first one looks: by the time of the others, its tasks may have them.
     """
     addresses = [peer.address for peer in tasks.peers]
-    position = [part.node for part in tasks.step.nodes].index(node)
+    position = layout_of(tasks.step, node, tasks.parts).position
     if addresses and addresses[position] in addresses[:position]:
         return
     for port in leased_ports(tasks):

@@ -19,13 +19,14 @@ from sluiced.steps.leased_ports import leased_ports
 
 def make_service(launch: StepLaunch, tasks: TaskLaunch, layout: Layout, temp_dir: str) -> JobService:
     """Return the service for the first task of this node."""
-    part = tasks.step.nodes[layout.position]
+    part = next(part for part in tasks.step.nodes if part.node == launch.node)
+    job_id, attempt = launch.world
     grant = launch.job.allocation.grant_on(launch.node) if launch.job.allocation else None
     gpus = [gres.units for gres in grant.gres if gres.name == "gpu"] if grant else []
     return JobService(
-        job_id=launch.job.id,
+        job_id=job_id,
         step_id=launch.step_id,
-        restart_count=launch.job.attempt,
+        restart_count=attempt,
         node_rank=layout.position,
         peers=_peers(launch, tasks, layout),
         rank=layout.own_ranks[0],

@@ -49,7 +49,7 @@ def make_step_wireup(launch: StepLaunch, tasks: TaskLaunch, user: User, is_priva
     """Return what wires the tasks up.  is_private: they get directories of their own."""
     is_plain = not tasks.launcher and tasks.mpi in ("", NONE)
     mpi, launcher = _find_plugins(tasks)
-    layout = layout_of(tasks.step, launch.node)
+    layout = layout_of(tasks.step, launch.node, tasks.parts)
     parent = None if is_plain else _parent(launch, tasks, layout)
     with contextlib.ExitStack() as undo:
         temp_dir = _make_temp_dir(launch, user)
@@ -104,7 +104,7 @@ class _Dressing(Dressing):
 
     def _task(self, rank: int) -> MpiTask:
         return MpiTask(
-            job_id=self._launch.job.id,
+            job_id=self._launch.world[0],
             step_id=self._launch.step_id,
             rank=rank,
             size=self._layout.size,
@@ -154,7 +154,8 @@ def _make_temp_dir(launch: StepLaunch, user: User) -> TempDir:
 
 
 def _make_local(server: MpiServer, launch: StepLaunch, layout: Layout, user: User, temp_dir: str) -> Local:
-    name = f"{launch.job.id}.{launch.step_id}.{launch.job.attempt}"
+    job_id, attempt = launch.world
+    name = f"{job_id}.{launch.step_id}.{attempt}"
     if server is MpiServer.NONE:
         return Local()
     if server is MpiServer.PMI:
@@ -188,9 +189,14 @@ def _parent(launch: StepLaunch, tasks: TaskLaunch, layout: Layout) -> ParentLink
     index = tree.parent(layout.position)
     if index is None:
         return None
-    request = JoinStep(node=launch.node, job_id=launch.job.id, attempt=launch.job.attempt, step_id=launch.step_id)
+    job_id, attempt, credential = launch.job.id, launch.job.attempt, tasks.credential
+    if tasks.parts:
+        part = tasks.parts[layout.component_of(index)]
+        job_id, attempt, credential = part.job_id, part.attempt, part.credential
+    own = layout.nodes[layout.position]
+    request = JoinStep(node=own, job_id=job_id, attempt=attempt, step_id=launch.step_id)
     peer = tasks.peers[index]
-    return ParentLink(layout.nodes[index], peer.address, peer.port, tasks.credential, request)
+    return ParentLink(layout.nodes[index], peer.address, peer.port, credential, request)
 
 
 def _failure(text: str) -> LaunchFailure:

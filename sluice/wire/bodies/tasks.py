@@ -2,7 +2,7 @@
 
 from sluice.model.job import Job
 from sluice.model.states import Ending
-from sluice.model.step import Step
+from sluice.model.step import Step, StepNode
 
 from .base import Message
 
@@ -12,6 +12,18 @@ class PeerAddress(Message, frozen=True, kw_only=True):
 
     address: str
     port: int
+
+
+class StepPart(Message, frozen=True, kw_only=True):
+    """What one component of a heterogeneous job runs of a step over several.
+
+    nodes: with their tasks' ranks in the whole step.  credential: for the agents of these nodes.
+    """
+
+    job_id: int
+    attempt: int
+    nodes: tuple[StepNode, ...]
+    credential: str
 
 
 class TaskLaunch(Message, frozen=True, kw_only=True):
@@ -55,6 +67,9 @@ class TaskLaunch(Message, frozen=True, kw_only=True):
     cluster: str = ""
     #: Where the agents of the step's nodes listen, in their order; sent where step daemons have to find each other.
     peers: tuple[PeerAddress, ...] = ()
+    #: Of a step over several components whose step daemons have to find each other: all of them, in the order of ranks.
+    #: The peers are then those of all parts.
+    parts: tuple[StepPart, ...] = ()
 
 
 class JoinStep(Message, frozen=True, kw_only=True):

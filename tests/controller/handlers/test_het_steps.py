@@ -6,7 +6,7 @@ from sluice.errors import NotPermitted, RequestError
 from sluice.model.request import StepSpec
 from sluice.model.step import Step
 from sluice.steps.grant import StepBusy
-from sluice.wire.messages import CreateHetStep, HetPart
+from sluice.wire.messages import CreateHetStep, FinishStep, HetPart
 from tests.engine_builder import ANN, BOB, World
 
 
@@ -54,6 +54,26 @@ def test_a_repeated_request_gives_the_same_steps(world: World, leader_id: int) -
 
     assert create(world, leader_id, leader_id + 1, ntasks=1, token="t") == steps
     assert world.happened() == []
+
+
+def test_all_parts_have_the_same_ports(world: World, leader_id: int) -> None:
+    """Though one component has leased some before."""
+    own = world.step(leader_id + 1, ntasks=1, is_overlapping=True, ports=8).ports
+
+    first, second = create(world, leader_id, leader_id + 1, ntasks=1, ports=8)
+
+    assert first.ports == second.ports
+    assert set(range(first.ports[0], first.ports[1] + 1)).isdisjoint(range(own[0], own[1] + 1))
+
+
+def test_a_later_step_has_the_ports_of_an_earlier_one(world: World, leader_id: int) -> None:
+    first, _ = create(world, leader_id, leader_id + 1, ntasks=1, ports=8)
+    for job_id in (leader_id, leader_id + 1):
+        world.do(FinishStep(job_id=job_id, step_id=0), ANN)
+
+    again, _ = create(world, leader_id, leader_id + 1, ntasks=1, ports=8)
+
+    assert again.ports == first.ports
 
 
 def test_only_components_of_one_job_make_a_step(world: World, leader_id: int) -> None:

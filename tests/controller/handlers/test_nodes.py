@@ -57,6 +57,18 @@ def test_a_node_with_fewer_gpus_than_configured_is_drained_with_the_numbers(make
     )
 
 
+def test_a_node_whose_gpus_are_all_there_again_is_given_back(make_world: MakeWorld) -> None:
+    world = make_world(is_registered=False)
+    gres = (GresRequest(name="gpu", count=2),)
+    world.configure(nodes=tuple(replace(node, gres=gres) for node in world.node_records))
+    world.register("n1", gres=(GresRequest(name="gpu", count=1),))
+    assert world.node("n1").is_drained
+
+    world.register("n1", gres=gres)
+
+    assert (world.node("n1").is_drained, world.node("n1").reason) == (False, "")
+
+
 def test_where_gpus_stand_is_believed_of_the_agent_that_found_out(make_world: MakeWorld) -> None:
     world = make_world(is_registered=False)
     gres = (GresRequest(name="gpu", count=2),)

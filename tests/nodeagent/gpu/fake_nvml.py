@@ -36,6 +36,9 @@ class Gpu(NamedTuple):
     links: tuple[int, ...] = ()
     remapped_rows: tuple[int, int, int, int] | None = (0, 0, 0, 0)
     is_lost: bool = False
+    #: What the driver says that it needs; None: an old driver, which says nothing.
+    recovery_action: int | None = None
+    uncorrected_errors: int = 0
 
 
 class _Memory(NamedTuple):
@@ -44,6 +47,15 @@ class _Memory(NamedTuple):
 
 class _Pci(NamedTuple):
     busId: str
+
+
+class _Number(NamedTuple):
+    uiVal: int
+
+
+class _Field(NamedTuple):
+    nvmlReturn: int
+    value: _Number
 
 
 def error(number: int) -> Exception:
@@ -57,6 +69,10 @@ class FakeNvml:
     NVMLError = pynvml.NVMLError
     NVML_DEVICE_MIG_ENABLE = pynvml.NVML_DEVICE_MIG_ENABLE
     NVML_NVLINK_MAX_LINKS = pynvml.NVML_NVLINK_MAX_LINKS
+    NVML_SUCCESS = pynvml.NVML_SUCCESS
+    NVML_FI_DEV_GET_GPU_RECOVERY_ACTION = pynvml.NVML_FI_DEV_GET_GPU_RECOVERY_ACTION
+    NVML_MEMORY_ERROR_TYPE_UNCORRECTED = pynvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED
+    NVML_VOLATILE_ECC = pynvml.NVML_VOLATILE_ECC
 
     def __init__(self, gpus: Iterable[Gpu] = (), failure: Exception | None = None) -> None:
         self._gpus = list(gpus)
@@ -80,6 +96,31 @@ class FakeNvml:
             raise error(pynvml.NVML_ERROR_GPU_IS_LOST)
         return self._gpus[index]
 
+    def nvmlDeviceGetHandleByUUID(self, uuid: str) -> Gpu | tuple[Gpu, Instance]:
+        for gpu in self._gpus:
+            if gpu.uuid == uuid:
+                return gpu
+            for instance in gpu.instances:
+                if instance.uuid == uuid:
+                    return gpu, instance
+        raise error(pynvml.NVML_ERROR_NOT_FOUND)
+
+    def nvmlDeviceGetDeviceHandleFromMigDeviceHandle(self, migDevice: tuple[Gpu, Instance]) -> Gpu:
+        return migDevice[0]
+
+    def nvmlDeviceGetIndex(self, handle: Gpu) -> int:
+        return self._gpus.index(handle)
+
+    def nvmlDeviceGetFieldValues(self, handle: Gpu, fieldIds: list[int]) -> list[_Field]:
+        assert fieldIds == [pynvml.NVML_FI_DEV_GET_GPU_RECOVERY_ACTION]
+        if handle.recovery_action is None:
+            return [_Field(pynvml.NVML_ERROR_NOT_SUPPORTED, _Number(0))]
+        return [_Field(pynvml.NVML_SUCCESS, _Number(handle.recovery_action))]
+
+    def nvmlDeviceGetTotalEccErrors(self, handle: Gpu, errorType: int, counterType: int) -> int:
+        assert (errorType, counterType) == (pynvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, pynvml.NVML_VOLATILE_ECC)
+        return handle.uncorrected_errors
+
     def nvmlDeviceGetName(self, handle: Gpu | tuple[Gpu, Instance]) -> str:
         if isinstance(handle, Gpu):
             return handle.name
@@ -95,6 +136,8 @@ class FakeNvml:
         return _Pci(handle.bus)
 
     def nvmlDeviceGetMemoryInfo(self, handle: Gpu | tuple[Gpu, Instance]) -> _Memory:
+        if isinstance(handle, Gpu) and handle.is_lost:
+            raise error(pynvml.NVML_ERROR_GPU_IS_LOST)
         return _Memory((handle.memory_mib if isinstance(handle, Gpu) else handle[1].memory_mib) * 1024 * 1024)
 
     def nvmlDeviceGetCpuAffinity(self, handle: Gpu, cpuSetSize: int) -> list[int]:

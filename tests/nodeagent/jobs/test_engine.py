@@ -204,6 +204,18 @@ def test_the_epilog_tidies_up_after_a_prolog_that_failed() -> None:
     assert _kinds(engine.on_hook_ended(Hook.EPILOG, _KEY, "")) == [TellClean]
 
 
+def test_a_step_that_has_ended_stays_known_while_its_job_is_here() -> None:
+    """Another node's step daemon may still ask for it; it does not start again."""
+    engine = _engine()
+    _launch_step(engine)
+    engine.on_step_ended(_STEP, _result(_STEP))
+
+    engine.on_acknowledged(_result(_STEP))
+
+    assert engine.table.has_ended(_STEP)
+    assert _kinds(_launch_step(engine)) == [RefuseTasks]
+
+
 def test_a_node_is_prepared_before_anything_starts_there() -> None:
     """Asked again it tells again; what starts later finds the prolog done."""
     engine = _engine(prolog=("p",))

@@ -7,7 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluiced.pmi.layout import VALUE_MAX, process_mapping
+from sluice.model.request import StepSpec
+from sluice.model.step import Step, StepNode
+from sluice.wire.messages import StepPart
+from sluiced.pmi.layout import VALUE_MAX, Layout, layout_of, process_mapping
 
 
 def read_mapping(text: str, size: int) -> list[int]:
@@ -61,3 +64,29 @@ def test_a_mapping_that_is_too_long_is_not_told() -> None:
     nodes = [rng.randrange(7) for _ in range(3000)]
 
     assert process_mapping([[rank for rank, own in enumerate(nodes) if own == node] for node in range(7)]) == ""
+
+
+def component(job_id: int, **ranks_by_node: str) -> tuple[Step, StepPart]:
+    nodes = tuple(StepNode(node=node, ntasks=1, ranks=ranks) for node, ranks in ranks_by_node.items())
+    step = Step(job_id=job_id, step_id=0, spec=StepSpec(name="x"), nodes=nodes)
+    return step, StepPart(job_id=job_id, attempt=0, nodes=nodes, credential="")
+
+
+def test_a_step_over_components_has_one_layout() -> None:
+    """Each of its step daemons sees the same whole, and its own place in it."""
+    first, second = component(7, n1="0-1"), component(8, n2="2", n3="3")
+    parts = (first[1], second[1])
+
+    whole = Layout(("n1", "n2", "n3"), ((0, 1), (2,), (3,)), 0, (0, 1, 1))
+    assert layout_of(first[0], "n1", parts) == whole
+    assert layout_of(second[0], "n3", parts) == whole._replace(position=2)
+    assert [layout_of(step, node, parts).appnum for step, node in ((first[0], "n1"), (second[0], "n3"))] == [0, 1]
+
+
+def test_a_node_with_a_share_in_two_components_is_two() -> None:
+    first, second = component(7, n1="0"), component(8, n1="1", n2="2")
+    parts = (first[1], second[1])
+
+    layout = layout_of(second[0], "n1", parts)
+
+    assert (layout.nodes, layout.position, layout.own_ranks) == (("n1", "n1+1", "n2"), 1, (1,))

@@ -24,8 +24,10 @@ def is_installed() -> bool:
 needs_library = pytest.mark.skipif(not is_installed(), reason="libpmix is not installed (tools/mpi.sh installs it)")
 
 
-def make_local(temp_dir: Path) -> LocalPmix:
-    layout = Layout(("n1", "n2"), ((0, 1), (2,)), 0)
+_TWO_NODES = Layout(("n1", "n2"), ((0, 1), (2,)), 0)
+
+
+def make_local(temp_dir: Path, layout: Layout = _TWO_NODES) -> LocalPmix:
     user = load_user(0, 0, "root")
     setup = Setup(nspace="sluice.1.0.0", layout=layout, uid=user.uid, gid=user.gid, temp_dir=str(temp_dir))
     return LocalPmix(setup, user)
@@ -52,6 +54,27 @@ def test_the_helper_tells_what_each_tasks_environment_needs(tmp_path: Path) -> N
     assert {each["PMIX_NAMESPACE"] for each in variables} == {"sluice.1.0.0"}
     assert variables[0]["PMIX_SERVER_URI4"].partition(";")[2].startswith("tcp4://")
     assert local.on_task_end(0) == [], "it has never connected"
+
+
+@needs_library
+@pytest.mark.system
+def test_the_helper_takes_several_programs(tmp_path: Path) -> None:
+    """The library would refuse facts of another type than it knows them by."""
+    local = make_local(tmp_path, Layout(("n1", "n1+1"), ((0, 1), (2,)), 1, (0, 1)))
+    try:
+        assert local.variables(2)["PMIX_RANK"] == "2"
+    finally:
+        local.close()
+
+
+def test_infos_hold_numbers_and_other_infos() -> None:
+    inner = libpmix.infos([("pmix.lrank", libpmix.Local(3)), ("pmix.appnum", 2)])
+
+    outer = libpmix.infos([("pmix.pdata", inner)])
+
+    array = outer[0].value.data.array.contents
+    assert (array.size, array.array[0].key, array.array[0].value.data.uint16) == (2, b"pmix.lrank", 3)
+    assert (array.array[1].value.type, array.array[1].value.data.uint32) == (14, 2)
 
 
 def test_a_missing_library_is_told_with_the_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

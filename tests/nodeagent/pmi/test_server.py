@@ -56,6 +56,14 @@ def test_pmi_1_says_what_a_rank_asks_first() -> None:
     )
 
 
+def test_ranks_know_which_of_several_programs_they_run() -> None:
+    server = PmiServer("12.0.0", Layout(("n1", "n2"), ((0,), (1, 2)), 1, (0, 1)))
+
+    assert say(server, 1, "init pmi_version=1 pmi_subversion=1", "get_appnum").endswith("cmd=appnum appnum=1\n")
+    server.on_bytes(2, _INIT_2)
+    assert "appnum=1;" in heard(replies(server.on_bytes(2, message("fullinit")), 2))
+
+
 def test_a_barrier_brings_what_other_nodes_have_put() -> None:
     """Two nodes; rank 2 of the other one is heard of by its piece."""
     here, there = make_server([[0, 1], [2]], 0), make_server([[0, 1], [2]], 1)
