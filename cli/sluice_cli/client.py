@@ -46,6 +46,20 @@ def find_endpoints() -> Endpoints:
     return endpoints
 
 
+def agent_socket_of(node: str) -> str:
+    """Return the socket of that node's agent; "": it is not on this host, or cannot be told from others'.
+
+    Raises ConfigError.
+    """
+    from sluice.config.light import find_config, read_endpoints
+
+    pattern = read_endpoints(find_config()).agent_socket
+    if "%n" not in pattern and node != os.environ.get("SLURMD_NODENAME"):
+        return ""
+    path = pattern.replace("%n", node)
+    return path if os.path.exists(path) else ""
+
+
 def connect() -> LightConnection:
     """Return a connection to the controller.  Raises ConfigError or a PeerError."""
     return light.connect(find_endpoints())

@@ -100,16 +100,12 @@ class StepMaker:
             self._place, self._credential = (at["node"], at["address"], at["port"]), at["credential"]
 
     def _reach(self, node: str, address: str, port: int) -> LightConnection:
-        endpoints = client.find_endpoints()
-        if node == os.environ.get("SLURMD_NODENAME"):
-            try:
-                return light.connect_unix(endpoints.agent_socket)
-            except Unreachable:
-                # In a container of its own, perhaps.
-                pass
-        return light.connect_tcp(
-            address, port, self._credential or light.fetch_credential(endpoints, node_audience(node))
-        )
+        path = client.agent_socket_of(node)
+        if path:
+            with contextlib.suppress(Unreachable):
+                return light.connect_unix(path)
+        credential = self._credential or light.fetch_credential(client.find_endpoints(), node_audience(node))
+        return light.connect_tcp(address, port, credential)
 
 
 def _told_place(job_id: int | None) -> tuple[str, str, int] | None:

@@ -3,6 +3,7 @@
 import pytest
 
 from sluice.errors import RequestError
+from sluice_cli import client
 from sluice_cli.srun import main
 from sluice_cli.step_maker import StepMaker
 from tests.cli.conftest import serving
@@ -89,3 +90,26 @@ def test_an_outsider_goes_where_the_controller_says(controller, monkeypatch):
         maker.call("CreateStep", {})
     assert set(asked) == {("n1", "127.0.0.1", 1, "c")}
     assert 1 < len(asked) <= 10
+
+
+@pytest.mark.parametrize(
+    ("pattern", "own", "asked", "expected"),
+    [
+        ("%n.sock", "", "n1", "n1.sock"),
+        ("%n.sock", "n1", "n2", "n2.sock"),
+        ("%n.sock", "", "n3", ""),
+        ("agent.sock", "n1", "n1", "agent.sock"),
+        ("agent.sock", "n1", "n2", ""),
+        ("agent.sock", "", "n1", ""),
+    ],
+)
+def test_an_agent_on_this_host_is_reached_by_its_socket(pattern, own, asked, expected, dead_cluster, monkeypatch):
+    """By its node's name in the path; where all hosts have one path, there is only this node's own."""
+    for name in ("n1.sock", "n2.sock", "agent.sock"):
+        (dead_cluster / name).touch()
+    conf = dead_cluster / "own.conf"
+    conf.write_text(f"ClusterName=test\nSlurmctldHost=localhost\nSluiceAgentSocket={dead_cluster}/{pattern}\n")
+    monkeypatch.setenv("SLUICE_CONF", str(conf))
+    if own:
+        monkeypatch.setenv("SLURMD_NODENAME", own)
+    assert client.agent_socket_of(asked) == (str(dead_cluster / expected) if expected else "")
