@@ -19,7 +19,7 @@ from sluice_cli.draft import OptionError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
     from sluice.wire.light import LightConnection
@@ -179,10 +179,10 @@ class Broadcast:
             self.problems.setdefault(node, (why if node == head else f"{head}: {why}", 0))
 
 
-def grant(id: str) -> dict[str, Any]:
-    """Return FilesGranted for a job or a step.  Raises OptionError."""
+def grant(id: str, call: Callable[[str, object], Any] = client.call) -> dict[str, Any]:
+    """Return FilesGranted for a job or a step; call: asks who knows of it.  Raises OptionError."""
     try:
-        granted: dict[str, Any] = client.call("SendFiles", {"id": id})
+        granted: dict[str, Any] = call("SendFiles", {"id": id})
     except RequestError as error:
         lines = [client.detail(error)] if client.detail(error) else []
         raise OptionError(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from sluice_cli.draft import Draft
     from sluice_cli.srun_launch import NodeLink
+    from sluice_cli.step_maker import StepMaker
     from sluice_cli.talk import Voice
 
 
@@ -35,8 +36,8 @@ class Program:
                 link.body["environment"] = with_library_path(link.body["environment"], os.fsencode(self._libraries))
 
 
-def send(step_id: str, draft: Draft, program: str, voice: Voice) -> Program:
-    """Send the executable to the nodes of the step.  Raises OptionError."""
+def send(step_id: str, maker: StepMaker, draft: Draft, program: str, voice: Voice) -> Program:
+    """Send the executable to the nodes of the step, which *maker* has made.  Raises OptionError."""
     options = {
         name: draft.other[key]
         for name, key in (("compress", "compress"), ("exclude", "bcast-exclude"), ("send-libs", "send-libs"))
@@ -47,7 +48,9 @@ def send(step_id: str, draft: Draft, program: str, voice: Voice) -> Program:
     path, names_node = _place(draft.other["bcast"], step_id, program)
     source = broadcast.Source(_find(program))
     try:
-        status = broadcast.send_all(source, path, broadcast.grant(step_id), manner, voice, names_node=names_node)
+        status = broadcast.send_all(
+            source, path, broadcast.grant(step_id, maker.call), manner, voice, names_node=names_node
+        )
     finally:
         source.close()
     if status:

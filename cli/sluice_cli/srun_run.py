@@ -65,12 +65,12 @@ class Part:
             ntasks = sum(part["ntasks"] for part in self.created["step"]["nodes"])
             multi_prog.check(self.draft.own["multi-prog-text"], self.argv[0], ntasks)
 
-    def broadcast(self, voice: Voice) -> None:
+    def broadcast(self, maker: StepMaker, voice: Voice) -> None:
         """--bcast: put the executable on the nodes.  Raises OptionError."""
         if "bcast" in self.draft.other:
             from sluice_cli import srun_bcast
 
-            self.program = srun_bcast.send(self.name, self.draft, self.argv[0], voice)
+            self.program = srun_bcast.send(self.name, maker, self.draft, self.argv[0], voice)
 
     def forward_x11(self, stack: contextlib.ExitStack) -> None:
         """--x11: as long as *stack* is open.  Raises OptionError."""
@@ -116,8 +116,10 @@ class StepRun:
                 part.check_programs()
             streams = srun_files.open_streams(self._draft, self._parts[0].created, folder)
             for part in self._parts:
-                part.broadcast(self._voice)
                 part.links = srun_launch.connect(part.created)
+            # While srun is connected, nobody gives the step up, however long files take.
+            for part in self._parts:
+                part.broadcast(self._maker, self._voice)
                 part.forward_x11(displays)
             self._prolog("prolog", self._parts[0].created.get("srun_prolog", ""))
         except srun_launch.LaunchFailed as failure:

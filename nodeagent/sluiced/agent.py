@@ -52,6 +52,7 @@ from sluiced.jobs.effects import (
     TellDrain,
     TellPrepared,
     TellResult,
+    WaitForSrun,
 )
 from sluiced.jobs.engine import StepEngine
 from sluiced.link import ControllerLink
@@ -81,6 +82,8 @@ logger = logging.getLogger(__name__)
 _LOCK_PAUSE_S = 0.05
 _LOCK_TRIES_MAX = 400
 _SWEEP_PAUSE_S = 0.5
+#: How long a step is kept whose srun went before it launched the step.
+_SRUN_PAUSE_S = 2.0
 
 
 class Agent:
@@ -319,6 +322,10 @@ class Agent:
         else:
             self._perform(self._engine.on_srun_gone(key))
 
+    def _on_srun_missed(self, engine: StepEngine, key: StepKey) -> None:
+        if engine is self._engine:
+            self._perform(engine.on_srun_missed(key))
+
     def _on_peer(self, request: JoinStep, connection: Connection, responder: Responder) -> None:
         """Hand over the connection of another node's step daemon."""
         key = StepKey(request.job_id, request.attempt, request.step_id)
@@ -400,6 +407,8 @@ class Agent:
                 self._link.report(effect.prepared)
             case TellDrain():
                 self._link.report((effect.node, effect.reason))
+            case WaitForSrun():
+                asyncio.get_running_loop().call_later(_SRUN_PAUSE_S, self._on_srun_missed, self._engine, effect.key)
             case _:
                 assert_never(effect)
 

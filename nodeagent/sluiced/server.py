@@ -35,6 +35,7 @@ from sluice.wire.messages import (
     MintCredential,
     NodeAddress,
     Report,
+    SendFiles,
     TakeFile,
     TaskAttach,
     TaskLaunch,
@@ -114,6 +115,7 @@ class AgentServer(Handler):
             "LocateJob": (LocateJob, requests.on_locate),
             "CreateStep": (CreateStep, requests.on_create),
             "FinishStep": (FinishStep, requests.on_finish),
+            "SendFiles": (SendFiles, requests.on_send_files),
             "WaitStepEnd": (WaitStepEnd, requests.on_wait_end),
             "Report": (Report, manager.on_report),
         }

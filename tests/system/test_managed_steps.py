@@ -126,3 +126,26 @@ def test_a_managed_step_can_be_cancelled_and_listed(local_cluster: LocalCluster)
         )
         local_cluster.run("scancel", step)
         assert job.stdout.readline() == "over\n"
+
+
+def test_a_step_whose_srun_is_killed_before_its_tasks_start_gives_its_cpus_back(
+    local_cluster: LocalCluster, tmp_path: Path
+) -> None:
+    prolog = tmp_path / "prolog"
+    prolog.write_text(f"#!/bin/sh\ntouch {tmp_path}/begun\nwhile kill -0 $PPID; do sleep 0.1; done 2>&-\n")
+    prolog.chmod(0o755)
+    with running(local_cluster, "salloc", "-N2", "-n2", "sh", "-c", "echo $SLURM_JOB_ID; read end") as job:
+        assert job.stdout is not None
+        inside = f"--jobid={job.stdout.readline().strip()}"
+        with running(local_cluster, "srun", inside, "-n2", f"--prolog={prolog}", "true") as srun:
+            local_cluster.wait_until(lambda: (tmp_path / "begun").exists(), "the prolog runs")
+            srun.kill()
+            srun.wait(30)
+        assert local_cluster.run("srun", inside, "-n2", "echo", "free").stdout == "free\nfree\n"
+
+
+def test_a_program_is_put_on_the_nodes_of_a_managed_step(local_cluster: LocalCluster, tmp_path: Path) -> None:
+    there = tmp_path / "there"
+    script = f"srun -n1 true; srun -N2 -n2 --bcast={there} sh -c 'readlink /proc/$$/exe'"
+    done = local_cluster.run("salloc", "-N2", "-n2", "sh", "-c", script)
+    assert done.stdout.split() == [str(there), str(there)]

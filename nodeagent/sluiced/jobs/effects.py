@@ -112,6 +112,12 @@ class TellDrain(NamedTuple):
     reason: str
 
 
+class WaitForSrun(NamedTuple):
+    """Ask again in a while what becomes of a step whose srun went before it launched the step."""
+
+    key: StepKey
+
+
 Effect = (
     StartBatch
     | StartTasks
@@ -128,4 +134,5 @@ Effect = (
     | TellClean
     | TellPrepared
     | TellDrain
+    | WaitForSrun
 )

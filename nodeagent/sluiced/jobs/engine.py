@@ -51,6 +51,7 @@ from sluiced.jobs.effects import (
     TellDrain,
     TellPrepared,
     TellResult,
+    WaitForSrun,
 )
 from sluiced.jobs.sruns import Sruns
 from sluiced.jobs.table import JobHere, JobTable, Phase
@@ -129,7 +130,14 @@ class StepEngine:
         self._sruns.came(key)
 
     def on_srun_gone(self, key: StepKey) -> list[Effect]:
-        return self._end_unlaunched(key) if self._sruns.went(key) else []
+        if self._sruns.went(key):
+            return self._end_unlaunched(key)
+        # It has not launched the step and will not, but another command may be there with the same credential.
+        return [] if self._sruns.is_here(key) or self._is_known(key) else [WaitForSrun(key)]
+
+    def on_srun_missed(self, key: StepKey) -> list[Effect]:
+        """A while ago the last srun of the step went."""
+        return [] if self._sruns.is_here(key) else self._end_unlaunched(key)
 
     def on_tasks_wanted(self, request: TaskLaunch, ticket: int) -> list[Effect]:
         """An srun whose credential is good wants its step started."""
@@ -358,11 +366,15 @@ class StepEngine:
 
     def _end_unlaunched(self, key: StepKey) -> list[Effect]:
         """A step that was never launched here now never will be: the controller need not wait for it."""
-        here = self.table.jobs.get(key.job)
-        if here is not None and here.knows(key.step_id):
+        if self._is_known(key):
             return []
         self.table.remember(key)
         return [TellResult(StepResult(node=self.node, **key._asdict(), exit_signal=15))]
+
+    def _is_known(self, key: StepKey) -> bool:
+        """Is the step here, was it, or does it wait to be?"""
+        here = self.table.jobs.get(key.job)
+        return here is not None and here.knows(key.step_id)
 
     def _on_signal(self, order: SignalJob) -> list[Effect]:
         here = self.table.jobs.get(JobKey(order.job_id, order.attempt))

@@ -32,6 +32,10 @@ class Sruns:
         self._doomed.discard(key)
         return is_doomed
 
+    def is_here(self, key: StepKey) -> bool:
+        """Is anybody connected for the step?"""
+        return self._connected[key] > 0
+
     def doom(self, key: StepKey) -> bool:
         """Return whether the step is to be ended now; else it is when its srun goes."""
         if self._connected[key] <= 0:

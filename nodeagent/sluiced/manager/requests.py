@@ -7,8 +7,10 @@ from collections.abc import Callable
 
 import msgspec
 
+from sluice import jobid_spec
 from sluice.clock import WallClock
-from sluice.errors import RequestError, SluiceError
+from sluice.errors import NotFound, RequestError, SluiceError
+from sluice.model.base import EXTERN_STEP
 from sluice.model.step import Step
 from sluice.steps.grant import StepBusy
 from sluice.wire.connection import Connection
@@ -16,10 +18,12 @@ from sluice.wire.envelope import decode_body
 from sluice.wire.messages import (
     CreateStep,
     Done,
+    FilesGranted,
     FinishStep,
     LeasedPorts,
     LeasePorts,
     LocateJob,
+    SendFiles,
     StartedJob,
     StepAddress,
     StepCreated,
@@ -67,6 +71,22 @@ class StepRequests:
             managed.waiting.add(responder, lambda: _is_over(managed, request.step_id, responder))
 
         self._for_owner(connection, request.job_id, responder, answer)
+
+    def on_send_files(self, connection: Connection, request: SendFiles, responder: Responder) -> None:
+        """Answer with what lets the caller put files on the nodes of a step (srun --bcast).  Raises InvalidRequest."""
+        spec = jobid_spec.parse(request.id)
+
+        def answer(managed: Managed) -> None:
+            step = managed.book.running.get(int(spec.step)) if spec.step and spec.step.isdecimal() else None
+            if step is None:
+                raise NotFound(f"step {request.id} does not run", "invalid_job")
+            job = managed.book.managed.job
+            credential = self._mint(managed.book, step, EXTERN_STEP)
+            addresses = _addresses(managed.book, step)
+            granted = FilesGranted(job_id=job.id, attempt=job.attempt, addresses=addresses, credential=credential)
+            responder.reply(granted)
+
+        self._for_owner(connection, spec.job_id, responder, answer)
 
     def on_create(self, connection: Connection, request: CreateStep, responder: Responder) -> None:
         """Answer with the step, once there is room for it; why it has to wait is told once."""
@@ -134,25 +154,10 @@ class StepRequests:
 
     def _created(self, book: StepBook, step: Step) -> StepCreated:
         managed = book.managed
-        spec = managed.job.spec
-        places = {each.node: each for each in managed.addresses}
-        grant = StepGrant(
-            uid=spec.uid,
-            gid=spec.gid,
-            user=spec.user,
-            job_id=step.job_id,
-            attempt=step.attempt,
-            step_id=step.step_id,
-            nodes=tuple(node.node for node in step.nodes),
-            manager=places[self._manager.node],
-        )
         return StepCreated(
             step=step,
-            addresses=tuple(
-                StepAddress(node=node, address=places[node.node].address, port=places[node.node].port)
-                for node in step.nodes
-            ),
-            credential=mint_step_credential(self._key, grant, socket.gethostname(), self._clock.now()),
+            addresses=_addresses(book, step),
+            credential=self._mint(book, step, step.step_id),
             job=managed.job,
             cluster=managed.cluster,
             mpi_default=managed.mpi_default,
@@ -160,6 +165,28 @@ class StepRequests:
             srun_prolog=managed.srun_prolog,
             srun_epilog=managed.srun_epilog,
         )
+
+    def _mint(self, book: StepBook, step: Step, step_id: int) -> str:
+        """Return what lets its bearer reach the step's nodes.  step_id: the step's, or EXTERN_STEP for files."""
+        spec = book.managed.job.spec
+        grant = StepGrant(
+            uid=spec.uid,
+            gid=spec.gid,
+            user=spec.user,
+            job_id=step.job_id,
+            attempt=step.attempt,
+            step_id=step_id,
+            nodes=tuple(node.node for node in step.nodes),
+            manager=next(each for each in book.managed.addresses if each.node == self._manager.node),
+        )
+        return mint_step_credential(self._key, grant, socket.gethostname(), self._clock.now())
+
+
+def _addresses(book: StepBook, step: Step) -> tuple[StepAddress, ...]:
+    places = {each.node: each for each in book.managed.addresses}
+    return tuple(
+        StepAddress(node=node, address=places[node.node].address, port=places[node.node].port) for node in step.nodes
+    )
 
 
 def _is_over(managed: Managed, step_id: int, responder: Responder) -> bool:

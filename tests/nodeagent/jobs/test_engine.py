@@ -42,6 +42,7 @@ from sluiced.jobs.effects import (
     TellDrain,
     TellPrepared,
     TellResult,
+    WaitForSrun,
 )
 from sluiced.jobs.engine import StepEngine
 from sluiced.outbox import ReportOutbox
@@ -319,6 +320,27 @@ def test_an_srun_that_is_connected_may_take_its_time() -> None:
 
     assert _give_up(engine) == []
     assert _kinds(engine.on_srun_gone(_STEP)) == [TellResult]
+
+
+def test_a_step_whose_srun_went_without_a_launch_is_over_soon() -> None:
+    engine = _engine()
+    engine.on_srun_came(_STEP)
+
+    assert _kinds(engine.on_srun_gone(_STEP)) == [WaitForSrun]
+    assert _kinds(engine.on_srun_missed(_STEP)) == [TellResult]
+    assert _kinds(_launch_step(engine)) == [RefuseTasks]
+
+
+def test_an_srun_that_comes_after_another_command_launches_the_step() -> None:
+    engine = _engine()
+    engine.on_srun_came(_STEP)
+    engine.on_srun_gone(_STEP)
+    engine.on_srun_came(_STEP)
+
+    assert engine.on_srun_missed(_STEP) == []
+    _launch_step(engine)
+    assert engine.on_srun_gone(_STEP) == []
+    assert engine.on_srun_missed(_STEP) == []
 
 
 def test_an_srun_that_launched_late_goes_without_harm() -> None:
