@@ -27,12 +27,12 @@ from sluice.wire.messages import AgentConfig, EndJob, LaunchJob, StepResult
 from sluiced.cgroup import detect
 from sluiced.spool import Spool
 from sluiced.steps import descendants, notice
+from tests import open_python
 from tests.nodeagent.fake_controller import FakeController
 from tests.waiting import wait_until
 
 NODE = "n1"
 CONFIG = AgentConfig(version=1, digest="d", cluster="test", kill_wait_s=5.0, heartbeat_interval_s=60.0)
-_ROOT = Path(__file__).parents[2]
 
 
 def free_port() -> int:
@@ -99,11 +99,9 @@ class Cluster:
     def start_agent(self, *arguments: str, uid: int | None = None) -> None:
         """uid: whom the agent runs as, with the group of the same number; None: as the tests."""
         registered = len(self.controller.registrations)
-        command = [sys.executable, "-m", "sluiced", "-f", str(self.conf), *(arguments or ("-N", NODE)), "-D"]
-        path = os.pathsep.join((str(_ROOT), str(_ROOT / "nodeagent")))
-        self.agent = subprocess.Popen(
-            command, env=os.environ | {"PYTHONPATH": path}, stderr=self._log, user=uid, group=uid
-        )
+        python = open_python.find() if uid else sys.executable
+        command = [python, "-m", "sluiced", "-f", str(self.conf), *(arguments or ("-N", NODE)), "-D"]
+        self.agent = subprocess.Popen(command, env=open_python.environment(), stderr=self._log, user=uid, group=uid)
         wait_until(lambda: len(self.controller.registrations) > registered, 20)
 
     def kill_agent(self) -> None:

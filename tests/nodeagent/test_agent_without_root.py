@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import pwd
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,27 +12,17 @@ from typing import Any
 import pytest
 
 from sluice.wire.messages import SignalJob
+from tests import open_python
 from tests.nodeagent.conftest import NODE, Cluster, make_job
 from tests.nodeagent.fake_srun import Srun
 from tests.waiting import wait_until
 
-UID = 65534
-
-
-def _can_run() -> bool:
-    if os.getuid() != 0:
-        return False
-    probe = [sys.executable, "-c", "import msgspec, sluiced"]
-    try:
-        done = subprocess.run(probe, user=UID, group=UID, cwd="/", capture_output=True, check=False)
-    except OSError:
-        return False
-    return not done.returncode
+UID = open_python.NOBODY
 
 
 pytestmark = [
     pytest.mark.system,
-    pytest.mark.skipif(not _can_run(), reason="needs root to begin with, and a Python that everybody may run"),
+    pytest.mark.skipif(not open_python.find(), reason="needs root to begin with, and a Python that everybody may run"),
 ]
 
 

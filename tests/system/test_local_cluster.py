@@ -12,17 +12,17 @@ from typing import Any
 import pytest
 
 from sluice.local import process
+from tests import open_python
 from tests.waiting import wait_until
 
 Sluice = Callable[..., "subprocess.CompletedProcess[str]"]
-NOBODY = 65534
 
 
 def run_sluice(
     *arguments: str, user: int | None = None, check: bool = True, variables: dict[str, str] | None = None
 ) -> "subprocess.CompletedProcess[str]":
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "sluice_cli.main", *arguments],
+        [open_python.find() if user else sys.executable, "-P", "-m", "sluice_cli.main", *arguments],
         capture_output=True,
         text=True,
         check=False,
@@ -30,7 +30,7 @@ def run_sluice(
         group=user,
         extra_groups=[] if user else None,
         cwd="/",
-        env=variables,
+        env=open_python.environment() if user else variables,
     )
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done
@@ -188,30 +188,16 @@ def test_emulated_nodes_run_jobs_by_timers(folder: str, tmp_path: Path) -> None:
     assert list(daemons(folder)) == ["controller", "n[1-50]"]
 
 
-def is_python_open_to_nobody() -> bool:
-    """May another user run this interpreter with our packages?"""
-    if os.geteuid() != 0:
-        return False
-    program = [sys.executable, "-P", "-c", "import sluice_cli.main"]
-    try:
-        done = subprocess.run(
-            program, user=NOBODY, group=NOBODY, extra_groups=[], cwd="/", check=False, stderr=subprocess.DEVNULL
-        )
-    except PermissionError:
-        return False
-    return done.returncode == 0
-
-
-@pytest.mark.skipif(not is_python_open_to_nobody(), reason="not root, or others may not run this Python")
+@pytest.mark.skipif(not open_python.find(), reason="not root, or others may not run this Python")
 def test_an_ordinary_user_is_told_once_that_nothing_is_enforced() -> None:
     place = Path("/tmp") / f"sluice-test-nobody-{os.getpid()}"
     place.mkdir()
-    os.chown(place, NOBODY, NOBODY)
+    os.chown(place, open_python.NOBODY, open_python.NOBODY)
     try:
-        up = run_sluice("up", "--dir", str(place), "--nodes", "2", user=NOBODY)
+        up = run_sluice("up", "--dir", str(place), "--nodes", "2", user=open_python.NOBODY)
         assert up.stderr.count("not enforced") == 1
     finally:
-        run_sluice("down", "--dir", str(place), "--force", "--delete", user=NOBODY)
+        run_sluice("down", "--dir", str(place), "--force", "--delete", user=open_python.NOBODY)
     assert not place.exists()
 
 
