@@ -8,7 +8,7 @@ options           the command line and the few settings read here
 agent             the shell: events to the engine, its effects to the world
 link, outbox      the controller: connection, registration, heartbeats, reports until acknowledged
 server            srun's launches and credentials
-visitors          sattach's and sbcast's connections on their way to who serves them
+visitors          connections of sattach, sbcast and other nodes' step daemons on their way to who serves them
 adoption          processes that came by other ways, brought into their users' jobs
 processes         step daemons started, adopted, watched
 starter           from the engine's wish to a step daemon that is forked

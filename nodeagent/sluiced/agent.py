@@ -13,14 +13,13 @@ from typing import Any, assert_never
 import msgspec
 
 from sluice.clock import WallClock
-from sluice.errors import InvalidRequest, PeerError
+from sluice.errors import InvalidRequest
 from sluice.model.base import BATCH_STEP
 from sluice.model.step import Step
 from sluice.wire.connection import Connection
 from sluice.wire.keyfile import read_key_file
 from sluice.wire.messages import (
     AgentConfig,
-    JoinStep,
     NodeAddress,
     NodeClean,
     NodeReport,
@@ -62,7 +61,6 @@ from sluiced.manager.requests import StepRequests
 from sluiced.old_cluster import end_old_cluster
 from sluiced.options import Options
 from sluiced.outbox import Item
-from sluiced.pmi.parent import ENDED, NOT_LAUNCHED
 from sluiced.processes import StepProcesses
 from sluiced.recovery import recover
 from sluiced.server import AgentAuthenticator, AgentServer
@@ -73,7 +71,6 @@ from sluiced.site.reboot import reboot
 from sluiced.site.unkillable import Unkillables
 from sluiced.spool import JobKey, Spool, StepKey
 from sluiced.starter import Starter
-from sluiced.steps.launch import PeerOrder
 from sluiced.steps.launcher import Launcher
 from sluiced.visitors import Visitors
 
@@ -134,7 +131,7 @@ class Agent:
         )
         requests = StepRequests(self._manager, key, self._clock)
         self._handler = AgentServer(
-            key, self._node, self._on_tasks, visitors, adoption, self._on_srun, self._on_peer, self._manager, requests
+            key, self._node, self._on_tasks, visitors, adoption, self._on_srun, self._manager, requests
         )
         self._server = Server(self._handler, audience=self._handler.audience)
 
@@ -325,22 +322,6 @@ class Agent:
     def _on_srun_missed(self, engine: StepEngine, key: StepKey) -> None:
         if engine is self._engine:
             self._perform(engine.on_srun_missed(key))
-
-    def _on_peer(self, request: JoinStep, connection: Connection, responder: Responder) -> None:
-        """Hand over the connection of another node's step daemon."""
-        key = StepKey(request.job_id, request.attempt, request.step_id)
-        if not self._processes.is_running(key):
-            code = ENDED if self._engine.table.has_ended(key) else NOT_LAUNCHED
-            connection.resume()
-            responder.error(code, f"step {key.job_id}.{key.step_id} does not run on node {self._node}")
-            return
-        try:
-            handed_over = connection.detach()
-        except (PeerError, InvalidRequest) as error:
-            logger.info("step %s.%s: node %s did not join: %s", key.job_id, key.step_id, request.node, error)
-            return
-        with handed_over:
-            self._processes.send(key, PeerOrder(node=request.node), handed_over.fileno())
 
     def _on_step_ended(self, key: StepKey, result: StepResult, is_own: bool) -> None:
         logger.info(

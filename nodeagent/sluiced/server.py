@@ -56,8 +56,6 @@ logger = logging.getLogger(__name__)
 #: Takes a launch whose credential is good, with the manager that it names, on a held connection, with the handle that
 #: refuses it.
 OnTasks = Callable[[TaskLaunch, NodeAddress | None, Connection, Responder], None]
-#: Takes a connection on which another node's step daemon wants to join the step here; held.
-OnPeer = Callable[[JoinStep, Connection, Responder], None]
 #: An srun of that step has connected, or (False) is gone.
 OnSrun = Callable[[StepKey, bool], None]
 
@@ -92,12 +90,10 @@ class AgentServer(Handler):
         visitors: Visitors,
         adoption: Adoption,
         on_srun: OnSrun,
-        on_peer: OnPeer,
         manager: StepManager,
         requests: StepRequests,
     ) -> None:
         self._key = key
-        self._on_peer = on_peer
         self._on_srun = on_srun
         self._visitors = visitors
         self._node = node
@@ -181,7 +177,7 @@ class AgentServer(Handler):
         if _step_of(connection) != StepKey(request.job_id, request.attempt, request.step_id):
             raise NotPermitted(f"the credential is not for step {request.job_id}.{request.step_id}")
         connection.hold()
-        self._on_peer(request, connection, responder)
+        self._visitors.on_peer(request, connection, responder)
 
     def _mint(self, connection: Connection, request: MintCredential, responder: Responder) -> None:
         caller = connection.identity

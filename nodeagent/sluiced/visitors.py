@@ -1,7 +1,8 @@
 """Connections that come for a job that is here, and are handed to the processes that serve them.
 
-sattach's goes to the step daemon of its step, that of --x11 to the extern step's, sbcast's to a receiver that is forked
-for it.  Their credentials were checked by server.py; whether the job still goes on is the engine's to say.
+sattach's goes to the step daemon of its step, and so does that of the step's daemon on another node; that of --x11 to
+the extern step's, sbcast's to a receiver that is forked for it.  Their credentials were checked by server.py; whether
+the job still goes on is the engine's to say.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from collections.abc import Callable
 from sluice.errors import PeerError, RequestError
 from sluice.model.base import EXTERN_STEP
 from sluice.wire.connection import Connection
+from sluice.wire.messages import JoinStep
 from sluice.wire.responder import Responder
 from sluiced.files.order import FileOrder, write_order
 from sluiced.jobs.engine import StepEngine
+from sluiced.pmi.parent import ENDED, NOT_LAUNCHED
 from sluiced.processes import StepProcesses
 from sluiced.spool import JobKey, StepKey
-from sluiced.steps.launch import AttachOrder, X11Order
+from sluiced.steps.launch import AttachOrder, PeerOrder, X11Order
 from sluiced.steps.launcher import Launcher
 
 
@@ -59,6 +62,19 @@ class Visitors:
         if handed_over is not None:
             with handed_over:
                 self._processes.send(extern, order, handed_over.fileno())
+
+    def on_peer(self, request: JoinStep, connection: Connection, responder: Responder) -> None:
+        """Give the step daemon the connection of another node's, which is a part of the same step."""
+        key = StepKey(request.job_id, request.attempt, request.step_id)
+        if not self._processes.is_running(key):
+            code = ENDED if self._engine().table.has_ended(key) else NOT_LAUNCHED
+            text = f"step {key.job_id}.{key.step_id} does not run on node {self._node}"
+            _refuse(RequestError(text, code), connection, responder)
+            return
+        handed_over = _detach(connection, responder)
+        if handed_over is not None:
+            with handed_over:
+                self._processes.send(key, PeerOrder(node=request.node), handed_over.fileno())
 
     def on_file(self, order: FileOrder, key: JobKey, connection: Connection, responder: Responder) -> None:
         """Have a process forked that takes the file from the connection."""
