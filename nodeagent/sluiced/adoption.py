@@ -23,15 +23,41 @@ from sluiced.jobs.engine import StepEngine
 from sluiced.jobs.table import Phase
 from sluiced.processes import StepProcesses
 from sluiced.spool import Spool, StepKey
+from sluiced.steps import descendants
 from sluiced.steps.launch import AdoptOrder
 
 logger = logging.getLogger(__name__)
 
 _ANSWER_DEADLINE_S = 10.0
 _ANSWER_SIZE_MAX = 1024
+#: Programs and modules, as their command lines name them.
+_DAEMONS = frozenset((b"sluicectld", b"sluiced"))
 
 #: Runs what waits for an answer.
 Spawn = Callable[[Coroutine[Any, Any, None]], None]
+
+
+def why_not(pid: int, agent: int) -> str:
+    """Return why a process must stay where it is, "" for none: what runs below an adopted one ends with the job."""
+    if pid == 1 or agent in descendants.descendants(pid) or pid == agent:
+        return "the node's agent runs below it"
+    if pid in descendants.descendants(agent):
+        return "it is the node agent's own, or a step's already"
+    try:
+        os.readlink(f"/proc/{pid}/exe")
+    except OSError:
+        return "it is the kernel's"
+    return "it is a daemon of Sluice" if _is_daemon(pid) else ""
+
+
+def _is_daemon(pid: int) -> bool:
+    """Is it a controller's, or another agent's or its fork server's?"""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            words = [os.path.basename(word) for word in file.read().split(b"\0")]
+    except OSError:
+        return False
+    return any(word in _DAEMONS or word.startswith(b"sluiced.") for word in words)
 
 
 class Adoption:
@@ -56,6 +82,8 @@ class Adoption:
         ticks = process_id.start_ticks(request.pid)
         if ticks is None:
             raise RequestError(f"there is no process {request.pid} on node {self._node}", "invalid_request")
+        if why := why_not(request.pid, os.getpid()):
+            raise RequestError(f"process {request.pid} cannot be adopted: {why}", "invalid_request")
         key = self._find(request)
         order = AdoptOrder(pid=request.pid, start_ticks=ticks)
         self._spawn(self._adopt(key, order, request.uid, responder))

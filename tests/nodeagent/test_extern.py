@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from sluice.model.job import Job
 from sluice.model.states import Ending
 from sluice.wire.light import connect_unix
 from sluice.wire.messages import EndStep, PrepareJob, SignalJob
+from sluiced.adoption import why_not
 from sluiced.cgroup import detect
 from tests.nodeagent.conftest import CONFIG, NODE, Cluster
 from tests.waiting import wait_until
@@ -225,6 +227,36 @@ def test_only_root_has_processes_adopted(contained: Cluster, login: Callable[[st
         os._exit(0)
 
     assert os.waitstatus_to_exitcode(os.waitpid(asked, 0)[1]) == 7
+
+
+def test_the_agents_own_processes_are_not_adopted(contained: Cluster) -> None:
+    user_job(contained)
+    assert contained.agent is not None
+    agent = contained.agent.pid
+    fork_server = int(Path(f"/proc/{agent}/task/{agent}/children").read_text().split()[0])
+    before = groups_of(fork_server)
+
+    with pytest.raises(RequestError, match=f"process {fork_server} cannot be adopted: it is the node agent's own"):
+        adopt(contained, fork_server)
+    assert groups_of(fork_server) == before
+
+
+def test_what_the_agent_hangs_on_is_not_adopted() -> None:
+    """What an adopted process has started ends with the job.  Asked of the rule alone, for the machine's own sake."""
+    for pid in (1, os.getpid(), os.getppid()):
+        assert why_not(pid, os.getpid()) == "the node's agent runs below it"
+    kernels_own = 2  # kthreadd
+    assert why_not(kernels_own, os.getpid()) == "it is the kernel's"
+
+
+@pytest.mark.parametrize("words", ["-m sluicectld", "/opt/bin/sluiced -D", "-m sluiced.steps.forkserver"])
+def test_no_daemon_of_another_cluster_is_adopted(words: str, login: Callable[[str], subprocess.Popen[bytes]]) -> None:
+    agent = login("exec sleep 600")
+    with subprocess.Popen([sys.executable, "-c", "input()", *words.split()], stdin=subprocess.PIPE) as other:
+        try:
+            assert why_not(other.pid, agent.pid) == "it is a daemon of Sluice"
+        finally:
+            other.kill()
 
 
 def test_of_several_jobs_the_latest_adopts_unless_one_is_named(

@@ -107,8 +107,8 @@ class ManagerLink(Handler):
     def _on_reply(
         self, connection: Connection, results: tuple[StepResult, ...], reply: msgspec.Raw | SluiceError
     ) -> None:
-        if connection is not self._connection:
-            # on_lost() has put them back already.
+        if connection is not self._connection or isinstance(reply, PeerError):
+            # on_lost() has put them back already, or will.
             return
         self._outbox.on_done()
         if isinstance(reply, SluiceError):
