@@ -8,11 +8,12 @@ Source: CONTRACT.md sections 2 to 4 and 15.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
 
-from sluice.errors import RequestError, SluiceError
+from sluice.errors import RequestError, SluiceError, Unreachable
 from sluice_cli import allocation, client, job_request, layers, other_user, srun_het, srun_plugins, talk
 from sluice_cli.combine import combine
 from sluice_cli.draft import REFUSED_EXIT, Draft, OptionError
@@ -235,12 +236,22 @@ def _parts(
     return [Part(ids[number], draft, argv) for number, draft, argv in zip(numbers, drafts, argvs, strict=True)]
 
 
+def _ask_where(job_id: int, maker: StepMaker, voice: talk.Voice) -> dict[str, Any]:
+    """Return StartedJob of whoever makes the job's steps, or of the controller, for which it is waited."""
+    body = {"job_id": job_id}
+    if maker.is_agent:
+        with contextlib.suppress(Unreachable):
+            located: dict[str, Any] = maker.call("LocateJob", body)
+            return located
+    located = client.call_patiently("LocateJob", body, voice)
+    return located
+
+
 def _locate(job_id: int, draft: Draft, maker: StepMaker, voice: talk.Voice) -> dict[str, Any] | None:
     """Return the job's record, waiting until it has its allocation; None when there is none, which has been told."""
     reason = ""
     try:
-        body = {"job_id": job_id}
-        located = maker.call("LocateJob", body) if maker.is_agent else client.call_patiently("LocateJob", body, voice)
+        located = _ask_where(job_id, maker, voice)
         if located.get("is_ended"):
             reason = f"Slurm job {job_id} has expired"
         elif not located["job"].get("allocation"):

@@ -149,3 +149,22 @@ def test_a_program_is_put_on_the_nodes_of_a_managed_step(local_cluster: LocalClu
     script = f"srun -n1 true; srun -N2 -n2 --bcast={there} sh -c 'readlink /proc/$$/exe'"
     done = local_cluster.run("salloc", "-N2", "-n2", "sh", "-c", script)
     assert done.stdout.split() == [str(there), str(there)]
+
+
+def test_the_first_step_of_a_job_waits_for_a_controller_that_is_away(
+    local_cluster: LocalCluster, tmp_path: Path
+) -> None:
+    with running(local_cluster, "salloc", "-N1", "-n1", "sh", "-c", "echo ready; read go; srun echo mine") as salloc:
+        assert salloc.stdout is not None
+        assert salloc.stdin is not None
+        assert salloc.stdout.readline() == "ready\n"
+        local_cluster.kill_controller()
+        try:
+            salloc.stdin.write("go\n")
+            salloc.stdin.flush()
+            assert salloc.stderr is not None
+            said = iter(salloc.stderr.readline, "")
+            assert any(line.startswith("srun: ") and "retrying for up to 60 seconds" in line for line in said)
+        finally:
+            local_cluster.start_controller()
+        assert salloc.stdout.readline() == "mine\n"

@@ -8,13 +8,15 @@ from msgspec.structs import replace
 
 from sluice.errors import NotPermitted, RequestError
 from sluice.model.job import Job
+from sluice.model.request import StepSpec
 from sluice.model.states import JobState, StepState
-from sluice.model.step import Step
-from sluice.wire.messages import LeasedPorts, LeasePorts, ManageSteps
+from sluice.model.step import Step, StepNode
+from sluice.steps.results import merge_result
+from sluice.wire.messages import LeasedPorts, LeasePorts, ManageSteps, StepResult
 from sluicectld.permissions import Verb
 from sluicectld.state.events import JobRevised, StepBegan, StepRevised
 
-from .managers import tell_manager
+from .managers import pass_on, tell_manager
 from .step_ports import lease_ports
 from .step_states import with_state
 from .steps import begin_step, find_job
@@ -70,14 +72,16 @@ def take_step(turn: Turn, step: Step) -> None:
     if known is None:
         _begin(turn, job, step)
         return
-    gone = tuple(name for name in step.running_nodes if name not in known.running_nodes)
+    ended = {node.node for node in known.nodes} - set(known.running_nodes)
+    gone = tuple(name for name in step.running_nodes if name in ended)
+    left = tuple(name for name in step.running_nodes if name not in ended)
     if gone:
         tell_manager(turn, job, known, gone)
-    if step.running_nodes and known.state is not StepState.RUNNING:
+    if gone and not left:
         return
     merged = replace(
         step,
-        running_nodes=tuple(name for name in step.running_nodes if name not in gone),
+        running_nodes=left,
         exit_code=max(step.exit_code, known.exit_code),
         exit_signal=max(step.exit_signal, known.exit_signal),
         ports=known.ports,
@@ -99,6 +103,25 @@ def _begin(turn: Turn, job: Job, step: Step) -> None:
     else:
         ended = replace(step, running_nodes=(), ended_at=step.ended_at or turn.now_at)
         turn.emit(StepBegan(at=turn.now_at, step=with_state(job, ended)))
+
+
+def take_early_result(turn: Turn, job: Job, result: StepResult) -> None:
+    """Take a node's result of a step of which its manager has not told yet: a part of it, to be filled in then."""
+    known = _known(turn, job).get(result.step_id)
+    if known is not None and any(node.node == result.node for node in known.nodes):
+        return
+    began = known or Step(
+        job_id=job.id,
+        step_id=result.step_id,
+        attempt=job.attempt,
+        spec=StepSpec(name=""),
+        started_at=result.started_at,
+    )
+    part = StepNode(node=result.node, ntasks=0)
+    began = replace(began, nodes=(*began.nodes, part), running_nodes=(*began.running_nodes, result.node))
+    merged = with_state(job, merge_result(began, result, turn.now_at))
+    turn.emit(StepBegan(at=turn.now_at, step=merged))
+    pass_on(turn, job, [result])
 
 
 def _is_manager(turn: Turn, job: Job) -> bool:

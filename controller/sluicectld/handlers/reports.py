@@ -18,7 +18,7 @@ from .components import leader_of, whole_job
 from .drain import drain_node, hold_node, release_node
 from .endings import clean_node, end_job
 from .failures import note_outcome
-from .managed_steps import take_step
+from .managed_steps import take_early_result, take_step
 from .managers import pass_on
 from .preempt import end_preempted
 from .prepare import give_back, take_prepared
@@ -74,6 +74,8 @@ def _take_result(turn: Turn, result: StepResult) -> None:
         _merge_result(turn, job, step, result)
         if result.step_id >= 0:
             pass_on(turn, job, [result])
+    elif job.steps_on and result.step_id >= 0:
+        take_early_result(turn, job, result)
     job = turn.job(job.id)
     if result.step_id == BATCH_STEP and job.state in (JobState.RUNNING, JobState.SUSPENDED):
         _end_batch_job(turn, job, result)

@@ -15,6 +15,7 @@ from sluice.model.step import Step
 from sluice.steps.grant import StepBusy
 from sluice.wire.connection import Connection
 from sluice.wire.envelope import decode_body
+from sluice.wire.faults import is_passing
 from sluice.wire.messages import (
     CreateStep,
     Done,
@@ -146,7 +147,9 @@ class StepRequests:
             if leased is None:
                 raise RequestError(f"step {step.job_id}.{step.step_id} has ended", "already_done")
         except SluiceError as error:
-            managed.change(managed.book.finish(step.step_id, 1, self._clock.now()))
+            if not is_passing(error):
+                # Else the same request comes again, and finds the step.
+                managed.change(managed.book.finish(step.step_id, 1, self._clock.now()))
             responder.error(error)
             return
         managed.change(leased)

@@ -216,3 +216,17 @@ def test_the_manager_learns_how_its_job_is_changed(world: World, job_id: int) ->
     world.set_key(job_id, ROOT, "TimeLimit", "77")
 
     assert [(order.node, order.job.limit_s) for order in world.took(TellManager)] == [("n1", 77 * 60)]
+
+
+def test_a_result_that_comes_before_its_step_is_known_is_not_lost(world: World, job_id: int) -> None:
+    """Another node's agent could not reach the manager, which had not told of the step."""
+    world.report(world.result(job_id, 0, "n2", exit_code=4))
+    assert (world.step_of(job_id, 0).state, world.step_of(job_id, 0).exit_code) == (StepState.FAILED, 4)
+    told(world)
+
+    world.managed(step(job_id))
+
+    assert told(world) == [("n1", "n2", 4, 0)]
+    known = world.step_of(job_id, 0)
+    assert (known.state, known.running_nodes, known.spec.name) == (StepState.RUNNING, ("n1",), "s")
+    world.check_replay()

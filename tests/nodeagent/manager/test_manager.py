@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from sluice.errors import NotPermitted, RequestError
+from sluice.errors import NotPermitted, RequestError, Unreachable
 from sluice.model.allocation import Allocation, NodeGrant
 from sluice.model.job import Job
 from sluice.model.states import Ending
@@ -170,6 +170,21 @@ def test_a_request_that_is_repeated_gets_the_same_step(cluster: Cluster) -> None
 def test_a_step_gets_the_ports_that_the_controller_leases(cluster: Cluster) -> None:
     job = hand_over(cluster)
     assert ask(cluster, job, ports=8)["step"]["ports"] == [13000, 13007]
+
+
+def test_a_step_whose_ports_the_controller_cannot_lease_now_is_there_when_it_is_asked_for_again(
+    cluster: Cluster,
+) -> None:
+    job = hand_over(cluster)
+    ask(cluster, job)
+    cluster.controller.hang_up()
+    with pytest.raises(Unreachable):
+        ask(cluster, job, token="once", ports=8)
+
+    cluster.controller.listen()
+    wait_until(lambda: len(cluster.controller.registrations) == 2, 20)
+    step = ask(cluster, job, token="once", ports=8)["step"]
+    assert (step["step_id"], step["ports"]) == (1, [13000, 13007])
 
 
 def test_a_killed_agent_goes_on_with_the_steps_where_it_was(cluster: Cluster) -> None:
