@@ -101,7 +101,7 @@ def _run(words: list[str], voice: talk.Voice) -> int:
 
 def _check_drafts(drafts: Sequence[Draft], argvs: Sequence[Sequence[str]], voice: talk.Voice) -> None:
     """Raise OptionError for what cannot be; tell the warnings."""
-    if not all(argvs):
+    if not all(argv and argv[0] for argv in argvs):
         raise OptionError("No command given to execute.", exit_code=REFUSED_EXIT, is_fatal=True)
     if drafts[0].own.get("no-allocate"):
         text = "--no-allocate: a step runs within an allocation only; get one with salloc, or leave the option out"

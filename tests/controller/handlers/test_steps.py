@@ -313,3 +313,8 @@ def test_a_step_that_names_a_full_node_waits_for_that_node(world: World, job_id:
     world.step(job_id, ntasks=4, min_nodes=1, required_nodes=("n1",))
     with pytest.raises(StepBusy, match="on node n1 requested, 0 CPUs are free there"):
         world.step(job_id, ntasks=1, min_nodes=1, required_nodes=("n1",))
+
+
+def test_fewer_ports_than_one_a_task_cannot_be_asked_for(world: World, job_id: int) -> None:
+    with pytest.raises(RequestError, match="-3 ports requested"):
+        world.step(job_id, ntasks=1, ports=-3)
