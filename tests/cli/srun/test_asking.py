@@ -127,6 +127,7 @@ def test_a_signal_while_queued_cancels_the_job(controller, nodes, capfd):
     ("words", "stderr", "status"),
     [
         ([], "srun: fatal: No command given to execute.\n", 1),
+        ([""], "srun: fatal: No command given to execute.\n", 1),
         (["--bogus", "x"], "srun: unrecognized option '--bogus'\nTry \"srun --help\" for more information\n", 255),
         (["-a", "1-2", "x"], "srun: invalid option -- 'a'\nTry \"srun --help\" for more information\n", 255),
         (
