@@ -31,7 +31,7 @@ def environment() -> dict[str, str]:
 
 
 def _is_open(path: str) -> bool:
-    program = [path, "-P", "-c", "import sluice_cli.main, sluicectld.daemon, sluiced.daemon"]
+    program = [path, "-P", "-c", "import msgspec, sluiced.daemon"]
     try:
         done = subprocess.run(
             program,

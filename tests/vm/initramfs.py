@@ -29,7 +29,10 @@ PACKAGES = (
     "msgpack", "msgspec", "psutil", "uvloop", "click", "cffi", "_cffi_backend", "pycparser", "pynvml",
     "pytest", "_pytest", "py", "pytest_timeout", "pluggy", "iniconfig", "packaging", "pygments", "_sluice.pth",
 )  # fmt: skip
-REPOSITORY = ("sluice", "nodeagent", "plugins", "cli", "controller", "tests/nodeagent", "tests/vm", "tests/waiting.py")
+REPOSITORY = (
+    *("sluice", "nodeagent", "plugins", "cli", "controller"),
+    *("tests/nodeagent", "tests/vm", "tests/waiting.py", "tests/open_python.py"),
+)
 _NOT_OF_THE_LIBRARY = re.compile(
     r"/(test|tests|idlelib|ensurepip|lib2to3|tkinter|turtledemo|pydoc_data|site-packages|config-[^/]*)(/|$)"
 )
