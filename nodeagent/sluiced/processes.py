@@ -18,7 +18,7 @@ from sluiced.steps import descendants, notice, temp_dir
 from sluiced.steps.launch import ControlOrder, StepLaunch, encode_order
 from sluiced.steps.launch_failure import LaunchFailure
 from sluiced.steps.launcher import Launcher
-from sluiced.steps.stepd import failed_result
+from sluiced.steps.stepd import failed_result, unrecorded_result
 from sluiced.steps.wiring import is_wired
 
 logger = logging.getLogger(__name__)
@@ -101,9 +101,7 @@ class StepProcesses:
         launch = self._spool.read_launch(key)
         failure = LaunchFailure(Reason.JOB_LAUNCH_FAILURE, text)
         if launch is None:
-            result = StepResult(
-                node="", job_id=key.job_id, attempt=key.attempt, step_id=key.step_id, reason=failure.reason.value
-            )
+            result = unrecorded_result(key, failure, ended_at)
         else:
             result = failed_result(launch, failure, launch.accepted_at, ended_at)
         self._on_ended(key, result, False)
