@@ -129,7 +129,13 @@ def take_early_result(turn: Turn, job: Job, result: StepResult) -> None:
         started_at=result.started_at,
     )
     part = StepNode(node=result.node, ntasks=0)
-    began = replace(began, nodes=(*began.nodes, part), running_nodes=(*began.running_nodes, result.node))
+    lost = (result.node,) if result.node in job.lost_nodes else ()
+    began = replace(
+        began,
+        nodes=(*began.nodes, part),
+        running_nodes=(*began.running_nodes, result.node),
+        lost_nodes=(*began.lost_nodes, *lost),
+    )
     merged = with_state(job, merge_result(began, result, turn.now_at))
     turn.emit(StepBegan(at=turn.now_at, step=merged))
     pass_on(turn, job, [result])

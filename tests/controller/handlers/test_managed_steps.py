@@ -282,3 +282,14 @@ def test_a_part_that_was_lost_and_reported_here_has_failed(world: World) -> None
     world.managed(ended(step(job_id)))
 
     assert world.step_of(job_id, 0).state is StepState.NODE_FAIL
+
+
+def test_a_part_on_a_lost_node_that_reports_before_its_step_is_known_has_failed(world: World) -> None:
+    job_id = world.start(nodes=2, ntasks=2, no_kill=True, given=frozenset({"nodes"}))
+    world.manage(job_id)
+    world.update_nodes("n2", State="DOWN", Reason="disk")
+    world.report(world.result(job_id, 0, "n2", exit_signal=15))
+    world.managed(step(job_id))
+    world.managed(ended(step(job_id)))
+
+    assert world.step_of(job_id, 0).state is StepState.NODE_FAIL
