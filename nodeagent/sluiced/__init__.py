@@ -11,6 +11,7 @@ server            srun's launches and credentials
 visitors          connections of sattach, sbcast and other nodes' step daemons on their way to who serves them
 adoption          processes that came by other ways, brought into their users' jobs
 processes         step daemons started, adopted, watched
+stopped           step daemons that stand still when their steps are to end
 starter           from the engine's wish to a step daemon that is forked
 recovery          what the spool tells an agent that starts
 spool             the memory on disk

@@ -15,11 +15,12 @@ from sluiced import process_id
 from sluiced.cgroup import detect
 from sluiced.spool import Spool, StepKey
 from sluiced.steps import descendants, notice, temp_dir
-from sluiced.steps.launch import ControlOrder, StepLaunch, encode_order
+from sluiced.steps.launch import ControlOrder, EndOrder, StepLaunch, encode_order
 from sluiced.steps.launch_failure import LaunchFailure
 from sluiced.steps.launcher import Launcher
-from sluiced.steps.stepd import failed_result
+from sluiced.steps.stepd import failed_result, unrecorded_result
 from sluiced.steps.wiring import is_wired
+from sluiced.stopped import StoppedDaemons
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ class StepProcesses:
         self._launcher = launcher
         self._on_ended = on_ended
         self._watched: dict[StepKey, int] = {}
+        self._stopped = StoppedDaemons(spool, self.is_running)
 
     def start(self, key: StepKey, launch: StepLaunch, connection: socket.socket | None) -> None:
         """Write the launch record, then have a step daemon forked.  Raises OSError when the spool fails."""
@@ -73,6 +75,8 @@ class StepProcesses:
         """An order that reaches nobody is about a step whose end is on its way."""
         if not self._spool.send_control(key, encode_order(order), descriptors):
             logger.info("step %s.%s: order not delivered, it has ended", key.job_id, key.step_id)
+        if isinstance(order, EndOrder):
+            self._stopped.expect_end(key, order.kill_wait_s)
 
     def kill_strays(self, key: StepKey) -> None:
         launch = self._spool.read_launch(key)
@@ -85,6 +89,7 @@ class StepProcesses:
 
     def stop(self) -> None:
         """Watch nothing any more; the step daemons go on."""
+        self._stopped.stop()
         for pidfd in self._watched.values():
             asyncio.get_running_loop().remove_reader(pidfd)
             os.close(pidfd)
@@ -101,9 +106,7 @@ class StepProcesses:
         launch = self._spool.read_launch(key)
         failure = LaunchFailure(Reason.JOB_LAUNCH_FAILURE, text)
         if launch is None:
-            result = StepResult(
-                node="", job_id=key.job_id, attempt=key.attempt, step_id=key.step_id, reason=failure.reason.value
-            )
+            result = unrecorded_result(key, failure, ended_at)
         else:
             result = failed_result(launch, failure, launch.accepted_at, ended_at)
         self._on_ended(key, result, False)
@@ -129,6 +132,7 @@ class StepProcesses:
         self._tell_end(key)
 
     def _tell_end(self, key: StepKey) -> None:
+        self._stopped.forget(key)
         result = self._spool.read_result(key)
         if result is not None:
             self._on_ended(key, result, True)

@@ -71,6 +71,8 @@ class Job(Record, frozen=True, kw_only=True):
     preparing_nodes: tuple[str, ...] = ()
     #: Nodes that have not yet reported that nothing of this job is left.
     completing_nodes: tuple[str, ...] = ()
+    #: Nodes that failed while it ran, and that it goes on without (--no-kill): still its own, and of no use to it.
+    lost_nodes: tuple[str, ...] = ()
     #: The controller's epilog of this run runs; its nodes do not wait for it, going back to the queue does.
     is_in_epilog: bool = False
     is_requeued: bool = False

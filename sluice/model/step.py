@@ -50,6 +50,8 @@ class Step(Record, frozen=True, kw_only=True):
     ports: tuple[int, int] = (0, 0)
     #: Nodes that have not yet reported the end of their tasks.
     running_nodes: tuple[str, ...] = ()
+    #: Nodes that failed while its tasks ran there.
+    lost_nodes: tuple[str, ...] = ()
     started_at: float = 0.0
     ended_at: float | None = None
     exit_code: int = 0

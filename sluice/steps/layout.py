@@ -5,7 +5,7 @@ A step takes what it asks for and no more; steps do not share CPUs unless one of
 
 import msgspec
 
-from sluice import cpuset, distribution
+from sluice import cpuset, distribution, hostlist
 from sluice.errors import InvalidRequest
 from sluice.model.allocation import NodeGrant
 from sluice.model.job import Job
@@ -95,17 +95,31 @@ def _rooms(job: Job, spec: StepSpec, running: list[Step]) -> list[_Room]:
         for node in step.nodes:
             if node.node in step.running_nodes:
                 by_name[node.node].free_cpus &= ~cpuset.parse(node.cpus)
-    if spec.excluded_nodes:
-        rooms = [room for room in rooms if room.grant.node not in spec.excluded_nodes]
     if spec.relative:
-        rooms = rooms[spec.relative :] + rooms[: spec.relative]
+        if spec.relative >= len(rooms):
+            text = f"node {spec.relative} of the allocation requested (--relative), it has {len(rooms)}, the first is 0"
+            raise InvalidRequest(f"job {job.id}: {text}", "infeasible")
+        rooms = rooms[spec.relative :]
+    rooms = [room for room in rooms if room.grant.node not in (*spec.excluded_nodes, *job.lost_nodes)]
     if spec.required_nodes:
-        unknown = [name for name in spec.required_nodes if name not in by_name]
-        if unknown:
-            raise InvalidRequest(f"node {unknown[0]} is not in the allocation of job {job.id}", "infeasible")
+        _check_required(job, spec, rooms)
         first = set(spec.required_nodes)
         rooms.sort(key=lambda room: room.grant.node not in first)
     return rooms
+
+
+def _check_required(job: Job, spec: StepSpec, rooms: list[_Room]) -> None:
+    """Refuse a named node that is not among those that the step may use."""
+    usable = {room.grant.node for room in rooms}
+    missing = [name for name in spec.required_nodes if name not in usable]
+    if not missing:
+        return
+    name = missing[0]
+    if name not in job.nodes:
+        raise InvalidRequest(f"node {name} is not in the allocation of job {job.id}", "infeasible")
+    if name in job.lost_nodes:
+        raise InvalidRequest(f"node {name} was lost while job {job.id} ran, which goes on without it", "infeasible")
+    raise InvalidRequest(f"node {name} is named (--nodelist) and left out (--exclude, --relative)", "infeasible")
 
 
 def _check_memory(job: Job, spec: StepSpec) -> None:
@@ -121,7 +135,7 @@ def _choose(job: Job, spec: StepSpec, rooms: list[_Room], cpus_per_task: int) ->
     """Return the rooms with their task counts set."""
     ntasks, min_nodes = _sizes(job, spec, len(rooms))
     if min_nodes > len(rooms) or not rooms:
-        return Busy(f"{min_nodes} nodes requested, the allocation has {len(rooms)}")
+        return Busy(f"{min_nodes} nodes requested, {_what_is_left(job, spec, len(rooms))}")
     per_node_max = spec.ntasks_per_node or 0
     if distribution.parse(spec.distribution).nodes == "arbitrary" and spec.required_nodes:
         return _choose_arbitrary(spec, rooms, cpus_per_task)
@@ -145,6 +159,16 @@ def _choose(job: Job, spec: StepSpec, rooms: list[_Room], cpus_per_task: int) ->
         chosen.append(usable[len(chosen)])
     _deal(chosen, [room.capacity(cpus_per_task, per_node_max) for room in chosen], ntasks, spec)
     return chosen
+
+
+def _what_is_left(job: Job, spec: StepSpec, count: int) -> str:
+    """Return how many nodes of the allocation the step may use, and why not all."""
+    if count == len(job.nodes):
+        return f"the allocation has {count}"
+    without = [hostlist.fold(spec.excluded_nodes)] if spec.excluded_nodes else []
+    without += [f"the first {spec.relative} (--relative)"] if spec.relative else []
+    without += [f"{hostlist.fold(job.lost_nodes)}, lost to the job"] if job.lost_nodes else []
+    return f"{count} of the allocation's {len(job.nodes)} may be used: without {' and '.join(without)}"
 
 
 def _sizes(job: Job, spec: StepSpec, node_count: int) -> tuple[int, int]:

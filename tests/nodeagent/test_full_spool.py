@@ -6,9 +6,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from sluice.model.base import BATCH_STEP
+from sluice.model.reason import Reason
 from sluice.wire.messages import StepResult
 from sluiced import spool
+from sluiced.processes import StepProcesses
 from sluiced.steps import stepd
+from sluiced.steps.launcher import Launcher
 
 RESULT = StepResult(node="n1", job_id=7, attempt=0, step_id=0, started_at=1.0, ended_at=2.0, exit_code=3)
 
@@ -50,3 +54,19 @@ def test_it_does_not_wait_for_ever(
 
     with pytest.raises(OSError, match="no"):
         stepd.write_result(str(tmp_path / "0"), RESULT)
+
+
+@pytest.mark.parametrize(("step_id", "exit"), [(0, (1, 0)), (BATCH_STEP, (0, 53))], ids=["a step", "a script"])
+def test_what_could_not_be_written_has_failed(tmp_path: Path, step_id: int, exit: tuple[int, int]) -> None:
+    """There is no launch record, and the reason is told all the same."""
+    told: list[StepResult] = []
+    own = spool.Spool(str(tmp_path))
+    launcher = Launcher(own.lock)
+    processes = StepProcesses(own, launcher, lambda key, result, is_own: told.append(result))
+
+    processes.fail(spool.StepKey(7, 0, step_id), "spool '/spool': No space left on device", 5.0)
+
+    (result,) = told
+    assert (result.exit_code, result.exit_signal) == exit
+    assert (result.reason, result.ended_at) == (Reason.JOB_LAUNCH_FAILURE.value, 5.0)
+    assert result.reason_text == "spool '/spool': No space left on device"

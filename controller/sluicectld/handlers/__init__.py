@@ -19,6 +19,7 @@ update_job   scontrol update of a job, one row a key
 reboot       restarting nodes
 drain        nodes that the system sets aside and gives back
 failures     nodes on which jobs of many users fail
+lost_nodes   what becomes of the jobs on a node that is lost or set down
 nodes        registration, loss, scontrol update of nodes
 numbers      bounds of the numbers that users and administrators choose
 partitions   scontrol update, create, delete of partitions

@@ -46,6 +46,8 @@ def end_job(
 
     kill_wait_s: None for KillWait.
     """
+    # What a node still runs that was lost before, and does not answer, is ended when it registers.
+    clean_nodes |= frozenset(node for node in job.lost_nodes if not turn.cluster.nodes[node].is_responding)
     completing = tuple(node for node in job.nodes if node not in clean_nodes)
     has_epilog = job.allocation is not None and bool(turn.settings.epilog_controller)
     if clean_nodes:
@@ -160,7 +162,12 @@ def end_steps_on(turn: Turn, job: Job, nodes: Collection[str], state: StepState)
         left = tuple(node for node in step.running_nodes if node not in nodes)
         if len(left) == len(step.running_nodes):
             continue
-        tell_manager(turn, job, step, set(step.running_nodes) - set(left))
+        gone = tuple(node for node in step.running_nodes if node not in left)
+        if state is StepState.NODE_FAIL and step.step_id >= 0:
+            # Nobody knows how its tasks there have ended: not well.
+            lost = (*step.lost_nodes, *(node for node in gone if node not in step.lost_nodes))
+            step = replace(step, lost_nodes=lost, exit_code=max(step.exit_code, 1))
+        tell_manager(turn, job, step, gone)
         if left:
             turn.emit(StepRevised(at=turn.now_at, step=replace(step, running_nodes=left)))
         else:

@@ -86,6 +86,10 @@ def take_step(turn: Turn, step: Step) -> None:
         exit_signal=max(step.exit_signal, known.exit_signal),
         ports=known.ports,
         cancelled_by=known.cancelled_by,
+        # A part that has come to its manager rather than here has ended before its node was lost.
+        lost_nodes=tuple(
+            name for name in known.lost_nodes if name in step.running_nodes or name not in known.running_nodes
+        ),
         state=StepState.RUNNING,
     )
     if not merged.running_nodes:
@@ -97,7 +101,14 @@ def take_step(turn: Turn, step: Step) -> None:
 def _begin(turn: Turn, job: Job, step: Step) -> None:
     """Take a new step; on nodes that are clean already, nothing of it runs."""
     is_running = job.state in (JobState.RUNNING, JobState.SUSPENDED)
-    left = tuple(name for name in step.running_nodes if is_running or name in job.completing_nodes)
+    lost = tuple(name for name in step.running_nodes if is_running and name in job.lost_nodes)
+    if lost:
+        # Made before its manager knew that the node was lost.
+        step = replace(step, lost_nodes=lost, exit_code=max(step.exit_code, 1))
+        tell_manager(turn, job, step, lost)
+    left = tuple(
+        name for name in step.running_nodes if name not in lost and (is_running or name in job.completing_nodes)
+    )
     if left:
         begin_step(turn, replace(step, running_nodes=left))
     else:
@@ -118,7 +129,13 @@ def take_early_result(turn: Turn, job: Job, result: StepResult) -> None:
         started_at=result.started_at,
     )
     part = StepNode(node=result.node, ntasks=0)
-    began = replace(began, nodes=(*began.nodes, part), running_nodes=(*began.running_nodes, result.node))
+    lost = (result.node,) if result.node in job.lost_nodes else ()
+    began = replace(
+        began,
+        nodes=(*began.nodes, part),
+        running_nodes=(*began.running_nodes, result.node),
+        lost_nodes=(*began.lost_nodes, *lost),
+    )
     merged = with_state(job, merge_result(began, result, turn.now_at))
     turn.emit(StepBegan(at=turn.now_at, step=merged))
     pass_on(turn, job, [result])

@@ -9,7 +9,7 @@ from sluice.errors import InvalidRequest, NotFound, NotPermitted
 from sluice.model.base import BATCH_STEP, EXTERN_STEP, OWN_STEPS
 from sluice.model.job import Job
 from sluice.model.node import Inventory, Node
-from sluice.model.states import Ending, JobState, NodeState, StepState
+from sluice.model.states import Ending, JobState, NodeState
 from sluice.wire.messages import Done, EndStep, NodeReport, Register, SignalJob, UpdateNodes
 from sluicectld.permissions import Verb
 from sluicectld.state.commands import AgentLost
@@ -18,7 +18,8 @@ from sluicectld.state.events import NodeChanged
 from . import reboot
 from .components import launch_of
 from .drain import forget_unkillables, hold_node, release_node, tell_jobs
-from .endings import clean_node, end_order, end_steps_on, requeue_or_fail, unlaunched_order
+from .endings import end_order, unlaunched_order
+from .lost_nodes import fail_jobs, fail_unknown, set_down
 from .numbers import read_count
 from .preempt import warn_orders
 from .prepare import has_extern, may_launch, prepare_order
@@ -57,11 +58,11 @@ def _register(turn: Turn, report: NodeReport) -> None:
     old = node.inventory
     is_restarted = False
     if old is not None and old.boot_id != report.inventory.boot_id:
-        _fail_jobs(turn, node.name, f"node {node.name} was rebooted")
+        fail_jobs(turn, node.name, f"node {node.name} was rebooted")
         forget_unkillables(turn, node.name)
         is_restarted = True
     elif old is not None and old.spool_id != report.inventory.spool_id:
-        _fail_unknown(turn, report)
+        fail_unknown(turn, report)
     changed = replace(
         turn.cluster.nodes[report.node],
         inventory=report.inventory,
@@ -139,6 +140,8 @@ def _reconcile(turn: Turn, report: NodeReport) -> list[tuple[str, int, int]]:
         wanted.add((job.id, job.attempt))
         if node.name in job.completing_nodes:
             turn.effects.append(end_order(turn, job, node.name, job.ending or Ending.CANCEL, job.cancelled_by))
+        elif node.name in job.lost_nodes:
+            turn.effects.append(end_order(turn, job, node.name, Ending.NODE_FAILURE))
         else:
             # With NoHold nobody waits for the extern step, and it is to come all the same.
             is_prepared = (job.id, job.attempt) in contained or not has_extern(turn, job, node.name)
@@ -178,35 +181,6 @@ def _has_batch_here(job: Job, node: str) -> bool:
     return is_running and job.spec.is_batch and job.nodes[0] == node
 
 
-def _fail_unknown(turn: Turn, report: NodeReport) -> None:
-    """The agent's memory is gone: what it does not know of any more may have run, so it must not be ordered again."""
-    present = {(step.job_id, step.attempt) for step in report.steps}
-    for job_id in sorted(turn.cluster.job_ids_by_node.get(report.node, ())):
-        job = turn.job(job_id)
-        steps = turn.cluster.steps.get(job_id, {}).values()
-        if (job_id, job.attempt) not in present and any(report.node in step.running_nodes for step in steps):
-            _fail_job(turn, job, report.node, f"node {report.node} lost its spool")
-
-
-def _fail_jobs(turn: Turn, node: str, text: str) -> None:
-    """End every job's part on a lost node."""
-    for job_id in sorted(turn.cluster.job_ids_by_node.get(node, ())):
-        _fail_job(turn, turn.job(job_id), node, text)
-
-
-def _fail_job(turn: Turn, job: Job, node: str, text: str) -> None:
-    """A completing job is clean on a lost node; a running one fails or requeues, unless it can do without the node."""
-    if node in job.completing_nodes:
-        clean_node(turn, job.id, node, StepState.NODE_FAIL)
-    elif job.is_ended or node not in job.nodes:
-        # It has ended, or gone back, with another component of its heterogeneous job.
-        return
-    elif job.spec.no_kill and len(job.nodes) > 1 and job.nodes[0] != node:
-        end_steps_on(turn, job, (node,), StepState.NODE_FAIL)
-    else:
-        requeue_or_fail(turn, job, node, text, frozenset((node,)))
-
-
 def handle_agent_lost(turn: Turn, command: AgentLost) -> Done:
     """The agents' connection is gone; after SlurmdTimeout their nodes are down and their jobs end."""
     for name in command.nodes:
@@ -219,7 +193,7 @@ def handle_agent_lost(turn: Turn, command: AgentLost) -> Done:
         if changed != node:
             turn.emit(NodeChanged(at=turn.now_at, node=changed, what="lost" if command.is_final else "silent"))
         if command.is_final:
-            _fail_jobs(turn, name, f"node {name} stopped responding")
+            fail_jobs(turn, name, f"node {name} stopped responding")
     turn.is_pass_due = True
     return Done()
 
@@ -242,7 +216,7 @@ def handle_update_nodes(turn: Turn, command: UpdateNodes) -> Done:
         if is_new_drain:
             tell_jobs(turn, node)
         if node.state is NodeState.DOWN:
-            _fail_jobs(turn, node.name, f"node {node.name} was set down: {node.reason}")
+            set_down(turn, node)
     turn.is_pass_due = True
     return Done()
 

@@ -7,7 +7,7 @@ from sluice.errors import NotPermitted
 from sluice.model.base import BATCH_STEP
 from sluice.model.job import Job
 from sluice.model.reason import Reason
-from sluice.model.states import Ending, Hold, JobState
+from sluice.model.states import Ending, Hold, JobState, StepState
 from sluice.model.step import Step
 from sluice.steps.results import merge_result
 from sluice.wire.messages import Done, NodeClean, Report, StepResult
@@ -16,7 +16,7 @@ from sluicectld.state.events import JobRevised, StepRevised
 
 from .components import leader_of, whole_job
 from .drain import drain_node, hold_node, release_node
-from .endings import clean_node, end_job
+from .endings import clean_node, end_job, end_steps_on
 from .failures import note_outcome
 from .managed_steps import take_early_result, take_step
 from .managers import pass_on
@@ -161,6 +161,10 @@ def _take_clean(turn: Turn, clean: NodeClean) -> None:
 
 def _clean(turn: Turn, job_id: int, node: str, attempt: int) -> None:
     job = turn.cluster.jobs.get(job_id)
-    if job is None or job.attempt != attempt or node not in job.completing_nodes:
+    if job is None or job.attempt != attempt:
         return
-    clean_node(turn, job_id, node)
+    if node in job.completing_nodes:
+        is_failure = job.ending is Ending.NODE_FAILURE
+        clean_node(turn, job_id, node, StepState.NODE_FAIL if is_failure else StepState.CANCELLED)
+    elif node in job.lost_nodes:
+        end_steps_on(turn, job, (node,), StepState.NODE_FAIL)

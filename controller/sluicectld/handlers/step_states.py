@@ -19,12 +19,15 @@ def _step_state(job: Job, step: Step) -> StepState:
     if step.exit_signal == OUT_OF_MEMORY_SIGNAL:
         # On any of its nodes.
         return StepState.OUT_OF_MEMORY
-    if job.ending is Ending.NODE_FAILURE:
+    ending = None if _ended_before(step, job) else job.ending
+    if ending is Ending.NODE_FAILURE:
         return StepState.NODE_FAIL
     if step.step_id == EXTERN_STEP and step.cancelled_by is None and not step.exit_code:
         # It always ends with its job, however that ends.
         return StepState.COMPLETED
-    if job.ending not in (None, Ending.FINISHED) or step.cancelled_by is not None:
+    if step.lost_nodes:
+        return StepState.NODE_FAIL
+    if ending not in (None, Ending.FINISHED) or step.cancelled_by is not None:
         return StepState.CANCELLED
     if step.exit_signal in _ENDING_SIGNALS:
         # Whoever sent it: so 22.05 accounts for steps (observed).
@@ -32,3 +35,8 @@ def _step_state(job: Job, step: Step) -> StepState:
     if step.exit_code or step.exit_signal:
         return StepState.FAILED
     return StepState.COMPLETED
+
+
+def _ended_before(step: Step, job: Job) -> bool:
+    """Was it over when the job was ended, and only told of afterwards?"""
+    return step.ended_at is not None and job.ended_at is not None and step.ended_at < job.ended_at

@@ -94,6 +94,11 @@ class Agents:
             del self.seen_at[node]
         return silent
 
+    def hang_up(self, nodes: Iterable[str]) -> None:
+        """End the connections of silent agents: one that wakes up comes back and registers anew."""
+        for connection in {self._connections[node] for node in nodes if node in self._connections}:
+            connection.close("not heard of for too long")
+
     def watch(self, nodes: Iterable[str]) -> None:
         """Count the silence of nodes that have not registered since this controller started."""
         now_at = self._clock.now()

@@ -59,3 +59,5 @@ def check_silence(core: Core) -> None:
     if silent:
         logger.warning("nodes %s not heard of for %d s, set down", hostlist.fold(silent), timeout_s)
         core.run(AgentLost(silent, is_final=True), SYSTEM)
+        # Its jobs are given up, and only a registration tells it so.
+        core.agents.hang_up(silent)

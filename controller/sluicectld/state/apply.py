@@ -92,6 +92,7 @@ def _job_started(cluster: Cluster, event: events.JobStarted) -> None:
         dependency=Dependency(),
         next_step_id=0,
         steps_on="",
+        lost_nodes=(),
         is_in_prolog=event.has_prolog,
         preparing_nodes=event.preparing_nodes,
     )

@@ -19,6 +19,7 @@ signals            which process hears which signal; freezing and killing all of
 control            orders that come in
 children           hearing of the end of child processes
 ending             when TERM and KILL are due
+time_limit         when a step's own time is over
 descendants        every process of the step, wherever it went
 limits             which resource limits and which nice value a task gets
 user               becoming the job's user

@@ -57,6 +57,14 @@ class StepLaunch(Record, frozen=True, kw_only=True):
         return self.step_id == EXTERN_STEP
 
     @property
+    def limit_s(self) -> int | None:
+        """Return the step's own time limit (srun -t); None: it has none."""
+        # An srun's own allocation has the same limit, and the controller keeps it, with what may go beyond.
+        if self.tasks is None or self.job.spec.origin == "srun":
+            return None
+        return self.tasks.step.spec.limit_s or None
+
+    @property
     def name(self) -> str:
         """Return "12.batch", "12.0"."""
         return f"{self.job.id}.{step_name(self.step_id)}"

@@ -43,6 +43,7 @@ from sluiced.steps.notice_board import NoticeBoard
 from sluiced.steps.setup import Preparation
 from sluiced.steps.signals import Signals
 from sluiced.steps.tasks import Tasks
+from sluiced.steps.time_limit import TimeLimit
 from sluiced.steps.usage import UsageMeter
 from sluiced.steps.user import User
 from sluiced.steps.wireup import Wireup
@@ -79,6 +80,7 @@ class StepRunner:
         #: Where lines for the user go when there is no srun.
         self.talk_fd = talk_fd
         self.schedule = EndSchedule()
+        self.limit = TimeLimit(launch.limit_s, time.monotonic())
         self.notices = NoticeBoard(launch.notice_path, user, launch.job.attempt, launch.job.limit_at)
         self.meter = UsageMeter(launch.node)
         self.tasks = Tasks(launch, relay, group)
@@ -187,6 +189,8 @@ class StepRunner:
         """Return how long to sleep at most; None where only events matter."""
         now = time.monotonic()
         waits = [self.schedule.wait_s(time.time()), self.wireup.wait_s(now)]
+        if self.schedule.ending is None:
+            waits.append(self.limit.wait_s(now))
         if self.tasks.ranks:
             waits.append(max(0.0, self._sample_at - now))
         if self._term_until is not None:
@@ -199,6 +203,7 @@ class StepRunner:
     def _do_timers(self) -> None:
         self.wireup.do_timers(time.monotonic())
         self._term_in_turn()
+        self._keep_limit()
         if not self._is_empty and self.schedule.take_kill(time.time()):
             self.signals.kill_all()
             if self.schedule.is_hopeless(time.time(), self.launch.config.unkillable_timeout_s):
@@ -249,6 +254,9 @@ class StepRunner:
                 self.end(order)
             case SignalOrder():
                 self.signals.send(order)
+                if order.is_suspension:
+                    stop_or_go = self.limit.suspend if order.signal == signal.SIGSTOP else self.limit.resume
+                    stop_or_go(time.monotonic())
             case TalkOrder():
                 self.say(talk.message_line(self.launch.node, order.text, self.launch.is_batch))
             case AttachOrder():
@@ -273,6 +281,12 @@ class StepRunner:
         self.notices.tell(order.ending.value, signal.SIGTERM, now_at, now_at + order.kill_wait_s, order.text)
         self._term_until = time.monotonic() + order.kill_wait_s / 2
         self._term_in_turn()
+
+    def _keep_limit(self) -> None:
+        """End the step when its own time is over; the job's is the controller's."""
+        if not self._is_empty and self.schedule.ending is None and self.limit.is_over(time.monotonic()):
+            kill_wait_s = self.launch.config.kill_wait_s
+            self.end(EndOrder(ending=Ending.TIME_LIMIT, kill_wait_s=kill_wait_s, names_step=True))
 
     def _term_in_turn(self) -> None:
         """Ask the tasks to end, once those nodes are done that go first, or half the time is gone."""

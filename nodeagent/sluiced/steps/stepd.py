@@ -15,6 +15,8 @@ import signal
 import socket
 import time
 
+from msgspec.structs import replace
+
 from sluice.model.base import BATCH_STEP
 from sluice.model.reason import Reason
 from sluice.model.states import OUT_OF_MEMORY_SIGNAL
@@ -199,18 +201,22 @@ def failed_result(launch: StepLaunch, failure: LaunchFailure, started_at: float,
     """Return the result of a step that could not run, or whose daemon is gone."""
     line = talk.error_line(launch.node, failure.text)
     tail = StreamTail(step_id=launch.step_id, node=launch.node, stream="stderr", error=line)
+    key = spool.StepKey(launch.job.id, launch.job.attempt, launch.step_id)
+    result = unrecorded_result(key, failure, ended_at)
+    return replace(result, node=launch.node, started_at=started_at, tails=(tail,))
+
+
+def unrecorded_result(key: spool.StepKey, failure: LaunchFailure, ended_at: float) -> StepResult:
+    """Return the result of a step whose launch record could not be written, or read again."""
     return StepResult(
-        node=launch.node,
-        job_id=launch.job.id,
-        attempt=launch.job.attempt,
-        step_id=launch.step_id,
-        started_at=started_at,
+        node="",
+        **key._asdict(),
+        started_at=ended_at,
         ended_at=ended_at,
-        exit_code=0 if launch.step_id == BATCH_STEP else 1,
-        exit_signal=LAUNCH_FAILURE_SIGNAL if launch.step_id == BATCH_STEP else 0,
+        exit_code=0 if key.step_id == BATCH_STEP else 1,
+        exit_signal=LAUNCH_FAILURE_SIGNAL if key.step_id == BATCH_STEP else 0,
         reason=failure.reason.value,
         reason_text=failure.text,
-        tails=(tail,),
     )
 
 

@@ -230,3 +230,66 @@ def test_a_result_that_comes_before_its_step_is_known_is_not_lost(world: World, 
     known = world.step_of(job_id, 0)
     assert (known.state, known.running_nodes, known.spec.name) == (StepState.RUNNING, ("n1",), "s")
     world.check_replay()
+
+
+def test_a_step_that_ended_before_its_job_was_cancelled_is_told_afterwards(world: World, job_id: int) -> None:
+    """Its manager tells a little later than it knows."""
+    world.managed(step(job_id))
+    over_at = world.now
+    world.now += 0.1
+    world.cancel(job_id)
+    world.managed(replace(step(job_id), running_nodes=(), ended_at=over_at))
+
+    assert world.step_of(job_id, 0).state is StepState.COMPLETED
+
+
+def test_a_step_that_ended_after_its_job_was_cancelled_is_cancelled(world: World, job_id: int) -> None:
+    world.managed(step(job_id))
+    world.cancel(job_id)
+    world.managed(replace(step(job_id), running_nodes=(), ended_at=world.now + 0.1))
+
+    assert world.step_of(job_id, 0).state is StepState.CANCELLED
+
+
+def test_a_part_that_ended_before_its_node_was_lost_has_not_failed(world: World) -> None:
+    job_id = world.start(nodes=2, ntasks=2, no_kill=True, given=frozenset({"nodes"}))
+    world.manage(job_id)
+    world.managed(step(job_id))
+    world.update_nodes("n2", State="DOWN", Reason="disk")
+    world.managed(ended(step(job_id)))
+
+    assert world.step_of(job_id, 0).state is StepState.COMPLETED
+
+
+def test_a_step_that_was_made_on_a_node_that_is_lost_fails(world: World) -> None:
+    job_id = world.start(nodes=2, ntasks=2, no_kill=True, given=frozenset({"nodes"}))
+    world.manage(job_id)
+    world.lose("n2")
+    world.effects.clear()
+    world.managed(step(job_id))
+
+    assert told(world) == [("n1", "n2", 1, 0)]
+    world.report(world.result(job_id, 0, "n1"))
+    assert world.step_of(job_id, 0).state is StepState.NODE_FAIL
+
+
+def test_a_part_that_was_lost_and_reported_here_has_failed(world: World) -> None:
+    job_id = world.start(nodes=2, ntasks=2, no_kill=True, given=frozenset({"nodes"}))
+    world.manage(job_id)
+    world.managed(step(job_id))
+    world.update_nodes("n2", State="DOWN", Reason="disk")
+    world.report(world.result(job_id, 0, "n2"))
+    world.managed(ended(step(job_id)))
+
+    assert world.step_of(job_id, 0).state is StepState.NODE_FAIL
+
+
+def test_a_part_on_a_lost_node_that_reports_before_its_step_is_known_has_failed(world: World) -> None:
+    job_id = world.start(nodes=2, ntasks=2, no_kill=True, given=frozenset({"nodes"}))
+    world.manage(job_id)
+    world.update_nodes("n2", State="DOWN", Reason="disk")
+    world.report(world.result(job_id, 0, "n2", exit_signal=15))
+    world.managed(step(job_id))
+    world.managed(ended(step(job_id)))
+
+    assert world.step_of(job_id, 0).state is StepState.NODE_FAIL

@@ -296,15 +296,6 @@ def test_return_to_service(make_world: MakeWorld, service: int, was_silent: bool
     assert world.node("n1").state is state
 
 
-def test_a_node_set_down_ends_its_jobs(world: World) -> None:
-    job_id = world.start()
-    world.update_nodes("n1", State="DOWN", Reason="disk")
-
-    assert (world.job(job_id).state, world.job(job_id).attempt) == (JobState.PENDING, 1)
-    world.pass_()
-    assert world.job(job_id).nodes == ("n2",)
-
-
 def test_a_drained_node_finishes_what_it_runs_and_starts_nothing(world: World) -> None:
     job_id = world.start()
     world.update_nodes("n1", State="DRAIN", Reason="fan")
