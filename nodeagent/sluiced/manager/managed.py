@@ -16,7 +16,7 @@ from sluiced.manager.waiting import Waiting
 
 logger = logging.getLogger(__name__)
 
-#: What a step waits for after its last change before it is told: one that ends meanwhile is told once.
+#: Between two reports of a job's steps: of many short ones, each is told once, as one that has ended.
 _TELL_PAUSE_S = 0.1
 
 
@@ -31,6 +31,7 @@ class Managed:
         #: What is on its way to the controller.
         self._reported: dict[int, Step] = {}
         self._telling: asyncio.TimerHandle | None = None
+        self._told_at = 0.0
 
     def check_owner(self, uid: int) -> None:
         """Raise NotPermitted for anybody else."""
@@ -44,7 +45,8 @@ class Managed:
             return
         self._write(step.job_id, lambda: self._journal.append(step))
         if self._telling is None:
-            self._telling = asyncio.get_running_loop().call_later(_TELL_PAUSE_S, self.tell)
+            loop = asyncio.get_running_loop()
+            self._telling = loop.call_at(max(loop.time(), self._told_at + _TELL_PAUSE_S), self.tell)
         if step.ended_at is not None:
             self.waiting.try_all()
 
@@ -70,6 +72,7 @@ class Managed:
     def tell(self) -> None:
         """Report now what has changed since it was last reported."""
         self.stop()
+        self._told_at = asyncio.get_running_loop().time()
         for number, step in self.book.untold.items():
             if self._reported.get(number) is not step:
                 self._reported[number] = step
