@@ -14,6 +14,8 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from sluice.clock import WallClock
 from sluice.errors import AuthenticationFailed, InvalidRequest, NotPermitted, PeerError
 from sluice.model.base import EXTERN_STEP
@@ -42,7 +44,7 @@ from sluice.wire.messages import (
     WaitStepEnd,
 )
 from sluice.wire.responder import Responder
-from sluice.wire.step_credential import STEP_AUDIENCE, StepGrant, check_step_credential
+from sluice.wire.step_credential import STEP_AUDIENCE, StepGrant, check_step_credential, records_digest
 from sluiced.adoption import Adoption
 from sluiced.files.order import FileOrder
 from sluiced.manager.manager import StepManager
@@ -58,6 +60,13 @@ logger = logging.getLogger(__name__)
 OnTasks = Callable[[TaskLaunch, NodeAddress | None, Connection, Responder], None]
 #: An srun of that step has connected, or (False) is gone.
 OnSrun = Callable[[StepKey, bool], None]
+
+
+class _Records(msgspec.Struct, frozen=True):
+    """What a TaskLaunch says of job and step, also in fields that are not known here."""
+
+    job: dict[str, Any]
+    step: dict[str, Any]
 
 
 class AgentAuthenticator:
@@ -100,8 +109,8 @@ class AgentServer(Handler):
         self._on_tasks = on_tasks
         self.audience = node_audience(node)
         #: name -> (request type, what answers it)
-        self._answers: dict[str, tuple[type[Message], Callable[[Connection, Any, Responder], None]]] = {
-            "TaskLaunch": (TaskLaunch, self._launch),
+        self._answers: dict[str, tuple[type[Message | msgspec.Raw], Callable[[Connection, Any, Responder], None]]] = {
+            "TaskLaunch": (msgspec.Raw, self._launch),
             "TaskAttach": (TaskAttach, self._attach),
             "TakeFile": (TakeFile, self._take_file),
             "ForwardX11": (ForwardX11, self._forward),
@@ -132,10 +141,12 @@ class AgentServer(Handler):
         kind, do = answer
         do(connection, decode_body(envelope.body, kind), responder)
 
-    def _launch(self, connection: Connection, request: TaskLaunch, responder: Responder) -> None:
+    def _launch(self, connection: Connection, body: msgspec.Raw, responder: Responder) -> None:
         """Raises AuthenticationFailed, NotPermitted or InvalidRequest."""
+        request = decode_body(body, TaskLaunch)
         grant = check_step_credential(self._key, request.credential, WallClock().now())
         _check_grant(grant, request, self._node)
+        _check_records(grant, decode_body(body, _Records))
         _check_bearer(connection, grant)
         # What follows on the connection is the step daemon's to read.
         connection.hold()
@@ -204,14 +215,20 @@ def _check_bearer(connection: Connection, grant: StepGrant) -> None:
 
 
 def _check_grant(grant: StepGrant, request: TaskLaunch, node: str) -> None:
-    """The launch must be the one that the controller granted, for this node and the job's own user."""
+    """The launch must be of the step that was granted, and for this node."""
     job, step = request.job, request.step
-    if grant.step_id == EXTERN_STEP:
-        raise NotPermitted("the credential is for files of a job, and launches nothing")
+    if not grant.records:
+        raise NotPermitted("the credential is for files of a job or for a running step, and launches nothing")
     if (grant.job_id, grant.attempt, grant.step_id) != (job.id, step.attempt, step.step_id):
         raise InvalidRequest(f"the credential is for step {grant.job_id}.{grant.step_id}, not {job.id}.{step.step_id}")
     if node not in grant.nodes or request.node != node:
         raise InvalidRequest(f"step {job.id}.{step.step_id} has no part on node {node}", "invalid_node")
-    # The job record is srun's word; whose rights the tasks get must not be.
-    if (job.spec.uid, job.spec.gid) != (grant.uid, grant.gid):
-        raise NotPermitted(f"the credential is for uid {grant.uid} gid {grant.gid}, the job record says otherwise")
+
+
+def _check_records(grant: StepGrant, sent: _Records) -> None:
+    """Whose rights the tasks get, and what of the node, is what was granted, not srun's word."""
+    if records_digest(sent.job, sent.step) != grant.records:
+        raise NotPermitted(
+            f"step {grant.job_id}.{grant.step_id}: the records of job and step are not those that were granted with the"
+            " credential; send them as StepCreated brought them"
+        )
