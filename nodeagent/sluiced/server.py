@@ -52,6 +52,7 @@ from sluiced.manager.requests import StepRequests
 from sluiced.spool import JobKey, StepKey
 from sluiced.steps.launch import X11Order
 from sluiced.visitors import Visitors
+from sluiced.vouching import Vouching
 
 logger = logging.getLogger(__name__)
 
@@ -97,6 +98,7 @@ class AgentServer(Handler):
         node: str,
         on_tasks: OnTasks,
         visitors: Visitors,
+        vouching: Vouching,
         adoption: Adoption,
         on_srun: OnSrun,
         manager: StepManager,
@@ -105,6 +107,7 @@ class AgentServer(Handler):
         self._key = key
         self._on_srun = on_srun
         self._visitors = visitors
+        self._vouching = vouching
         self._node = node
         self._on_tasks = on_tasks
         self.audience = node_audience(node)
@@ -150,7 +153,13 @@ class AgentServer(Handler):
         _check_bearer(connection, grant)
         # What follows on the connection is the step daemon's to read.
         connection.hold()
-        self._on_tasks(request, grant.manager, connection, responder)
+        self._vouching.when_running(
+            JobKey(grant.job_id, grant.attempt),
+            grant.made_after(os.uname().nodename),
+            connection,
+            responder,
+            lambda: self._on_tasks(request, grant.manager, connection, responder),
+        )
 
     def _attach(self, connection: Connection, request: TaskAttach, responder: Responder) -> None:
         """Raises AuthenticationFailed or NotPermitted."""
@@ -171,7 +180,14 @@ class AgentServer(Handler):
             raise InvalidRequest(f"{request.path!r} is not an absolute path")
         connection.hold()
         order = FileOrder(request=request, uid=grant.uid, gid=grant.gid, user=grant.user)
-        self._visitors.on_file(order, JobKey(grant.job_id, grant.attempt), connection, responder)
+        key = JobKey(grant.job_id, grant.attempt)
+        self._vouching.when_running(
+            key,
+            grant.made_after(os.uname().nodename),
+            connection,
+            responder,
+            lambda: self._visitors.on_file(order, key, connection, responder),
+        )
 
     def _forward(self, connection: Connection, request: ForwardX11, responder: Responder) -> None:
         """Raises AuthenticationFailed, NotPermitted or InvalidRequest."""

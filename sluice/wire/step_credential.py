@@ -21,7 +21,7 @@ from sluice import hostlist
 from sluice.errors import AuthenticationFailed
 from sluice.model.job import Job
 from sluice.model.step import Step
-from sluice.wire.credentials import Claims, mint, new_nonce, verify
+from sluice.wire.credentials import CLOCK_SKEW_MAX_S, Claims, mint, new_nonce, verify
 from sluice.wire.messages import NodeAddress
 
 STEP_AUDIENCE = "step"
@@ -42,6 +42,13 @@ class StepGrant(msgspec.Struct, frozen=True, kw_only=True):
     manager: NodeAddress | None = None
     #: Digest of the records of job and step that it launches; empty: it launches nothing.
     records: str = ""
+    #: When its credential was made, and by the clock of which host.
+    issued_at: float = 0.0
+    host: str = ""
+
+    def made_after(self, here: str) -> float:
+        """Return a time by the clock of host *here* before which the credential was not made."""
+        return self.issued_at if self.host == here else self.issued_at - CLOCK_SKEW_MAX_S
 
 
 def grant_launch(job: Job, step: Step, manager: NodeAddress | None = None) -> StepGrant:
@@ -107,6 +114,8 @@ def check_step_credential(key: bytes, text: str, now_at: float) -> StepGrant:
             nodes=tuple(hostlist.expand(extra["nodes"])),
             manager=_read_address(extra.get("manager")),
             records=str(extra.get("records", "")),
+            issued_at=claims.issued_at,
+            host=claims.host,
         )
     except (KeyError, TypeError, ValueError):
         raise AuthenticationFailed("credential names no step") from None

@@ -67,7 +67,10 @@ class Srun:
         part = StepNode(node=NODE, ntasks=ntasks, ranks=f"0-{ntasks - 1}" if ntasks > 1 else "0", cpu_count=ntasks)
         step = Step(job_id=job.id, step_id=step_id, spec=StepSpec(name=argv[0]), nodes=(part,))
         grant = grant_launch(job, step)
-        credential = fields.pop("credential", None) or mint_step_credential(cluster.key, grant, "here", time.time())
+        made_at = fields.pop("made_at", time.time())
+        own = mint_step_credential(cluster.key, grant, os.uname().nodename, made_at)
+        credential = fields.pop("credential", None) or own
+        self.credential = credential
         job, step = forge(job, step)
         environment = (f"PATH={os.environ['PATH']}".encode(),)
         if is_over_tcp:

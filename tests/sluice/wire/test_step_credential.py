@@ -16,6 +16,7 @@ from sluice.model.base import EXTERN_STEP
 from sluice.model.job import Job
 from sluice.model.request import JobSpec, StepSpec
 from sluice.model.step import Step, StepNode
+from sluice.wire.credentials import CLOCK_SKEW_MAX_S
 from sluice.wire.messages import NodeAddress, StepCreated
 from sluice.wire.step_credential import (
     check_step_credential,
@@ -38,7 +39,14 @@ def test_a_grant_survives_its_credential() -> None:
         grant_access(JOB, -4, ["n1"]),
     ):
         text = mint_step_credential(KEY, grant, "here", NOW_AT)
-        assert check_step_credential(KEY, text, NOW_AT) == grant
+        assert check_step_credential(KEY, text, NOW_AT + 9) == replace(grant, issued_at=NOW_AT, host="here")
+
+
+def test_the_clock_of_another_host_may_be_ahead() -> None:
+    text = mint_step_credential(KEY, grant_launch(JOB, STEP), "here", NOW_AT)
+    grant = check_step_credential(KEY, text, NOW_AT)
+    assert grant.made_after("here") == NOW_AT
+    assert grant.made_after("there") == NOW_AT - CLOCK_SKEW_MAX_S
 
 
 def test_access_to_a_job_launches_nothing() -> None:
