@@ -115,44 +115,31 @@ def environment_of(variables: Mapping[str, str], number: int | None) -> Mapping[
 
 
 def join(parts: Sequence[Part]) -> None:
-    """Make one step of its parts: ranks that go on, and variables of the whole."""
-    from sluice import cpuset
+    """Give the tasks of all parts the variables of the whole, and their step daemons what they find each other by.
 
+    The ranks go on from part to part already.
+    """
     whole = _whole_variables(parts)
-    first_rank = first_node = 0
-    steps = []
+    first_node = 0
     for part in parts:
-        step = _shifted(part.created["step"], first_rank)
-        steps.append(step)
-        places = [node["node"] for node in step["nodes"]]
+        places = [node["node"] for node in part.created["step"]["nodes"]]
         for link in part.links:
-            index = places.index(link.node)
-            link.ranks = frozenset(cpuset.numbers(cpuset.parse(step["nodes"][index]["ranks"])))
-            variables = {**whole, "SLURM_NODEID": str(first_node + index)}
+            variables = {**whole, "SLURM_NODEID": str(first_node + places.index(link.node))}
             own = [f"{name}={value}".encode() for name, value in variables.items()]
-            link.body = {**link.body, "step": step, "own_environment": own}
-        first_rank += sum(node["ntasks"] for node in step["nodes"])
+            link.body = {**link.body, "own_environment": own}
         first_node += len(places)
     peers = [peer for part in parts for peer in part.links[0].body["peers"]]
     if peers:
-        described = [_described(part, step) for part, step in zip(parts, steps, strict=True)]
+        described = [_described(part) for part in parts]
         for link in (link for part in parts for link in part.links):
             link.body = {**link.body, "peers": peers, "parts": described}
 
 
-def _described(part: Part, step: dict[str, Any]) -> dict[str, Any]:
+def _described(part: Part) -> dict[str, Any]:
     """Return the part as the step daemons of the others need it."""
+    step = part.created["step"]
     own = {"job_id": part.job_id, "attempt": step.get("attempt", 0), "nodes": step["nodes"]}
     return {**own, "credential": part.created["credential"]}
-
-
-def _shifted(step: dict[str, Any], first_rank: int) -> dict[str, Any]:
-    from sluice import cpuset
-
-    def shift(node: dict[str, Any]) -> str:
-        return cpuset.format(cpuset.parse(node.get("ranks", "")) << first_rank)
-
-    return {**step, "nodes": [{**node, "ranks": shift(node)} for node in step["nodes"]]}
 
 
 def _whole_variables(parts: Sequence[Part]) -> dict[str, str]:

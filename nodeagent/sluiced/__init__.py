@@ -9,6 +9,7 @@ agent             the shell: events to the engine, its effects to the world
 link, outbox      the controller: connection, registration, heartbeats, reports until acknowledged
 server            srun's launches and credentials
 visitors          connections of sattach, sbcast and other nodes' step daemons on their way to who serves them
+vouching          asking the controller about jobs whose end may have been forgotten here
 adoption          processes that came by other ways, brought into their users' jobs
 processes         step daemons started, adopted, watched
 stopped           step daemons that stand still when their steps are to end

@@ -73,6 +73,7 @@ from sluiced.spool import JobKey, Spool, StepKey
 from sluiced.starter import Starter
 from sluiced.steps.launcher import Launcher
 from sluiced.visitors import Visitors
+from sluiced.vouching import Vouching
 
 logger = logging.getLogger(__name__)
 
@@ -130,8 +131,9 @@ class Agent:
             self._node, self._manager, self._link.mint, rng, self._link.report, self._on_result_taken
         )
         requests = StepRequests(self._manager, key, self._clock)
+        vouching = Vouching(self._node, lambda: self._engine, self._manager, self._link.ask)
         self._handler = AgentServer(
-            key, self._node, self._on_tasks, visitors, adoption, self._on_srun, self._manager, requests
+            key, self._node, self._on_tasks, visitors, vouching, adoption, self._on_srun, self._manager, requests
         )
         self._server = Server(self._handler, audience=self._handler.audience)
 
@@ -194,7 +196,7 @@ class Agent:
         detect.kill_unknown_jobs(config.cgroup, detect.node_name(config.cluster, self._node, self._spool.path), known)
 
     def _new_engine(self, config: AgentConfig) -> StepEngine:
-        return StepEngine(self._node, config, None if os.geteuid() == 0 else os.geteuid())
+        return StepEngine(self._node, config, None if os.geteuid() == 0 else os.geteuid(), self._clock)
 
     # What the link asks and tells.
 

@@ -14,6 +14,8 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from sluice.clock import WallClock
 from sluice.errors import AuthenticationFailed, InvalidRequest, NotPermitted, PeerError
 from sluice.model.base import EXTERN_STEP
@@ -42,7 +44,7 @@ from sluice.wire.messages import (
     WaitStepEnd,
 )
 from sluice.wire.responder import Responder
-from sluice.wire.step_credential import STEP_AUDIENCE, StepGrant, check_step_credential
+from sluice.wire.step_credential import STEP_AUDIENCE, StepGrant, check_step_credential, records_digest
 from sluiced.adoption import Adoption
 from sluiced.files.order import FileOrder
 from sluiced.manager.manager import StepManager
@@ -50,6 +52,7 @@ from sluiced.manager.requests import StepRequests
 from sluiced.spool import JobKey, StepKey
 from sluiced.steps.launch import X11Order
 from sluiced.visitors import Visitors
+from sluiced.vouching import Vouching
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +61,13 @@ logger = logging.getLogger(__name__)
 OnTasks = Callable[[TaskLaunch, NodeAddress | None, Connection, Responder], None]
 #: An srun of that step has connected, or (False) is gone.
 OnSrun = Callable[[StepKey, bool], None]
+
+
+class _Records(msgspec.Struct, frozen=True):
+    """What a TaskLaunch says of job and step, also in fields that are not known here."""
+
+    job: dict[str, Any]
+    step: dict[str, Any]
 
 
 class AgentAuthenticator:
@@ -88,6 +98,7 @@ class AgentServer(Handler):
         node: str,
         on_tasks: OnTasks,
         visitors: Visitors,
+        vouching: Vouching,
         adoption: Adoption,
         on_srun: OnSrun,
         manager: StepManager,
@@ -96,12 +107,13 @@ class AgentServer(Handler):
         self._key = key
         self._on_srun = on_srun
         self._visitors = visitors
+        self._vouching = vouching
         self._node = node
         self._on_tasks = on_tasks
         self.audience = node_audience(node)
         #: name -> (request type, what answers it)
-        self._answers: dict[str, tuple[type[Message], Callable[[Connection, Any, Responder], None]]] = {
-            "TaskLaunch": (TaskLaunch, self._launch),
+        self._answers: dict[str, tuple[type[Message | msgspec.Raw], Callable[[Connection, Any, Responder], None]]] = {
+            "TaskLaunch": (msgspec.Raw, self._launch),
             "TaskAttach": (TaskAttach, self._attach),
             "TakeFile": (TakeFile, self._take_file),
             "ForwardX11": (ForwardX11, self._forward),
@@ -132,14 +144,22 @@ class AgentServer(Handler):
         kind, do = answer
         do(connection, decode_body(envelope.body, kind), responder)
 
-    def _launch(self, connection: Connection, request: TaskLaunch, responder: Responder) -> None:
+    def _launch(self, connection: Connection, body: msgspec.Raw, responder: Responder) -> None:
         """Raises AuthenticationFailed, NotPermitted or InvalidRequest."""
+        request = decode_body(body, TaskLaunch)
         grant = check_step_credential(self._key, request.credential, WallClock().now())
         _check_grant(grant, request, self._node)
+        _check_records(grant, decode_body(body, _Records))
         _check_bearer(connection, grant)
         # What follows on the connection is the step daemon's to read.
         connection.hold()
-        self._on_tasks(request, grant.manager, connection, responder)
+        self._vouching.when_running(
+            JobKey(grant.job_id, grant.attempt),
+            grant.made_after(os.uname().nodename),
+            connection,
+            responder,
+            lambda: self._on_tasks(request, grant.manager, connection, responder),
+        )
 
     def _attach(self, connection: Connection, request: TaskAttach, responder: Responder) -> None:
         """Raises AuthenticationFailed or NotPermitted."""
@@ -160,7 +180,14 @@ class AgentServer(Handler):
             raise InvalidRequest(f"{request.path!r} is not an absolute path")
         connection.hold()
         order = FileOrder(request=request, uid=grant.uid, gid=grant.gid, user=grant.user)
-        self._visitors.on_file(order, JobKey(grant.job_id, grant.attempt), connection, responder)
+        key = JobKey(grant.job_id, grant.attempt)
+        self._vouching.when_running(
+            key,
+            grant.made_after(os.uname().nodename),
+            connection,
+            responder,
+            lambda: self._visitors.on_file(order, key, connection, responder),
+        )
 
     def _forward(self, connection: Connection, request: ForwardX11, responder: Responder) -> None:
         """Raises AuthenticationFailed, NotPermitted or InvalidRequest."""
@@ -204,14 +231,20 @@ def _check_bearer(connection: Connection, grant: StepGrant) -> None:
 
 
 def _check_grant(grant: StepGrant, request: TaskLaunch, node: str) -> None:
-    """The launch must be the one that the controller granted, for this node and the job's own user."""
+    """The launch must be of the step that was granted, and for this node."""
     job, step = request.job, request.step
-    if grant.step_id == EXTERN_STEP:
-        raise NotPermitted("the credential is for files of a job, and launches nothing")
+    if not grant.records:
+        raise NotPermitted("the credential is for files of a job or for a running step, and launches nothing")
     if (grant.job_id, grant.attempt, grant.step_id) != (job.id, step.attempt, step.step_id):
         raise InvalidRequest(f"the credential is for step {grant.job_id}.{grant.step_id}, not {job.id}.{step.step_id}")
     if node not in grant.nodes or request.node != node:
         raise InvalidRequest(f"step {job.id}.{step.step_id} has no part on node {node}", "invalid_node")
-    # The job record is srun's word; whose rights the tasks get must not be.
-    if (job.spec.uid, job.spec.gid) != (grant.uid, grant.gid):
-        raise NotPermitted(f"the credential is for uid {grant.uid} gid {grant.gid}, the job record says otherwise")
+
+
+def _check_records(grant: StepGrant, sent: _Records) -> None:
+    """Whose rights the tasks get, and what of the node, is what was granted, not srun's word."""
+    if records_digest(sent.job, sent.step) != grant.records:
+        raise NotPermitted(
+            f"step {grant.job_id}.{grant.step_id}: the records of job and step are not those that were granted with the"
+            " credential; send them as StepCreated brought them"
+        )

@@ -7,6 +7,10 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
+from sluice.model.allocation import Allocation, NodeGrant
+from sluice.model.job import Job
+from sluice.model.request import JobSpec
+from sluice.model.states import JobState
 from sluice.model.step import Step
 from sluice.wire.connection import Connection
 from sluice.wire.credentials import SharedKeyAuthenticator
@@ -16,6 +20,7 @@ from sluice.wire.messages import (
     AgentConfig,
     Done,
     LeasedPorts,
+    LocateJob,
     ManagedJob,
     ManageSteps,
     NodeClean,
@@ -26,6 +31,7 @@ from sluice.wire.messages import (
     Register,
     Registered,
     Report,
+    StartedJob,
     StepResult,
 )
 from sluice.wire.responder import Responder
@@ -54,6 +60,10 @@ class FakeController(Handler):
         #: Jobs whose steps are handed over, and how often each was asked for.
         self.managed: dict[int, ManagedJob] = {}
         self.handed_over: list[int] = []
+        #: Jobs that have ended, for an agent that asks; all others run.
+        self.ended: set[int] = set()
+        #: Jobs that were asked for.
+        self.located: list[int] = []
         self.stale: tuple[tuple[str, int, int], ...] = ()
         #: While true, reports get no answer.
         self.is_mute = False
@@ -123,6 +133,8 @@ class FakeController(Handler):
             )
         elif envelope.name == "ManageSteps":
             self._hand_over(decode_body(envelope.body, ManageSteps), responder)
+        elif envelope.name == "LocateJob":
+            self._locate(decode_body(envelope.body, LocateJob).job_id, responder)
         elif envelope.name == "LeasePorts":
             responder.reply(LeasedPorts(ports=(13000, 13007)))
         elif envelope.name == "Report" and not self.is_mute:
@@ -135,6 +147,17 @@ class FakeController(Handler):
             self.prepared += report.prepared
             self.troubles += report.troubles
             responder.reply(Done())
+
+    def _locate(self, job_id: int, responder: Responder) -> None:
+        self.located.append(job_id)
+        (node,) = {report.node for report in self.registrations}
+        job = Job(
+            id=job_id,
+            spec=JobSpec(name="test", uid=0, gid=0, user="root"),
+            state=JobState.COMPLETED if job_id in self.ended else JobState.RUNNING,
+            allocation=Allocation(grants=(NodeGrant(node=node, cpus="0", cpu_count=1),)),
+        )
+        responder.reply(StartedJob(job=job, is_ended=job.is_ended))
 
     def _hand_over(self, request: ManageSteps, responder: Responder) -> None:
         self.handed_over.append(request.job_id)

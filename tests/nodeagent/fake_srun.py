@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from sluice.model.job import Job
 from sluice.model.request import StepSpec
 from sluice.model.step import Step, StepNode
 from sluice.wire.envelope import ErrorBody, Hello, append_frame, decode_body, decode_envelope
@@ -25,7 +26,7 @@ from sluice.wire.messages import (
     TaskStarted,
     TerminalSize,
 )
-from sluice.wire.step_credential import StepGrant, mint_step_credential
+from sluice.wire.step_credential import grant_launch, mint_step_credential
 from tests.nodeagent.conftest import NODE, Cluster, make_job
 
 _KINDS: dict[str, type[Message]] = {
@@ -34,7 +35,10 @@ _KINDS: dict[str, type[Message]] = {
 
 
 class Srun:
-    """One step of job 1 on the one node.  early: what is sent in one go with the launch."""
+    """One step of job 1 on the one node.
+
+    early: what is sent in one go with the launch.  forge: makes what is sent of (job, step) of what was granted.
+    """
 
     def __init__(
         self,
@@ -44,6 +48,7 @@ class Srun:
         ntasks: int = 1,
         step_id: int = 0,
         early: tuple[Message, ...] = (),
+        forge: Callable[[Job, Step], tuple[Job, Step]] = lambda job, step: (job, step),
         **fields: Any,
     ) -> None:
         self.cluster = cluster
@@ -62,10 +67,12 @@ class Srun:
         part = StepNode(node=NODE, ntasks=ntasks, ranks=f"0-{ntasks - 1}" if ntasks > 1 else "0", cpu_count=ntasks)
         spec = StepSpec(name=argv[0], limit_s=fields.pop("limit_s", None))
         step = Step(job_id=job.id, step_id=step_id, spec=spec, nodes=(part,))
-        grant = StepGrant(
-            uid=job.spec.uid, gid=job.spec.gid, user="root", job_id=job.id, attempt=0, step_id=step_id, nodes=(NODE,)
-        )
-        credential = fields.pop("credential", None) or mint_step_credential(cluster.key, grant, "here", time.time())
+        grant = grant_launch(job, step)
+        made_at = fields.pop("made_at", time.time())
+        own = mint_step_credential(cluster.key, grant, os.uname().nodename, made_at)
+        credential = fields.pop("credential", None) or own
+        self.credential = credential
+        job, step = forge(job, step)
         environment = (f"PATH={os.environ['PATH']}".encode(),)
         if is_over_tcp:
             self._greet(fields.pop("hello", credential))

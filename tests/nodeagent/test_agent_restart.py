@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from sluice.wire.messages import PeerAddress
 from sluiced.spool import Spool, StepKey
 from sluiced.steps import forkserver
-from tests.nodeagent.conftest import CONFIG, Cluster, make_job
+from tests.nodeagent.conftest import CONFIG, NODE, Cluster, make_job
 from tests.nodeagent.fake_srun import Srun
 from tests.waiting import wait_until
 
@@ -224,3 +224,39 @@ def test_an_allocation_without_a_step_has_its_epilog_after_a_restart(make_cluste
 
     wait_until(lambda: cluster.controller.is_clean(1))
     assert cluster.read("epilog.log") == "epilog 1\n"
+
+
+def test_a_credential_of_a_job_that_has_ended_launches_nothing_on_an_agent_that_is_started_anew(
+    cluster: Cluster,
+) -> None:
+    """The agent that knew of the end is gone, and its spool has forgotten the job."""
+    made_at = cluster.now_at
+    used = Srun(cluster, ["true"]).wait_done()
+    cluster.end(1)
+    wait_until(lambda: cluster.controller.is_clean(1), 20)
+    wait_until(lambda: os.listdir(cluster.spool / "jobs") == [])
+    cluster.controller.ended.add(1)
+    cluster.kill_agent()
+    cluster.start_agent()
+
+    again = Srun(cluster, ["true"], credential=used.credential).wait_done()
+    # A step that was made and never launched.
+    unused = Srun(cluster, ["true"], step_id=1, made_at=made_at).wait_done()
+
+    for srun in (again, unused):
+        assert srun.error is not None
+        assert (srun.error.code, srun.error.message) == (
+            "ended",
+            f"job 1 has ended on node {NODE}, the controller says",
+        )
+    assert os.listdir(cluster.spool / "jobs") == []
+
+
+def test_a_step_that_was_made_before_its_agent_was_started_anew_begins(cluster: Cluster) -> None:
+    made_at = cluster.now_at
+    cluster.kill_agent()
+    cluster.start_agent()
+
+    assert Srun(cluster, ["true"], made_at=made_at).wait_done().exits[0].exit_code == 0
+    assert Srun(cluster, ["true"], made_at=made_at, step_id=1).wait_done().exits[0].exit_code == 0
+    assert cluster.controller.located == [1], "a job that is here is not asked for"

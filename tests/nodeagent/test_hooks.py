@@ -8,10 +8,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
+from sluice.model.job import Job
 from sluice.model.states import Ending
+from sluice.model.step import Step
 from sluice.wire.messages import EndJob, PrepareJob
 from tests.nodeagent.conftest import NODE, Cluster, make_job
+from tests.nodeagent.fake_srun import Srun
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
@@ -69,6 +73,22 @@ def _is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_nothing_that_an_srun_says_of_its_job_reaches_the_prolog(make_cluster: MakeCluster) -> None:
+    cluster = with_hooks(make_cluster, prolog="env > $LOG", epilog="env > $LOG.epilog")
+
+    def forge(job: Job, step: Step) -> tuple[Job, Step]:
+        return replace(job, spec=replace(job.spec, user="admin", account="other", work_dir="/etc")), step
+
+    srun = Srun(cluster, ["true"], forge=forge).wait_done()
+    cluster.end(1)
+
+    wait_until(lambda: cluster.controller.is_clean(1), 20)
+    assert srun.error is not None
+    assert "are not those that were granted" in srun.error.message
+    assert not (cluster.folder / "log").exists()
+    assert not (cluster.folder / "log.epilog").exists()
 
 
 def test_an_agent_killed_during_the_prolog_runs_it_again(make_cluster: MakeCluster) -> None:

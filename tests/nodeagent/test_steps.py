@@ -5,13 +5,20 @@ from __future__ import annotations
 import hashlib
 import signal
 import time
+from collections.abc import Callable
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from sluice.model.allocation import Allocation, GresGrant, NodeGrant
 from sluice.model.base import BATCH_STEP
+from sluice.model.job import Job
+from sluice.model.request import StepSpec
 from sluice.model.states import Ending
+from sluice.model.step import Step, StepNode
 from sluice.wire.messages import EndStep, TaskInput, TaskSignal, TellStep
-from sluice.wire.step_credential import StepGrant, mint_step_credential
+from sluice.wire.step_credential import grant_launch, mint_step_credential
 from tests.nodeagent.conftest import NODE, Cluster
 from tests.nodeagent.fake_srun import Srun
 from tests.waiting import wait_until
@@ -256,35 +263,64 @@ def test_a_step_is_launched_once(cluster: Cluster) -> None:
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "says"),
     [
-        pytest.param({"step_id": 5}, id="of another step"),
-        pytest.param({"nodes": ("n2",)}, id="for other nodes"),
-        pytest.param({"uid": 12345}, id="of another user"),
+        pytest.param({"step_id": 5}, "is for step 1.5, not 1.0", id="of another step"),
+        pytest.param({"nodes": ("n2",)}, "has no part on node n1", id="for other nodes"),
+        pytest.param({"records": "0" * 64}, "not those that were granted", id="of other records"),
+        pytest.param({"records": ""}, "launches nothing", id="for a listener"),
     ],
 )
-def test_a_foreign_credential_starts_nothing(cluster: Cluster, changes: dict[str, object]) -> None:
-    fields: dict[str, object] = {
-        "uid": 0,
-        "gid": 0,
-        "user": "root",
-        "job_id": 1,
-        "attempt": 0,
-        "step_id": 0,
-        "nodes": (NODE,),
-    }
-    grant = StepGrant(**fields | changes)  # type: ignore[arg-type]
+def test_a_foreign_credential_starts_nothing(cluster: Cluster, changes: dict[str, Any], says: str) -> None:
+    step = Step(job_id=1, step_id=0, spec=StepSpec(name="x"), nodes=(StepNode(node=NODE, ntasks=1),))
+    grant = replace(grant_launch(cluster.new_job(), step), **changes)
     credential = mint_step_credential(cluster.key, grant, "here", time.time())
 
     srun = Srun(cluster, ["true"], credential=credential).wait_done()
 
     assert srun.error is not None
+    assert says in srun.error.message
+
+
+def _with_all_of_the_node(job: Job, step: Step) -> tuple[Job, Step]:
+    grant = NodeGrant(node=NODE, cpus="0-3", cpu_count=4, memory_mib=7777)
+    return replace(job, allocation=Allocation(grants=(grant,), tasks_per_node=(1,))), step
+
+
+def _with_all_of_the_node_for_the_step(job: Job, step: Step) -> tuple[Job, Step]:
+    part = replace(step.nodes[0], cpus="0-3", cpu_count=4, memory_mib=7777)
+    return job, replace(step, nodes=(part,))
+
+
+def _with_gpus(job: Job, step: Step) -> tuple[Job, Step]:
+    part = replace(step.nodes[0], gres=(GresGrant(name="gpu", units="0-7", count=8),))
+    return job, replace(step, nodes=(part,))
+
+
+def _of_another_user(job: Job, step: Step) -> tuple[Job, Step]:
+    return replace(job, spec=replace(job.spec, uid=job.spec.uid + 1)), step
+
+
+@pytest.mark.parametrize(
+    "forge", [_with_all_of_the_node, _with_all_of_the_node_for_the_step, _with_gpus, _of_another_user]
+)
+def test_an_srun_that_says_it_was_granted_something_else_starts_nothing(
+    cluster: Cluster, forge: Callable[[Job, Step], tuple[Job, Step]]
+) -> None:
+    srun = Srun(cluster, ["true"], forge=forge).wait_done()
+
+    assert srun.error is not None
+    assert srun.error.code == "not_permitted"
+    assert "step 1.0: the records of job and step are not those that were granted" in srun.error.message
+    assert not list(cluster.spool.glob("jobs/*"))
+    # As it was granted it still may.
+    assert Srun(cluster, ["true"]).wait_done().exits[0].exit_code == 0
 
 
 @pytest.mark.parametrize("forge", [lambda text: text[:-2] + "AA", lambda text: "sl1.x.y.z", lambda text: "x"])
 def test_a_forged_credential_starts_nothing(cluster: Cluster, forge: object) -> None:
-    grant = StepGrant(uid=0, gid=0, user="root", job_id=1, attempt=0, step_id=0, nodes=(NODE,))
-    credential = mint_step_credential(cluster.key, grant, "here", time.time())
+    step = Step(job_id=1, step_id=0, spec=StepSpec(name="x"), nodes=(StepNode(node=NODE, ntasks=1),))
+    credential = mint_step_credential(cluster.key, grant_launch(cluster.new_job(), step), "here", time.time())
 
     srun = Srun(cluster, ["true"], credential=forge(credential)).wait_done()  # type: ignore[operator]
 

@@ -11,6 +11,7 @@ from sluice.model.job import Job
 from sluice.model.states import JobState, StepState
 from sluice.model.step import Step, StepNode
 from sluice.steps.grant import StepBusy, shape_of
+from sluice.steps.whole import as_one
 from sluice.wire.messages import (
     AttachStep,
     CreateHetStep,
@@ -24,7 +25,7 @@ from sluice.wire.messages import (
     StepCreated,
     StepWaits,
 )
-from sluice.wire.step_credential import StepGrant, mint_step_credential
+from sluice.wire.step_credential import StepGrant, grant_access, grant_launch, mint_step_credential
 from sluicectld.handlers import select
 from sluicectld.handlers.components import described
 from sluicectld.permissions import Verb
@@ -48,7 +49,7 @@ def answer_create_het(call: Call, request: CreateHetStep) -> None:
         request,
         waits_for,
         is_immediate,
-        lambda steps: HetStepCreated(parts=tuple(_created(call, step) for step in steps)),
+        lambda steps: HetStepCreated(parts=tuple(_created(call, step) for step in as_one(steps))),
     )
 
 
@@ -96,16 +97,17 @@ def _shape(request: CreateStep | CreateHetStep) -> object:
     return shape_of(request.spec)
 
 
-def _created(call: Call, step: Step) -> StepCreated:
+def _created(call: Call, step: Step, is_to_launch: bool = True) -> StepCreated:
     core = call.core
     cluster = core.engine.cluster
-    job = cluster.jobs[step.job_id]
+    job = described(cluster, cluster.jobs[step.job_id])
     settings = core.config.settings
+    grant = grant_launch(job, step) if is_to_launch else grant_access(job, step.step_id, (n.node for n in step.nodes))
     return StepCreated(
         step=step,
         addresses=_addresses(call, step.nodes),
-        credential=_mint(call, job, step.step_id, (node.node for node in step.nodes)),
-        job=described(cluster, job),
+        credential=_mint(call, grant),
+        job=job,
         cluster=settings.cluster_name,
         mpi_default=settings.mpi_default,
         kill_wait_s=float(settings.kill_wait_s),
@@ -119,17 +121,7 @@ def _addresses(call: Call, parts: Iterable[StepNode]) -> tuple[StepAddress, ...]
     return tuple(StepAddress(node=part, address=nodes[part.node].address, port=nodes[part.node].port) for part in parts)
 
 
-def _mint(call: Call, job: Job, step_id: int, nodes: Iterable[str]) -> str:
-    """Return what lets its bearer reach this step on its nodes."""
-    grant = StepGrant(
-        uid=job.spec.uid,
-        gid=job.spec.gid,
-        user=job.spec.user,
-        job_id=job.id,
-        attempt=job.attempt,
-        step_id=step_id,
-        nodes=tuple(nodes),
-    )
+def _mint(call: Call, grant: StepGrant) -> str:
     return mint_step_credential(call.core.key, grant, socket.gethostname(), call.core.clock.now())
 
 
@@ -150,7 +142,7 @@ def answer_attach(call: Call, request: AttachStep) -> None:
             f"{request.id!r}: it is attached to steps; a batch script's streams are files", "invalid_job"
         )
     step = _find_running(call, job, step_id)
-    call.core.ask(call.responder, lambda: _created(call, step))
+    call.core.ask(call.responder, lambda: _created(call, step, is_to_launch=False))
 
 
 def answer_send_files(call: Call, request: SendFiles) -> None:
@@ -167,7 +159,7 @@ def answer_send_files(call: Call, request: SendFiles) -> None:
         job_id=job.id,
         attempt=job.attempt,
         addresses=_addresses(call, parts),
-        credential=_mint(call, job, EXTERN_STEP, (part.node for part in parts)),
+        credential=_mint(call, grant_access(job, EXTERN_STEP, (part.node for part in parts))),
     )
     call.core.ask(call.responder, lambda: granted)
 

@@ -1,6 +1,6 @@
 """The step engine of one node: what the controller wants, what runs, what is reported.
 
-A state machine: every on_* method takes one event and returns the effects, in order.  No I/O, no clock.  A job
+A state machine: every on_* method takes one event and returns the effects, in order.  No I/O.  A job
 passes through: prolog, running, ending (nothing new starts), epilog, clean (told, not yet acknowledged).
 
 Invariant: a (job, attempt, step) is started at most once, whatever is repeated; a job is told clean only when
@@ -12,6 +12,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from sluice import hook_env
+from sluice.clock import VirtualClock, WallClock
 from sluice.errors import RequestError
 from sluice.model.base import BATCH_STEP, EXTERN_STEP
 from sluice.model.job import Job
@@ -62,11 +63,11 @@ from sluiced.steps.launch import EndOrder
 class StepEngine:
     """The jobs and steps of *node*.  own_uid: None when the agent may become any user."""
 
-    def __init__(self, node: str, config: AgentConfig, own_uid: int | None) -> None:
+    def __init__(self, node: str, config: AgentConfig, own_uid: int | None, clock: WallClock | VirtualClock) -> None:
         self.node = node
         self.config = config
         self._epoch = 0
-        self.table = JobTable()
+        self.table = JobTable(clock)
         self.admission = Admission(node, own_uid, self.table)
         self._sruns = Sruns()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from enum import Enum, auto
 
+from sluice.clock import VirtualClock, WallClock
 from sluice.model.base import EXTERN_STEP
 from sluice.model.job import Job
 from sluice.wire.messages import RunningStep, StepResult
@@ -69,16 +70,25 @@ class JobHere:
 class JobTable:
     """Kept by the engine; everybody else only asks."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: WallClock | VirtualClock) -> None:
         self.jobs: dict[JobKey, JobHere] = {}
-        #: Jobs, and steps that were given up, that are never to start again; the oldest first.
-        self.finished: OrderedDict[tuple[int, ...], None] = OrderedDict()
+        #: Jobs, and steps that were given up, that are never to start again, and when that was noted; the oldest first.
+        self.finished: OrderedDict[tuple[int, ...], float] = OrderedDict()
+        self._clock = clock
+        #: Since when every end is remembered: an agent that starts anew knows of none before.
+        self._remembers_since = clock.now()
 
     def remember(self, key: JobKey | StepKey) -> None:
         """Note the end of a job, or of a step that was never launched."""
-        self.finished[key] = None
+        self.finished.setdefault(key, self._clock.now())
         if len(self.finished) > _FINISHED_MAX:
-            self.finished.popitem(last=False)
+            _, self._remembers_since = self.finished.popitem(last=False)
+
+    def can_tell(self, key: JobKey, since_at: float) -> bool:
+        """Return whether it is known here if the job, which ran at some time after *since_at*, has ended."""
+        if key in self.jobs or key in self.finished:
+            return True
+        return since_at > self._remembers_since
 
     def is_running(self, key: StepKey) -> bool:
         """Return whether the step has a step daemon here."""

@@ -24,6 +24,7 @@ from sluice.wire.messages import (
     LeasedPorts,
     LeasePorts,
     LocateJob,
+    NodeAddress,
     SendFiles,
     StartedJob,
     StepAddress,
@@ -32,7 +33,7 @@ from sluice.wire.messages import (
     WaitStepEnd,
 )
 from sluice.wire.responder import Responder
-from sluice.wire.step_credential import StepGrant, mint_step_credential
+from sluice.wire.step_credential import StepGrant, grant_access, grant_launch, mint_step_credential
 from sluiced.manager.book import NO_PORTS, StepBook
 from sluiced.manager.managed import Managed
 from sluiced.manager.manager import ELSEWHERE, StepManager
@@ -82,7 +83,8 @@ class StepRequests:
             if step is None:
                 raise NotFound(f"step {request.id} does not run", "invalid_job")
             job = managed.book.managed.job
-            credential = self._mint(managed.book, step, EXTERN_STEP)
+            nodes = (node.node for node in step.nodes)
+            credential = self._mint(grant_access(job, EXTERN_STEP, nodes, self._place(managed.book)))
             addresses = _addresses(managed.book, step)
             granted = FilesGranted(job_id=job.id, attempt=job.attempt, addresses=addresses, credential=credential)
             responder.reply(granted)
@@ -160,7 +162,7 @@ class StepRequests:
         return StepCreated(
             step=step,
             addresses=_addresses(book, step),
-            credential=self._mint(book, step, step.step_id),
+            credential=self._mint(grant_launch(managed.job, step, self._place(book))),
             job=managed.job,
             cluster=managed.cluster,
             mpi_default=managed.mpi_default,
@@ -169,19 +171,11 @@ class StepRequests:
             srun_epilog=managed.srun_epilog,
         )
 
-    def _mint(self, book: StepBook, step: Step, step_id: int) -> str:
-        """Return what lets its bearer reach the step's nodes.  step_id: the step's, or EXTERN_STEP for files."""
-        spec = book.managed.job.spec
-        grant = StepGrant(
-            uid=spec.uid,
-            gid=spec.gid,
-            user=spec.user,
-            job_id=step.job_id,
-            attempt=step.attempt,
-            step_id=step_id,
-            nodes=tuple(node.node for node in step.nodes),
-            manager=next(each for each in book.managed.addresses if each.node == self._manager.node),
-        )
+    def _place(self, book: StepBook) -> NodeAddress:
+        """Return where the results of the job's steps go."""
+        return next(each for each in book.managed.addresses if each.node == self._manager.node)
+
+    def _mint(self, grant: StepGrant) -> str:
         return mint_step_credential(self._key, grant, socket.gethostname(), self._clock.now())
 
 

@@ -14,7 +14,7 @@ import pytest
 from sluice.errors import RequestError, SluiceError
 from sluice.model.base import EXTERN_STEP
 from sluice.wire.messages import FileData, FileEnd, FileProblem, FileReady, FileTaken, TakeFile
-from sluice.wire.step_credential import StepGrant, mint_step_credential
+from sluice.wire.step_credential import StepGrant, grant_access, mint_step_credential
 from sluiced.files.peer import FilePeer
 from tests.nodeagent.conftest import NODE, Cluster
 from tests.nodeagent.fake_srun import Srun
@@ -66,7 +66,9 @@ def test_what_may_not_be_sent(cluster: Cluster, fields: dict[str, Any], path: st
 
 
 def test_a_credential_for_files_launches_nothing(cluster: Cluster) -> None:
-    srun = Srun(cluster, ["true"], step_id=EXTERN_STEP)
+    grant = grant_access(cluster.new_job(), EXTERN_STEP, [NODE])
+    credential = mint_step_credential(cluster.key, grant, "here", time.time())
+    srun = Srun(cluster, ["true"], step_id=EXTERN_STEP, credential=credential)
 
     srun.wait(lambda: srun.error)
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from sluice.clock import VirtualClock
 from sluice.model.base import BATCH_STEP, EXTERN_STEP
 from sluice.model.job import Job
 from sluice.model.request import StepSpec
@@ -57,7 +58,7 @@ _STEP = StepKey(1, 0, 0)
 
 
 def _engine(**config: Any) -> StepEngine:
-    return StepEngine(NODE, replace(CONFIG, **config), None)
+    return StepEngine(NODE, replace(CONFIG, **config), None, VirtualClock())
 
 
 def _launch(engine: StepEngine, epoch: int = 1) -> list[Effect]:
@@ -353,7 +354,7 @@ def test_an_srun_that_launched_late_goes_without_harm() -> None:
 
 
 def test_without_privilege_other_users_are_refused() -> None:
-    engine = StepEngine(NODE, CONFIG, own_uid=4321)
+    engine = StepEngine(NODE, CONFIG, 4321, VirtualClock())
 
     effects = _launch(engine)
 

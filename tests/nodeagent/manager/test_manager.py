@@ -14,11 +14,13 @@ from sluice.errors import NotPermitted, RequestError, Unreachable
 from sluice.model.allocation import Allocation, NodeGrant
 from sluice.model.job import Job
 from sluice.model.states import Ending
+from sluice.model.step import Step
 from sluice.wire import light
 from sluice.wire.credentials import LIFETIME_S, Claims, mint, new_nonce
 from sluice.wire.framing import ERROR, NOTICE, node_audience
 from sluice.wire.light import LightConnection, new_token
 from sluice.wire.messages import ManagedJob, NodeAddress, SignalJob, StepResult, TellManager
+from sluice.wire.step_credential import grant_launch, mint_step_credential
 from sluiced.spool import Spool
 from tests.nodeagent.conftest import NODE, Cluster
 from tests.waiting import wait_until
@@ -317,19 +319,7 @@ def test_results_go_to_the_controller_where_their_manager_does_not_answer(
 
 
 def _created_by(cluster: Cluster, job: Job, manager: NodeAddress) -> dict[str, Any]:
-    from sluice.wire.step_credential import StepGrant, mint_step_credential
-
     created = ask(cluster, hand_over(cluster))
-    grant = StepGrant(
-        uid=job.spec.uid,
-        gid=job.spec.gid,
-        user="root",
-        job_id=job.id,
-        attempt=0,
-        step_id=0,
-        nodes=(NODE,),
-        manager=manager,
-    )
-    credential = mint_step_credential(cluster.key, grant, "here", time.time())
-    step = {**created["step"], "job_id": job.id}
-    return {"credential": credential, "job": msgspec.to_builtins(job), "step": step}
+    step = msgspec.convert({**created["step"], "job_id": job.id}, Step)
+    credential = mint_step_credential(cluster.key, grant_launch(job, step, manager), "here", time.time())
+    return {"credential": credential, "job": msgspec.to_builtins(job), "step": msgspec.to_builtins(step)}
