@@ -33,6 +33,7 @@ test: lint
 	tools/mpi.sh
 	tools/vm.sh
 	tools/x11.sh
+	tools/sshd.sh
 	$(BIN)/pytest -q
 
 test-vm: $(INSTALLED)

@@ -57,6 +57,8 @@ def command(
 
 def _let_in(job_id: int | None, actions: dict[str, str]) -> int:
     """Return the exit status by which PAM lets a user in (0) or not; who is told why reads stdout (pam_exec stdout)."""
+    if os.environ.get("PAM_TYPE") == "close_session":
+        return 0
     user = os.environ.get("PAM_USER", "")
     try:
         uid = pwd.getpwnam(user).pw_uid

@@ -142,3 +142,13 @@ def test_a_refused_user_reads_slurms_words(
     monkeypatch.setenv("PAM_USER", "nobody")
 
     assert run_adopt("--pam").out == "Access denied: user nobody (uid=65534) has no active jobs on this node.\n"
+
+
+def test_the_end_of_a_session_asks_for_nothing(
+    agent: FakeController, run_adopt: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent.replies["AdoptProcess"] = NO_JOB
+    monkeypatch.setenv("PAM_USER", "nobody")
+    monkeypatch.setenv("PAM_TYPE", "close_session")
+
+    assert run_adopt("--pam") == (0, "", "")
