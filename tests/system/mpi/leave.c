@@ -10,6 +10,8 @@ int main(int argc, char **argv) {
     MPI_Init(&argc, &argv);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     MPI_Comm_size(MPI_COMM_WORLD, &size);
+    /* MPI_Init returns while others still connect to this one: they are to wait, not to fail there. */
+    MPI_Barrier(MPI_COMM_WORLD);
     if (rank == size - 1) {
         if (strcmp(argv[1], "abort") == 0) {
             MPI_Abort(MPI_COMM_WORLD, 7);
