@@ -162,7 +162,13 @@ class World:
 
     # --- what agents say
 
-    def register(self, *nodes: str, running: tuple[messages.RunningStep, ...] = (), **inventory: Any) -> Any:
+    def register(
+        self,
+        *nodes: str,
+        running: tuple[messages.RunningStep, ...] = (),
+        limits: tuple[tuple[int, int, float | None], ...] = (),
+        **inventory: Any,
+    ) -> Any:
         """Register nodes as their agents would, after a plain start of theirs; returns the stale jobs."""
         reports = []
         for name in nodes:
@@ -174,7 +180,8 @@ class World:
                 "boot_id": "boot 1",
                 "spool_id": "spool 1",
             }
-            reports.append(messages.NodeReport(node=name, inventory=Inventory(**(values | inventory)), steps=running))
+            measured = Inventory(**(values | inventory))
+            reports.append(messages.NodeReport(node=name, inventory=measured, steps=running, limits=limits))
         return self.do(messages.Register(nodes=tuple(reports)))
 
     def running_step(self, job_id: int, step_id: int = BATCH_STEP) -> messages.RunningStep:

@@ -202,7 +202,8 @@ class Agent:
 
     def _describe(self) -> tuple[NodeReport, ...]:
         steps = (*self._engine.table.running_steps(), *self._manager.jobs())
-        return (self._description.report(self._engine.config, steps),)
+        report = self._description.report(self._engine.config, steps)
+        return (msgspec.structs.replace(report, limits=self._engine.table.limits()),)
 
     def _on_registered(self, registered: Registered) -> bool:
         if registered.cluster_id and registered.cluster_id != (known := self._spool.read_cluster_id()):

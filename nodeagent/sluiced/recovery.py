@@ -50,8 +50,8 @@ def recover(spool: Spool, engine: StepEngine, processes: StepProcesses, courier:
             variables = hook_env.job_variables(job, engine.config.cluster, engine.node)
         engine.on_recovered(key, variables or {}, spool.is_ended(key), extern.job if extern is not None else None)
         for step in steps:
-            engine.on_step_recovered(step)
             launch = spool.read_launch(step)
+            engine.on_step_recovered(step, launch.job if launch is not None else None)
             courier.note(key, launch.manager if launch is not None else None)
             found.append((step, *_condition_of(spool, step)))
     for step, condition, why in found:

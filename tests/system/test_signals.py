@@ -230,3 +230,34 @@ def test_a_program_knows_its_deadline_when_the_limit_is_changed_and_after_a_susp
         "resume by root None later None",
         "60",
     ]
+
+
+def test_a_program_learns_a_limit_that_was_changed_while_its_agent_was_away(
+    cluster: LocalCluster, work_dir: Path
+) -> None:
+    program = (
+        "import os\n"
+        "from sluice import job\n"
+        "first = job.deadline()\n"
+        "open('up', 'w').close()\n"
+        "notice = job.wait_for_notice(60)\n"
+        "print(notice.reason, round(job.deadline() - first) // 10, flush=True)\n"
+        "stream = job.notices()\n"
+        "print(*(next(stream).reason for _ in range(2)))\n"
+    )
+    (work_dir / "program.py").write_text(program)
+    job_id = str(cluster.submit("-w", "n1", "-t", "10", "-o", "out", "--wrap", "exec python3 program.py", cwd=work_dir))
+    _wait_for_file(cluster, work_dir / "up")
+    cluster.kill_agent("n1")
+    cluster.run("scontrol", "update", f"JobId={job_id}", "TimeLimit=20")
+
+    cluster.start_agent("n1")
+    cluster.wait_until(lambda: (work_dir / "out").read_text() == "new limit 60\n", "the program is told")
+
+    # What it knows is no news when the agent comes once more.
+    cluster.kill_agent("n1")
+    cluster.start_agent("n1")
+    cluster.wait_ready()
+    cluster.run("scontrol", "update", f"JobId={job_id}", "TimeLimit=30")
+    cluster.wait_jobs_ended()
+    assert (work_dir / "out").read_text() == "new limit 60\nnew limit new limit\n"

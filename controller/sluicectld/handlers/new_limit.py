@@ -28,19 +28,21 @@ def tell_limit(turn: Turn, job: Job, text: str) -> None:
     """Let the job's programs know how long they have now; one that stands still is told when it goes on."""
     if job.state is not JobState.RUNNING:
         return
-    turn.effects += [
-        SignalJob(
-            node=node,
-            epoch=turn.cluster.epoch,
-            job_id=job.id,
-            attempt=job.attempt,
-            signal=0,
-            to_batch=True,
-            full=True,
-            reason=Notice.NEW_LIMIT.value,
-            deadline_at=job.preemption.ends_at if job.preemption is not None else None,
-            text=text,
-            limit_at=job.limit_at,
-        )
-        for node in job.nodes
-    ]
+    turn.effects += [limit_order(turn, job, node, text) for node in job.nodes]
+
+
+def limit_order(turn: Turn, job: Job, node: str, text: str = "") -> SignalJob:
+    """Return what a node is told of a job's limit; without a text it is news only to a step that knows another one."""
+    return SignalJob(
+        node=node,
+        epoch=turn.cluster.epoch,
+        job_id=job.id,
+        attempt=job.attempt,
+        signal=0,
+        to_batch=True,
+        full=True,
+        reason=Notice.NEW_LIMIT.value,
+        deadline_at=job.preemption.ends_at if job.preemption is not None else None,
+        text=text,
+        limit_at=job.limit_at,
+    )

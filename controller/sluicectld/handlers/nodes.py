@@ -20,6 +20,8 @@ from .components import launch_of
 from .drain import forget_unkillables, hold_node, release_node, tell_jobs
 from .endings import end_order, unlaunched_order
 from .lost_nodes import fail_jobs, fail_unknown, set_down
+from .managers import tell_job
+from .new_limit import limit_order
 from .numbers import read_count
 from .preempt import warn_orders
 from .prepare import has_extern, may_launch, prepare_order
@@ -151,17 +153,29 @@ def _reconcile(turn: Turn, report: NodeReport) -> list[tuple[str, int, int]]:
             if not is_launched and _has_batch_here(job, node.name) and may_launch(turn.settings, job):
                 turn.effects.append(launch_of(turn.cluster, job))
             turn.effects += _unlaunched(turn, job, node.name, known)
-            turn.effects += _repeated_signals(turn, job, node.name)
+            turn.effects += _missed_signals(turn, job, report)
+            if job.steps_on == node.name:
+                tell_job(turn, job)
     return [(node.name, job_id, attempt) for job_id, attempt in sorted(present - wanted)]
 
 
-def _repeated_signals(turn: Turn, job: Job, node: str) -> list[SignalJob]:
-    """Return what the agent may have missed: that the job stands still or goes on, or that it is being preempted."""
-    if job.state is JobState.SUSPENDED or (job.state is JobState.RUNNING and job.suspended_s):
-        return [freeze_order(turn, job, node)]
-    if job.state is JobState.RUNNING and job.preemption is not None:
-        return warn_orders(turn, job, node)
-    return []
+def _missed_signals(turn: Turn, job: Job, report: NodeReport) -> list[SignalJob]:
+    """Return what the agent may have missed: that the job stands still or goes on, its limit, that it is preempted.
+
+    What a step knows already changes nothing there.
+    """
+    if job.state is JobState.SUSPENDED:
+        return [freeze_order(turn, job, report.node)]
+    if job.state is not JobState.RUNNING:
+        return []
+    orders = []
+    held = {(job_id, attempt): limit_at for job_id, attempt, limit_at in report.limits}
+    if job.suspended_s:
+        # It tells the limit as well.
+        orders.append(freeze_order(turn, job, report.node))
+    elif held.get((job.id, job.attempt), job.limit_at) != job.limit_at:
+        orders.append(limit_order(turn, job, report.node))
+    return orders + (warn_orders(turn, job, report.node) if job.preemption is not None else [])
 
 
 def _unlaunched(turn: Turn, job: Job, node: str, known: set[tuple[int, int, int]]) -> list[EndStep]:

@@ -17,7 +17,7 @@ from sluice.errors import RequestError
 from sluice.model.base import BATCH_STEP, EXTERN_STEP
 from sluice.model.job import Job
 from sluice.model.reason import Reason
-from sluice.model.states import Ending
+from sluice.model.states import Ending, Notice
 from sluice.wire.messages import (
     AgentConfig,
     EndJob,
@@ -188,9 +188,15 @@ class StepEngine:
         """
         self.table.jobs[key] = JobHere(key, variables, Phase.ENDING if is_ended else Phase.RUNNING, job)
 
-    def on_step_recovered(self, key: StepKey) -> None:
-        """The spool has a step whose end will be told by on_step_ended() or on_step_lost()."""
-        self.table.jobs[key.job].running_steps.add(key.step_id)
+    def on_step_recovered(self, key: StepKey, job: Job | None = None) -> None:
+        """The spool has a step whose end will be told by on_step_ended() or on_step_lost().
+
+        job: as the step was started with.
+        """
+        here = self.table.jobs[key.job]
+        here.running_steps.add(key.step_id)
+        if job is not None:
+            here.note_limit(job)
 
     def on_recovery_done(self) -> list[Effect]:
         """Every step is known and those that have ended were told: go on where the last agent stopped."""
@@ -216,9 +222,11 @@ class StepEngine:
         if here is None:
             variables = hook_env.job_variables(job, self.config.cluster, self.node) if self._has_hooks else {}
             here = self.table.jobs[start.key.job] = JobHere(start.key.job, variables, Phase.RUNNING)
+            here.note_limit(job)
             if self.config.prolog:
                 here.waiting.append(start)
                 return self._run_prolog(here)
+        here.note_limit(job)
         if here.phase is Phase.PROLOG:
             here.waiting.append(start)
             return []
@@ -379,7 +387,11 @@ class StepEngine:
 
     def _on_signal(self, order: SignalJob) -> list[Effect]:
         here = self.table.jobs.get(JobKey(order.job_id, order.attempt))
-        return step_orders.signal_orders(here, order) if here is not None else []
+        if here is None:
+            return []
+        if order.reason in (Notice.NEW_LIMIT, Notice.RESUME):
+            here.limit_at = order.limit_at
+        return step_orders.signal_orders(here, order)
 
     def _on_talk(self, order: TellStep) -> list[Effect]:
         here = self.table.jobs.get(JobKey(order.job_id, order.attempt))

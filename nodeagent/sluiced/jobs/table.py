@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from enum import Enum, auto
 
+from msgspec import UNSET, UnsetType
+
 from sluice.clock import VirtualClock, WallClock
 from sluice.model.base import EXTERN_STEP
 from sluice.model.job import Job
@@ -33,6 +35,7 @@ class JobHere:
         "is_in_prolog",
         "job",
         "key",
+        "limit_at",
         "phase",
         "running_steps",
         "told_steps",
@@ -47,6 +50,8 @@ class JobHere:
         #: What prolog and epilog see of the job.
         self.variables = variables
         self.phase = phase
+        #: When its time limit is over, as its programs were told; None: it has none.  UNSET: none of them is here yet.
+        self.limit_at: float | UnsetType | None = UNSET
         #: Its prolog runs, also when the job is being ended already.
         self.is_in_prolog = False
         self.running_steps: set[int] = set()
@@ -62,6 +67,11 @@ class JobHere:
         """Return whether the step runs here, did, or waits to."""
         waiting = {start.key.step_id for start in self.waiting}
         return step_id in self.running_steps or step_id in waiting or self.has_ended(step_id)
+
+    def note_limit(self, job: Job) -> None:
+        """A step starts with the job as it is now; those that run already may know an older limit."""
+        if self.limit_at is UNSET:
+            self.limit_at = job.limit_at
 
     def has_ended(self, step_id: int) -> bool:
         return step_id in self.ended_steps or step_id in self.told_steps
@@ -111,3 +121,9 @@ class JobTable:
             ended = sorted(here.ended_steps) if here.ended_steps or here.running_steps or waiting else [EXTERN_STEP]
             steps += [RunningStep(**key._asdict(), step_id=number, is_ended=True) for number in ended]
         return tuple(steps)
+
+    def limits(self) -> tuple[tuple[int, int, float | None], ...]:
+        """Return what a registration tells of time limits: (job_id, attempt, limit_at)."""
+        return tuple(
+            (*key, here.limit_at) for key, here in self.jobs.items() if not isinstance(here.limit_at, UnsetType)
+        )

@@ -36,10 +36,8 @@ class Signals:
         self._warnings: set[tuple[str, int, float | None]] = set()
 
     def send(self, order: SignalOrder) -> None:
-        if order.reason in (Notice.NEW_LIMIT, Notice.RESUME):
-            self._notices.limit_at = order.limit_at
         if order.signal == 0:
-            self._notices.tell(order.reason, 0, time.time(), order.deadline_at, order.text)
+            self._tell(order)
             return
         number = order.signal
         if number not in signal.valid_signals():
@@ -62,6 +60,14 @@ class Signals:
             for pid in self._tasks.ranks:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(pid, number)
+
+    def _tell(self, order: SignalOrder) -> None:
+        """Tell the reason alone; a limit that is known already, from a controller that makes sure, is no news."""
+        if order.reason == Notice.NEW_LIMIT:
+            if order.limit_at == self._notices.limit_at and not order.text:
+                return
+            self._notices.limit_at = order.limit_at
+        self._notices.tell(order.reason, 0, time.time(), order.deadline_at, order.text)
 
     def _warn(self, order: SignalOrder, number: int) -> None:
         """The program is to end by a deadline: a stopped one goes on, and all but a batch script's own shell hears."""
@@ -101,7 +107,10 @@ class Signals:
         self._suspend()
 
     def _go_on(self, order: SignalOrder) -> None:
-        if order.reason and self._is_suspended:
+        is_moved = order.limit_at != self._notices.limit_at
+        if order.reason and (self._is_suspended or is_moved):
+            # Where only the order to stand still was lost, the limit has moved all the same.
+            self._notices.limit_at = order.limit_at
             self._notices.tell(order.reason, 0, time.time(), None, order.text)
         self._is_suspended = False
         self._resume()

@@ -26,6 +26,8 @@ class NodeReport(Message, frozen=True, kw_only=True):
     node: str
     inventory: Inventory
     steps: tuple[RunningStep, ...] = ()
+    #: (job_id, attempt, when its time limit is over) as the job's programs there were told; None: it has none.
+    limits: tuple[tuple[int, int, float | None], ...] = ()
     #: Where commands on other hosts reach this agent; empty: as configured.
     address: str = ""
     port: int = 0

@@ -293,3 +293,12 @@ def test_a_part_on_a_lost_node_that_reports_before_its_step_is_known_has_failed(
     world.managed(ended(step(job_id)))
 
     assert world.step_of(job_id, 0).state is StepState.NODE_FAIL
+
+
+def test_a_manager_that_was_away_learns_the_job_as_it_is(world: World, job_id: int) -> None:
+    world.update(job_id, ROOT, TimeLimit="20")
+    world.effects.clear()
+
+    world.register("n1", running=(world.running_step(job_id),))
+
+    assert [order.job for order in world.took(TellManager)] == [world.job(job_id)]

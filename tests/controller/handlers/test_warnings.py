@@ -135,3 +135,37 @@ def test_a_suspended_job_is_told_why_and_when_it_goes_on_how_long_it_has(world: 
     world.change("resume", job_id, caller=ROOT)
 
     assert [(order.reason, order.limit_at) for order in warned(world)] == [("resume", started_at + 300 + 1200)]
+
+
+def test_an_agent_that_was_away_learns_the_limit_when_it_registers(world: World) -> None:
+    job_id = world.start(limit_s=600)
+    told_at = world.job(job_id).limit_at
+    world.update(job_id, ROOT, TimeLimit="20")
+    world.effects.clear()
+
+    world.register("n1", running=(world.running_step(job_id),), limits=((job_id, 0, told_at),))
+
+    told = warned(world)
+    assert [(order.reason, order.limit_at, order.text) for order in told] == [
+        ("new limit", world.job(job_id).limit_at, "")
+    ]
+
+
+def test_an_agent_that_knows_the_limit_is_not_told_again(world: World) -> None:
+    job_id = world.start(limit_s=600)
+
+    world.register("n1", running=(world.running_step(job_id),), limits=((job_id, 0, world.job(job_id).limit_at),))
+
+    assert warned(world) == []
+
+
+def test_one_that_missed_a_suspension_learns_that_the_job_goes_on_and_until_when(world: World) -> None:
+    job_id = world.start(limit_s=600)
+    world.change("suspend", job_id, caller=ROOT)
+    world.pass_time(300)
+    world.change("resume", job_id, caller=ROOT)
+    world.effects.clear()
+
+    world.register("n1", running=(world.running_step(job_id),))
+
+    assert [(order.reason, order.limit_at) for order in warned(world)] == [("resume", world.job(job_id).limit_at)]

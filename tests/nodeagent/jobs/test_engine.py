@@ -22,6 +22,7 @@ from sluice.wire.messages import (
     Orders,
     PrepareJob,
     RunningStep,
+    SignalJob,
     StepResult,
     TaskLaunch,
 )
@@ -370,6 +371,27 @@ def test_recovery_goes_on_where_the_last_agent_stopped() -> None:
     engine.on_step_ended(_BATCH, _result(_BATCH))
 
     assert engine.table.running_steps() == (RunningStep(job_id=1, attempt=0, step_id=BATCH_STEP, is_ended=True),)
+
+
+def test_the_limit_that_the_programs_were_told_is_registered() -> None:
+    engine = _engine()
+    _launch(engine)
+    assert engine.table.limits() == ((1, 0, _JOB.limit_at),)
+
+    order = SignalJob(node=NODE, epoch=1, job_id=1, attempt=0, signal=0, reason="new limit", limit_at=1200.0)
+    engine.on_orders(Orders(signals=(order,)))
+
+    assert engine.table.limits() == ((1, 0, 1200.0),)
+
+
+def test_a_recovered_agent_knows_the_limit_with_which_its_steps_began() -> None:
+    engine = _engine()
+    engine.on_recovered(_KEY, {}, is_ended=False)
+    assert engine.table.limits() == ()
+
+    engine.on_step_recovered(_BATCH, _JOB)
+
+    assert engine.table.limits() == ((1, 0, _JOB.limit_at),)
 
 
 @pytest.mark.parametrize("count", [1, 499, 1201])
