@@ -7,17 +7,19 @@ import re
 import signal
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from sluiced.binding.plan import TaskBinding
-from sluiced.cgroup.interface import Entry
+from sluiced.cgroup.interface import Entry, NoGroup
 from sluiced.native.library import lib
 from sluiced.steps.fork import fork
 from sluiced.steps.spawn import spawn
 from sluiced.steps.task import TaskPlan, run_task
 from sluiced.steps.task_hooks import TaskHooks
+from sluiced.steps.tasks import Tasks
 from sluiced.steps.user import User, load_user
 
 pytestmark = [
@@ -188,6 +190,43 @@ def test_one_that_does_not_get_to_its_program_is_left_to_the_fork(place: Path, m
     assert _children() == before
     os.close(out)
     os.close(plan.descriptors[0])
+
+
+def test_only_the_first_late_task_of_a_step_makes_its_daemon_wait(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing else is done for the step meanwhile: with a file system that stands still that would add up."""
+    tried = []
+
+    def count(plan: TaskPlan, entry: Entry) -> int | None:
+        tried.append(plan.rank)
+        return spawn(plan, entry)
+
+    monkeypatch.setattr("sluiced.steps.spawn.PATIENCE_MS", 50)
+    monkeypatch.setattr("sluiced.steps.tasks.spawn", count)
+    os.mkfifo(place / "fifo")
+    out = os.open(place / "out", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+    plans = [_plan(place, out, rank=rank, local_id=rank) for rank in range(3)]
+    tasks = Tasks(None, None, _Slow(str(place / "fifo")))  # type: ignore[arg-type]
+
+    tasks.fork(SimpleNamespace(files={}, plans=plans))  # type: ignore[arg-type]
+
+    assert (tried, len(tasks.ranks)) == ([0], 3)
+    for pid in tasks.ranks:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    os.close(out)
+    for plan in plans:
+        os.close(plan.descriptors[0])
+
+
+class _Slow(NoGroup):
+    """A group that is not entered until somebody reads a pipe, and nobody does."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._path = path
+
+    def entry(self) -> Entry:
+        return Entry((self._path,))
 
 
 def test_a_program_outlives_the_patience_for_its_start(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,8 +18,9 @@ from sluiced.native.library import Limit, Task, lib
 from sluiced.steps.task import TaskPlan, allowed_limits, searched_programs
 from sluiced.steps.user import is_own
 
-#: The step daemon hears nothing meanwhile; a task that takes longer to be its program is forked.
-PATIENCE_MS = 3000
+#: The step daemon hears nothing meanwhile; a task that takes longer to be its program is forked.  Only the first one
+#: that does so makes it wait (tasks.py).
+PATIENCE_MS = 1000
 _PID = b"SLURM_TASK_PID="
 _FOLDER = b"PWD="
 #: The task fills them in with the step daemon waiting, and is another program when that goes on: one of each will do.

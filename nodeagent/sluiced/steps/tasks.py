@@ -48,10 +48,14 @@ class Tasks:
     def fork(self, preparation: Preparation) -> None:
         self._files = {file.fd for file in preparation.files.values()}
         signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+        # One that could not be started so, for want of an answer of its file system say, speaks for those after it.
+        is_quick = True
         for plan in preparation.plans:
             fence = task_fence(self._launch, plan.fence)
             entry = self._group.task_entry(plan.rank, fence) if fence is not None else self._entry
-            pid = spawn(plan, entry) or _fork_task(plan, entry)
+            spawned = spawn(plan, entry) if is_quick else None
+            is_quick = spawned is not None
+            pid = spawned or _fork_task(plan, entry)
             # Also done by the child: whoever comes first, the group is there before a signal is sent.
             with contextlib.suppress(OSError):
                 if not plan.has_terminal:
