@@ -83,6 +83,32 @@ def test_an_idle_one_that_dies_is_replaced(cluster: Cluster) -> None:
     assert _run(cluster, 1) != first
 
 
+def test_a_step_given_to_one_that_dies_before_it_begins_is_run_by_another_once(cluster: Cluster) -> None:
+    """It stands still, so that it is caught with the step in its hands."""
+    first = _run(cluster, 0)
+    os.kill(first, signal.SIGSTOP)
+    srun = Srun(cluster, ["sh", "-c", "echo $PPID; echo ran >> runs"], step_id=1)
+    wait_until(lambda: list(cluster.spool.glob("jobs/*/1.launch")))
+
+    os.kill(first, signal.SIGKILL)
+
+    assert int(srun.wait_done().output()) != first
+    assert cluster.result(1, 1).exit_code == 0
+    assert cluster.read("runs") == "ran\n"
+
+
+def test_an_order_waits_with_the_step_that_is_given_away_again(cluster: Cluster) -> None:
+    first = _run(cluster, 0)
+    os.kill(first, signal.SIGSTOP)
+    job_id = cluster.submit("sleep 300")
+    wait_until(lambda: list(cluster.spool.glob(f"jobs/{job_id}.0/*.launch")))
+    cluster.end(job_id)
+
+    os.kill(first, signal.SIGKILL)
+
+    assert cluster.result(job_id).exit_signal == signal.SIGTERM
+
+
 def test_one_that_dies_in_its_second_step_fails_that_step(cluster: Cluster) -> None:
     first = _run(cluster, 0)
     srun = Srun(cluster, ["sh", "-c", "echo $PPID; sleep 300"], step_id=1)

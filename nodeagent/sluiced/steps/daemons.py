@@ -2,7 +2,8 @@
 
 A step daemon that has ended a short step says so (serving.py) instead of exiting, and gets the next one: the fork of a
 Python process and the copies of its pages cost twice what the step does.  Those that are not needed are let go of: some
-seconds after their last step, or when there are more than IDLE_MAX.  One that dies meanwhile is only forgotten.
+seconds after their last step, or when there are more than IDLE_MAX.  One that dies meanwhile is only forgotten, and a
+step that it was given and has not claimed is handed back.
 """
 
 from __future__ import annotations
@@ -12,23 +13,30 @@ import os
 import socket
 from collections.abc import Callable
 
+from sluiced.steps.serving import MINE, OVER
+
 IDLE_MAX = 16
 _IDLE_S = 10.0
 _WORD_SIZE_MAX = 16
 
 #: Told when its step has ended and its result is there: returns the pidfd that watched the step; None: it is gone.
 OnOver = Callable[[], int | None]
+#: Told what became of a step that was given: the pid and the pidfd, which is the callee's, of who has claimed it; None:
+#: the one it was given to has died before that.
+OnTaken = Callable[[tuple[int, int] | None], None]
 
 
 class Daemon:
-    """One step daemon.  pidfd: of an idle one; whoever watches the step has it otherwise."""
+    """One step daemon.  pidfd: of one without a claimed step; whoever watches the step has it otherwise."""
 
-    __slots__ = ("channel", "idle_since", "on_over", "pid", "pidfd")
+    __slots__ = ("channel", "idle_since", "on_over", "on_taken", "pid", "pidfd")
 
     def __init__(self, pid: int, channel: socket.socket, on_over: OnOver) -> None:
         self.pid = pid
         self.channel = channel
         self.on_over = on_over
+        #: While it has a step that it has not claimed.
+        self.on_taken: OnTaken | None = None
         self.pidfd = -1
         self.idle_since = 0.0
 
@@ -49,8 +57,8 @@ class Daemons:
         self._known.add(daemon)
         asyncio.get_running_loop().add_reader(channel.fileno(), self._on_readable, daemon)
 
-    def give(self, packet: bytes, descriptors: list[int], on_over: OnOver) -> tuple[int, int] | None:
-        """Hand a step to an idle one; return its pid and its pidfd, which is the caller's; None: nobody is idle."""
+    def give(self, packet: bytes, descriptors: list[int], on_taken: OnTaken, on_over: OnOver) -> bool:
+        """Hand a step to an idle one, which has it when on_taken() is told so; return False where nobody is idle."""
         while self._idle:
             daemon = self._idle.pop()
             try:
@@ -58,10 +66,9 @@ class Daemons:
             except OSError:
                 self._forget(daemon)
                 continue
-            daemon.on_over = on_over
-            pidfd, daemon.pidfd = daemon.pidfd, -1
-            return daemon.pid, pidfd
-        return None
+            daemon.on_taken, daemon.on_over = on_taken, on_over
+            return True
+        return False
 
     def stop(self) -> None:
         """Let all of them go: the idle ones now, the others after their steps."""
@@ -73,15 +80,30 @@ class Daemons:
 
     def _on_readable(self, daemon: Daemon) -> None:
         try:
-            is_over = bool(daemon.channel.recv(_WORD_SIZE_MAX))
+            word = daemon.channel.recv(_WORD_SIZE_MAX)
         except BlockingIOError:
             return
         except OSError:
-            is_over = False
-        pidfd = daemon.on_over() if is_over else None
-        if pidfd is None:
-            self._forget(daemon)
+            word = b""
+        if word == MINE:
+            self._on_claimed(daemon)
             return
+        pidfd = daemon.on_over() if word == OVER else None
+        if pidfd is None:
+            on_taken, daemon.on_taken = daemon.on_taken, None
+            self._forget(daemon)
+            if on_taken is not None:
+                on_taken(None)
+            return
+        self._rest(daemon, pidfd)
+
+    def _on_claimed(self, daemon: Daemon) -> None:
+        on_taken, daemon.on_taken = daemon.on_taken, None
+        if on_taken is not None:
+            pidfd, daemon.pidfd = daemon.pidfd, -1
+            on_taken((daemon.pid, pidfd))
+
+    def _rest(self, daemon: Daemon, pidfd: int) -> None:
         daemon.pidfd = pidfd
         daemon.idle_since = asyncio.get_running_loop().time()
         self._idle.append(daemon)

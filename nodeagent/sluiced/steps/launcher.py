@@ -80,6 +80,8 @@ class Launcher:
         self._socket: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._requests: dict[int, _Request] = {}
+        #: Given to idle step daemons, which have not claimed them.
+        self._given: dict[int, _Request] = {}
         self._daemons = Daemons()
         self._last_number = 0
         self._restarts = 0
@@ -104,9 +106,10 @@ class Launcher:
             self._socket = None
         if self._process is not None:
             self._process.wait()
-        for request in self._requests.values():
-            request.close()
-        self._requests.clear()
+        for waiting in (self._requests, self._given):
+            for request in waiting.values():
+                request.close()
+            waiting.clear()
 
     def fork(
         self,
@@ -124,22 +127,38 @@ class Launcher:
         is_wired: it will need what most steps do not (wiring.py).
         """
         request = _Request(step_path, control, connection, on_forked, on_over, is_wired)
-        if step_path and not is_wired and self._give(request):
-            return
+        if not step_path or is_wired or not self._give(request):
+            self._ask(request)
+
+    def _ask(self, request: _Request) -> None:
+        """Have the fork server make a new one."""
         self._last_number += 1
         self._requests[self._last_number] = request
         self._send(self._last_number)
 
     def _give(self, request: _Request) -> bool:
-        """Return whether an idle step daemon has taken it."""
+        """Return whether an idle step daemon was there for it; what that one does not claim is a new one's."""
         descriptors = [request.control.fileno(), self._lock]
         if request.connection is not None:
             descriptors.append(request.connection.fileno())
-        daemon = self._daemons.give(encode_request(request.step_path), descriptors, request.on_over)
-        if daemon is None:
+        self._last_number += 1
+        number = self._last_number
+
+        def on_taken(daemon: tuple[int, int] | None) -> None:
+            if self._given.pop(number, None) is None:
+                return
+            if daemon is None:
+                logger.warning(
+                    "step daemon: it died before it began, another one is started step=%s", request.step_path
+                )
+                self._ask(request)
+            else:
+                request.close()
+                request.on_forked(*daemon)
+
+        if not self._daemons.give(encode_request(request.step_path), descriptors, on_taken, request.on_over):
             return False
-        request.close()
-        request.on_forked(*daemon)
+        self._given[number] = request
         return True
 
     def fork_receiver(self, order: BinaryIO, connection: socket.socket) -> None:

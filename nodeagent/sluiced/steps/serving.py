@@ -5,7 +5,8 @@ more descriptors are open than a library may keep for itself.  Everything else e
 of steps.  An idle one owns nothing; it goes when the agent closes the channel or is gone.
 
 The channel is a SEQPACKET pair with the agent: a request is one packet, msgpack [step path], with the control socket,
-the spool's lock and maybe srun's connection as descriptors; the answer, when the result is there, is OVER.
+the spool's lock and maybe srun's connection as descriptors; the answers are MINE, when the step is claimed, and OVER,
+when its result is there.  Who goes without MINE has not begun, and the agent gives the step to another one.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import msgspec
 
 from sluiced.steps.stepd import run_step
 
+MINE = b"mine"
 OVER = b"over"
 _REQUEST_SIZE_MAX = 8192
 STEPS_MAX = 200
@@ -44,19 +46,19 @@ def serve(first: Request, channel: socket.socket) -> None:
     request: Request | None = first
     allowed = _open_descriptors() + _KEPT_MAX
     steps = 0
-    while request is not None and run_step(*request):
+    while request is not None and run_step(*request, on_claimed=lambda: _tell(channel, MINE)):
         steps += 1
         os.close(request.control)
         gc.collect()
         # Once that is told, whatever comes next has to be run.
-        if steps == STEPS_MAX or _open_descriptors() > allowed or not _tell_over(channel):
+        if steps == STEPS_MAX or _open_descriptors() > allowed or not _tell(channel, OVER):
             return
         request = _wait_request(channel)
 
 
-def _tell_over(channel: socket.socket) -> bool:
+def _tell(channel: socket.socket, word: bytes) -> bool:
     try:
-        channel.send(OVER)
+        channel.send(word)
     except OSError:
         # The agent is gone: the next one waits for the end of this process.
         return False

@@ -14,6 +14,7 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Callable
 
 from msgspec.structs import replace
 
@@ -46,16 +47,23 @@ _SPACE_PATIENCE_S = 86400.0
 _SPACE_PAUSE_S = 1.0
 
 
-def run_step(step_path: str, control: int, lock: int, connection: socket.socket | None) -> bool:
+def run_step(
+    step_path: str,
+    control: int,
+    lock: int,
+    connection: socket.socket | None,
+    on_claimed: Callable[[], object],
+) -> bool:
     """Run the step whose files begin with *step_path*, unless somebody else does.
 
-    lock: of the spool, given back as soon as the claim is made or lost.
+    lock: of the spool, given back as soon as the claim is made or lost.  on_claimed: it is made.
     Return whether nothing of it is left in this process, which may run another one then.
     """
     is_ours = spool.claim(step_path)
     os.close(lock)
     if not is_ours:
         return False
+    on_claimed()
     launch = spool.read_launch(step_path)
     assert launch is not None, f"{step_path}: no launch record"
     started_at = time.time()
