@@ -113,10 +113,13 @@ class Node(Record, frozen=True, kw_only=True):
     reboot: Reboot | None = None
     #: The last job of each user since one ended well here, where that is counted.
     failures: tuple[Failure, ...] = ()
+    #: (job_id, attempt) of jobs that were given up while the agent was silent, and of which processes may be left.
+    leftovers: tuple[tuple[int, int], ...] = ()
     #: Where the units of gres stand, in the order of their numbers; empty: nothing is known of it.
     gres_places: tuple[GresPlace, ...] = ()
 
     @property
     def is_usable(self) -> bool:
         """May new work start here?"""
-        return self.state is NodeState.UP and self.is_responding and not self.is_drained and not self.is_failing
+        is_held = self.is_drained or self.is_failing or bool(self.leftovers)
+        return self.state is NodeState.UP and self.is_responding and not is_held

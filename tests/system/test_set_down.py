@@ -98,6 +98,26 @@ def test_an_agent_that_wakes_up_after_it_was_given_up_ends_what_it_still_runs(
     assert impatient.run("srun", "-w", "n1", "hostname").stdout
 
 
+def test_nothing_new_starts_beside_what_a_node_that_was_given_up_still_runs(tmp_path: Path) -> None:
+    """The old script does not hear TERM and so lives for KillWait after its agent is back."""
+    settings = {"SlurmdTimeout": "3", "ReturnToService": "2", "KillWait": "3"}
+    old, new = tmp_path / "old", tmp_path / "new"
+    with LocalCluster(nodes=1, settings=settings) as cluster:
+        deaf = "trap '' TERM; echo $$; while :; do sleep 0.1; done"
+        job_id = cluster.submit("--no-requeue", "-o", str(old), "--wrap", deaf)
+        cluster.wait_until(lambda: old.exists() and old.read_text().endswith("\n"), "the job runs")
+        cluster.kill_agent("n1")
+        cluster.wait_until(lambda: state(cluster, str(job_id)) == "NODE_FAIL", "the node is given up")
+        pid = old.read_text().strip()
+        assert is_alive(pid)
+
+        cluster.submit("-o", str(new), "--wrap", f"[ -e /proc/{pid} ] && echo beside it || echo after it")
+        cluster.start_agent("n1")
+        cluster.wait_jobs_ended()
+
+    assert new.read_text() == "after it\n"
+
+
 def processes(cluster: LocalCluster) -> list[str]:
     """Return the processes of the cluster's jobs and of their extern steps."""
     found = []

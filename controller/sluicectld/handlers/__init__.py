@@ -20,6 +20,7 @@ reboot       restarting nodes
 drain        nodes that the system sets aside and gives back
 failures     nodes on which jobs of many users fail
 lost_nodes   what becomes of the jobs on a node that is lost or set down
+leftovers    what a node still ran of them when it came back
 nodes        registration, loss, scontrol update of nodes
 numbers      bounds of the numbers that users and administrators choose
 partitions   scontrol update, create, delete of partitions

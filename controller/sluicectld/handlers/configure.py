@@ -102,6 +102,7 @@ def _merge(old: Node | None, new: Node, is_known: bool) -> Node:
         is_drained=old.is_drained or new.is_drained,
         failures=old.failures,
         reboot=old.reboot,
+        leftovers=old.leftovers,
         drains=() if new.is_drained else old.drains,
         is_failing=old.is_failing or new.is_failing,
         is_responding=old.is_responding,

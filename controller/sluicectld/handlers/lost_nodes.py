@@ -1,7 +1,8 @@
 """What becomes of the jobs on a node that is lost or set down: each fails or goes back, or goes on without the node.
 
 While the node's agent answers, it ends what runs there, and the node counts as clean when it says so.  One that does
-not answer is not waited for: what it still runs is ended when it registers (nodes.py).
+not answer is not waited for: what it still runs is ended when it registers (nodes.py), and nothing new starts
+beside it (leftovers.py).
 """
 
 from msgspec.structs import replace

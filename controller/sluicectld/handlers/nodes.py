@@ -19,6 +19,7 @@ from . import reboot
 from .components import launch_of
 from .drain import forget_unkillables, hold_node, release_node, tell_jobs
 from .endings import end_order, unlaunched_order
+from .leftovers import note_leftovers
 from .lost_nodes import fail_jobs, fail_unknown, set_down
 from .managers import tell_job
 from .new_limit import limit_order
@@ -44,7 +45,9 @@ def handle_register(turn: Turn, command: Register) -> tuple[tuple[str, int, int]
         _check_agent(turn, report.node)
     for report in command.nodes:
         _register(turn, report)
-        stale += _reconcile(turn, report)
+        ended = _reconcile(turn, report)
+        note_leftovers(turn, report.node, [(job_id, attempt) for _, job_id, attempt in ended])
+        stale += ended
     return tuple(stale)
 
 

@@ -18,6 +18,7 @@ from .components import leader_of, whole_job
 from .drain import drain_node, hold_node, release_node
 from .endings import clean_node, end_job, end_steps_on
 from .failures import note_outcome
+from .leftovers import forget_leftover
 from .managed_steps import take_early_result, take_step
 from .managers import pass_on
 from .preempt import end_preempted
@@ -65,6 +66,8 @@ def _check_nodes(turn: Turn, command: Report) -> None:
 
 
 def _take_result(turn: Turn, result: StepResult) -> None:
+    if result.is_node_clean:
+        forget_leftover(turn, result.node, (result.job_id, result.attempt))
     job = turn.cluster.jobs.get(result.job_id)
     if job is None or job.attempt != result.attempt:
         return
@@ -156,6 +159,7 @@ def _final_state(result: StepResult) -> tuple[JobState, Reason, str]:
 def _take_clean(turn: Turn, clean: NodeClean) -> None:
     if clean.problem:
         drain_node(turn, clean.node, clean.problem)
+    forget_leftover(turn, clean.node, (clean.job_id, clean.attempt))
     _clean(turn, clean.job_id, clean.node, clean.attempt)
 
 

@@ -122,7 +122,7 @@ def node_view(
     if not node.is_responding:
         flags.append("NOT_RESPONDING")
     job_ids = cluster.job_ids_by_node.get(node.name, ())
-    if any(cluster.jobs[job_id].completing_nodes for job_id in job_ids):
+    if node.leftovers or any(cluster.jobs[job_id].completing_nodes for job_id in job_ids):
         flags.append("COMPLETING")
     if reservation is not None:
         flags += ["MAINTENANCE", "RESERVED"] if reservation.has("MAINT") else ["RESERVED"]

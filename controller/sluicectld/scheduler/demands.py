@@ -295,6 +295,9 @@ def describe_state(node: Node) -> str:
         word = "not responding"
     elif node.is_drained:
         word = "drained"
-    else:
+    elif node.is_failing:
         word = "failing"
+    else:
+        jobs = ", ".join(str(job_id) for job_id, _ in node.leftovers)
+        return f"ending what it still ran of job {jobs} when it came back"
     return f"{word}: {node.reason}" if node.reason else word
