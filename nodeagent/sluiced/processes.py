@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable
 
 from sluice.clock import WallClock
+from sluice.model.base import EXTERN_STEP
 from sluice.model.reason import Reason
 from sluice.wire.messages import StepResult
 from sluiced import process_id
@@ -57,6 +58,8 @@ class StepProcesses:
             lambda pid, pidfd: self._watch(key, pidfd),
             lambda: self._on_over(key),
             is_wired=is_wired,
+            # As long as its job, it would only keep from the job's steps who can begin them at once.
+            is_new=key.step_id == EXTERN_STEP,
         )
 
     def adopt(self, key: StepKey) -> bool:

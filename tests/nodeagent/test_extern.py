@@ -22,6 +22,7 @@ from sluice.wire.messages import EndStep, PrepareJob, SignalJob
 from sluiced.adoption import why_not
 from sluiced.cgroup import detect
 from tests.nodeagent.conftest import CONFIG, NODE, Cluster
+from tests.nodeagent.fake_srun import Srun
 from tests.waiting import wait_until
 
 pytestmark = [
@@ -68,6 +69,22 @@ def login() -> Iterator[Callable[[str], subprocess.Popen[bytes]]]:
         for pipe in (child.stdin, child.stdout):
             assert pipe is not None
             pipe.close()
+
+
+def test_it_leaves_an_idle_step_daemon_to_the_steps(contained: Cluster) -> None:
+    """Those are short, and it lasts as long as its job."""
+    first = _parent(contained, 0)
+
+    prepare(contained, contained.new_job())
+
+    assert _parent(contained, 1) == first
+
+
+def _parent(cluster: Cluster, step_id: int) -> str:
+    """Return the pid of the step daemon of a short step."""
+    srun = Srun(cluster, ["sh", "-c", "echo $PPID"], step_id=step_id).wait_done()
+    cluster.result(1, step_id)
+    return srun.output()
 
 
 def prepare(cluster: Cluster, job: Job) -> None:

@@ -34,8 +34,13 @@ def has_prolog(settings: Settings) -> bool:
 
 
 def awaited_nodes(settings: Settings, nodes: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the nodes whose prolog a job waits for that gets *nodes*."""
-    return nodes if _is_ordered(settings) and "NoHold" not in settings.prolog_flags else ()
+    """Return the nodes whose prolog and extern step a job waits for that gets *nodes*."""
+    if not _is_ordered(settings) or "NoHold" in settings.prolog_flags:
+        return ()
+    # A script may at once log in on its other nodes, and srun at once forward X11.  A job of one node does neither, and
+    # its node is told of the extern step first.
+    is_needed = bool(settings.prolog) or len(nodes) > 1 or "X11" in settings.prolog_flags
+    return nodes if is_needed else ()
 
 
 def _is_ordered(settings: Settings) -> bool:

@@ -120,14 +120,15 @@ class Launcher:
         on_over: OnOver,
         *,
         is_wired: bool = False,
+        is_new: bool = False,
     ) -> None:
         """Have a step daemon for the step of *step_path*, an idle or a new one; takes over the sockets.
 
         on_over: the step has ended, and its daemon serves again.
-        is_wired: it will need what most steps do not (wiring.py).
+        is_wired: it will need what most steps do not (wiring.py).  is_new: no idle one.
         """
         request = _Request(step_path, control, connection, on_forked, on_over, is_wired)
-        if not step_path or is_wired or not self._give(request):
+        if not step_path or is_wired or is_new or not self._give(request):
             self._ask(request)
 
     def _ask(self, request: _Request) -> None:

@@ -33,6 +33,26 @@ def test_it_begins_with_the_job_on_all_nodes_although_there_is_no_prolog(make_wo
     assert world.launches() == []
 
 
+@pytest.mark.parametrize(
+    ("more", "is_awaited"),
+    [
+        pytest.param({}, False, id="nothing"),
+        pytest.param({"prolog": "/site/prolog"}, True, id="a prolog"),
+        pytest.param({"prolog_flags": ("Alloc", "Contain", "X11")}, True, id="X11 that it forwards"),
+    ],
+)
+def test_a_job_of_one_node_waits_only_where_something_comes_first(
+    make_world: MakeWorld, more: dict[str, object], is_awaited: bool
+) -> None:
+    world = make_world(**(CONTAIN | more))
+
+    job_id = world.start()
+
+    assert world.job(job_id).is_configuring is is_awaited
+    assert [order.node for order in prepares(world)] == ["n1"]
+    assert bool(world.launches()) is not is_awaited
+
+
 def test_each_node_hears_of_its_own_part_alone(make_world: MakeWorld) -> None:
     world = make_world(**CONTAIN)
 
