@@ -74,8 +74,9 @@ class Vouching:
             if not _is_passing(error):
                 return RequestError(f"job {key.job_id} does not run, the controller says: {error}", "ended")
             text = (
-                f"job {key.job_id} is new on node {self._node}, whose agent was started anew: the controller has to say"
-                f" whether the job still runs, and does not answer ({error}); try again when it does"
+                f"job {key.job_id} is new on node {self._node}, whose agent was started after the step was made: the"
+                f" controller has to say whether the job still runs, and does not answer ({error}); run it again, for a"
+                " new step nobody has to be asked"
             )
             return RequestError(text, "unavailable")
         if _runs_on(self._node, job, key.attempt):

@@ -149,7 +149,7 @@ def test_without_a_controller_an_older_launch_is_told_why_it_cannot_begin() -> N
     refusal = Agent(Unreachable("away")).launch(STARTED_AT - 5).refusal
     assert refusal is not None
     assert refusal.code == "unavailable"
-    assert "does not answer (away); try again when it does" in str(refusal)
+    assert "does not answer (away); run it again" in str(refusal)
 
 
 def test_who_has_many_jobs_ended_does_not_make_the_agent_forget(monkeypatch: pytest.MonkeyPatch) -> None:
