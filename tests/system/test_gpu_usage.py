@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import glob
 import json
+import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from sluice.model.confinement import CgroupSettings
 from sluice.testing import LocalCluster
+from sluiced.cgroup import detect
 from sluiced.gpu.sampler import read_tally
 from tests.system.nvml_double import Machine
 
@@ -123,3 +127,31 @@ def test_a_step_without_gpus_has_no_words_of_them(cluster: LocalCluster) -> None
     assert by_name[f"{job_id}.0"]["nodes"] == 0
     assert by_name[f"{job_id}.batch"]["memory_peak_bytes"] == _MIB
     assert by_name[f"{job_id}.batch"]["util_peak_percent"] == 10.0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root submits for others and has jobs adopt processes")
+@pytest.mark.skipif(
+    os.geteuid() == 0 and "freezing" in detect.find_tree(CgroupSettings()).gaps(),
+    reason="no control groups can be made here",
+)
+def test_a_process_that_a_job_adopted_counts_for_its_extern_step(machine: Machine) -> None:
+    settings = {"GresTypes": "gpu", "NodeName": "DEFAULT Gres=gpu:2", "PrologFlags": "Contain"}
+    files = {"gres.conf": "AutoDetect=nvml\n"}
+    login = subprocess.Popen(["sleep", "1000"], user="nobody", cwd="/")
+    try:
+        (machine.using / f"GPU-0.{login.pid}").write_text(f"{700 * _MIB} 70")
+        with LocalCluster(nodes=1, cpus=2, settings=settings, files=files) as cluster:
+            wait = f"until [ -e {cluster.folder}/go ]; do sleep 0.05; done"
+            job_id = cluster.submit("--uid=nobody", "-o/dev/null", "--gres=gpu:1", "--wrap", wait, cwd="/tmp")
+            wait_seen(cluster, job_id, "extern", 0)
+
+            cluster.run("sluice", "adopt", "--nodename", "n1", str(login.pid))
+
+            wait_seen(cluster, job_id, "extern", 700)
+            go_on(cluster)
+            steps = json.loads(cluster.run("sacct", "--json", "-j", str(job_id)).stdout)["jobs"][0]["steps"]
+            had_mib = {step["step"]["name"]: step["usage"]["gpu"]["memory_peak_bytes"] // _MIB for step in steps}
+            assert had_mib == {"batch": 0, "extern": 700}
+    finally:
+        login.kill()
+        login.wait()

@@ -67,7 +67,7 @@ class _Step:
 
 class _Owner(NamedTuple):
     start_ticks: int | None
-    step: str | None
+    step: str
 
 
 class Sampler:
@@ -78,7 +78,7 @@ class Sampler:
         self._find = find
         self._reader: GpuReader | None = None
         self._steps: dict[str, _Step] = {}
-        #: When each process on a GPU started, and its step: of this round, and of the one before.
+        #: When each process of a step on a GPU started, and the step: of this round, and of the one before.
         self._owners: dict[int, _Owner] = {}
         self._known: dict[int, _Owner] = {}
 
@@ -136,7 +136,11 @@ class Sampler:
         if owner is None or ticks not in (None, owner.start_ticks):
             daemons = {step.watched.daemon: path for path, step in self._steps.items()}
             groups = {step.watched.group: path for path, step in self._steps.items()}
-            owner = _Owner(ticks, self._find(pid, daemons, groups))
+            found = self._find(pid, daemons, groups)
+            if found is None:
+                # A step may adopt it yet.
+                return None
+            owner = _Owner(ticks, found)
         self._owners[pid] = owner
         return owner.step
 
