@@ -90,7 +90,18 @@ def _step_tres(line: AccountLine) -> str:
         "mem": sum([node.get("memory_mib", 0) for node in nodes]),
         "node": len(nodes),
     }
-    return tres.format_sorted(tres.without_zeros(counts | gres_spec.to_tres(job_size.granted_gres(nodes))))
+    gres = job_size.granted_gres(_gres_holders(line))
+    return tres.format_sorted(tres.without_zeros(counts | gres_spec.to_tres(gres)))
+
+
+def _gres_holders(line: AccountLine) -> list[dict[str, Any]]:
+    """Return the records that have what a step holds: its parts, or the job's grants where it is an agent's own step."""
+    assert line.step is not None
+    parts: list[dict[str, Any]] = line.step.get("nodes", [])
+    if fields_step.step_word(line.step["step_id"]) not in ("batch", "extern"):
+        return parts
+    names = [part["node"] for part in parts]
+    return [grant for grant in line.row.grants if grant["node"] in names]
 
 
 def _requested_tres(line: AccountLine) -> str:

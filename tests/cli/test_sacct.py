@@ -304,6 +304,16 @@ def test_the_grant_of_a_step_has_its_gpus(controller, capfd):
     assert shown == "cpu=1,gres/gpu=2,gres/gpu:a100=2,mem=20M,node=1\n"
 
 
+def test_the_grant_of_a_batch_script_has_the_jobs_gpus_on_its_node(controller, capfd):
+    two = (GresGrant(name="gpu", units="0-1", count=2),)
+    grants = tuple(structs.replace(grant(node, 1, 20), gres=two) for node in ("n1", "n2"))
+    job = started(9, grants, "COMPLETED", job_ended_at=at("17:28:26"))
+    step = account_step(9, -5, (share("n1", 1, 20),), state="COMPLETED", ended_at=at("17:28:26"), usage=Usage())
+    controller.replies["QueryAccounting"] = {"rows": [account(job, step)], "now_at": at(NOW)}
+
+    assert run(capfd, "-P", "-n", "-j", "9.batch", "-o", "alloctres")[1] == "cpu=1,gres/gpu=2,mem=20M,node=1\n"
+
+
 def account_of(controller, usage):
     step = account_step(9, 0, (share("n1", 1, 20),), state="COMPLETED", ended_at=at("17:28:26"), usage=usage)
     job = started(9, (grant("n1", 1, 20),), "COMPLETED", job_ended_at=at("17:28:26"))

@@ -1,7 +1,8 @@
 """NVIDIA's library as daemons find it in place of pynvml, for live clusters on machines without a GPU.
 
 Which GPUs there are is in gpus.json beside it, and who uses them in the folder "using": a process that would put BYTES
-on a GPU and keep it busy for PERCENT of the time writes both into a file that is called UUID.PID.
+on a GPU and keep it busy for PERCENT of the time writes both into a file that is called UUID.PID.  While there is a
+file "hang", whoever asks for processes waits, as for a GPU that is broken.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ folder = pathlib.Path(__file__).parent
 class Live(FakeNvml):
     def processes(self, handle):
         super().processes(handle)
+        while (folder / "hang").exists():
+            time.sleep(0.05)
         found = []
         for path in (folder / "using").glob(handle.uuid + ".*"):
             words = path.read_text().split()
@@ -48,6 +51,7 @@ class Machine:
         monkeypatch.setenv("PYTHONPATH", f"{folder}:{_ROOT}")
         self.using = folder / "using"
         self.using.mkdir()
+        self.hang = folder / "hang"
         self._path = folder / "gpus.json"
         self.set_second()
 

@@ -99,6 +99,18 @@ def test_an_agent_that_is_killed_loses_nothing_that_was_seen(cluster: LocalClust
     assert words_of(cluster, f"{job_id}.0")[0] == {"gres/gpumem": "500M", "gres/gpuutil": "60"}
 
 
+def test_a_gpu_that_hangs_in_the_driver_keeps_no_step_and_no_agent(cluster: LocalCluster, machine: Machine) -> None:
+    job_id = cluster.submit("-w", "n1", "--gres=gpu:1", "--wrap", f"set -- {400 * _MIB} 40; SLURM_STEP_GPUS=0; {_USE}")
+    wait_seen(cluster, job_id, "batch", 400)
+    machine.hang.touch()
+
+    go_on(cluster)
+    done = cluster.run("srun", "-w", "n1", "--gres=gpu:2", "echo", "ran")
+
+    assert done.stdout == "ran\n"
+    assert words_of(cluster, f"{job_id}.batch")[0] == {"gres/gpumem": "400M", "gres/gpuutil": "40"}
+
+
 def test_a_step_that_ended_while_no_agent_was_there_has_its_figures(cluster: LocalCluster) -> None:
     job_id = cluster.submit("-w", "n1", "--gres=gpu:1", "--wrap", f"set -- {300 * _MIB} 30; SLURM_STEP_GPUS=0; {_USE}")
     wait_seen(cluster, job_id, "batch", 300)
