@@ -81,7 +81,7 @@ def _run(words: list[str], voice: talk.Voice) -> int:
     if answer := job_request.check_gres_help(draft):
         talk.put(answer)
         return 0
-    if answer := srun_plugins.answer(draft.own):
+    if answer := srun_plugins.answer(draft):
         talk.put(answer)
         return 0
     _check_drafts(drafts, [argv for _, _, argv in commands], voice)
