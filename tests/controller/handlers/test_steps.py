@@ -1,5 +1,6 @@
 """Steps: which nodes, CPUs and ranks they get; waiting for others of the job; what can never be."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -89,7 +90,6 @@ def test_a_step_gets(world: World, job_id: int, spec: dict[str, Any], expected: 
         pytest.param({"ntasks": 3, "relative": 1}, "too_many_cpus", id="more than fits behind the first node"),
         pytest.param({"min_nodes": 2, "relative": 1}, "too_many_cpus", id="more nodes than are left behind the first"),
         pytest.param({"ntasks": 1, "relative": 2}, "infeasible", id="a place behind the last node"),
-        pytest.param({"relative": 1, "required_nodes": ("n1",)}, "infeasible", id="a named node that is left out"),
         pytest.param({"excluded_nodes": ("n1", "n2")}, "too_many_cpus", id="no node left"),
         pytest.param({"ntasks": 10**9, "is_overcommitted": True}, "ntasks", id="more tasks than nodes may have"),
         pytest.param({"ntasks": 2**64 - 1}, "invalid_request", id="a number that no table has room for"),
@@ -100,6 +100,22 @@ def test_a_step_that_can_never_be_is_refused(world: World, job_id: int, spec: di
         world.step(job_id, **spec)
 
     assert refusal.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("spec", "why"),
+    [
+        pytest.param({"excluded_nodes": ("n1",)}, "both asked for (--nodelist) and excluded (--exclude)", id="excluded"),
+        pytest.param(
+            {"relative": 1}, "asked for (--nodelist) and before node 1 of the allocation (--relative)", id="passed over"
+        ),
+    ],
+)
+def test_a_named_node_that_is_left_out_is_told_with_what_leaves_it_out(
+    world: World, job_id: int, spec: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(RequestError, match=re.escape(f"node n1 is {why}")):
+        world.step(job_id, required_nodes=("n1",), **spec)
 
 
 def test_the_jobs_number_of_tasks_is_the_steps_when_the_user_gave_it(world: World) -> None:
