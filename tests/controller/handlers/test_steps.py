@@ -248,6 +248,21 @@ def test_a_step_is_asked_for_once_and_when_its_agent_is_back(world: World, job_i
     assert unlaunched(world) == [("n1", 1)]
 
 
+def test_a_step_older_than_the_agent_that_registers_is_asked_for_early(world: World, job_id: int) -> None:
+    """Its srun may have gone while no agent was there to see it."""
+    world.step(job_id, ntasks=6)
+    world.pass_time(3)
+    began_at = world.now
+
+    world.register("n1", running=(world.running_step(job_id), world.running_step(job_id, 0)), agent_started_at=began_at)
+    assert unlaunched(world) == []
+    world.register("n2", agent_started_at=began_at - 4)
+    assert unlaunched(world) == []
+    world.register("n2", agent_started_at=began_at)
+    assert [order.may_come for order in world.effects if isinstance(order, EndStep)] == [True]
+    assert unlaunched(world) == [("n2", 0)]
+
+
 def test_a_request_repeated_after_its_step_was_given_up_gets_another(world: World, job_id: int) -> None:
     first = world.step(job_id, token="t", ntasks=1)
     world.report(world.result(job_id, first.step_id, "n1", exit_signal=15))
