@@ -278,6 +278,17 @@ def test_a_node_that_does_not_come_back_is_named(monkeypatch, problem, patience_
     assert failure.value.node == "n1"
 
 
+def test_an_srun_that_fails_before_its_launch_gives_the_step_back(controller, nodes, monkeypatch):
+    def fail(*_):
+        raise ImportError("out of reach")
+
+    monkeypatch.setattr(srun_launch, "launch_body", fail)
+
+    with pytest.raises(ImportError):
+        main(["-n3", "prog"])
+    assert controller.bodies("FinishStep") == [{"job_id": 43, "step_id": 0, "exit_code": 1}]
+
+
 def test_an_unreachable_node_gives_the_step_back(controller, nodes, monkeypatch, capfd):
     def fail(created):
         raise srun_launch.LaunchFailed("n2", str(Unreachable("127.0.0.1:1: Connection refused")))
