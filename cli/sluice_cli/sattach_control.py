@@ -94,7 +94,7 @@ class AttachControl:
         self._failure = 1
 
     def on_lost(self, node: str, reason: str) -> None:
-        self._voice.error(f"node {node}: {reason}")
+        self._voice.error(f"node {node}: {reason or 'the step daemon ended unexpectedly, and its tasks with it'}")
         self._failure = 1
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,8 @@ _LOOP = """#!/bin/sh
 for i in 1 2 3 4 5 6 7 8 9; do srun -n1 -N1 sh -c "echo $i on \\$SLURMD_NODENAME; exit $((i == 5))"; done
 srun -N2 -n2 sh -c 'srun --overlap -N1 -n1 echo nested by $SLURM_PROCID'
 """
+
+_SRUN = ("srun", "-N2", "-n2", "sh", "-c")
 
 
 @pytest.fixture
@@ -126,6 +130,25 @@ def test_a_managed_step_can_be_cancelled_and_listed(local_cluster: LocalCluster)
         )
         local_cluster.run("scancel", step)
         assert job.stdout.readline() == "over\n"
+
+
+def test_a_step_daemon_that_is_killed_is_told_as_such_and_fails_its_step(
+    local_cluster: LocalCluster, tmp_path: Path
+) -> None:
+    """Not the node, and nobody has cancelled the step."""
+    task = f"echo $PPID > {tmp_path}/daemon.$SLURM_NODEID; exec sleep 600"
+    with running(local_cluster, "salloc", "-N2", "-n2", "sh", "-c", 'echo $SLURM_JOB_ID; "$@"', "sh", *_SRUN, task) as job:
+        assert job.stdout is not None
+        assert job.stderr is not None
+        job_id = job.stdout.readline().strip()
+        written = tmp_path / "daemon.1"
+        local_cluster.wait_until(lambda: written.exists() and written.read_text().endswith("\n"), "the tasks run")
+        os.kill(int(written.read_text()), signal.SIGKILL)
+        said = job.stderr.read()
+    assert f"StepId={job_id}.0: the step's daemon on node n2 ended unexpectedly, and its tasks there with it" in said
+    assert "Node failure" not in said
+    local_cluster.wait_until(lambda: exits(local_cluster, job_id) == {f"{job_id}.0": "FAILED|1:15"}, "the step failed")
+    local_cluster.wait_idle()
 
 
 def _prolog_until_srun_goes(folder: Path) -> Path:

@@ -13,7 +13,7 @@ from sluice.model.request import GresRequest
 from sluice.model.states import StepState
 from sluice.model.step import Step
 from sluice.steps.grant import StepBusy
-from sluice.wire.messages import EndStep, FinishStep
+from sluice.wire.messages import EndStep, FinishStep, KillJobs
 from sluicectld.handlers.steps import LAUNCH_WAIT_S
 from tests.engine_builder import ANN, BOB, ROOT, World
 
@@ -204,6 +204,19 @@ def test_the_worst_exit_of_the_steps_is_kept(world: World) -> None:
     world.end_script(job_id)
 
     assert (world.job(job_id).exit_code, world.job(job_id).derived_exit_code) == (0, 4)
+
+
+@pytest.mark.parametrize(("is_failure", "state"), [(True, StepState.FAILED), (False, StepState.CANCELLED)])
+def test_a_step_that_is_ended_for_a_part_of_it_has_failed_unless_somebody_cancels_it(
+    world: World, job_id: int, is_failure: bool, state: StepState
+) -> None:
+    world.step(job_id, ntasks=6)
+    world.do(KillJobs(ids=(f"{job_id}.0",), is_failure=is_failure), ANN)
+    lost = {"reason": "JobLaunchFailure", "reason_text": "its daemon died", "exit_code": 1}
+    world.report(world.result(job_id, 0, "n2", **lost), world.result(job_id, 0, "n1", exit_signal=15))
+
+    step = world.step_of(job_id, 0)
+    assert (step.state, step.exit_code, step.reason_text) == (state, 1, "its daemon died")
 
 
 def test_a_step_that_could_not_be_launched_gives_its_cpus_back(world: World, job_id: int) -> None:
