@@ -25,7 +25,7 @@ class AttachReport:
         self._voice = voice
         self.ends: dict[int, End] = {}
 
-    def add(self, node: str, task: int, end: End) -> None:
+    def add(self, node: str, task: int, end: End, has_aborted: bool) -> None:
         code, number, is_out_of_memory = self.ends[task] = end
         if is_out_of_memory:
             self._voice.error(f"task {task} ran out of memory")

@@ -162,7 +162,7 @@ class StepLoop:
 
     def _on_exit(self, link: NodeLink, body: dict[str, Any]) -> None:
         end = (body.get("exit_code", 0), body.get("exit_signal", 0), body.get("is_out_of_memory", False))
-        self._report.add(link.node, body["task"], end)
+        self._report.add(link.node, body["task"], end, has_aborted=body.get("has_aborted", False))
         if self._report.has_untold and self._tell_at is None:
             self._tell_at = time.monotonic() + _FOLD_S
         self._control.on_exit(end)
