@@ -283,7 +283,10 @@ def test_steps(controller, capfd):
 
 @pytest.mark.parametrize("words", [("-s", "-j", "5"), ("-j", "5", "-s"), ("-s", "-j", "5.0")], ids=" ".join)
 def test_the_steps_of_a_job(controller, capfd, words):
-    controller.replies["QuerySteps"] = {"steps": [step(5, 0, (StepNode(node="n1", ntasks=1),))], "now_at": at("17:28:51")}
+    controller.replies["QuerySteps"] = {
+        "steps": [step(5, 0, (StepNode(node="n1", ntasks=1),))],
+        "now_at": at("17:28:51"),
+    }
 
     assert run(capfd, *words, "-ho%i") == (0, "5.0\n", "")
     assert controller.asked("QuerySteps") == {"filter": {"ids": ["5", "5"]}}

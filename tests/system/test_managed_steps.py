@@ -137,7 +137,9 @@ def test_a_step_daemon_that_is_killed_is_told_as_such_and_fails_its_step(
 ) -> None:
     """Not the node, and nobody has cancelled the step."""
     task = f"echo $PPID > {tmp_path}/daemon.$SLURM_NODEID; exec sleep 600"
-    with running(local_cluster, "salloc", "-N2", "-n2", "sh", "-c", 'echo $SLURM_JOB_ID; "$@"', "sh", *_SRUN, task) as job:
+    with running(
+        local_cluster, "salloc", "-N2", "-n2", "sh", "-c", 'echo $SLURM_JOB_ID; "$@"', "sh", *_SRUN, task
+    ) as job:
         assert job.stdout is not None
         assert job.stderr is not None
         job_id = job.stdout.readline().strip()

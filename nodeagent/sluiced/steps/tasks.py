@@ -102,9 +102,7 @@ class Tasks:
         is_oom = bool(number) and self._group.oom_kills() > 0
         has_aborted = self._abort is not None and self._abort[0] == rank
         return [
-            TaskExit(
-                task=each, exit_code=code, exit_signal=number, is_out_of_memory=is_oom, has_aborted=has_aborted
-            )
+            TaskExit(task=each, exit_code=code, exit_signal=number, is_out_of_memory=is_oom, has_aborted=has_aborted)
             for each in self._plans[rank].stands_for or (rank,)
         ]
 

@@ -105,7 +105,9 @@ def test_a_step_that_can_never_be_is_refused(world: World, job_id: int, spec: di
 @pytest.mark.parametrize(
     ("spec", "why"),
     [
-        pytest.param({"excluded_nodes": ("n1",)}, "both asked for (--nodelist) and excluded (--exclude)", id="excluded"),
+        pytest.param(
+            {"excluded_nodes": ("n1",)}, "both asked for (--nodelist) and excluded (--exclude)", id="excluded"
+        ),
         pytest.param(
             {"relative": 1}, "asked for (--nodelist) and before node 1 of the allocation (--relative)", id="passed over"
         ),
