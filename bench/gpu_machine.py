@@ -1,7 +1,7 @@
 """What the agent makes of a machine's NVIDIA GPUs, beside what the driver's own tool says; for a machine that has one.
 
     python -m bench.gpu_machine               inventory and fence, which need nvidia-ml-py and msgspec alone
-    python -m bench.gpu_machine --cluster     also a cluster of this machine whose jobs look at their GPUs
+    python -m bench.gpu_machine --cluster     also a cluster of this machine whose jobs look at their GPUs and use them
 
 Exit status 1: something differs, or there is no GPU.  The output is made to be kept in docs/.
 """
@@ -39,7 +39,9 @@ def main() -> None:
         sys.exit(f"gpu_machine: no GPU: {found.problem}")
     problems = [*_show_devices(found.devices), *_compare_with_tool(found.devices), *_check_units(len(found.devices))]
     if options.cluster:
-        problems += _run_cluster(len(found.devices))
+        from bench.gpu_jobs import run_jobs
+
+        problems += run_jobs(found.devices)
     for problem in problems:
         print(f"DIFFERS: {problem}")
     sys.exit(1 if problems else 0)
@@ -88,27 +90,6 @@ def _check_units(count: int) -> list[str]:
         print(f"gpu:{unit.number}: cores {unit.cores or 'all'}; may open {' '.join(there)}")
         print(f"gpu:{unit.number}: may not open {' '.join(fence.withheld) or 'nothing'}")
     return list(measured.problems)
-
-
-def _run_cluster(count: int) -> list[str]:
-    """Run jobs with and without GPUs; return what they saw that they should not, or the other way round."""
-    from sluice.testing import LocalCluster
-
-    settings = {"GresTypes": "gpu", "NodeName": f"DEFAULT Gres=gpu:{count}"}
-    problems = []
-    with LocalCluster(
-        nodes=1, cpus=max(2, count), settings=settings, files={"gres.conf": "AutoDetect=nvml\n"}
-    ) as cluster:
-        seen = cluster.run("srun", "--gres=gpu:1", "sh", "-c", "echo $CUDA_VISIBLE_DEVICES; nvidia-smi -L").stdout
-        print(seen.rstrip())
-        table = cluster.run("srun", "-v", f"-n{count}", "--gpus-per-task=1", "true").stderr
-        print("\n".join(line for line in table.splitlines() if ": task" in line))
-        if not seen.splitlines()[0]:
-            problems.append("a job with a GPU has no CUDA_VISIBLE_DEVICES")
-        none = cluster.run("srun", "sh", "-c", "echo ${CUDA_VISIBLE_DEVICES-unset}").stdout.strip()
-        if none != "unset":
-            problems.append(f"a job without a GPU has CUDA_VISIBLE_DEVICES={none}")
-    return problems
 
 
 if __name__ == "__main__":

@@ -98,7 +98,7 @@ _SHOWS = {
     "jobs": "show_job.show_jobs",
     "licenses": "show_other.show_licenses",
     "nodes": "show_node.show_nodes",
-    "partitions": "show_node.show_partitions",
+    "partitions": "show_partition.show_partitions",
     "reservations": "show_reservation.show_reservations",
     "slurmd": "show_other.show_unavailable",
     "steps": "show_step.show_steps",

@@ -244,12 +244,23 @@ def _check_gres_count(request: _Request) -> Verdict | None:
     for item in needs.gres_per_node:
         most = max((_count_gres(node, item) for node in request.nodes), default=0)
         if item.count > most:
-            return _refuse("infeasible", details=f"{_spell(item)} on one node requested, {request.where} has {most}")
+            details = f"{_spell(item)} on one node requested, {request.where} has {most}{_other_types(request, item)}"
+            return _refuse("infeasible", details=details)
     for item in needs.gres_per_job:
         total = sum(_count_gres(node, item) for node in request.nodes)
         if item.count > total:
-            return _refuse("infeasible", details=f"{_spell(item)} requested, {request.where} has {total}")
+            details = f"{_spell(item)} requested, {request.where} has {total}{_other_types(request, item)}"
+            return _refuse("infeasible", details=details)
     return None
+
+
+def _other_types(request: _Request, item: GresRequest) -> str:
+    """Return which types there are where there is none of the one that was asked for."""
+    types = {each.type for node in request.nodes for each in node.gres if each.name == item.name}
+    if not item.type or item.type in types:
+        return ""
+    named = sorted(types - {""})
+    return f"; it has {', '.join(f'{item.name}:{each}' for each in named)}" if named else "; its nodes name no types"
 
 
 def _check_together(request: _Request) -> Verdict:

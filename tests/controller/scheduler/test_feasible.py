@@ -8,8 +8,14 @@ from sluicectld.scheduler.snapshot import Policy
 from tests.builders import Cluster, make_spec
 
 
-def check(policy: Policy | None = None, nodes: int = 1, partition: dict | None = None, **spec) -> Verdict | None:
-    cluster = Cluster(nodes=4, gres=(GresRequest(name="gpu", count=2),), features=("a", "b"))
+def check(
+    policy: Policy | None = None,
+    nodes: int = 1,
+    partition: dict | None = None,
+    gres: tuple[GresRequest, ...] = (GresRequest(name="gpu", count=2),),
+    **spec,
+) -> Verdict | None:
+    cluster = Cluster(nodes=4, gres=gres, features=("a", "b"))
     cluster.partition("batch", max_limit_s=3600, **(partition or {}))
     known = [free.node for free in cluster.free_by_name.values()]
     return check_request(
@@ -108,6 +114,12 @@ def check(policy: Policy | None = None, nodes: int = 1, partition: dict | None =
             id="too many units in all",
         ),
         pytest.param(
+            {"gres_per_node": (GresRequest(name="gpu", type="h100"),)},
+            "infeasible",
+            "gpu:h100:1 on one node requested, partition batch has 0; its nodes name no types",
+            id="a type where there are none",
+        ),
+        pytest.param(
             {"nodes": 2, "ntasks": 3, "ntasks_per_node": 1},
             "infeasible",
             "can not be held by idle nodes: 4 nodes in partition batch, room for 2 tasks on 2 nodes; "
@@ -191,3 +203,13 @@ def test_the_funnel_of_a_refusal_is_told_once():
     funnel = "3 nodes in partition batch -> 1 with features ssd -> 0 with 30000 MiB; needs 1 node"
     assert verdict.details == f"can not be held by idle nodes: {funnel}"
     assert verdict.nearest == "nearest request that fits: without -C ssd"
+
+
+def test_a_type_that_no_node_has_is_refused_with_those_that_there_are():
+    verdict = check(
+        gres=(GresRequest(name="gpu", type="h200"), GresRequest(name="gpu", type="a100")),
+        gres_per_node=(GresRequest(name="gpu", type="h100"),),
+    )
+
+    assert verdict is not None
+    assert verdict.text == "gpu:h100:1 on one node requested, partition batch has 0; it has gpu:a100, gpu:h200"
