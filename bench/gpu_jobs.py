@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from subprocess import CompletedProcess
 from typing import NamedTuple
 
+from sluice import size
 from sluice.model.confinement import CgroupSettings
 from sluice.testing import LocalCluster
 from sluiced.cgroup.detect import fences_devices, unenforced
@@ -38,6 +39,19 @@ torch.cuda.synchronize()
 open("holds", "w").close()
 time.sleep(600)
 """
+#: Takes 2 GiB of a GPU's memory and keeps it busy for some seconds.
+_MULTIPLY = """
+import os, time, torch
+held = torch.ones(1 << 29, device="cuda")
+matrix = torch.ones(4096, 4096, device="cuda")
+ends_at = time.monotonic() + 8
+while time.monotonic() < ends_at:
+    for _ in range(20):
+        matrix = (matrix @ matrix) / 4096
+    torch.cuda.synchronize()
+print(os.environ["SLURM_JOB_ID"])
+"""
+_HELD_MIB = 2048
 
 Ran = CompletedProcess[str]
 
@@ -71,6 +85,7 @@ def run_jobs(devices: Sequence[Device]) -> list[str]:
             if not look.is_right(ran):
                 problems.append(f"{look.what}: exit status {ran.returncode}")
         problems += _hold_and_wait(cluster) if _has_torch() else []
+        problems += _use_gpu(cluster) if _has_torch() else []
     return problems
 
 
@@ -190,6 +205,25 @@ def _hold_and_wait(cluster: LocalCluster) -> list[str]:
     return (
         problems if f"{waiting}|COMPLETED" in ended else [*problems, "the job that waited for a GPU did not complete"]
     )
+
+
+def _use_gpu(cluster: LocalCluster) -> list[str]:
+    """Keep a GPU busy and print what its account has of that; return what it lacks."""
+    ran = cluster.run("srun", "--gres=gpu:1", "-c", "2", sys.executable, "-c", _MULTIPLY, check=False, limit_s=120)
+    if ran.returncode:
+        return [f"a job that keeps a GPU busy: exit status {ran.returncode}: {ran.stderr.strip()}"]
+    cluster.wait_jobs_ended()
+    command = ("sacct", "-P", "-j", ran.stdout.split()[-1], "-o")
+    fields = "JobID,AllocTRES,TRESUsageInMax,TRESUsageInAve,TRESUsageInTot"
+    print(f"\n$ {_shown(command)} {fields}\n{cluster.run(*command, fields).stdout.rstrip()}")
+    most = cluster.run(*command, "TRESUsageInMax", "-n").stdout.split()[-1]
+    words = dict(word.split("=") for word in most.split(","))
+    problems = []
+    if size.parse_mib(words.get("gres/gpumem", "0")) < _HELD_MIB:
+        problems.append(f"a job that held {_HELD_MIB} MiB of a GPU has {most}")
+    if int(words.get("gres/gpuutil", "0")) == 0:
+        problems.append(f"a job that kept a GPU busy has {most}")
+    return problems
 
 
 def _processes(when: str) -> str:

@@ -8,13 +8,14 @@ cut as long as what is left begins the first of the table.
 
 from __future__ import annotations
 
-from sluice import duration, tres
+from sluice import duration, gres_spec, size, tres
 from sluice_cli import account_line, fields_step, job_size, job_text
 from sluice_cli.account_line import AccountLine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     Text = Callable[[AccountLine], str]
 
@@ -89,7 +90,18 @@ def _step_tres(line: AccountLine) -> str:
         "mem": sum([node.get("memory_mib", 0) for node in nodes]),
         "node": len(nodes),
     }
-    return tres.format_sorted(tres.without_zeros(counts))
+    gres = job_size.granted_gres(_gres_holders(line))
+    return tres.format_sorted(tres.without_zeros(counts | gres_spec.to_tres(gres)))
+
+
+def _gres_holders(line: AccountLine) -> list[dict[str, Any]]:
+    """Return the records that have what a step holds: its parts, or the job's grants where it is an agent's own step."""
+    assert line.step is not None
+    parts: list[dict[str, Any]] = line.step.get("nodes", [])
+    if fields_step.step_word(line.step["step_id"]) not in ("batch", "extern"):
+        return parts
+    names = [part["node"] for part in parts]
+    return [grant for grant in line.row.grants if grant["node"] in names]
 
 
 def _requested_tres(line: AccountLine) -> str:
@@ -125,6 +137,20 @@ def _average_cpu(line: AccountLine) -> str:
     return duration.format_long(spent_s / max(account_line.tasks(line), 1))
 
 
+def _gpu_words(used: dict[str, Any], is_average: bool, is_total: bool) -> str:
+    """Return what a step had of its GPUs, on the node that had most, on all, or on average over time and nodes."""
+    gpu = used.get("gpu", {})
+    if not gpu.get("nodes"):
+        return ""
+    memory = gpu.get("memory_total_bytes" if is_total else "memory_peak_bytes", 0)
+    util = gpu.get("util_mean_percent" if is_total else "util_peak_percent")
+    if is_average:
+        memory = gpu.get("memory_mean_bytes", 0) // gpu["nodes"]
+        util = None if util is None else gpu.get("util_mean_percent", 0.0) / gpu["nodes"]
+    words = f"gres/gpumem={size.format_kib(memory // 1024)},"
+    return words if util is None else f"{words}gres/gpuutil={round(util)},"
+
+
 def _tres_in(is_average: bool, is_total: bool = False) -> Text:
     def get(line: AccountLine) -> str:
         used, tasks = account_line.usage(line), max(account_line.tasks(line), 1)
@@ -134,8 +160,8 @@ def _tres_in(is_average: bool, is_total: bool = False) -> Text:
         spent_s = account_line.cpu_seconds(line, "user_s", "system_s") / (tasks if is_average else 1)
         read = used.get("disk_read_bytes", 0) // (tasks if is_average else 1)
         return (
-            f"cpu={duration.format_long(spent_s)},energy=0,fs/disk={read},mem={memory}K,"
-            f"vmem={used.get('max_vmsize_kib', 0)}K"
+            f"cpu={duration.format_long(spent_s)},energy=0,fs/disk={read},"
+            f"{_gpu_words(used, is_average, is_total)}mem={memory}K,vmem={used.get('max_vmsize_kib', 0)}K"
         )
 
     return _counted(get)

@@ -104,8 +104,17 @@ def _step_object(line: AccountLine) -> Map:
             "max_vmsize_kib": used.get("max_vmsize_kib", 0),
             "disk_read_bytes": used.get("disk_read_bytes", 0),
             "disk_written_bytes": used.get("disk_written_bytes", 0),
+            "gpu": _gpu(used.get("gpu", {})),
         },
     }
+
+
+def _gpu(used: Map) -> Map:
+    """Return what the step had of its GPUs; nodes 0: nobody looked, a utilization of null: no GPU could tell."""
+    counts = {
+        key: used.get(key, 0) for key in ("nodes", "memory_peak_bytes", "memory_total_bytes", "memory_mean_bytes")
+    }
+    return counts | {key: used.get(key) for key in ("util_peak_percent", "util_mean_percent")}
 
 
 def _times(line: AccountLine) -> Map:

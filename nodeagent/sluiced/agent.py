@@ -64,6 +64,7 @@ from sluiced.outbox import Item
 from sluiced.processes import StepProcesses
 from sluiced.recovery import recover
 from sluiced.server import AgentAuthenticator, AgentServer
+from sluiced.site.gpu_meter import GpuMeter
 from sluiced.site.gpu_watch import GpuWatch
 from sluiced.site.health import HealthCheck
 from sluiced.site.hooks import Hooks, OnEnded
@@ -92,7 +93,8 @@ class Agent:
         self._spool = Spool(options.spool)
         self._description = Description(options, self._spool.id, self._clock.now())
         self._launcher = Launcher(self._spool.lock)
-        self._processes = StepProcesses(self._spool, self._launcher, self._on_step_ended)
+        self._gpu_meter = GpuMeter(self._node, self._spool, lambda: self._description.watched_gpus)
+        self._processes = StepProcesses(self._spool, self._launcher, self._gpu_meter.begin, self._on_step_ended)
         self._engine = self._new_engine(
             self._spool.read_config() or AgentConfig(version=0, digest="", cluster=options.cluster)
         )
@@ -146,6 +148,7 @@ class Agent:
                 self._unkillables.recover()
                 self._recover()
                 group.create_task(self._sweep())
+                group.create_task(self._gpu_meter.run())
                 await self._listen()
                 group.create_task(self._link.run())
         finally:
@@ -237,6 +240,7 @@ class Agent:
         """Begin anew for another cluster of the same name."""
         logger.warning("node %s: another cluster's controller answers, forgetting the old one's jobs", self._node)
         self._processes.stop()
+        self._gpu_meter.clear()
         self._launcher.stop()
         self._manager.clear()
         self._courier.close()
@@ -334,7 +338,7 @@ class Agent:
             result.exit_signal,
             result.reason,
         )
-        told = msgspec.structs.replace(result, node=self._node)
+        told = msgspec.structs.replace(result, node=self._node, usage=self._gpu_meter.end(key, result.usage))
         if key.step_id == BATCH_STEP:
             self._begin_end(key.job)
         if result.reason_text and not result.reason:

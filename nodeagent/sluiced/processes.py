@@ -28,6 +28,8 @@ DAEMON_DIED = "the step's daemon ended unexpectedly, and its tasks with it"
 
 #: Told once per step: its result, and whether the step daemon left it itself.
 OnEnded = Callable[[StepKey, StepResult, bool], None]
+#: Told that a step has a step daemon, which may not have claimed it yet.
+OnRunning = Callable[[StepKey], None]
 
 
 class StepProcesses:
@@ -36,9 +38,10 @@ class StepProcesses:
     A step daemon that serves again says so earlier.
     """
 
-    def __init__(self, spool: Spool, launcher: Launcher, on_ended: OnEnded) -> None:
+    def __init__(self, spool: Spool, launcher: Launcher, on_running: OnRunning, on_ended: OnEnded) -> None:
         self._spool = spool
         self._launcher = launcher
+        self._on_running = on_running
         self._on_ended = on_ended
         self._watched: dict[StepKey, int] = {}
         self._stopped = StoppedDaemons(spool, self.is_running)
@@ -116,6 +119,7 @@ class StepProcesses:
     def _watch(self, key: StepKey, pidfd: int) -> None:
         self._watched[key] = pidfd
         asyncio.get_running_loop().add_reader(pidfd, self._on_exit, key)
+        self._on_running(key)
 
     def _on_over(self, key: StepKey) -> int | None:
         """Tell the result, and give back what watched the step daemon that has left it."""

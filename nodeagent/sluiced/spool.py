@@ -16,6 +16,7 @@
             STEP.notice       the job's user's: why a signal comes
             STEP.events       the job's user's socket that tells all notices
             STEP.x11          of an extern step: the display to which the whole job's X11 is forwarded
+            STEP.gpu          what it had of its GPUs so far
             STEP.problem      the evidence on processes that cannot be killed
             STEP.result       what came of it
         hooks/                0700; the names of running prologs and epilogs
@@ -50,7 +51,9 @@ from sluiced import process_id, short_path
 from sluiced.steps.descendants import Unkillable
 from sluiced.steps.launch import StepLaunch
 
-_STEP_FILES = ("launch", "claim", "control", "notice", "notice.new", "events", "x11", "problem", "result")
+_STEP_FILES = (
+    *("launch", "claim", "control", "notice", "notice.new", "events", "x11", "gpu", "gpu.new", "problem", "result"),
+)
 _WRITE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 _CHUNK = 1 << 20
 _STEP_IDS_BY_NAME = {name: number for number, name in SPECIAL_STEP_NAMES.items()}
@@ -117,6 +120,9 @@ class Spool:
 
     def notice_path(self, key: StepKey) -> str:
         return self.step_path(key) + ".notice"
+
+    def gpu_path(self, key: StepKey) -> str:
+        return self.step_path(key) + ".gpu"
 
     # Writing.
 

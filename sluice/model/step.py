@@ -21,6 +21,24 @@ class StepNode(Record, frozen=True, kw_only=True):
     gres: tuple[GresGrant, ...] = ()
 
 
+class GpuUsage(Record, frozen=True, kw_only=True):
+    """What a step's processes had of its GPUs, by samples while they ran.
+
+    A sample is of all the step's GPUs on one node: bytes of their memory, and the percent of the time that they were at
+    work, where one GPU that never rests is 100.  peak: the largest sample on any node; total: the nodes' peaks, summed;
+    mean: the nodes' averages over time, summed.
+    """
+
+    #: How many nodes looked; 0: nobody did.
+    nodes: int = 0
+    memory_peak_bytes: int = 0
+    memory_total_bytes: int = 0
+    memory_mean_bytes: int = 0
+    #: None: no GPU could tell.
+    util_peak_percent: float | None = None
+    util_mean_percent: float | None = None
+
+
 class Usage(Record, frozen=True, kw_only=True):
     """What a step used, summed or at most over its tasks, as the kernel reports it."""
 
@@ -33,6 +51,7 @@ class Usage(Record, frozen=True, kw_only=True):
     max_vmsize_kib: int = 0
     disk_read_bytes: int = 0
     disk_written_bytes: int = 0
+    gpu: GpuUsage = GpuUsage()
 
 
 class Step(Record, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from sluice.model.step import Step, Usage
+from sluice.model.step import GpuUsage, Step, Usage
 from sluice.wire.messages import StepResult
 
 
@@ -47,4 +47,20 @@ def _add_usage(one: Usage, other: Usage) -> Usage:
         max_vmsize_kib=max(one.max_vmsize_kib, other.max_vmsize_kib),
         disk_read_bytes=one.disk_read_bytes + other.disk_read_bytes,
         disk_written_bytes=one.disk_written_bytes + other.disk_written_bytes,
+        gpu=_add_gpu_usage(one.gpu, other.gpu),
+    )
+
+
+def _add_gpu_usage(one: GpuUsage, other: GpuUsage) -> GpuUsage:
+    if not one.nodes or not other.nodes:
+        return one if one.nodes else other
+    peaks = [peak for peak in (one.util_peak_percent, other.util_peak_percent) if peak is not None]
+    means = [mean for mean in (one.util_mean_percent, other.util_mean_percent) if mean is not None]
+    return GpuUsage(
+        nodes=one.nodes + other.nodes,
+        memory_peak_bytes=max(one.memory_peak_bytes, other.memory_peak_bytes),
+        memory_total_bytes=one.memory_total_bytes + other.memory_total_bytes,
+        memory_mean_bytes=one.memory_mean_bytes + other.memory_mean_bytes,
+        util_peak_percent=max(peaks, default=None),
+        util_mean_percent=sum(means) if means else None,
     )

@@ -7,10 +7,12 @@ import os
 import time
 
 import pytest
+from msgspec import structs
 
 from sluice.errors import NotFound, Unreachable
+from sluice.model.allocation import GresGrant
 from sluice.model.states import JobState
-from sluice.model.step import StepNode, Usage
+from sluice.model.step import GpuUsage, StepNode, Usage
 from sluice_cli import sacct
 from sluice_cli.fields_accounting import FIELDS
 from tests.cli import fake_controller
@@ -259,6 +261,63 @@ def test_usage_of_a_step_and_units(controller, capfd):
     assert run(capfd, "-X", "-P", "-n", "-o", "totalcpu")[1] == "00:01.750\n"
     assert run(capfd, "-X", "-n", "-o", "state")[1] == "    FAILED \n"
     assert controller.asked("QueryAccounting")["with_steps"] is False
+
+
+def test_gpus_are_among_what_a_step_used(controller, capfd):
+    """Two nodes: what the one had that had most, the average over time and nodes, and the sum."""
+    gpu = GpuUsage(
+        nodes=2,
+        memory_peak_bytes=3 << 30,
+        memory_total_bytes=(3 << 30) + (1 << 20),
+        memory_mean_bytes=3 << 30,
+        util_peak_percent=97.5,
+        util_mean_percent=121.0,
+    )
+    usage = Usage(user_s=2.0, max_rss_kib=100, total_rss_kib=100, max_vmsize_kib=200, gpu=gpu)
+    account_of(controller, usage)
+
+    fields = run(capfd, "-P", "-n", "-j", "9.0", "-o", "tresusageinmax,tresusageinave,tresusageintot")[1].split("|")
+
+    assert fields[0] == "cpu=00:00:02,energy=0,fs/disk=0,gres/gpumem=3G,gres/gpuutil=98,mem=100K,vmem=200K"
+    assert "gres/gpumem=1536M,gres/gpuutil=60," in fields[1]
+    assert "gres/gpumem=3073M,gres/gpuutil=121," in fields[2]
+
+
+def test_work_that_no_gpu_could_tell_is_not_shown(controller, capfd):
+    account_of(controller, Usage(max_rss_kib=100, gpu=GpuUsage(nodes=1)))
+
+    shown = run(capfd, "-P", "-n", "-j", "9.0", "-o", "tresusageinmax")[1]
+
+    assert shown == "cpu=00:00:00,energy=0,fs/disk=0,gres/gpumem=0,mem=100K,vmem=0K\n"
+
+
+def test_the_grant_of_a_step_has_its_gpus(controller, capfd):
+    share_with_gpus = structs.replace(
+        share("n1", 1, 20), gres=(GresGrant(name="gpu", type="a100", units="0-1", count=2),)
+    )
+    job = started(9, (grant("n1", 1, 20),), "COMPLETED", job_ended_at=at("17:28:26"))
+    step = account_step(9, 0, (share_with_gpus,), state="COMPLETED", ended_at=at("17:28:26"), usage=Usage())
+    controller.replies["QueryAccounting"] = {"rows": [account(job, step)], "now_at": at(NOW)}
+
+    shown = run(capfd, "-P", "-n", "-j", "9.0", "-o", "alloctres")[1]
+
+    assert shown == "cpu=1,gres/gpu=2,gres/gpu:a100=2,mem=20M,node=1\n"
+
+
+def test_the_grant_of_a_batch_script_has_the_jobs_gpus_on_its_node(controller, capfd):
+    two = (GresGrant(name="gpu", units="0-1", count=2),)
+    grants = tuple(structs.replace(grant(node, 1, 20), gres=two) for node in ("n1", "n2"))
+    job = started(9, grants, "COMPLETED", job_ended_at=at("17:28:26"))
+    step = account_step(9, -5, (share("n1", 1, 20),), state="COMPLETED", ended_at=at("17:28:26"), usage=Usage())
+    controller.replies["QueryAccounting"] = {"rows": [account(job, step)], "now_at": at(NOW)}
+
+    assert run(capfd, "-P", "-n", "-j", "9.batch", "-o", "alloctres")[1] == "cpu=1,gres/gpu=2,mem=20M,node=1\n"
+
+
+def account_of(controller, usage):
+    step = account_step(9, 0, (share("n1", 1, 20),), state="COMPLETED", ended_at=at("17:28:26"), usage=usage)
+    job = started(9, (grant("n1", 1, 20),), "COMPLETED", job_ended_at=at("17:28:26"))
+    controller.replies["QueryAccounting"] = {"rows": [account(job, step)], "now_at": at(NOW)}
 
 
 def test_the_list_of_fields_is_four_a_line_and_all_are_accepted(controller, capfd):

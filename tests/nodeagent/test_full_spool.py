@@ -62,7 +62,7 @@ def test_what_could_not_be_written_has_failed(tmp_path: Path, step_id: int, exit
     told: list[StepResult] = []
     own = spool.Spool(str(tmp_path))
     launcher = Launcher(own.lock)
-    processes = StepProcesses(own, launcher, lambda key, result, is_own: told.append(result))
+    processes = StepProcesses(own, launcher, lambda key: None, lambda key, result, is_own: told.append(result))
 
     processes.fail(spool.StepKey(7, 0, step_id), "spool '/spool': No space left on device", 5.0)
 

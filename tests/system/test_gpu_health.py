@@ -2,55 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pynvml  # type: ignore[import-untyped]
 import pytest
 
 from sluice.testing import LocalCluster
-
-_ROOT = Path(__file__).parents[2]
-#: pynvml's own names, and over them the double's functions for the GPUs that the file tells of.
-_DOUBLE = f"""
-import importlib.util, json, pathlib, sys
-spec = importlib.util.spec_from_file_location("real_pynvml", {pynvml.__file__!r})
-sys.modules["real_pynvml"] = real = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(real)
-globals().update({{name: value for name, value in vars(real).items() if not name.startswith("__")}})
-from tests.nodeagent.gpu.fake_nvml import FakeNvml, Gpu
-gpus = json.loads(pathlib.Path(__file__).with_name("gpus.json").read_text())
-double = FakeNvml(Gpu(**gpu) for gpu in gpus)
-globals().update({{name: getattr(double, name) for name in dir(double) if name.startswith("nvml")}})
-"""
-
-
-class Machine:
-    """The GPUs that the library tells of."""
-
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / "gpus.json"
-
-    def set_second(self, **gpu: Any) -> None:
-        first = {"uuid": "GPU-0", "recovery_action": 0}
-        second = {"uuid": "GPU-1", "minor": 1, "bus": "00000000:08:00.0", "recovery_action": 0}
-        whole = self._path.with_suffix(".new")
-        whole.write_text(json.dumps([first, second | gpu]))
-        whole.replace(self._path)
+from tests.system.nvml_double import Machine
 
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
-    (tmp_path / "pynvml.py").write_text(_DOUBLE)
-    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{_ROOT}")
-    return Machine(tmp_path)
+    return Machine(tmp_path, monkeypatch)
 
 
 @pytest.fixture
 def cluster(machine: Machine) -> Iterator[LocalCluster]:
-    machine.set_second()
     settings = {
         "GresTypes": "gpu",
         "NodeName": "DEFAULT Gres=gpu:2",

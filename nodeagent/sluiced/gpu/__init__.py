@@ -5,6 +5,10 @@ nvml         NVIDIA's library, loaded when it is asked for
 ailment      why one of them should not be used
 xids         what the driver has said of each in the kernel's log
 health       how they are now, in a process of its own
+processes    what it tells of the processes on them
+owners       which step a process belongs to
+tally        what each step had of them
+sampler      the process that looks at it, for all steps of the node
 nvidia_proc  NVIDIA's devices, from the driver's own files
 drm          AMD's and Intel's devices, from the kernel's own files
 capability   which device files a MIG instance needs

@@ -6,7 +6,7 @@ NCCL's peers want; with --gpu-bind it is around each task.  A program counts its
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Collection, Iterable, Sequence, Set
 from typing import NamedTuple
 
 from sluice import cpuset, gpu_bind
@@ -38,6 +38,16 @@ class TaskGpus(NamedTuple):
 def job_fence(launch: StepLaunch) -> Fence:
     """Return the fence around the launch's job on this node."""
     return compute_fence(launch.devices, _units(launch.devices, _granted(launch)))
+
+
+def measured_gpus(launch: StepLaunch, uuids: Collection[str]) -> tuple[tuple[str, bool], ...]:
+    """Return which of these GPUs the step holds on this node, and whether it has the whole or a part of each."""
+    step = launch.tasks.step if launch.tasks is not None else None
+    part = next((each for each in step.nodes if each.node == launch.node), None) if step is not None else None
+    gres = part.gres if part is not None else _granted(launch)
+    whole = {unit.number for unit in _gpus(launch.devices, [each for each in gres if each.name == "gpu"])}
+    held = [unit for unit in _gpus(launch.devices, gres) if unit.uuid in uuids]
+    return tuple((unit.uuid, unit.number in whole) for unit in held)
 
 
 def plan_batch(launch: StepLaunch) -> dict[str, str]:

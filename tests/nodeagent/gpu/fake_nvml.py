@@ -22,6 +22,20 @@ class Instance(NamedTuple):
     memory_mib: int = 0
 
 
+class Process(NamedTuple):
+    """A process on a GPU or an instance.
+
+    memory_bytes None: the driver does not tell.  draws: it does graphics, too.  util_percent, sampled_us: the samples
+    of how much it lets the GPU work; none: it does not.
+    """
+
+    pid: int
+    memory_bytes: int | None = 0
+    draws: bool = False
+    util_percent: tuple[int, ...] = ()
+    sampled_us: int = 1_000_000
+
+
 class Gpu(NamedTuple):
     """links: the numbers of the GPUs that its NVLinks lead to, -1 for a switch."""
 
@@ -39,10 +53,32 @@ class Gpu(NamedTuple):
     #: What the driver says that it needs; None: an old driver, which says nothing.
     recovery_action: int | None = None
     uncorrected_errors: int = 0
+    #: On it or on an instance of it, by UUID.
+    processes: tuple[tuple[str, Process], ...] = ()
+    used_bytes: int = 0
+    #: Of all processes together; None: it cannot tell.
+    util_percent: int | None = 0
+    tells_util_of_processes: bool = True
 
 
 class _Memory(NamedTuple):
     total: int
+    used: int
+
+
+class _Running(NamedTuple):
+    pid: int
+    usedGpuMemory: int | None
+
+
+class _Sample(NamedTuple):
+    pid: int
+    timeStamp: int
+    smUtil: int
+
+
+class _Rates(NamedTuple):
+    gpu: int
 
 
 class _Pci(NamedTuple):
@@ -70,12 +106,13 @@ class FakeNvml:
     NVML_DEVICE_MIG_ENABLE = pynvml.NVML_DEVICE_MIG_ENABLE
     NVML_NVLINK_MAX_LINKS = pynvml.NVML_NVLINK_MAX_LINKS
     NVML_SUCCESS = pynvml.NVML_SUCCESS
+    NVML_ERROR_NOT_FOUND = pynvml.NVML_ERROR_NOT_FOUND
     NVML_FI_DEV_GET_GPU_RECOVERY_ACTION = pynvml.NVML_FI_DEV_GET_GPU_RECOVERY_ACTION
     NVML_MEMORY_ERROR_TYPE_UNCORRECTED = pynvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED
     NVML_VOLATILE_ECC = pynvml.NVML_VOLATILE_ECC
 
     def __init__(self, gpus: Iterable[Gpu] = (), failure: Exception | None = None) -> None:
-        self._gpus = list(gpus)
+        self.gpus = list(gpus)
         self._failure = failure
         self.open_count = 0
 
@@ -89,15 +126,15 @@ class FakeNvml:
 
     def nvmlDeviceGetCount(self) -> int:
         assert self.open_count, "asked before nvmlInit"
-        return len(self._gpus)
+        return len(self.gpus)
 
     def nvmlDeviceGetHandleByIndex(self, index: int) -> Gpu:
-        if self._gpus[index].is_lost:
+        if self.gpus[index].is_lost:
             raise error(pynvml.NVML_ERROR_GPU_IS_LOST)
-        return self._gpus[index]
+        return self.gpus[index]
 
     def nvmlDeviceGetHandleByUUID(self, uuid: str) -> Gpu | tuple[Gpu, Instance]:
-        for gpu in self._gpus:
+        for gpu in self.gpus:
             if gpu.uuid == uuid:
                 return gpu
             for instance in gpu.instances:
@@ -109,7 +146,7 @@ class FakeNvml:
         return migDevice[0]
 
     def nvmlDeviceGetIndex(self, handle: Gpu) -> int:
-        return self._gpus.index(handle)
+        return self.gpus.index(handle)
 
     def nvmlDeviceGetFieldValues(self, handle: Gpu, fieldIds: list[int]) -> list[_Field]:
         assert fieldIds == [pynvml.NVML_FI_DEV_GET_GPU_RECOVERY_ACTION]
@@ -138,7 +175,9 @@ class FakeNvml:
     def nvmlDeviceGetMemoryInfo(self, handle: Gpu | tuple[Gpu, Instance]) -> _Memory:
         if isinstance(handle, Gpu) and handle.is_lost:
             raise error(pynvml.NVML_ERROR_GPU_IS_LOST)
-        return _Memory((handle.memory_mib if isinstance(handle, Gpu) else handle[1].memory_mib) * 1024 * 1024)
+        gpu = handle if isinstance(handle, Gpu) else handle[0]
+        mib = handle.memory_mib if isinstance(handle, Gpu) else handle[1].memory_mib
+        return _Memory(mib * 1024 * 1024, gpu.used_bytes)
 
     def nvmlDeviceGetCpuAffinity(self, handle: Gpu, cpuSetSize: int) -> list[int]:
         return [handle.cpus >> (64 * word) & (2**64 - 1) for word in range(cpuSetSize)]
@@ -169,7 +208,7 @@ class FakeNvml:
 
     def nvmlDeviceGetNvLinkRemotePciInfo(self, device: Gpu, link: int) -> _Pci:
         other = device.links[link]
-        return _Pci(self._gpus[other].bus if other >= 0 else "00000000:C0:00.0")
+        return _Pci(self.gpus[other].bus if other >= 0 else "00000000:C0:00.0")
 
     def nvmlDeviceGetRemappedRows(self, device: Gpu) -> tuple[int, int, int, int]:
         if device.remapped_rows is None:
@@ -178,6 +217,42 @@ class FakeNvml:
 
     def nvmlDeviceGetRetiredPagesPendingStatus(self, device: Gpu) -> int:
         raise error(pynvml.NVML_ERROR_NOT_SUPPORTED)
+
+    def processes(self, handle: Gpu | tuple[Gpu, Instance]) -> list[Process]:
+        """Return what runs there now."""
+        asked = handle if isinstance(handle, Gpu) else handle[0]
+        gpu = next(gpu for gpu in self.gpus if gpu.uuid == asked.uuid)
+        if gpu.is_lost:
+            raise error(pynvml.NVML_ERROR_GPU_IS_LOST)
+        own = self.nvmlDeviceGetUUID(handle)
+        return [process for uuid, process in gpu.processes if uuid == own]
+
+    def nvmlDeviceGetComputeRunningProcesses_v3(self, handle: Gpu | tuple[Gpu, Instance]) -> list[_Running]:
+        return [_Running(each.pid, each.memory_bytes) for each in self.processes(handle)]
+
+    def nvmlDeviceGetGraphicsRunningProcesses_v3(self, handle: Gpu | tuple[Gpu, Instance]) -> list[_Running]:
+        return [_Running(each.pid, each.memory_bytes) for each in self.processes(handle) if each.draws]
+
+    def nvmlDeviceGetMPSComputeRunningProcesses_v3(self, handle: Gpu | tuple[Gpu, Instance]) -> list[_Running]:
+        raise error(pynvml.NVML_ERROR_NOT_SUPPORTED)
+
+    def nvmlDeviceGetProcessUtilization(self, handle: Gpu | tuple[Gpu, Instance], timeStamp: int) -> list[_Sample]:
+        if not isinstance(handle, Gpu) or not handle.tells_util_of_processes:
+            raise error(pynvml.NVML_ERROR_NOT_SUPPORTED)
+        samples = [
+            _Sample(each.pid, each.sampled_us, percent)
+            for each in self.processes(handle)
+            for percent in each.util_percent
+            if each.sampled_us > timeStamp
+        ]
+        if not samples:
+            raise error(pynvml.NVML_ERROR_NOT_FOUND)
+        return samples
+
+    def nvmlDeviceGetUtilizationRates(self, handle: Gpu | tuple[Gpu, Instance]) -> _Rates:
+        if not isinstance(handle, Gpu) or handle.util_percent is None:
+            raise error(pynvml.NVML_ERROR_NOT_SUPPORTED)
+        return _Rates(handle.util_percent)
 
 
 def functions(library: Any) -> dict[str, Any]:

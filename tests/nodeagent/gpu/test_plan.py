@@ -11,7 +11,7 @@ from sluice.model.allocation import GresGrant
 from sluice.model.request import GresRequest, StepSpec
 from sluice.model.step import Step, StepNode
 from sluiced.gpu.device import NodeDevices, Share, Unit
-from sluiced.gpu.plan import TaskGpus, job_fence, plan_batch, plan_tasks
+from sluiced.gpu.plan import TaskGpus, job_fence, measured_gpus, plan_batch, plan_tasks
 from sluiced.steps.launch import StepLaunch
 from sluiced.steps.launch_failure import LaunchFailure
 from sluiced.steps.warmup import sample_launch
@@ -136,3 +136,26 @@ def test_gpus_that_nobody_described_have_their_numbers_alone() -> None:
 def test_a_binding_to_what_is_not_there_fails_the_launch() -> None:
     with pytest.raises(LaunchFailure, match="node n1: --gpu-bind"):
         _plan(_launch(), 1, gpu_bind="map_gpu:3")
+
+
+def _measurable(**fields: Any) -> StepLaunch:
+    """Return a launch on a node whose GPUs have UUIDs."""
+    units = tuple(replace(unit, uuid=f"GPU-{unit.number}" if unit.name == "gpu" else "") for unit in DEVICES.units)
+    return replace(_launch(), devices=replace(DEVICES, units=units), **fields)
+
+
+def test_a_batch_script_is_measured_on_the_jobs_gpus_that_can_be_asked() -> None:
+    launch = _measurable(tasks=None)
+
+    assert measured_gpus(launch, ["GPU-0", "GPU-1", "GPU-2"]) == (("GPU-1", True), ("GPU-2", True))
+    assert measured_gpus(launch, []) == ()
+
+
+def test_a_step_is_measured_on_its_own_gpus_of_which_it_may_have_parts() -> None:
+    shard = GresGrant(name="shard", units="4-5", count=2)
+    part = StepNode(node="n1", ntasks=1, gres=(_gpus("3", 1), shard))
+    tasks = _launch().tasks
+    assert tasks is not None
+    launch = _measurable(tasks=replace(tasks, step=replace(tasks.step, nodes=(part,))))
+
+    assert measured_gpus(launch, ["GPU-1", "GPU-3"]) == (("GPU-1", False), ("GPU-3", True))
