@@ -11,7 +11,8 @@
 
 An option is found under the first of its long names, in the order of the command line; repeated options are found
 repeatedly.  Long names may be abbreviated while unambiguous, short options cluster, a required value may be the rest
-of the word or the next word (whatever it is), an optional one only the rest of the word.  `--` ends the options.
+of the word or the next word (whatever it is), an optional one only the rest of the word; NEXT_WORD is an optional one
+that may also be the next word, where that is no option.  `--` ends the options.
 UsageError carries getopt's text; talk.usage_error() prints it as the commands do.
 
 Source: getopt_long(3); CONTRACT.md section 1.
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 NO_ARGUMENT = 0
 REQUIRED = 1
 OPTIONAL = 2
+NEXT_WORD = 3
 
 
 class UsageError(Exception):
@@ -117,7 +119,7 @@ class OptionTable:
                 raise UsageError(f"option '--{full_name}' doesn't allow an argument")
             found.append((option.key, value))
             return 0
-        if option.argument != REQUIRED:
+        if not _takes(option, rest):
             found.append((option.key, None))
             return 0
         if not rest:
@@ -136,7 +138,7 @@ class OptionTable:
                 found.append((option.key, None))
                 continue
             attached = word[position + 1 :]
-            if attached or option.argument == OPTIONAL:
+            if attached or not _takes(option, rest):
                 found.append((option.key, attached or None))
                 return 0
             if not rest:
@@ -144,3 +146,10 @@ class OptionTable:
             found.append((option.key, rest[0]))
             return 1
         return 0
+
+
+def _takes(option: Option, rest: Sequence[str]) -> bool:
+    """Return whether the value of an option that has none in its own word is the next one."""
+    if option.argument == NEXT_WORD:
+        return bool(rest) and not rest[0].startswith("-")
+    return option.argument == REQUIRED

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sluice_cli.getopt import NO_ARGUMENT, OPTIONAL
+from sluice_cli.getopt import NEXT_WORD, NO_ARGUMENT, OPTIONAL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def _value(option: Option) -> str:
     if option.argument == NO_ARGUMENT:
         return ""
     metavar = option.metavar or "value"
-    return f"[={metavar}]" if option.argument == OPTIONAL else f"={metavar}"
+    return f"[={metavar}]" if option.argument in (OPTIONAL, NEXT_WORD) else f"={metavar}"
 
 
 def _bracketed(option: Option) -> str:

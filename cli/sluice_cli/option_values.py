@@ -361,5 +361,8 @@ def burst_buffer_file(draft: Draft, option: JobOption, value: str | None) -> Non
 
 def kill_on_bad_exit(draft: Draft, option: JobOption, value: str | None) -> None:
     number = 1 if value is None else natural(option, value)
+    if number > 1:
+        text = f'Invalid numeric value "{number}" for --{option.key}: 1 ends the step when a task fails, 0 does not'
+        raise OptionError(text, exit_code=REFUSED_EXIT)
     draft.own["kill-on-bad-exit"] = bool(number)
     draft.spec["kill_on_bad_exit"] = bool(number)

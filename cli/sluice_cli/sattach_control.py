@@ -25,7 +25,7 @@ class AttachReport:
         self._voice = voice
         self.ends: dict[int, End] = {}
 
-    def add(self, node: str, task: int, end: End) -> None:
+    def add(self, node: str, task: int, end: End, has_aborted: bool) -> None:
         code, number, is_out_of_memory = self.ends[task] = end
         if is_out_of_memory:
             self._voice.error(f"task {task} ran out of memory")
@@ -94,7 +94,7 @@ class AttachControl:
         self._failure = 1
 
     def on_lost(self, node: str, reason: str) -> None:
-        self._voice.error(f"node {node}: {reason}")
+        self._voice.error(f"node {node}: {reason or 'the step daemon ended unexpectedly, and its tasks with it'}")
         self._failure = 1
 
 

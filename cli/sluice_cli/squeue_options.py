@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from sluice_cli.getopt import OPTIONAL, REQUIRED, Option, OptionTable
+from sluice_cli.getopt import NEXT_WORD, OPTIONAL, REQUIRED, Option, OptionTable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ TABLE = OptionTable(
     Option("helpstate", help="show the names of the states"),
     Option("hide", help="do not display jobs in hidden partitions"),
     Option("iterate", "i", REQUIRED, "seconds", "specify an interation period"),
-    Option("jobs", "j", OPTIONAL, "job(s)", "comma separated list of job ids to view, default is all"),
+    Option("jobs", "j", NEXT_WORD, "job(s)", "comma separated list of job ids to view, default is all"),
     Option("json", argument=OPTIONAL, metavar="version", help="produce JSON output"),
     Option("licenses", "L", REQUIRED, "names", "comma separated list of license names to view"),
     Option("local", help="report information only about jobs on the local cluster"),
@@ -48,7 +48,7 @@ TABLE = OptionTable(
     Option("sort", "S", REQUIRED, "fields", "comma separated list of fields to sort on"),
     Option("start", help="print expected start times of pending jobs"),
     Option("states", "t", REQUIRED, "states", "comma separated list of states to view, default is pending and running"),
-    Option("steps", "s", OPTIONAL, "step(s)", "comma separated list of job steps to view, default is all"),
+    Option("steps", "s", NEXT_WORD, "step(s)", "comma separated list of job steps to view, default is all"),
     Option("user", "u", REQUIRED, "user_name(s)", "comma separated list of users to view"),
     Option("verbose", "v", help="verbosity level"),
     Option("yaml", argument=OPTIONAL, metavar="version", help="produce YAML output"),
@@ -78,7 +78,7 @@ _LISTS = ("jobs", "steps")
 def settle(found: Found, positionals: list[str]) -> dict[str, str]:
     """Return each option's value ("" without one), the command line before the variables.
 
-    -j and -s may take the next word: it is removed from *positionals*.
+    -j and -s without a value may take a word that comes later: it is removed from *positionals*.
     """
     values: dict[str, str] = {}
     for key, value in found:

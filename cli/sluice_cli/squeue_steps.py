@@ -39,9 +39,9 @@ def _fetch_rows(voice: Voice, values: Values) -> list[StepRow]:
     wanted = squeue_select.read_steps(values["steps"]) if values.get("steps") else []
     selection = squeue_select.read_selection({"states": "all"} | values, voice)
     selection.filter.pop("states", None)
-    if wanted:
+    ids = [str(job_id) for job_id, _, _ in wanted] or selection.filter.get("ids", [])
+    if ids:
         # Two ids at least: a single unknown one would be refused instead of listed as nothing.
-        ids = [str(job_id) for job_id, _, _ in wanted]
         selection.filter["ids"] = ids if len(ids) > 1 else ids * 2
     where = client.find_endpoints()
     with light.connect(where) as connection:

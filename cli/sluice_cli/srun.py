@@ -81,7 +81,7 @@ def _run(words: list[str], voice: talk.Voice) -> int:
     if answer := job_request.check_gres_help(draft):
         talk.put(answer)
         return 0
-    if answer := srun_plugins.answer(draft.own):
+    if answer := srun_plugins.answer(draft):
         talk.put(answer)
         return 0
     _check_drafts(drafts, [argv for _, _, argv in commands], voice)
@@ -194,7 +194,7 @@ def _run_outside(
             hold,
         )
         step = StepRun(_parts(started["job"], range(len(drafts)), drafts, argvs), StepMaker(None), voice)
-        other_user.become(draft)
+        other_user.become(draft, other_user.NEEDS_OF_SRUN)
         step.run(hold)
         allocation.finish(job_id, voice, *step.outcome)
     return step.status
@@ -221,7 +221,7 @@ def _run_inside(drafts: Sequence[Draft], argvs: Sequence[Sequence[str]], voice: 
         _load_programs(draft, argv)
         parts.append(Part(job["id"], draft, argv))
     step = StepRun(parts, maker, voice)
-    other_user.become(drafts[0])
+    other_user.become(drafts[0], other_user.NEEDS_OF_SRUN)
     step.run()
     return step.status
 

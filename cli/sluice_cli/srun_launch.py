@@ -5,6 +5,7 @@ The connection is the step daemon's from then on: notices both ways until StepDo
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 
@@ -15,7 +16,7 @@ from sluice_cli import environment, job_request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from sluice.wire.light import LightConnection
@@ -42,16 +43,28 @@ class NodeLink:
     """The tasks of one node, as srun talks to them.
 
     body: its TaskLaunch, but for the node's name; request_id: of the TaskLaunch, for its refusal.
+    reach: makes another connection to the node's agent.
     """
 
-    def __init__(self, connection: LightConnection, node: str, ranks: Sequence[int]) -> None:
+    def __init__(
+        self, connection: LightConnection, node: str, ranks: Sequence[int], reach: Callable[[], LightConnection]
+    ) -> None:
         self.connection = connection
+        self._reach = reach
         self.node = node
         self.ranks = frozenset(ranks)
         self.request_id = 0
         self.body: dict[str, Any] = {}
         self.has_started = False
         self.is_done = False
+
+    def is_node_there(self) -> bool:
+        """Tell whether the node's agent listens."""
+        try:
+            self._reach().close()
+        except PeerError:
+            return False
+        return True
 
     def notify(self, name: str, body: dict[str, Any]) -> None:
         """Queue a notice; the loop sends it."""
@@ -65,19 +78,20 @@ def connect(created: dict[str, Any]) -> list[NodeLink]:
     ends_at = time.monotonic() + _RESTART_S
     for place in created["addresses"]:
         part = place["node"]
+        reach = functools.partial(light.connect_tcp, place["address"], place["port"], created["credential"])
         try:
-            connection = _connect_patiently(place, created["credential"], ends_at)
+            connection = _connect_patiently(reach, ends_at)
         except PeerError as error:
             close(links)
             raise LaunchFailed(part["node"], str(error)) from None
-        links.append(NodeLink(connection, part["node"], _ranks(part)))
+        links.append(NodeLink(connection, part["node"], _ranks(part), reach))
     return links
 
 
-def _connect_patiently(place: dict[str, Any], credential: str, ends_at: float) -> LightConnection:
+def _connect_patiently(reach: Callable[[], LightConnection], ends_at: float) -> LightConnection:
     while True:
         try:
-            return light.connect_tcp(place["address"], place["port"], credential)
+            return reach()
         except Refused:
             if time.monotonic() >= ends_at:
                 raise

@@ -10,7 +10,7 @@ import os
 import select
 import time
 
-from sluice.errors import PeerError
+from sluice.errors import PeerError, Unreachable
 from sluice.wire.framing import ERROR
 from sluice_cli.talk import plain
 
@@ -123,7 +123,7 @@ class StepLoop:
         try:
             frames = link.connection.receive_nowait()
         except PeerError as error:
-            self._lose(link, str(error))
+            self._lose(link, error)
             return
         for kind, id, name, body in frames:
             if link.is_done:
@@ -139,7 +139,7 @@ class StepLoop:
         try:
             link.connection.flush_nowait()
         except PeerError as error:
-            self._lose(link, str(error))
+            self._lose(link, error)
 
     def _on_notice(self, link: NodeLink, name: str, body: dict[str, Any]) -> None:
         match name:
@@ -162,7 +162,7 @@ class StepLoop:
 
     def _on_exit(self, link: NodeLink, body: dict[str, Any]) -> None:
         end = (body.get("exit_code", 0), body.get("exit_signal", 0), body.get("is_out_of_memory", False))
-        self._report.add(link.node, body["task"], end)
+        self._report.add(link.node, body["task"], end, has_aborted=body.get("has_aborted", False))
         if self._report.has_untold and self._tell_at is None:
             self._tell_at = time.monotonic() + _FOLD_S
         self._control.on_exit(end)
@@ -172,9 +172,11 @@ class StepLoop:
         self._control.on_launch_failed(link.node, str(body.get("message", body)))
         self._fill(link, 1)
 
-    def _lose(self, link: NodeLink, why: str) -> None:
+    def _lose(self, link: NodeLink, why: PeerError) -> None:
+        """The connection was the step daemon's: where its node is still there, it has died."""
         link.is_done = True
-        self._control.on_lost(link.node, why)
+        is_dead = isinstance(why, Unreachable) and link.is_node_there()
+        self._control.on_lost(link.node, "" if is_dead else str(why))
         self._fill(link, 1)
 
     def _fill(self, link: NodeLink, code: int) -> None:

@@ -6,11 +6,11 @@ Source: CONTRACT.md section 4; Slurm's words for --mpi=list.
 from __future__ import annotations
 
 from sluice_cli.draft import REFUSED_EXIT, OptionError
+from sluice_cli.layers import COMMAND_LINE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
+    from sluice_cli.draft import Draft
 
 #: The built-in ones; looking for others costs more than the rest of the start.
 _MPI = ("none", "pmi2", "pmix")
@@ -19,16 +19,18 @@ _LAUNCH = ("env", "torchrun")
 _PMIX_VERSION = "pmix_v4"
 
 
-def answer(own: Mapping[str, Any]) -> str:
+def answer(draft: Draft) -> str:
     """Return the answer to --mpi=list or --launch=list, empty for a step.  Raises OptionError for an unknown name."""
-    mpi, launch = own.get("mpi", ""), own.get("launch", "")
+    mpi, launch = draft.own.get("mpi"), draft.own.get("launch", "")
     if mpi == "list":
         versions = f"specific pmix plugin versions available: {_PMIX_VERSION}\n"
         return "MPI plugin types are...\n" + _listed(_names("mpi", _MPI)) + versions
     if launch == "list":
         return "Launchers are...\n" + _listed(_names("launch", _LAUNCH))
-    if mpi and mpi.partition("_")[0] not in _MPI and mpi not in (known := _names("mpi", _MPI)):
-        text = f"Invalid MPI type '{mpi}', --mpi=list for acceptable types: {', '.join(known)}"
+    # A variable that is empty is as one that is not set.
+    is_named = bool(mpi) or draft.given.get("mpi") == COMMAND_LINE
+    if is_named and mpi not in (*_MPI, _PMIX_VERSION) and mpi not in (known := _names("mpi", _MPI)):
+        text = f"Invalid MPI type '{mpi}', --mpi=list for acceptable types: {', '.join((*known, _PMIX_VERSION))}"
         raise OptionError(text, exit_code=REFUSED_EXIT)
     if launch and launch not in _LAUNCH and launch not in (known := _names("launch", _LAUNCH)):
         text = f"Invalid launcher '{launch}', --launch=list for acceptable ones: {', '.join(known)}"

@@ -30,13 +30,17 @@ class Report:
         self._untold: dict[tuple[str, End], list[int]] = {}
         #: The step was ended from outside, and the user has been told.
         self.is_aborted = False
+        #: Of the task that has ended the whole step (MPI_Abort); 0: none has.
+        self.abort_code = 0
 
     @property
     def has_untold(self) -> bool:
         return bool(self._untold)
 
-    def add(self, node: str, task: int, end: End) -> None:
+    def add(self, node: str, task: int, end: End, has_aborted: bool) -> None:
         self.ends[task] = end
+        if has_aborted:
+            self.abort_code = end[0]
         if end != (0, 0, False):
             self._untold.setdefault((node, end), []).append(task)
 
@@ -53,14 +57,17 @@ class Report:
 
     @property
     def status(self) -> int:
-        """The highest exit code; a signal counts as 128 and its number."""
-        return max((128 + number if number else code for code, number, _ in self.ends.values()), default=0)
+        """The highest exit code; a signal counts as 128 and its number.  After an abort it is that one's code."""
+        worst = max((128 + number if number else code for code, number, _ in self.ends.values()), default=0)
+        return self.abort_code or worst
 
     @property
     def outcome(self) -> tuple[int, int]:
         """The exit code and signal that stand for the whole step."""
         if any(is_out_of_memory for _, _, is_out_of_memory in self.ends.values()):
             return 0, _OUT_OF_MEMORY
+        if self.abort_code:
+            return self.abort_code, 0
         worst = max(self.ends.values(), key=lambda end: 128 + end[1] if end[1] else end[0], default=(0, 0, False))
         return worst[0], worst[1]
 

@@ -122,6 +122,9 @@ class StepRun:
                 part.broadcast(self._maker, self._voice)
                 part.forward_x11(displays)
             self._prolog("prolog", self._parts[0].created.get("srun_prolog", ""))
+            size = self._terminal_size()
+            self._write_launches(streams, size)
+            control, writer = self._listeners(streams, size)
         except srun_launch.LaunchFailed as failure:
             self._tell_launch_failure(failure)
             self._release()
@@ -129,27 +132,27 @@ class StepRun:
         except BaseException:
             self._release()
             raise
-        self._run_linked(streams)
+        self._run_linked(streams, size, control, writer)
         self._maker.wait_end(self._parts[0].created)
         if self._hold is not None:
             # The controller may have been restarted meanwhile, and the step told it no longer that srun is here.
             self._hold.renew()
         self._prolog("epilog", self._parts[0].created.get("srun_epilog", ""))
 
-    def _run_linked(self, streams: Streams) -> None:
-        voice, draft = self._voice, self._draft
-        size = self._terminal_size()
-        if size is not None:
-            streams.std_in = "0"
-        self._write_launches(streams, size)
-        links = [link for part in self._parts for link in part.links]
-        control = self._control(links, size is not None)
+    def _listeners(self, streams: Streams, size: tuple[int, int] | None) -> tuple[StepControl, OutputWriter]:
+        """Return what hears of the step and what of its output, once it is launched."""
+        draft, links = self._draft, self._links
         ntasks = sum(len(link.ranks) for link in links)
-        writer = OutputWriter(
-            streams.outputs, ntasks, bool(draft.own.get("label")), bool(draft.own.get("unbuffered") or size)
-        )
+        is_unbuffered = bool(draft.own.get("unbuffered") or size)
+        writer = OutputWriter(streams.outputs, ntasks, bool(draft.own.get("label")), is_unbuffered)
         if ntasks > 1 and draft.own.get("mpi") != "none" and not draft.own.get("launch"):
             self._tell_mpi(links[0].body)
+        return self._control(links, size is not None), writer
+
+    def _run_linked(
+        self, streams: Streams, size: tuple[int, int] | None, control: StepControl, writer: OutputWriter
+    ) -> None:
+        voice, links = self._voice, self._links
         inbox.ignore(inbox.SIGTTIN)
         with Inbox(WATCHED) as signals, self._terminal(size):
             try:
@@ -171,7 +174,13 @@ class StepRun:
             voice.error(f"the output of the tasks could not be written: {writer.problem}; some of it is lost")
             self.status = self.status or 1
 
+    @property
+    def _links(self) -> list[NodeLink]:
+        return [link for part in self._parts for link in part.links]
+
     def _write_launches(self, streams: Streams, size: tuple[int, int] | None) -> None:
+        if size is not None:
+            streams.std_in = "0"
         for part in self._parts:
             body = srun_launch.launch_body(part.created, part.draft, part.argv, streams, size)
             body["is_verbose"] = self._voice.verbosity > 0

@@ -133,14 +133,14 @@ class StepControl:
         self._tell_abort()
         self._end()
 
-    def _end(self) -> None:
-        """End the step on every node; asked again, without mercy."""
+    def _end(self, is_failure: bool = False) -> None:
+        """End the step on every node; asked again, without mercy.  is_failure: of a part of it, nobody's wish."""
         if self._is_ending:
             self.send(SIGKILL)
             return
         self._is_ending = True
         try:
-            client.call("KillJobs", {"ids": self.ids}, self._kill_wait_s)
+            client.call("KillJobs", {"ids": self.ids, "is_failure": is_failure}, self._kill_wait_s)
         except SluiceError:
             # The controller is away or knows the step no more: the nodes are still here.
             self.send(SIGTERM)
@@ -193,13 +193,18 @@ class StepControl:
 
     def on_launch_failed(self, node: str, reason: str) -> None:
         self._voice.error(f"Task launch for StepId={self.name} failed on node {node}: {reason}")
-        self._end()
+        self._end(is_failure=True)
 
     def on_lost(self, node: str, reason: str) -> None:
-        self._voice.error(f"Node failure on {node}: {reason}")
+        """reason: empty where the node is there, but the step's daemon on it has died."""
+        if reason:
+            self._voice.error(f"Node failure on {node}: {reason}")
+        else:
+            text = f"the step's daemon on node {node} ended unexpectedly, and its tasks there with it"
+            self._voice.error(f"StepId={self.name}: {text}")
         if not self._is_ending:
             self._tell_abort()
-            self._end()
+            self._end(is_failure=True)
 
     def _ranks(self) -> set[int]:
         return {rank for link in self._links for rank in link.ranks}

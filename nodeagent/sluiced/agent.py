@@ -81,8 +81,6 @@ logger = logging.getLogger(__name__)
 _LOCK_PAUSE_S = 0.05
 _LOCK_TRIES_MAX = 400
 _SWEEP_PAUSE_S = 0.5
-#: How long a step is kept whose srun went before it launched the step.
-_SRUN_PAUSE_S = 2.0
 
 
 class Agent:
@@ -194,6 +192,8 @@ class Agent:
         self._manager.recover()
         recover(self._spool, self._engine, self._processes, self._courier)
         self._perform(self._engine.on_recovery_done())
+        for step in self._manager.running_here():
+            self._perform(self._engine.on_srun_lost(step))
         known = {detect.job_name(*key) for key in self._spool.jobs()}
         config = self._engine.config
         detect.kill_unknown_jobs(config.cgroup, detect.node_name(config.cluster, self._node, self._spool.path), known)
@@ -396,7 +396,7 @@ class Agent:
             case TellDrain():
                 self._link.report((effect.node, effect.reason))
             case WaitForSrun():
-                asyncio.get_running_loop().call_later(_SRUN_PAUSE_S, self._on_srun_missed, self._engine, effect.key)
+                asyncio.get_running_loop().call_later(effect.wait_s, self._on_srun_missed, self._engine, effect.key)
             case _:
                 assert_never(effect)
 

@@ -25,6 +25,8 @@ from sluiced.stopped import StoppedDaemons
 
 logger = logging.getLogger(__name__)
 
+DAEMON_DIED = "the step's daemon ended unexpectedly, and its tasks with it"
+
 #: Told once per step: its result, and whether the step daemon left it itself.
 OnEnded = Callable[[StepKey, StepResult, bool], None]
 #: Told that a step has a step daemon, which may not have claimed it yet.
@@ -145,4 +147,4 @@ class StepProcesses:
             self._on_ended(key, result, True)
         elif not self.adopt(key):
             # Not a loser of the claim beside a living owner: the owner itself is gone.
-            self.fail(key, "the step daemon died", WallClock().now())
+            self.fail(key, DAEMON_DIED, WallClock().now())

@@ -15,7 +15,7 @@ from sluice.model.base import EXTERN_STEP
 from sluiced import process_id
 from sluiced.jobs.engine import StepEngine
 from sluiced.manager.courier import Courier
-from sluiced.processes import StepProcesses
+from sluiced.processes import DAEMON_DIED, StepProcesses
 from sluiced.spool import Spool, StepKey
 
 logger = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ def _condition_of(spool: Spool, key: StepKey) -> tuple[Condition, str]:
     claim = spool.read_claim(key)
     if claim is not None:
         is_alive = process_id.start_ticks(claim.pid) == claim.start_ticks
-        return (Condition.RUNNING, "") if is_alive else (Condition.LOST, "the step daemon died")
+        return (Condition.RUNNING, "") if is_alive else (Condition.LOST, DAEMON_DIED)
     if launch.tasks is not None:
         return Condition.LOST, "its srun's connection was lost with the agent"
     return Condition.WAITING, ""

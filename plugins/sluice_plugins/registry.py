@@ -108,9 +108,8 @@ def find_preemption(name: str) -> PreemptPlugin | None:
 
 
 def find_mpi(type_: str) -> MpiPlugin:
-    """Return the plugin of an --mpi type; "pmix_v4" names a version of pmix.  Raises PluginError."""
-    known = names("mpi")
-    plugin: MpiPlugin = find("mpi", type_ if type_ in known else type_.partition("_")[0])
+    """Return the plugin of an --mpi type; "pmix_v4" is the version of pmix that there is.  Raises PluginError."""
+    plugin: MpiPlugin = find("mpi", "pmix" if type_ == "pmix_v4" else type_)
     return plugin
 
 

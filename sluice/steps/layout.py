@@ -119,7 +119,10 @@ def _check_required(job: Job, spec: StepSpec, rooms: list[_Room]) -> None:
         raise InvalidRequest(f"node {name} is not in the allocation of job {job.id}", "infeasible")
     if name in job.lost_nodes:
         raise InvalidRequest(f"node {name} was lost while job {job.id} ran, which goes on without it", "infeasible")
-    raise InvalidRequest(f"node {name} is named (--nodelist) and left out (--exclude, --relative)", "infeasible")
+    if name in spec.excluded_nodes:
+        raise InvalidRequest(f"node {name} is both asked for (--nodelist) and excluded (--exclude)", "infeasible")
+    text = f"node {name} is asked for (--nodelist) and before node {spec.relative} of the allocation (--relative)"
+    raise InvalidRequest(text, "infeasible")
 
 
 def _check_memory(job: Job, spec: StepSpec) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sluice_cli.getopt import OPTIONAL, REQUIRED, Option, OptionTable, UsageError
+from sluice_cli.getopt import NEXT_WORD, OPTIONAL, REQUIRED, Option, OptionTable, UsageError
 
 
 def make_table(stops_at_positional: bool = False) -> OptionTable:
@@ -19,6 +19,8 @@ def make_table(stops_at_positional: bool = False) -> OptionTable:
         Option("time-min", argument=REQUIRED),
         Option("user", "u", REQUIRED),
         Option("json", argument=OPTIONAL),
+        Option("jobs", "j", NEXT_WORD),
+        Option("steps", "s", NEXT_WORD),
         stops_at_positional=stops_at_positional,
     )
 
@@ -42,6 +44,8 @@ def make_table(stops_at_positional: bool = False) -> OptionTable:
         pytest.param(["--json="], [("json", "")], [], id="an empty optional value"),
         pytest.param(["-koff"], [("no-kill", "off")], [], id="an optional value in the word"),
         pytest.param(["-k", "off"], [("no-kill", None)], ["off"], id="a letter's optional value is not the next word"),
+        pytest.param(["-s", "-j", "7"], [("steps", None), ("jobs", "7")], [], id="the next word is whose it follows"),
+        pytest.param(["--steps", "5.0", "-j"], [("steps", "5.0"), ("jobs", None)], [], id="none is left for the last"),
         pytest.param(["7", "-h", "8"], [("noheader", None)], ["7", "8"], id="options after positionals"),
         pytest.param(["-h", "--", "-h"], [("noheader", None)], ["-h"], id="two dashes end the options"),
         pytest.param(["-", "-h"], [("noheader", None)], ["-"], id="a dash is a positional"),

@@ -281,6 +281,17 @@ def test_steps(controller, capfd):
     assert run(capfd, "-s", "5.batch", "-h", "-o", "%i %A")[1] == "5.batch 7\n"
 
 
+@pytest.mark.parametrize("words", [("-s", "-j", "5"), ("-j", "5", "-s"), ("-s", "-j", "5.0")], ids=" ".join)
+def test_the_steps_of_a_job(controller, capfd, words):
+    controller.replies["QuerySteps"] = {
+        "steps": [step(5, 0, (StepNode(node="n1", ntasks=1),))],
+        "now_at": at("17:28:51"),
+    }
+
+    assert run(capfd, *words, "-ho%i") == (0, "5.0\n", "")
+    assert controller.asked("QuerySteps") == {"filter": {"ids": ["5", "5"]}}
+
+
 RECORDED_HEADERS = """
 a ACCOUNT A JOBID b TRES_PER_NODE B EXEC_HOST c MIN_CPUS C CPUS d MIN_TMP_DISK D NODES e END_TIME E DEPENDENCY
 f FEATURES F ARRAY_JOB_ID g GROUP G GROUP h OVER_SUBSCRIBE H SOCKETS_PER_NODE i JOBID I CORES_PER_SOCKET j NAME

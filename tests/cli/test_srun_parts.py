@@ -100,7 +100,7 @@ def test_a_reader_that_went_away_is_told_and_ends_nothing_else(tmp_path):
 def tell(ends, capfd):
     report = Report(Voice("srun"), "43.0")
     for node, task, *end in ends:
-        report.add(node, task, (*end, 0, False)[:3] if len(end) == 1 else (*end, False)[:3])
+        report.add(node, task, (*end, 0, False)[:3] if len(end) == 1 else (*end, False)[:3], has_aborted=False)
     report.tell()
     report.tell_force()
     return report, capfd.readouterr().err
@@ -135,10 +135,18 @@ def test_a_step_with_a_task_out_of_memory_is_so_as_a_whole(capfd):
     assert (report.status, report.outcome) == (143, (0, 125))
 
 
+def test_the_code_of_a_task_that_aborts_is_the_steps():
+    report = Report(Voice("srun"), "43.0")
+    report.add("n1", 0, (0, 15, False), has_aborted=False)
+    report.add("n2", 1, (7, 0, False), has_aborted=True)
+
+    assert (report.status, report.outcome) == (7, (7, 0))
+
+
 def test_a_step_that_was_aborted_is_not_called_forced(capfd):
     report = Report(Voice("srun"), "43.0")
     report.is_aborted = True
-    report.add("n1", 0, (0, 15, False))
+    report.add("n1", 0, (0, 15, False), has_aborted=False)
     report.tell_force()
 
     assert capfd.readouterr().err == ""
@@ -146,7 +154,7 @@ def test_a_step_that_was_aborted_is_not_called_forced(capfd):
 
 def test_out_of_memory_has_its_own_words(capfd):
     report = Report(Voice("srun"), "43.0")
-    report.add("n1", 0, (0, 9, True))
+    report.add("n1", 0, (0, 9, True), has_aborted=False)
     report.tell()
 
     assert capfd.readouterr().err == "srun: error: n1: task 0: Out Of Memory\n"

@@ -14,6 +14,7 @@ import pytest
 from msgspec.structs import replace
 
 from sluice.wire.messages import PeerAddress
+from sluiced.processes import DAEMON_DIED
 from sluiced.spool import Spool, StepKey
 from sluiced.steps import forkserver
 from tests.nodeagent.conftest import CONFIG, NODE, Cluster, make_job
@@ -84,7 +85,7 @@ def test_a_lost_step_daemon_is_a_failed_job_with_nothing_left(cluster: Cluster) 
     os.kill(claim.pid, signal.SIGKILL)
 
     result = cluster.result(job_id)
-    assert (result.reason, result.reason_text) == ("JobLaunchFailure", "the step daemon died")
+    assert (result.reason, result.reason_text) == ("JobLaunchFailure", DAEMON_DIED)
     for name in ("pid", "child"):
         pid = int(cluster.read(name))
         wait_until(lambda pid=pid: not Path(f"/proc/{pid}").exists())  # type: ignore[misc]
@@ -102,7 +103,7 @@ def test_a_lost_step_daemon_leaves_no_folder_of_its_step(cluster: Cluster) -> No
 
     os.kill(claim.pid, signal.SIGKILL)
 
-    assert cluster.result(1, 0).reason_text == "the step daemon died"
+    assert cluster.result(1, 0).reason_text == DAEMON_DIED
     wait_until(lambda: not folder.exists())
     assert neighbour.is_dir()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 
 import pytest
 
@@ -101,6 +102,21 @@ def test_umask_and_limits_are_the_submitters(cluster: Cluster) -> None:
     assert cluster.read() == "0027\n123\n0\n"
     assert (cluster.work / "made").stat().st_mode & 0o777 == 0o640
     assert (cluster.work / "out.txt").stat().st_mode & 0o777 == 0o640
+
+
+def test_no_limit_is_above_the_agents_own(cluster: Cluster) -> None:
+    """Whoever submits says which limits come along, and root sets them."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    cluster.run("ulimit -n; ulimit -Hn", rlimits=(("NOFILE", hard + 1, hard + 2),))
+
+    assert cluster.read() == f"{hard}\n{hard}\n"
+
+
+def test_the_hard_limits_stay_the_agents(cluster: Cluster) -> None:
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    cluster.run("ulimit -n; ulimit -Hn", rlimits=(("NOFILE", 64, 128),))
+
+    assert cluster.read() == f"64\n{hard}\n"
 
 
 def test_signals_are_not_ignored_in_the_script(cluster: Cluster) -> None:

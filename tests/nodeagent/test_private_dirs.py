@@ -2,6 +2,8 @@
 
 import os
 import signal
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from sluiced.steps import private_dirs
 from sluiced.steps.fork import fork
 from sluiced.steps.private_dirs import Cover, are_wanted, plan_covers
-from sluiced.steps.user import load_user
+from sluiced.steps.user import User, load_user
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mount namespaces need root")
 
@@ -84,3 +86,47 @@ def test_a_namespace_has_new_folders_with_what_is_kept(tmp_path: Path) -> None:
     assert sorted(os.listdir(covered)) == ["file", "hidden", "kept"]
     assert (covered / "kept" / "shared").read_text() == "seen"
     assert (temp_dir / "new" / "own").read_text() == "private"
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """Give a folder that everybody can get to."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        path = Path(name)
+        path.chmod(0o777)
+        yield path
+
+
+@needs_root
+def test_what_the_user_cannot_get_to_does_not_show_through_a_link(open_folder: Path) -> None:
+    """A mount made by root leads past every folder on the way."""
+    covered, temp_dir, secret = open_folder / "covered", open_folder / "temp", open_folder / "secret"
+    for folder, mode in ((covered, 0o777), (temp_dir, 0o777), (secret, 0o700), (secret / "inside", 0o755)):
+        folder.mkdir()
+        folder.chmod(mode)
+    (covered / "link").symlink_to(secret / "inside")
+    (covered / "own").mkdir()
+    user = User(65534, 65534, "nobody", (65534,), "/", "/bin/sh")
+
+    namespace = private_dirs.make_namespace([Cover(str(covered), str(temp_dir / "new"), ("link", "own"))], user)
+
+    os.close(namespace)
+    assert sorted(path.name for path in (temp_dir / "new").iterdir()) == ["own"]
+    assert ((temp_dir / "new").stat().st_uid, (temp_dir / "new" / "own").stat().st_uid) == (65534, 65534)
+
+
+@needs_root
+def test_root_makes_nothing_at_the_end_of_a_link_of_the_user(open_folder: Path) -> None:
+    """Whoever owns the step's folder can put links where its parts are to be."""
+    covered, temp_dir, target = open_folder / "covered", open_folder / "temp", open_folder / "target"
+    for folder in (covered, temp_dir):
+        folder.mkdir()
+        folder.chmod(0o777)
+    target.mkdir()
+    (temp_dir / "new").symlink_to(target)
+
+    with pytest.raises(FileExistsError):
+        private_dirs.make_namespace(
+            [Cover(str(covered), str(temp_dir / "new"), ())], User(65534, 65534, "nobody", (65534,), "/", "/bin/sh")
+        )
+    assert target.stat().st_uid == 0

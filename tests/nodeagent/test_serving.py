@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sluiced.processes import DAEMON_DIED
 from sluiced.spool import Spool, StepKey
 from sluiced.steps.serving import STEPS_MAX
 from tests.nodeagent.conftest import Cluster
@@ -117,7 +118,7 @@ def test_one_that_dies_in_its_second_step_fails_that_step(cluster: Cluster) -> N
     os.kill(first, signal.SIGKILL)
 
     result = cluster.result(1, 1)
-    assert (int(srun.output()), result.reason_text) == (first, "the step daemon died")
+    assert (int(srun.output()), result.reason_text) == (first, DAEMON_DIED)
 
 
 def test_a_second_step_outlives_the_agent(cluster: Cluster) -> None:

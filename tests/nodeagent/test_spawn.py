@@ -95,7 +95,9 @@ def place(tmp_path: Path) -> Path:
     [
         pytest.param({}, id="as it comes"),
         pytest.param({"umask": 0o077, "nice": 5}, id="with a umask and a nice value"),
-        pytest.param({"rlimits": (("NOFILE", 64, 128), ("CORE", 0, 0), ("NONE", 1, 1))}, id="with limits"),
+        pytest.param(
+            {"rlimits": (("NOFILE", 64, 128), ("CORE", 0, 0), ("STACK", -1, -1), ("NONE", 1, 1))}, id="with limits"
+        ),
         pytest.param({"binding": TaskBinding(mask=min(os.sched_getaffinity(0)) + 1)}, id="on one CPU"),
         pytest.param(
             {"user": User(65534, 65534, "nobody", (65534, 7), "/", "/bin/sh")}, id="as another", marks=as_root

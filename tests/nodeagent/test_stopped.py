@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from sluiced import process_id
+from sluiced.processes import DAEMON_DIED
 from tests.nodeagent.conftest import CONFIG, Cluster
 from tests.waiting import wait_until
 
@@ -26,7 +27,7 @@ def test_a_stopped_step_daemon_does_not_keep_its_job_from_ending(make_cluster: C
     cluster.end(job_id, kill_wait_s=0.1)
 
     result = cluster.result(job_id)
-    assert (result.reason_text, result.is_node_clean) == ("the step daemon died", True)
+    assert (result.reason_text, result.is_node_clean) == (DAEMON_DIED, True)
     assert process_id.stat_fields(child)[:1] in ([], [b"Z"])
 
 
@@ -40,4 +41,4 @@ def test_a_stopped_daemon_is_found_by_the_next_agent(make_cluster: Callable[...,
 
     cluster.end(job_id, kill_wait_s=0.1)
 
-    assert cluster.result(job_id).reason_text == "the step daemon died"
+    assert cluster.result(job_id).reason_text == DAEMON_DIED

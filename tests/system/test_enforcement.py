@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,6 +46,18 @@ def test_a_job_out_of_memory_is_told_with_host_limit_peak_and_victim() -> None:
         Path(cluster.folder, "stop").touch()
         cluster.wait_jobs_ended()
         assert cluster.run("sacct", "-X", "-n", "-P", "-j", str(neighbour), "-o", "State").stdout == "COMPLETED\n"
+
+
+def test_a_script_that_fails_for_its_steps_memory_is_out_of_memory_too() -> None:
+    """Through a shell, whose exit code 137 is all that srun sees of it."""
+    with cluster_with("ConstrainRAMSpace=yes\nConstrainSwapSpace=yes\n") as cluster:
+        hog = f"{sys.executable} -c 'x = bytearray(200 << 20)'; exit $?"
+        job_id = cluster.submit("--mem=50M", "--wrap", f"srun sh -c {shlex.quote(hog)}")
+        cluster.wait_jobs_ended()
+
+        shown = cluster.run("sacct", "-n", "-P", "-j", str(job_id), "-o", "JobID,State,ExitCode").stdout.splitlines()
+        assert [shown[0], shown[2]] == [f"{each}|OUT_OF_MEMORY|0:125" for each in (job_id, f"{job_id}.0")]
+        assert "out of memory on n1: limit 50 MiB, peak " in cluster.run("sluice", "explain", str(job_id)).stdout
 
 
 def test_an_srun_of_its_own_out_of_memory_is_explained_too() -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from sluice.testing import LocalCluster
-from tests.system.running import running
+from tests.system.running import running, steps
 
 #: A loop of steps on both nodes, one of which fails.
 _LOOP = """#!/bin/sh
 for i in 1 2 3 4 5 6 7 8 9; do srun -n1 -N1 sh -c "echo $i on \\$SLURMD_NODENAME; exit $((i == 5))"; done
 srun -N2 -n2 sh -c 'srun --overlap -N1 -n1 echo nested by $SLURM_PROCID'
 """
+
+_SRUN = ("srun", "-N2", "-n2", "sh", "-c")
 
 
 @pytest.fixture
@@ -128,12 +132,39 @@ def test_a_managed_step_can_be_cancelled_and_listed(local_cluster: LocalCluster)
         assert job.stdout.readline() == "over\n"
 
 
+def test_a_step_daemon_that_is_killed_is_told_as_such_and_fails_its_step(
+    local_cluster: LocalCluster, tmp_path: Path
+) -> None:
+    """Not the node, and nobody has cancelled the step."""
+    task = f"echo $PPID > {tmp_path}/daemon.$SLURM_NODEID; exec sleep 600"
+    with running(
+        local_cluster, "salloc", "-N2", "-n2", "sh", "-c", 'echo $SLURM_JOB_ID; "$@"', "sh", *_SRUN, task
+    ) as job:
+        assert job.stdout is not None
+        assert job.stderr is not None
+        job_id = job.stdout.readline().strip()
+        written = tmp_path / "daemon.1"
+        local_cluster.wait_until(lambda: written.exists() and written.read_text().endswith("\n"), "the tasks run")
+        os.kill(int(written.read_text()), signal.SIGKILL)
+        said = job.stderr.read()
+    assert f"StepId={job_id}.0: the step's daemon on node n2 ended unexpectedly, and its tasks there with it" in said
+    assert "Node failure" not in said
+    local_cluster.wait_until(lambda: exits(local_cluster, job_id) == {f"{job_id}.0": "FAILED|1:15"}, "the step failed")
+    local_cluster.wait_idle()
+
+
+def _prolog_until_srun_goes(folder: Path) -> Path:
+    """Return the --prolog of an srun that is to be killed before it launches its step."""
+    prolog = folder / "prolog"
+    prolog.write_text(f"#!/bin/sh\ntouch {folder}/begun\nwhile kill -0 $PPID; do sleep 0.1; done 2>&-\n")
+    prolog.chmod(0o755)
+    return prolog
+
+
 def test_a_step_whose_srun_is_killed_before_its_tasks_start_gives_its_cpus_back(
     local_cluster: LocalCluster, tmp_path: Path
 ) -> None:
-    prolog = tmp_path / "prolog"
-    prolog.write_text(f"#!/bin/sh\ntouch {tmp_path}/begun\nwhile kill -0 $PPID; do sleep 0.1; done 2>&-\n")
-    prolog.chmod(0o755)
+    prolog = _prolog_until_srun_goes(tmp_path)
     with running(local_cluster, "salloc", "-N2", "-n2", "sh", "-c", "echo $SLURM_JOB_ID; read end") as job:
         assert job.stdout is not None
         inside = f"--jobid={job.stdout.readline().strip()}"
@@ -168,3 +199,23 @@ def test_the_first_step_of_a_job_waits_for_a_controller_that_is_away(
         finally:
             local_cluster.start_controller()
         assert salloc.stdout.readline() == "mine\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("node", ["n1", "n2"], ids=["the manager's", "another"])
+def test_a_killed_agents_successor_gives_the_cpus_back_of_a_step_whose_srun_is_killed_meanwhile(
+    local_cluster: LocalCluster, tmp_path: Path, node: str
+) -> None:
+    """Neither the agent that was there to see the srun go nor a launch tells the new one of the step."""
+    prolog = _prolog_until_srun_goes(tmp_path)
+    with running(local_cluster, "salloc", "-N2", "-n2", "sh", "-c", "echo $SLURM_JOB_ID; read end") as job:
+        assert job.stdout is not None
+        inside = f"--jobid={job.stdout.readline().strip()}"
+        with running(local_cluster, "srun", inside, "-n2", f"--prolog={prolog}", "true") as srun:
+            local_cluster.wait_until((tmp_path / "begun").exists, "srun's prolog has begun")
+            local_cluster.kill_agent(node)
+            srun.kill()
+            local_cluster.start_agent(node)
+            # The controller gives a step up that nobody has launched after a minute.
+            local_cluster.wait_until(lambda: steps(local_cluster) == [], "the step is over", limit_s=30)
+        assert local_cluster.run("srun", inside, "-n2", "echo", "here").stdout == "here\nhere\n"

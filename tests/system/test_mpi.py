@@ -123,7 +123,7 @@ def test_a_rank_that_aborts_ends_the_step_in_all_components(cluster: LocalCluste
 
     done = mpi.srun(cluster, "-wn1", "-n2", program, "abort", ":", "-wn2", "-n1", program, "abort", check=False)
 
-    assert done.returncode != 0
+    assert done.returncode == 7
     assert done.stderr.count("task 2 called abort: exit code 7") == 1, done.stderr
     assert re.search(r"\*\*\* STEP \S+ ON n1 CANCELLED AT", done.stderr), done.stderr
 
@@ -182,8 +182,11 @@ def test_a_rank_that_leaves_ends_the_step_on_every_node(cluster: LocalCluster, m
 
     assert done.returncode != 0
     assert done.stderr.count(why) == 1, done.stderr
-    if how == "abort" and mpi.type == "pmix":
+    if how == "abort":
         assert "srun: error: n3: task 4: Exited with exit code 7" in done.stderr
+        assert done.returncode == 7
+        told = cluster.run("sacct", "-nPj", step_of(done.stderr), "-o", "State,ExitCode,DerivedExitCode").stdout
+        assert told == "FAILED|7:0|\n"
     for node in ("n1", "n2"):
         assert f"error: *** STEP {step_of(done.stderr)} ON {node} CANCELLED AT" in done.stderr
 
@@ -295,7 +298,8 @@ def test_a_wiring_that_no_plugin_has_is_refused_with_the_list(cluster: LocalClus
     done = cluster.run("srun", "--mpi=bogus", "true", check=False)
 
     assert done.returncode == 1
-    assert done.stderr == "srun: error: Invalid MPI type 'bogus', --mpi=list for acceptable types: none, pmi2, pmix\n"
+    types = "none, pmi2, pmix, pmix_v4"
+    assert done.stderr == f"srun: error: Invalid MPI type 'bogus', --mpi=list for acceptable types: {types}\n"
     assert cluster.run("srun", "--mpi=list").stdout == (
         "MPI plugin types are...\n\tnone\n\tpmi2\n\tpmix\nspecific pmix plugin versions available: pmix_v4\n"
     )

@@ -126,8 +126,11 @@ def _epilog_variables(turn: Turn, job: Job, node: str) -> dict[str, str]:
     return known | hook_env.ended_variables(job.exit_code, job.exit_signal, job.derived_exit_code)
 
 
-def unlaunched_order(turn: Turn, step: Step, node: str) -> EndStep:
-    """Return the order that ends a step on a node where no srun has launched it, and none is about to."""
+def unlaunched_order(turn: Turn, step: Step, node: str, may_come: bool = False) -> EndStep:
+    """Return the order that ends a step on a node where no srun has launched it, and none is about to.
+
+    may_come: its srun may come back soon to an agent that was restarted.
+    """
     return EndStep(
         node=node,
         epoch=turn.cluster.epoch,
@@ -136,6 +139,7 @@ def unlaunched_order(turn: Turn, step: Step, node: str) -> EndStep:
         step_id=step.step_id,
         kill_wait_s=float(turn.settings.kill_wait_s),
         only_unlaunched=True,
+        may_come=may_come,
     )
 
 

@@ -158,7 +158,7 @@ def _kill_step(turn: Turn, command: KillJobs, job: Job, step_text: str, text: st
     if command.signal and not _is_plain_kill(command):
         _signal_step(turn, command.signal, job, step)
     else:
-        end_step(turn, job, step, Ending.CANCEL)
+        end_step(turn, job, step, None if command.is_failure else turn.caller.uid)
     return KillOutcome(id=text)
 
 
@@ -177,9 +177,10 @@ def _signal_step(turn: Turn, signal: int, job: Job, step: Step) -> None:
         )
 
 
-def end_step(turn: Turn, job: Job, step: Step, ending: Ending) -> None:
-    """Order the end of a step on every node where it runs."""
-    turn.emit(StepRevised(at=turn.now_at, step=replace(step, cancelled_by=turn.caller.uid)))
+def end_step(turn: Turn, job: Job, step: Step, by_uid: int | None) -> None:
+    """Order the end of a step on every node where it runs.  by_uid: who cancels it; None: it has failed."""
+    if by_uid is not None:
+        turn.emit(StepRevised(at=turn.now_at, step=replace(step, cancelled_by=by_uid)))
     for node in step.running_nodes:
         turn.effects.append(
             EndStep(
@@ -189,7 +190,7 @@ def end_step(turn: Turn, job: Job, step: Step, ending: Ending) -> None:
                 attempt=job.attempt,
                 step_id=step.step_id,
                 kill_wait_s=float(turn.settings.kill_wait_s),
-                ending=ending,
+                ending=Ending.CANCEL,
             )
         )
 

@@ -155,7 +155,7 @@ def _reconcile(turn: Turn, report: NodeReport) -> list[tuple[str, int, int]]:
             is_launched = (job.id, job.attempt, BATCH_STEP) in known
             if not is_launched and _has_batch_here(job, node.name) and may_launch(turn.settings, job):
                 turn.effects.append(launch_of(turn.cluster, job))
-            turn.effects += _unlaunched(turn, job, node.name, known)
+            turn.effects += _unlaunched(turn, job, report, known)
             turn.effects += _missed_signals(turn, job, report)
             if job.steps_on == node.name:
                 tell_job(turn, job)
@@ -181,16 +181,16 @@ def _missed_signals(turn: Turn, job: Job, report: NodeReport) -> list[SignalJob]
     return orders + (warn_orders(turn, job, report.node) if job.preemption is not None else [])
 
 
-def _unlaunched(turn: Turn, job: Job, node: str, known: set[tuple[int, int, int]]) -> list[EndStep]:
-    """Return orders for steps whose srun should have come to the node by now, and has not."""
-    return [
-        unlaunched_order(turn, step, node)
-        for step in turn.cluster.steps.get(job.id, {}).values()
-        if step.step_id not in OWN_STEPS
-        and node in step.running_nodes
-        and (job.id, job.attempt, step.step_id) not in known
-        and turn.now_at - step.started_at >= LAUNCH_WAIT_S
-    ]
+def _unlaunched(turn: Turn, job: Job, report: NodeReport, known: set[tuple[int, int, int]]) -> list[EndStep]:
+    """Return orders for steps whose srun should have come to the node by now, or was lost with the last agent."""
+    orders = []
+    for step in turn.cluster.steps.get(job.id, {}).values():
+        is_unlaunched = report.node in step.running_nodes and (job.id, job.attempt, step.step_id) not in known
+        is_late = turn.now_at - step.started_at >= LAUNCH_WAIT_S
+        is_older = step.started_at < report.inventory.agent_started_at
+        if step.step_id not in OWN_STEPS and is_unlaunched and (is_late or is_older):
+            orders.append(unlaunched_order(turn, step, report.node, may_come=not is_late))
+    return orders
 
 
 def _has_batch_here(job: Job, node: str) -> bool:

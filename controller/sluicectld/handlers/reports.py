@@ -7,7 +7,7 @@ from sluice.errors import NotPermitted
 from sluice.model.base import BATCH_STEP
 from sluice.model.job import Job
 from sluice.model.reason import Reason
-from sluice.model.states import Ending, Hold, JobState, StepState
+from sluice.model.states import OUT_OF_MEMORY_SIGNAL, Ending, Hold, JobState, StepState
 from sluice.model.step import Step
 from sluice.steps.results import merge_result
 from sluice.wire.messages import Done, NodeClean, Report, StepResult
@@ -115,6 +115,7 @@ def _end_batch_job(turn: Turn, job: Job, result: StepResult) -> None:
         end_preempted(turn, job, clean_nodes=clean, **codes)
         return
     is_requeued = _wants_requeue(turn, job, result)
+    result = _after_lack_of_memory(turn, job, result)
     if is_requeued and result.exit_code in turn.settings.requeue_exit_hold:
         turn.emit(JobRevised(at=turn.now_at, job=replace(job, hold=Hold.USER, is_special_exit=True), what="requeue"))
     state, reason, text = _final_state(result)
@@ -130,6 +131,25 @@ def _end_batch_job(turn: Turn, job: Job, result: StepResult) -> None:
         reason_text=result.reason_text or text,
         clean_nodes=clean,
         is_requeued=is_requeued,
+    )
+
+
+def _after_lack_of_memory(turn: Turn, job: Job, result: StepResult) -> StepResult:
+    """Return the script's result; of one that failed after a step out of memory, that memory was the reason.
+
+    A limit is the job's as much as the step's: 22.05 on cgroup v1 hears of it in the batch step too.
+    """
+    steps = turn.cluster.steps.get(job.id, {}).values()
+    own = (each for each in steps if each.attempt == job.attempt)
+    step = next((each for each in own if each.state is StepState.OUT_OF_MEMORY), None)
+    if step is None or result.reason or not (result.exit_code or result.exit_signal):
+        return result
+    return replace(
+        result,
+        exit_code=0,
+        exit_signal=OUT_OF_MEMORY_SIGNAL,
+        reason=Reason.OUT_OF_MEMORY.value,
+        reason_text=step.reason_text,
     )
 
 

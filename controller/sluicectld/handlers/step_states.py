@@ -29,6 +29,9 @@ def _step_state(job: Job, step: Step) -> StepState:
         return StepState.NODE_FAIL
     if ending not in (None, Ending.FINISHED) or step.cancelled_by is not None:
         return StepState.CANCELLED
+    if step.reason_text:
+        # What could not begin or lost its daemon on one node; the other nodes' tasks were ended for it.
+        return StepState.FAILED
     if step.exit_signal in _ENDING_SIGNALS:
         # Whoever sent it: so 22.05 accounts for steps (observed).
         return StepState.CANCELLED

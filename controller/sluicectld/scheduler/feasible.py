@@ -106,7 +106,8 @@ def _check_names(request: _Request) -> Verdict | None:
         return _refuse("invalid_node", details=f"no node is called {hostlist.fold(unknown)}")
     both = set(spec.required_nodes) & set(spec.excluded_nodes)
     if both:
-        return _refuse("invalid_node", details=f"{hostlist.fold(both)} both required and excluded")
+        named = f"node {hostlist.fold(both)} is" if len(both) == 1 else f"nodes {hostlist.fold(both)} are"
+        return _refuse("invalid_node", details=f"{named} both asked for (--nodelist) and excluded (--exclude)")
     here = {node.name for node in request.nodes}
     outside = [name for name in spec.required_nodes if name not in here]
     if outside:

@@ -113,9 +113,10 @@ class TellDrain(NamedTuple):
 
 
 class WaitForSrun(NamedTuple):
-    """Ask again in a while what becomes of a step whose srun went before it launched the step."""
+    """Ask again after wait_s what becomes of a step whose srun went before it launched the step."""
 
     key: StepKey
+    wait_s: float
 
 
 Effect = (

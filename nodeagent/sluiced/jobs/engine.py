@@ -134,7 +134,14 @@ class StepEngine:
         if self._sruns.went(key):
             return self._end_unlaunched(key)
         # It has not launched the step and will not, but another command may be there with the same credential.
-        return [] if self._sruns.is_here(key) or self._is_known(key) else [WaitForSrun(key)]
+        return self._await_srun(key, _SRUN_PAUSE_S)
+
+    def on_srun_lost(self, key: StepKey) -> list[Effect]:
+        """The step was granted before this agent began: a connection of its srun ended with the last one."""
+        return self._await_srun(key, _SRUN_RETURN_S)
+
+    def _await_srun(self, key: StepKey, wait_s: float) -> list[Effect]:
+        return [] if self._sruns.is_here(key) or self._is_known(key) else [WaitForSrun(key, wait_s)]
 
     def on_srun_missed(self, key: StepKey) -> list[Effect]:
         """A while ago the last srun of the step went."""
@@ -367,6 +374,8 @@ class StepEngine:
     def _on_end_step(self, order: EndStep) -> list[Effect]:
         key = StepKey(order.job_id, order.attempt, order.step_id)
         here = self.table.jobs.get(key.job)
+        if order.may_come:
+            return self.on_srun_lost(key)
         if order.only_unlaunched:
             return self._end_unlaunched(key) if self._sruns.doom(key) else []
         if here is not None and key.step_id in here.running_steps:
@@ -416,5 +425,9 @@ class StepEngine:
         )
 
 
+#: How long a step is kept whose srun went before it launched the step.
+_SRUN_PAUSE_S = 2.0
+#: For how long an srun tries to reach an agent that is being restarted, and a little.
+_SRUN_RETURN_S = 12.0
 #: The signal number that Slurm shows for a job that could not be launched (ExitCode 0:53).
 _LAUNCH_FAILURE_SIGNAL = 53

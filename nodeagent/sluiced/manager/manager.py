@@ -18,7 +18,7 @@ from sluice.wire.responder import Responder
 from sluiced.manager.book import StepBook
 from sluiced.manager.journal import Journal
 from sluiced.manager.managed import Managed
-from sluiced.spool import JobKey, Spool
+from sluiced.spool import JobKey, Spool, StepKey
 
 logger = logging.getLogger(__name__)
 
@@ -168,6 +168,15 @@ class StepManager:
 
     def is_managing(self, key: JobKey) -> bool:
         return key in self._jobs
+
+    def running_here(self) -> list[StepKey]:
+        """Return the steps that were granted a part of this node and have not been told ended."""
+        return [
+            StepKey(*key, number)
+            for key, managed in self._jobs.items()
+            for number, step in managed.book.running.items()
+            if self.node in step.running_nodes
+        ]
 
     def jobs(self) -> tuple[RunningStep, ...]:
         """Return what a registration tells of jobs of which nothing but the book may be here."""

@@ -32,12 +32,25 @@ class Job(NamedTuple):
     appnum: int = 0
 
 
+class Abort(NamedTuple):
+    """Why this rank ends the step, and with which exit code."""
+
+    reason: str
+    exit_code: int
+
+    @classmethod
+    def of(cls, fields: Mapping[str, str]) -> Abort:
+        word = fields.get("exitcode", "1")
+        code = int(word) if word.removeprefix("-").isdecimal() and len(word) < 12 else 1
+        return cls(fields.get("msg") or f"exit code {word}", code)
+
+
 class Answer(NamedTuple):
-    """abort: the reason why this rank ends the step."""
+    """abort: this rank ends the step."""
 
     reply: bytes = b""
     enters_barrier: bool = False
-    abort: str | None = None
+    abort: Abort | None = None
 
 
 class Pmi1:
@@ -94,7 +107,7 @@ class Pmi1:
         return _line("finalize_ack", {})
 
     def abort(self, fields: Mapping[str, str]) -> Answer:
-        return Answer(abort=f"exit code {fields.get('exitcode', '1')}")
+        return Answer(abort=Abort.of(fields))
 
     def spawn(self, fields: Mapping[str, str]) -> Answer:
         return _line("spawn_result", {"rc": -1, "msg": _NO_SPAWN.replace(" ", "_")})
@@ -197,7 +210,7 @@ class Pmi2:
         return self._reply("finalize", fields, {})
 
     def abort(self, fields: Mapping[str, str]) -> Answer:
-        return Answer(abort=fields.get("msg") or f"exit code {fields.get('exitcode', '1')}")
+        return Answer(abort=Abort.of(fields))
 
     def spawn(self, fields: Mapping[str, str]) -> Answer:
         return self._reply("spawn", fields, {}, _NO_SPAWN)

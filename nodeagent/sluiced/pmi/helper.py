@@ -195,7 +195,7 @@ class _Server:
         # Open MPI gives "N/A" for nothing.
         reason = said if said not in ("", "N/A") else f"exit code {status}"
         rank = who.contents.rank
-        self.send(Abort(text=f"task {rank} called abort: {reason}", leaver=rank))
+        self.send(Abort(text=f"task {rank} called abort: {reason}", leaver=rank, exit_code=status, ends_itself=True))
         return DONE
 
     def _on_fence(

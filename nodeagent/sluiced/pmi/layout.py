@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from sluice import cpuset
+from sluice.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from sluice.model.step import Step, StepNode
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 #: The longest value that PMI clients have room for.
 VALUE_MAX = 1024
+#: Of a step over several components, where srun says which there are.
+RANKS_MAX = 1 << 18
 
 
 class Layout(NamedTuple):
@@ -57,19 +60,34 @@ def layout_of(step: Step, node: str, parts: Sequence[StepPart] = ()) -> Layout:
     """Return the layout of *step* as *node* sees it; of several *parts*, that of the whole, of which *step* is one.
 
     A node that has a share in two components has two step daemons: to the programs these are two nodes, the later of
-    which is "n1+2" for component 2.
+    which is "n1+2" for component 2.  The parts are srun's word: raises InvalidRequest for what cannot be.
     """
     if not parts:
         nodes = tuple(own.node for own in step.nodes)
         return Layout(nodes, tuple(_ranks(own) for own in step.nodes), nodes.index(node))
     places = [(number, own) for number, part in enumerate(parts) for own in part.nodes]
-    component = next(number for number, part in enumerate(parts) if part.job_id == step.job_id)
+    component = next((number for number, part in enumerate(parts) if part.nodes == step.nodes), None)
+    if component is None or parts[component].job_id != step.job_id:
+        raise InvalidRequest(f"step {step.job_id}.{step.step_id} is none of the parts that it is said to have")
+    _check_ranks([own.ranks for _, own in places])
     position = next(index for index, (number, own) in enumerate(places) if (number, own.node) == (component, node))
     names: list[str] = []
     for number, own in places:
         names.append(own.node if own.node not in names else f"{own.node}+{number}")
     ranks = tuple(_ranks(own) for _, own in places)
     return Layout(tuple(names), ranks, position, tuple(number for number, _ in places))
+
+
+def _check_ranks(texts: Sequence[str]) -> None:
+    """Raise InvalidRequest for more ranks than can be, before they are written out, and for one that is two tasks'."""
+    seen = 0
+    for text in texts:
+        if any(len(number) > len(str(RANKS_MAX)) for number in text.replace("-", ",").split(",")):
+            raise InvalidRequest(f"ranks {text[:40]!r}: a step over several components has at most {RANKS_MAX}")
+        ranks = cpuset.parse(text)
+        if ranks >> RANKS_MAX or ranks & seen:
+            raise InvalidRequest(f"ranks {text[:40]!r}: each belongs to one task, at most {RANKS_MAX} in all")
+        seen |= ranks
 
 
 def _ranks(own: StepNode) -> tuple[int, ...]:

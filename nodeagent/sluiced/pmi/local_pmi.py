@@ -86,9 +86,9 @@ class LocalPmi(Local):
                     self._flush(each)
                 case Give(key=key, piece=piece):
                     wishes.append((key, (), piece))
-                case GiveUp(text=text):
+                case GiveUp(text=text, rank=rank, exit_code=code):
                     # MPICH's rank waits to be killed, and is.
-                    wishes.append(Abort(text=text))
+                    wishes.append(Abort(text=text, leaver=rank, exit_code=code))
         wishes += [Abort(text=f"task {each.rank} reads no answers") for each in self._ranks.values() if _is_deaf(each)]
         return wishes
 

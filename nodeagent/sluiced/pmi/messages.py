@@ -48,11 +48,14 @@ class Fetched(msgspec.Struct, frozen=True, kw_only=True):
 class Abort(msgspec.Struct, frozen=True, kw_only=True):
     """A rank gave the step up, or the wiring failed: every node ends it.
 
-    leaver: the rank that is about to end by itself; -1: none.
+    leaver: the rank that called abort, with exit_code; -1: none did.  ends_itself: it does, where others wait to be
+    killed.
     """
 
     text: str
     leaver: int = -1
+    exit_code: int = 1
+    ends_itself: bool = False
 
 
 PeerMessage = Gather | Spread | Fetch | Fetched | Abort

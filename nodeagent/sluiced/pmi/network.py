@@ -110,9 +110,13 @@ class Network:
         self._send_to(tree.next_hop(self._index, target), message)
         return []
 
-    def abort(self, text: str, leaver: int = -1) -> list[Event]:
+    def abort(self, text: str) -> list[Event]:
         """Tell every node that the step is over, once."""
-        return self._on_abort(Abort(text=text, leaver=leaver), None)
+        return self.give_up(Abort(text=text))
+
+    def give_up(self, abort: Abort) -> list[Event]:
+        """Tell every node that a rank here gives the step up, unless another one has."""
+        return self._on_abort(abort, None)
 
     # Inside.
 

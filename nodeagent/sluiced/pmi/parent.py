@@ -17,6 +17,7 @@ from sluice.wire.envelope import Envelope, ErrorBody, Hello, decode_body
 from sluice.wire.framing import CONNECTION_ID, ERROR, HELLO, NOTICE, REPLY, REQUEST
 from sluice.wire.messages import JoinStep
 from sluiced.pmi.frames import FrameLink
+from sluiced.steps.user import User, acting_as
 
 #: The answer of an agent that does not know the step yet.
 NOT_LAUNCHED = "not_launched"
@@ -38,15 +39,17 @@ class ParentLink:
         port: int,
         credential: str,
         request: JoinStep,
+        user: User,
         patience_s: float = _UNREACHED_MAX_S,
     ) -> None:
-        """patience_s: how long the agent may be out of reach."""
+        """user: who connects, for the address is srun's word.  patience_s: how long the agent may be out of reach."""
         self.node = node
         self.problem = ""
         self.has_joined = False
         self._target = (address, port)
         self._credential = credential
         self._request = request
+        self._user = user
         self._link: FrameLink | None = None
         self._socket: socket.socket | None = None
         self._has_ended = False
@@ -111,8 +114,9 @@ class ParentLink:
     def _connect(self) -> None:
         try:
             family, kind, protocol, _, address = socket.getaddrinfo(*self._target, type=socket.SOCK_STREAM)[0]
-            self._socket = socket.socket(family, kind | socket.SOCK_NONBLOCK, protocol)
-            code = self._socket.connect_ex(address)
+            with acting_as(self._user, 0o077):
+                self._socket = socket.socket(family, kind | socket.SOCK_NONBLOCK, protocol)
+                code = self._socket.connect_ex(address)
         except OSError as error:
             self._fail(str(error))
             return

@@ -27,9 +27,11 @@ class Give(NamedTuple):
 
 
 class GiveUp(NamedTuple):
-    """The step has to end."""
+    """The step has to end.  rank: which called abort, with exit_code; -1: none did."""
 
     text: str
+    rank: int = -1
+    exit_code: int = 1
 
 
 Action = Reply | Give | GiveUp
@@ -57,7 +59,8 @@ class PmiServer:
             return [GiveUp(f"task {rank} does not speak PMI: {error}")]
         actions: list[Action] = [Reply(rank, replies)] if replies else []
         if session.abort is not None:
-            return [*actions, GiveUp(f"task {rank} called abort: {' '.join(session.abort.split())}")]
+            text = f"task {rank} called abort: {' '.join(session.abort.reason.split())}"
+            return [*actions, GiveUp(text, rank, session.abort.exit_code)]
         actions += self._late_answers()
         if session.is_waiting and self._strangers:
             return [*actions, self._give_up_barrier()]

@@ -12,7 +12,7 @@ from sluiced.pmi.dialects import Dialect, Pmi1, Pmi2
 from sluiced.pmi.text import PmiSyntaxError, Request
 
 if TYPE_CHECKING:
-    from sluiced.pmi.dialects import Job
+    from sluiced.pmi.dialects import Abort, Job
 
 
 class Session:
@@ -24,7 +24,7 @@ class Session:
         #: In the barrier, until it is released.
         self.is_waiting = False
         #: What it gave as the reason to end the step; None: nothing of the kind.
-        self.abort: str | None = None
+        self.abort: Abort | None = None
         self._job = job
         self._splitter = text.Splitter()
         self._dialect: Dialect | None = None

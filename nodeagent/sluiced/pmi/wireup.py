@@ -26,7 +26,7 @@ class StepWireup(Wireup):
         """clean_up: for the end, when all connections are closed."""
         self.problem = ""
         self.is_own = False
-        self.leaver = -1
+        self.abort = None
         self.dressing = dressing
         self.helpers = local.helpers
         self.namespace = namespace
@@ -85,9 +85,9 @@ class StepWireup(Wireup):
                 case Fetch() | Fetched():
                     target = wish.target
                     self._on_events(self._network.send(wish, target))
-                case Abort(text=text, leaver=leaver):
+                case Abort():
                     self.is_own = self.is_own or not self.problem
-                    self._on_events(self._network.abort(text, leaver))
+                    self._on_events(self._network.give_up(wish))
                 case (key, participants, piece):
                     self._on_events(self._network.give(key, participants, piece))
 
@@ -95,6 +95,6 @@ class StepWireup(Wireup):
         for event in events:
             if isinstance(event, Abort):
                 self.problem = self.problem or event.text
-                self.leaver = event.leaver
+                self.abort = event if event.leaver >= 0 else None
             else:
                 self._on_wishes(self._local.on_event_of_step(event))

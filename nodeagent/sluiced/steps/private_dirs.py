@@ -7,19 +7,25 @@ directory of each such path stays as it is, so that programs and their files are
 what they will run: to them all that is there shows through, but for MPI's own.
 
 Batch scripts, and steps that have nothing to do with MPI, see the host's directories.
+
+Invariant: names are looked up and things are made with the user's rights, and mounts go from and to what was opened
+so.  The user names the paths, and may put a link in the place of anything meanwhile.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import errno
 import os
 import signal
+import stat
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from sluiced.steps.descendants import load_libc
 from sluiced.steps.fork import fork
-from sluiced.steps.user import User
+from sluiced.steps.user import User, acting_as
 
 #: What mpirun and mpiexec start on the nodes of a job, through srun --mpi=none.
 LAUNCH_DAEMONS = frozenset({"orted", "prted", "hydra_pmi_proxy"})
@@ -27,6 +33,8 @@ LAUNCH_DAEMONS = frozenset({"orted", "prted", "hydra_pmi_proxy"})
 _OF_MPI = ("ompi.", "openmpi-sessions-", "prte.", "pmix", "sluice.")
 #: The directory whose files are memory.
 _SHARED_MEMORY = "/dev/shm"
+#: A folder, and no link to one.
+_FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW
 _CLONE_NEWNS = 0x00020000
 _MS_NOSUID, _MS_NODEV, _MS_BIND, _MS_REC, _MS_PRIVATE = 2, 4, 4096, 16384, 1 << 18
 
@@ -70,15 +78,10 @@ def make_namespace(covers: Sequence[Cover], user: User) -> int:
 
     What is made for them is the user's, who removes it with the rest of the step's folder.
     """
-    for cover in covers:
-        if cover.source:
-            os.mkdir(cover.source)
-            os.chmod(cover.source, 0o1777)
-            os.chown(cover.source, user.uid, user.gid)
     reader, writer = os.pipe()
     pid = fork()
     if pid == 0:
-        _make_in_child(covers, writer)
+        _make_in_child(covers, user, writer)
     os.close(writer)
     try:
         number = int(os.read(reader, 16) or b"1")
@@ -96,14 +99,14 @@ def enter_namespace(descriptor: int) -> None:
     _check(load_libc().setns(descriptor, _CLONE_NEWNS))
 
 
-def _make_in_child(covers: Sequence[Cover], writer: int) -> None:
+def _make_in_child(covers: Sequence[Cover], user: User, writer: int) -> None:
     number = 0
     try:
         _check(load_libc().unshare(_CLONE_NEWNS))
         # Nothing of what follows may show on the host.
         _mount("none", "/", "", _MS_REC | _MS_PRIVATE)
         for cover in covers:
-            _cover(cover)
+            _cover(cover, user)
     except OSError as error:
         number = error.errno or 1
     os.write(writer, b"%d" % number)
@@ -111,26 +114,48 @@ def _make_in_child(covers: Sequence[Cover], writer: int) -> None:
         signal.pause()
 
 
-def _cover(cover: Cover) -> None:
+def _cover(cover: Cover, user: User) -> None:
     # Held open: once the directory is covered, no path leads there any more.
     kept = {}
-    for name in cover.kept:
-        try:
-            kept[name] = os.open(os.path.join(cover.path, name), os.O_PATH)
-        except OSError:
-            continue
+    with acting_as(user, 0o077):
+        for name in cover.kept:
+            with contextlib.suppress(OSError):
+                kept[name] = os.open(os.path.join(cover.path, name), os.O_PATH)
     if cover.source:
-        _mount(cover.source, cover.path, "", _MS_BIND)
+        source = _make_source(cover.source, user)
+        _mount(_of(source), cover.path, "", _MS_BIND)
+        os.close(source)
     else:
         _mount("tmpfs", cover.path, "tmpfs", _MS_NOSUID | _MS_NODEV, "mode=1777")
     for name, descriptor in kept.items():
-        place = os.path.join(cover.path, name)
-        if os.path.isdir(f"/proc/self/fd/{descriptor}"):
-            os.makedirs(place, exist_ok=True)
-        else:
-            os.close(os.open(place, os.O_CREAT | os.O_WRONLY, 0o600))
-        _mount(f"/proc/self/fd/{descriptor}", place, "", _MS_BIND | _MS_REC)
+        with acting_as(user, 0o077):
+            place = _make_place(os.path.join(cover.path, name), stat.S_ISDIR(os.fstat(descriptor).st_mode))
+        _mount(_of(descriptor), _of(place), "", _MS_BIND | _MS_REC)
         os.close(descriptor)
+        os.close(place)
+
+
+def _make_source(path: str, user: User) -> int:
+    """Return a descriptor of a new folder of the user's."""
+    with acting_as(user, 0):
+        os.mkdir(path, 0o1777)
+        folder = os.open(path, _FOLDER)
+    if os.fstat(folder).st_uid != user.uid:
+        raise PermissionError(errno.EPERM, f"{path} is not the user's any more")
+    return folder
+
+
+def _make_place(path: str, is_folder: bool) -> int:
+    """Return a descriptor of something new to mount on."""
+    if not is_folder:
+        return os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    os.mkdir(path)
+    return os.open(path, _FOLDER)
+
+
+def _of(descriptor: int) -> str:
+    """Return the path that leads to what is open, whatever its own path leads to by now."""
+    return f"/proc/self/fd/{descriptor}"
 
 
 def _mount(source: str, target: str, kind: str, flags: int, options: str = "") -> None:

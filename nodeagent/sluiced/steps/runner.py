@@ -240,9 +240,11 @@ class StepRunner:
         return self.launch.tasks is not None and self.launch.tasks.waits_for_children
 
     def _on_task_end(self, rank: int) -> None:
+        # It may have called abort with its last words.
+        self.wireup.on_task_end(rank)
+        self._note_abort()
         for message in self.tasks.end_messages(rank):
             self._notify(message)
-        self.wireup.on_task_end(rank)
         self.tasks.start_epilogs(rank)
 
     # Orders.
@@ -293,8 +295,10 @@ class StepRunner:
         if self._term_until is None or (self.wireup.has_followers and time.monotonic() < self._term_until):
             return
         self._term_until = None
-        # A task that has called abort is on its way out, with an exit code that the user should see.
-        leaving = {pid for pid, rank in self.tasks.ranks.items() if rank == self.wireup.leaver}
+        # A task that has called abort may be on its way out.
+        abort = self.wireup.abort
+        leaver = abort.leaver if abort is not None and abort.ends_itself else -1
+        leaving = {pid for pid, rank in self.tasks.ranks.items() if rank == leaver}
         self.signals.send_all(signal.SIGCONT, signal.SIGTERM, spared=leaving)
         self.group.thaw()
 
@@ -303,10 +307,15 @@ class StepRunner:
         if self.schedule.ending is not None or self._is_problem_told:
             return
         self._is_problem_told = True
+        self._note_abort()
         if self.wireup.is_own:
             self.say(talk.error_line(self.launch.node, self.wireup.problem))
         if not self._is_empty:
             self.end(EndOrder(ending=Ending.CANCEL, kill_wait_s=self.launch.config.kill_wait_s, names_step=True))
+
+    def _note_abort(self) -> None:
+        if self.wireup.abort is not None:
+            self.tasks.abort(self.wireup.abort.leaver, self.wireup.abort.exit_code)
 
     def _give_up(self) -> None:
         """The kernel does not let them go: say what is left, and end without it."""

@@ -124,7 +124,7 @@ def run_task_epilogs(plan: TaskPlan, enter_group: Callable[[], None] | None, std
 
 
 def set_limits(limits: tuple[tuple[str, int, int], ...]) -> None:
-    """Set what of the submitter's limits this process may set."""
+    """Set the submitter's limits."""
     for number, soft, hard in allowed_limits(limits):
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(number, (soft, hard))
@@ -132,17 +132,18 @@ def set_limits(limits: tuple[tuple[str, int, int], ...]) -> None:
 
 @functools.lru_cache(maxsize=1)
 def allowed_limits(limits: tuple[tuple[str, int, int], ...]) -> tuple[tuple[int, int, int], ...]:
-    """Return (RLIMIT number, soft, hard) of what of these limits a child of this process may set."""
+    """Return (RLIMIT number, soft, hard) to set: the soft ones asked for, as far as this process's hard ones go.
+
+    They are the user's word: root must not raise anything for it.  Source: slurm.conf(5), PropagateResourceLimits.
+    """
     allowed = []
-    for name, soft, hard in limits:
+    for name, soft, _ in limits:
         number = getattr(resource, "RLIMIT_" + name.upper().removeprefix("RLIMIT_"), None)
         if number is None:
             continue
-        own_hard = resource.getrlimit(number)[1]
-        is_raise = own_hard != -1 and (hard == -1 or hard > own_hard)
-        hard = own_hard if is_raise and os.geteuid() != 0 else hard
-        soft = hard if hard != -1 and (soft == -1 or soft > hard) else soft
-        allowed.append((number, soft, hard))
+        hard = resource.getrlimit(number)[1]
+        is_above = hard != resource.RLIM_INFINITY and (soft == resource.RLIM_INFINITY or soft > hard)
+        allowed.append((number, hard if is_above else soft, hard))
     return tuple(allowed)
 
 

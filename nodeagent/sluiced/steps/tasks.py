@@ -34,6 +34,8 @@ class Tasks:
         self._epilogs: set[int] = set()
         #: (exit code, signal) of the tasks that ended.
         self._exits: dict[int, tuple[int, int]] = {}
+        #: (rank, exit code) of the task that has ended the whole step, here or on another node.
+        self._abort: tuple[int, int] | None = None
 
     @property
     def are_over(self) -> bool:
@@ -42,8 +44,18 @@ class Tasks:
 
     @property
     def outcome(self) -> tuple[int, int]:
-        """Return (exit code, signal) of the task that ended worst, as srun's status counts them."""
+        """Return (exit code, signal) of the task that ended worst, as srun's status counts them.
+
+        After an abort, that the others were ended by signals says nothing.
+        """
+        if self._abort is not None:
+            return max((code for code, number in self._exits.values() if not number), default=0), 0
         return max(self._exits.values(), key=lambda pair: 128 + pair[1] if pair[1] else pair[0], default=(0, 0))
+
+    def abort(self, rank: int, code: int) -> None:
+        """A task has ended the step with *code*, which is its own exit code, though it waits to be killed."""
+        # No success: what exit() makes of 0 and 256 would be one.
+        self._abort = rank, code & 0xFF or 1
 
     def fork(self, preparation: Preparation) -> None:
         self._files = {file.fd for file in preparation.files.values()}
@@ -83,6 +95,8 @@ class Tasks:
         if rank is not None:
             number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
             code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 0
+            if number and self._abort is not None and self._abort[0] == rank:
+                code, number = self._abort[1], 0
             self._exits[rank] = (code, number)
         return rank
 
@@ -90,8 +104,9 @@ class Tasks:
         """Return what is to be told of a task that has just ended."""
         code, number = self._exits[rank]
         is_oom = bool(number) and self._group.oom_kills() > 0
+        has_aborted = self._abort is not None and self._abort[0] == rank
         return [
-            TaskExit(task=each, exit_code=code, exit_signal=number, is_out_of_memory=is_oom)
+            TaskExit(task=each, exit_code=code, exit_signal=number, is_out_of_memory=is_oom, has_aborted=has_aborted)
             for each in self._plans[rank].stands_for or (rank,)
         ]
 

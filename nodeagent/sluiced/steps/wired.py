@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from sluice.errors import PluginError
+from sluice.errors import InvalidRequest, PluginError
 from sluice.model.reason import Reason
 from sluice.wire.messages import JoinStep, TaskLaunch
 from sluice_plugins import registry
@@ -49,8 +49,11 @@ def make_step_wireup(launch: StepLaunch, tasks: TaskLaunch, user: User, is_priva
     """Return what wires the tasks up.  is_private: they get directories of their own."""
     is_plain = not tasks.launcher and tasks.mpi in ("", NONE)
     mpi, launcher = _find_plugins(tasks)
-    layout = layout_of(tasks.step, launch.node, tasks.parts)
-    parent = None if is_plain else _parent(launch, tasks, layout)
+    try:
+        layout = layout_of(tasks.step, launch.node, tasks.parts)
+    except InvalidRequest as error:
+        raise _failure(error.message) from None
+    parent = None if is_plain else _parent(launch, tasks, layout, user)
     with contextlib.ExitStack() as undo:
         temp_dir = _make_temp_dir(launch, user)
         undo.callback(temp_dir.remove)
@@ -183,7 +186,7 @@ def _make_namespace(launch: StepLaunch, tasks: TaskLaunch, user: User, temp_dir:
         return None
 
 
-def _parent(launch: StepLaunch, tasks: TaskLaunch, layout: Layout) -> ParentLink | None:
+def _parent(launch: StepLaunch, tasks: TaskLaunch, layout: Layout, user: User) -> ParentLink | None:
     if len(tasks.peers) != len(layout.nodes):
         raise _failure(f"srun sent {len(tasks.peers)} addresses for the {len(layout.nodes)} nodes of the step")
     index = tree.parent(layout.position)
@@ -196,7 +199,7 @@ def _parent(launch: StepLaunch, tasks: TaskLaunch, layout: Layout) -> ParentLink
     own = layout.nodes[layout.position]
     request = JoinStep(node=own, job_id=job_id, attempt=attempt, step_id=launch.step_id)
     peer = tasks.peers[index]
-    return ParentLink(layout.nodes[index], peer.address, peer.port, credential, request)
+    return ParentLink(layout.nodes[index], peer.address, peer.port, credential, request, user)
 
 
 def _failure(text: str) -> LaunchFailure:

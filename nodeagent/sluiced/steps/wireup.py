@@ -6,6 +6,10 @@ The one that does something is pmi/wireup.py's.
 from __future__ import annotations
 
 import socket
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sluiced.pmi.messages import Abort
 
 
 class Dressing:
@@ -34,8 +38,8 @@ class Wireup:
     problem = ""
     #: This node has found it.
     is_own = False
-    #: The rank that ends by itself after it has given the reason; -1: none.
-    leaver = -1
+    #: What a rank has called; None: none has.
+    abort: Abort | None = None
     #: Processes that belong to the step daemon rather than to the step.
     helpers: frozenset[int] = frozenset()
     #: The mount namespace of the tasks, as a descriptor; None: the step daemon's own.

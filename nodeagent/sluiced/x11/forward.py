@@ -110,9 +110,10 @@ class Forward:
 
     def close(self) -> None:
         """End it: nothing is left of it on the node but clients that see their display closed."""
-        self._file.remove()
         for each in (*self._listeners.values(), *(client.own for client in self._clients.values())):
             each.close()
+        # Whoever sees that the cookie is gone finds nobody listening.
+        self._file.remove()
         self._link.close()
 
     # Clients.

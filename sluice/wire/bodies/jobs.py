@@ -154,6 +154,8 @@ class KillJobs(Message, frozen=True, kw_only=True):
     signal: int = 0
     batch_only: bool = False
     full: bool = False
+    #: An srun ends its step because a part of it has failed: nobody has cancelled it.
+    is_failure: bool = False
 
 
 class KillOutcome(Message, frozen=True, kw_only=True):

@@ -86,7 +86,8 @@ class SignalJob(Message, frozen=True, kw_only=True):
 class EndStep(Message, frozen=True, kw_only=True):
     """End one step: TERM, then KILL.
 
-    only_unlaunched: if its srun has not launched it on that node and is not connected to do so.
+    only_unlaunched: if its srun has not launched it on that node and is not connected to do so; may_come: nor comes
+    back soon, where it was connected to an agent that is gone.
     """
 
     node: str
@@ -97,6 +98,7 @@ class EndStep(Message, frozen=True, kw_only=True):
     kill_wait_s: float
     ending: Ending = Ending.CANCEL
     only_unlaunched: bool = False
+    may_come: bool = False
 
 
 class TellStep(Message, frozen=True, kw_only=True):

@@ -120,6 +120,8 @@ class TaskExit(Message, frozen=True, kw_only=True):
     exit_code: int = 0
     exit_signal: int = 0
     is_out_of_memory: bool = False
+    #: It has ended the whole step (MPI_Abort): its exit code is the step's.
+    has_aborted: bool = False
 
 
 class StepTalk(Message, frozen=True, kw_only=True):

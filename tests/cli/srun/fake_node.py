@@ -4,6 +4,7 @@ import socket
 
 import msgspec
 
+from sluice.errors import Unreachable
 from sluice.wire import messages
 from sluice.wire.envelope import append_frame, decode_body, decode_envelope
 from sluice.wire.framing import ERROR, NOTICE, FrameSplitter
@@ -21,11 +22,17 @@ class FakeNode:
     def __init__(self, name, ranks):
         self.name = name
         self.ranks = ranks
+        self.is_up = True
         self.socket, self._srun_end = socket.socketpair()
         self.say(TaskStarted(node=name, pids=tuple((rank, 100 + rank) for rank in ranks)))
 
     def link(self):
-        return srun_launch.NodeLink(LightConnection(self._srun_end, self.name), self.name, self.ranks)
+        return srun_launch.NodeLink(LightConnection(self._srun_end, self.name), self.name, self.ranks, self._reach)
+
+    def _reach(self):
+        if not self.is_up:
+            raise Unreachable(f"{self.name}: Connection refused")
+        return LightConnection(socket.socket(), self.name)
 
     def close(self):
         self.socket.close()

@@ -84,6 +84,7 @@ def test_more_nodes_than_allocated(nodes, capfd):
     assert capfd.readouterr().err == "srun: error: Only allocated 2 nodes asked for 3\n"
 
 
+NO_MPI = "srun: error: Invalid MPI type '{}', --mpi=list for acceptable types: none, pmi2, pmix, pmix_v4\n"
 CHECK = "srun: Check SLURM_JOB_ID environment variable. Expired or invalid job {}\n"
 
 
@@ -139,9 +140,14 @@ def test_a_signal_while_queued_cancels_the_job(controller, nodes, capfd):
         (["-n", "x", "true"], 'srun: error: Invalid numeric value "x" for --ntasks.\n', 1),
         (["--jobid=abc", "true"], 'srun: error: Invalid numeric value "abc" for --jobid.\n', 1),
         (["-r1", "true"], "srun: fatal: --relative option invalid for job allocation request\n", 1),
+        (["--mpi=bogus", "true"], NO_MPI.format("bogus"), 1),
+        (["--mpi=", "true"], NO_MPI.format(""), 1),
+        (["--mpi=pmix_v9", "true"], NO_MPI.format("pmix_v9"), 1),
+        (["--mpi=none_v4", "true"], NO_MPI.format("none_v4"), 1),
         (
-            ["--mpi=bogus", "true"],
-            "srun: error: Invalid MPI type 'bogus', --mpi=list for acceptable types: none, pmi2, pmix\n",
+            ["-K2", "true"],
+            'srun: error: Invalid numeric value "2" for --kill-on-bad-exit:'
+            " 1 ends the step when a task fails, 0 does not\n",
             1,
         ),
         (

@@ -120,7 +120,7 @@ def test_kill_on_bad_exit_ends_the_step(controller, nodes, capfd):
     controller.answers["KillJobs"] = kill
 
     assert main(["-K", "-n3", "prog"]) == 143
-    assert controller.bodies("KillJobs") == [{"ids": ["43.0"]}]
+    assert controller.bodies("KillJobs") == [{"ids": ["43.0"], "is_failure": False}]
     err = capfd.readouterr().err
     assert err.startswith("srun: error: n1: task 1: Exited with exit code 9\nsrun: Terminating StepId=43.0\n")
     assert err.endswith("srun: Force Terminated StepId=43.0\n")
@@ -235,10 +235,22 @@ def test_a_refused_launch(nodes, capfd):
 def test_a_lost_node(controller, nodes, capfd):
     nodes[0].end()
     nodes[1].socket.shutdown(socket.SHUT_WR)
+    nodes[1].is_up = False
 
     assert main(["-n3", "prog"]) == 1
-    assert "srun: error: Node failure on n2: " in capfd.readouterr().err
-    assert controller.bodies("KillJobs") == [{"ids": ["43.0"]}]
+    assert "srun: error: Node failure on n2: n2: the connection was closed\n" in capfd.readouterr().err
+    assert controller.bodies("KillJobs") == [{"ids": ["43.0"], "is_failure": True}]
+
+
+def test_a_step_daemon_that_died_on_a_node_that_is_there(controller, nodes, capfd):
+    nodes[0].end()
+    nodes[1].socket.shutdown(socket.SHUT_WR)
+
+    assert main(["-n3", "prog"]) == 1
+    assert (
+        "srun: error: StepId=43.0: the step's daemon on node n2 ended unexpectedly, and its tasks there with it\n"
+    ) in capfd.readouterr().err
+    assert controller.bodies("KillJobs") == [{"ids": ["43.0"], "is_failure": True}]
 
 
 CREATED = {"credential": "c", "addresses": [{"node": {"node": "n1", "ranks": "0"}, "address": "127.0.0.1", "port": 1}]}
@@ -276,6 +288,17 @@ def test_a_node_that_does_not_come_back_is_named(monkeypatch, problem, patience_
     with pytest.raises(srun_launch.LaunchFailed, match=problem.args[0]) as failure:
         srun_launch.connect(CREATED)
     assert failure.value.node == "n1"
+
+
+def test_an_srun_that_fails_before_its_launch_gives_the_step_back(controller, nodes, monkeypatch):
+    def fail(*_):
+        raise ImportError("out of reach")
+
+    monkeypatch.setattr(srun_launch, "launch_body", fail)
+
+    with pytest.raises(ImportError):
+        main(["-n3", "prog"])
+    assert controller.bodies("FinishStep") == [{"job_id": 43, "step_id": 0, "exit_code": 1}]
 
 
 def test_an_unreachable_node_gives_the_step_back(controller, nodes, monkeypatch, capfd):

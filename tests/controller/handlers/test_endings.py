@@ -17,6 +17,26 @@ MakeWorld = Callable[..., World]
 
 
 @pytest.mark.parametrize(
+    ("script", "state", "code", "signal"),
+    [
+        pytest.param({"exit_code": 137}, JobState.OUT_OF_MEMORY, 0, 125, id="failed for it"),
+        pytest.param({}, JobState.COMPLETED, 0, 0, id="managed without it"),
+    ],
+)
+def test_a_script_whose_step_was_out_of_memory(
+    world: World, script: dict[str, Any], state: JobState, code: int, signal: int
+) -> None:
+    job_id = world.start()
+    world.step(job_id, ntasks=1)
+    world.report(world.result(job_id, 0, exit_signal=125, reason="OutOfMemory", reason_text="limit 50 MiB"))
+    world.report(world.result(job_id, **script))
+
+    job = world.job(job_id)
+    assert (job.state, job.exit_code, job.exit_signal) == (state, code, signal)
+    assert job.reason_text == ("limit 50 MiB" if signal else "")
+
+
+@pytest.mark.parametrize(
     ("result", "state", "reason", "code", "signal"),
     [
         pytest.param({}, JobState.COMPLETED, Reason.NONE, 0, 0, id="well"),

@@ -1,5 +1,6 @@
 """Steps: which nodes, CPUs and ranks they get; waiting for others of the job; what can never be."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ from sluice.model.request import GresRequest
 from sluice.model.states import StepState
 from sluice.model.step import Step
 from sluice.steps.grant import StepBusy
-from sluice.wire.messages import EndStep, FinishStep
+from sluice.wire.messages import EndStep, FinishStep, KillJobs
 from sluicectld.handlers.steps import LAUNCH_WAIT_S
 from tests.engine_builder import ANN, BOB, ROOT, World
 
@@ -89,7 +90,6 @@ def test_a_step_gets(world: World, job_id: int, spec: dict[str, Any], expected: 
         pytest.param({"ntasks": 3, "relative": 1}, "too_many_cpus", id="more than fits behind the first node"),
         pytest.param({"min_nodes": 2, "relative": 1}, "too_many_cpus", id="more nodes than are left behind the first"),
         pytest.param({"ntasks": 1, "relative": 2}, "infeasible", id="a place behind the last node"),
-        pytest.param({"relative": 1, "required_nodes": ("n1",)}, "infeasible", id="a named node that is left out"),
         pytest.param({"excluded_nodes": ("n1", "n2")}, "too_many_cpus", id="no node left"),
         pytest.param({"ntasks": 10**9, "is_overcommitted": True}, "ntasks", id="more tasks than nodes may have"),
         pytest.param({"ntasks": 2**64 - 1}, "invalid_request", id="a number that no table has room for"),
@@ -100,6 +100,24 @@ def test_a_step_that_can_never_be_is_refused(world: World, job_id: int, spec: di
         world.step(job_id, **spec)
 
     assert refusal.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("spec", "why"),
+    [
+        pytest.param(
+            {"excluded_nodes": ("n1",)}, "both asked for (--nodelist) and excluded (--exclude)", id="excluded"
+        ),
+        pytest.param(
+            {"relative": 1}, "asked for (--nodelist) and before node 1 of the allocation (--relative)", id="passed over"
+        ),
+    ],
+)
+def test_a_named_node_that_is_left_out_is_told_with_what_leaves_it_out(
+    world: World, job_id: int, spec: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(RequestError, match=re.escape(f"node n1 is {why}")):
+        world.step(job_id, required_nodes=("n1",), **spec)
 
 
 def test_the_jobs_number_of_tasks_is_the_steps_when_the_user_gave_it(world: World) -> None:
@@ -190,6 +208,19 @@ def test_the_worst_exit_of_the_steps_is_kept(world: World) -> None:
     assert (world.job(job_id).exit_code, world.job(job_id).derived_exit_code) == (0, 4)
 
 
+@pytest.mark.parametrize(("is_failure", "state"), [(True, StepState.FAILED), (False, StepState.CANCELLED)])
+def test_a_step_that_is_ended_for_a_part_of_it_has_failed_unless_somebody_cancels_it(
+    world: World, job_id: int, is_failure: bool, state: StepState
+) -> None:
+    world.step(job_id, ntasks=6)
+    world.do(KillJobs(ids=(f"{job_id}.0",), is_failure=is_failure), ANN)
+    lost = {"reason": "JobLaunchFailure", "reason_text": "its daemon died", "exit_code": 1}
+    world.report(world.result(job_id, 0, "n2", **lost), world.result(job_id, 0, "n1", exit_signal=15))
+
+    step = world.step_of(job_id, 0)
+    assert (step.state, step.exit_code, step.reason_text) == (state, 1, "its daemon died")
+
+
 def test_a_step_that_could_not_be_launched_gives_its_cpus_back(world: World, job_id: int) -> None:
     world.step(job_id, ntasks=6)
     world.do(FinishStep(job_id=job_id, step_id=0), ANN)
@@ -230,6 +261,21 @@ def test_a_step_is_asked_for_once_and_when_its_agent_is_back(world: World, job_i
     world.register("n1", running=(world.running_step(job_id), world.running_step(job_id, 0)))
 
     assert unlaunched(world) == [("n1", 1)]
+
+
+def test_a_step_older_than_the_agent_that_registers_is_asked_for_early(world: World, job_id: int) -> None:
+    """Its srun may have gone while no agent was there to see it."""
+    world.step(job_id, ntasks=6)
+    world.pass_time(3)
+    began_at = world.now
+
+    world.register("n1", running=(world.running_step(job_id), world.running_step(job_id, 0)), agent_started_at=began_at)
+    assert unlaunched(world) == []
+    world.register("n2", agent_started_at=began_at - 4)
+    assert unlaunched(world) == []
+    world.register("n2", agent_started_at=began_at)
+    assert [order.may_come for order in world.effects if isinstance(order, EndStep)] == [True]
+    assert unlaunched(world) == [("n2", 0)]
 
 
 def test_a_request_repeated_after_its_step_was_given_up_gets_another(world: World, job_id: int) -> None:

@@ -74,8 +74,14 @@ def check(
         pytest.param(
             {"required_nodes": ("n1",), "excluded_nodes": ("n1",)},
             "invalid_node",
-            "n1 both required and excluded",
+            "node n1 is both asked for (--nodelist) and excluded (--exclude)",
             id="a node required and excluded",
+        ),
+        pytest.param(
+            {"required_nodes": ("n1", "n2", "n3"), "excluded_nodes": ("n2", "n1")},
+            "invalid_node",
+            "nodes n[1-2] are both asked for (--nodelist) and excluded (--exclude)",
+            id="nodes required and excluded",
         ),
         pytest.param(
             {"excluded_nodes": ("n1", "n2", "n3", "n4")},

@@ -333,6 +333,20 @@ def test_a_step_whose_srun_went_without_a_launch_is_over_soon() -> None:
     assert _kinds(_launch_step(engine)) == [RefuseTasks]
 
 
+def test_a_step_whose_srun_was_connected_to_the_last_agent_is_over_unless_the_srun_comes_back() -> None:
+    engine = _engine()
+    _launch(engine)
+    order = EndStep(
+        node=NODE, epoch=1, job_id=1, attempt=0, step_id=0, kill_wait_s=1.0, only_unlaunched=True, may_come=True
+    )
+
+    assert _kinds(engine.on_orders(Orders(step_ends=(order,)))) == [WaitForSrun]
+    engine.on_srun_came(_STEP)
+    assert engine.on_srun_missed(_STEP) == []
+    assert _kinds(engine.on_srun_gone(_STEP)) == [WaitForSrun]
+    assert _kinds(engine.on_srun_missed(_STEP)) == [TellResult]
+
+
 def test_an_srun_that_comes_after_another_command_launches_the_step() -> None:
     engine = _engine()
     engine.on_srun_came(_STEP)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sluice.errors import InvalidRequest
 from sluice.model.request import StepSpec
 from sluice.model.step import Step, StepNode
 from sluice.wire.messages import StepPart
@@ -90,3 +91,25 @@ def test_a_node_with_a_share_in_two_components_is_two() -> None:
     layout = layout_of(second[0], "n1", parts)
 
     assert (layout.nodes, layout.position, layout.own_ranks) == (("n1", "n1+1", "n2"), 1, (1,))
+
+
+@pytest.mark.parametrize(
+    ("ranks", "why"),
+    [
+        pytest.param("1-99999999999999", "at most 262144", id="more ranks than there is memory for"),
+        pytest.param("262144", "at most 262144", id="a rank too many"),
+        pytest.param("0", "belongs to one task", id="the rank of another task"),
+    ],
+)
+def test_parts_are_sruns_word_and_looked_at(ranks: str, why: str) -> None:
+    first, second = component(7, n1="0"), component(8, n2=ranks)
+
+    with pytest.raises(InvalidRequest, match=why):
+        layout_of(first[0], "n1", (first[1], second[1]))
+
+
+def test_the_own_part_is_the_granted_one() -> None:
+    granted, other = component(7, n1="0"), component(7, n1="0-5")
+
+    with pytest.raises(InvalidRequest, match="none of the parts"):
+        layout_of(granted[0], "n1", (other[1],))

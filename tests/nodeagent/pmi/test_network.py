@@ -1,5 +1,6 @@
 """Step daemons among each other: real sockets, several networks in one process."""
 
+import os
 import select
 import socket
 from collections.abc import Callable, Iterator
@@ -12,9 +13,11 @@ from sluiced.pmi.frames import FrameLink
 from sluiced.pmi.messages import Abort, Fetch, Fetched
 from sluiced.pmi.network import Event, Network
 from sluiced.pmi.parent import ParentLink
+from sluiced.steps.user import load_user
 from tests.waiting import wait_until
 
 NODES = ("n1", "n2", "n3")
+OWN_USER = load_user(os.getuid(), os.getgid(), "me")
 
 
 class Step:
@@ -24,7 +27,7 @@ class Step:
         self.listener = socket.create_server(("127.0.0.1", 0))
         port = self.listener.getsockname()[1]
         requests = [JoinStep(node=node, job_id=1, attempt=0, step_id=0) for node in NODES]
-        parents = [ParentLink("n1", "127.0.0.1", port, "credential", request) for request in requests]
+        parents = [ParentLink("n1", "127.0.0.1", port, "credential", request, OWN_USER) for request in requests]
         self.networks = [Network(0, NODES, None)] + [Network(index, NODES, parents[index]) for index in (1, 2)]
         self.events: list[list[Event]] = [[], [], []]
 
@@ -160,7 +163,8 @@ def test_an_unreachable_parent_is_a_reason_to_end() -> None:
     """Nobody listens there; once the patience is over, the step ends with the address and the cause."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    parent = ParentLink("n1", "127.0.0.1", port, "c", JoinStep(node="n2", job_id=1, attempt=0, step_id=0), patience_s=0)
+    request = JoinStep(node="n2", job_id=1, attempt=0, step_id=0)
+    parent = ParentLink("n1", "127.0.0.1", port, "c", request, OWN_USER, patience_s=0)
     network = Network(1, NODES, parent)
     events: list[Event] = []
 

@@ -139,7 +139,7 @@ def test_a_value_that_is_too_long_is_refused() -> None:
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        pytest.param(b"cmd=abort exitcode=7\n", GiveUp("task 1 called abort: exit code 7"), id="abort"),
+        pytest.param(b"cmd=abort exitcode=7\n", GiveUp("task 1 called abort: exit code 7", 1, 7), id="abort"),
         pytest.param(b"hello\n", GiveUp("task 1 does not speak PMI: no cmd= in 'hello'"), id="no PMI"),
     ],
 )
