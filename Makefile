@@ -31,6 +31,7 @@ demo: $(INSTALLED)
 test: lint
 	tools/postgresql.sh
 	tools/mpi.sh
+	tools/openmpi5.sh $(VENV)-openmpi5
 	tools/vm.sh
 	tools/x11.sh
 	tools/sshd.sh
@@ -57,5 +58,5 @@ bench: $(INSTALLED)
 clean:
 	if [ -x $(BIN)/sluice ] && [ -e .demo/cluster/setup.json ]; then \
 		$(BIN)/sluice down --dir .demo/cluster --force; fi
-	rm -rf .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage build dist $(VENV) $(VENV)-torch
+	rm -rf .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage build dist $(VENV) $(VENV)-torch $(VENV)-openmpi5
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -6,7 +6,7 @@ start         where programs begin
 clock         wall and virtual time
 hostlist, duration, timepoint, size, gres_spec, tres, nodeset, jobid_spec, array_spec, filename_pattern,
 dependency_spec, signal_spec, cpu_bind, mem_bind, gpu_bind, distribution, license_spec, feature_expr, shell_words,
-cpus_per_node, cpuset
+cpus_per_node, cpuset, pmix_version
               one little language each: grammar, parse, format
 fanout        sharing targets out over a tree
 job_env       the environment that a job and its tasks see

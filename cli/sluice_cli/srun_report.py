@@ -30,7 +30,7 @@ class Report:
         self._untold: dict[tuple[str, End], list[int]] = {}
         #: The step was ended from outside, and the user has been told.
         self.is_aborted = False
-        #: Of the task that has ended the whole step (MPI_Abort); 0: none has.
+        #: Of the first task that has ended the whole step (MPI_Abort); others may follow it.  0: none has.
         self.abort_code = 0
 
     @property
@@ -40,7 +40,7 @@ class Report:
     def add(self, node: str, task: int, end: End, has_aborted: bool) -> None:
         self.ends[task] = end
         if has_aborted:
-            self.abort_code = end[0]
+            self.abort_code = self.abort_code or end[0]
         if end != (0, 0, False):
             self._untold.setdefault((node, end), []).append(task)
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
+from sluice import pmix_version
 from sluice.errors import PluginError, RequestError
 from sluice.model.priority import PrioritySetup
 from sluice.model.request import JobSpec
@@ -108,8 +109,8 @@ def find_preemption(name: str) -> PreemptPlugin | None:
 
 
 def find_mpi(type_: str) -> MpiPlugin:
-    """Return the plugin of an --mpi type; "pmix_v4" is the version of pmix that there is.  Raises PluginError."""
-    plugin: MpiPlugin = find("mpi", "pmix" if type_ == "pmix_v4" else type_)
+    """Return the plugin of an --mpi type; a version of pmix is the server's.  Raises PluginError."""
+    plugin: MpiPlugin = find("mpi", "pmix" if type_ in pmix_version.NAMES else type_)
     return plugin
 
 

@@ -13,7 +13,7 @@ from sluice_plugins.launch.torchrun import Torchrun
 from sluice_plugins.testing_steps import MPI_TASK, SERVICE, check_launch_plugin, check_mpi_plugin
 
 
-@pytest.mark.parametrize("name", ["none", "pmi2", "pmix", "pmix_v4"])
+@pytest.mark.parametrize("name", ["none", "pmi2", "pmix", "pmix_v4", "pmix_v5"])
 def test_mpi_plugins_keep_their_contract(name: str) -> None:
     check_mpi_plugin(registry.find_mpi(name))
 

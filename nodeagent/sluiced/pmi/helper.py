@@ -37,13 +37,17 @@ _FROM_STEP: dict[str, type[Spread] | type[Fetch] | type[Fetched]] = {
 
 
 class Setup(msgspec.Struct, frozen=True, kw_only=True):
-    """What the server is told.  temp_dir: the user's own, the same path for the tasks."""
+    """What the server is told.
+
+    temp_dir: the user's own, the same path for the tasks.  major: of the library that was asked for, None for any.
+    """
 
     nspace: str
     layout: Layout
     uid: int
     gid: int
     temp_dir: str
+    major: int | None = None
 
 
 def serve(setup: Setup, connection: socket.socket) -> None:
@@ -110,7 +114,7 @@ class _Server:
         # Over shared memory (ds21), the server of 4.2 denies a rank of the same node the data of another one that has
         # just given it (EXISTS_OUTSIDE_SCOPE).  An agent whose environment says otherwise is believed.
         os.environ.setdefault("PMIX_MCA_gds", "hash")
-        self._library = libpmix.load()
+        self._library = libpmix.load(self._setup.major)
         setup, layout = self._setup, self._layout
         own = layout.nodes[layout.position]
         options = libpmix.infos(

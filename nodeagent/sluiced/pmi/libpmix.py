@@ -1,9 +1,9 @@
 """libpmix by ctypes: what a PMIx server needs of its structures and functions.
 
-The layouts are those of major version 4 on 64-bit Linux.  load() refuses another major version; check_layout() has the
-running library copy a structure of ours and looks whether everything came through.
+The layouts are those of major versions 4 and 5 on 64-bit Linux, which differ in what nobody here reads.  load() refuses
+others; check_layout() has the running library copy a structure of ours and looks whether everything came through.
 
-Source: pmix_common.h and pmix_server.h of PMIx 4.2.
+Source: pmix_common.h and pmix_server.h of PMIx 4.2 and 5.0.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from ctypes import POINTER, byref, c_bool, c_char, c_char_p, c_int, c_size_t, c_uint16, c_uint32, c_void_p
 from typing import Any
 
-MAJOR = 4
+from sluice.pmix_version import MAJORS
+
 NAMES = ("libpmix.so.2",)
 
 SUCCESS = 0
@@ -93,8 +94,8 @@ class Module(ctypes.Structure):
     )
 
 
-def load() -> ctypes.CDLL:
-    """Return the library.  Raises LibraryProblem: it is not there, or another major version."""
+def load(wanted: int | None = None) -> ctypes.CDLL:
+    """Return the library.  wanted: its major version.  Raises LibraryProblem: it is not there, or another version."""
     problems = []
     for name in NAMES:
         try:
@@ -102,18 +103,22 @@ def load() -> ctypes.CDLL:
         except OSError as error:
             problems.append(str(error))
             continue
-        _check_version(library, name)
+        _check_version(library, name, wanted)
         _declare(library)
         return library
     raise LibraryProblem(f"{'; '.join(problems)} (Debian: install libpmix2)")
 
 
-def _check_version(library: ctypes.CDLL, name: str) -> None:
+def _check_version(library: ctypes.CDLL, name: str, wanted: int | None) -> None:
     library.PMIx_Get_version.restype = c_char_p
     said = library.PMIx_Get_version().decode(errors="replace")
     found = re.search(r"(\d+)\.\d+", said)
-    if found is None or int(found[1]) != MAJOR or ctypes.sizeof(c_void_p) != 8:
-        raise LibraryProblem(f"{name} is {said!r}; version {MAJOR} on a 64-bit machine is known here")
+    major = int(found[1]) if found is not None else 0
+    if major not in MAJORS or ctypes.sizeof(c_void_p) != 8:
+        known = " and ".join(map(str, MAJORS))
+        raise LibraryProblem(f"{name} is {said!r}; versions {known} on a 64-bit machine are known here")
+    if wanted not in (None, major):
+        raise LibraryProblem(f"{name} is {said!r}; version {wanted} was asked for, --mpi=pmix takes what there is")
 
 
 def _declare(library: ctypes.CDLL) -> None:

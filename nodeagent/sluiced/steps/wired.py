@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
+from sluice import pmix_version
 from sluice.errors import InvalidRequest, PluginError
 from sluice.model.reason import Reason
 from sluice.wire.messages import JoinStep, TaskLaunch
@@ -57,7 +58,7 @@ def make_step_wireup(launch: StepLaunch, tasks: TaskLaunch, user: User, is_priva
     with contextlib.ExitStack() as undo:
         temp_dir = _make_temp_dir(launch, user)
         undo.callback(temp_dir.remove)
-        local = _make_local(mpi.server, launch, layout, user, temp_dir.path)
+        local = _make_local(mpi.server, launch, tasks.mpi, layout, user, temp_dir.path)
         undo.callback(local.close)
         dressing = _Dressing(launch, tasks, layout, local, mpi, launcher, temp_dir.path)
         namespace = _make_namespace(launch, tasks, user, temp_dir.path) if is_private else None
@@ -156,14 +157,21 @@ def _make_temp_dir(launch: StepLaunch, user: User) -> TempDir:
         raise _failure(f"{parent} (TmpFS): a folder for the step cannot be made: {error.strerror}") from None
 
 
-def _make_local(server: MpiServer, launch: StepLaunch, layout: Layout, user: User, temp_dir: str) -> Local:
+def _make_local(server: MpiServer, launch: StepLaunch, type_: str, layout: Layout, user: User, temp_dir: str) -> Local:
     job_id, attempt = launch.world
     name = f"{job_id}.{launch.step_id}.{attempt}"
     if server is MpiServer.NONE:
         return Local()
     if server is MpiServer.PMI:
         return LocalPmi(name, layout)
-    setup = Setup(nspace=f"sluice.{name}", layout=layout, uid=user.uid, gid=user.gid, temp_dir=temp_dir)
+    setup = Setup(
+        nspace=f"sluice.{name}",
+        layout=layout,
+        uid=user.uid,
+        gid=user.gid,
+        temp_dir=temp_dir,
+        major=pmix_version.major_of(type_),
+    )
     try:
         return LocalPmix(setup, user)
     except HelperProblem as problem:

@@ -84,7 +84,7 @@ def test_more_nodes_than_allocated(nodes, capfd):
     assert capfd.readouterr().err == "srun: error: Only allocated 2 nodes asked for 3\n"
 
 
-NO_MPI = "srun: error: Invalid MPI type '{}', --mpi=list for acceptable types: none, pmi2, pmix, pmix_v4\n"
+NO_MPI = "srun: error: Invalid MPI type '{}', --mpi=list for acceptable types: none, pmi2, pmix, pmix_v4, pmix_v5\n"
 CHECK = "srun: Check SLURM_JOB_ID environment variable. Expired or invalid job {}\n"
 
 
@@ -177,7 +177,7 @@ def test_failures_exit_as_the_user_says(dead_cluster, monkeypatch, capfd):
 def test_questions_that_need_no_cluster(capfd):
     assert main(["--mpi=list"]) == 0
     assert main(["--version"]) == 0
-    listed = "\tnone\n\tpmi2\n\tpmix\nspecific pmix plugin versions available: pmix_v4\n"
+    listed = "\tnone\n\tpmi2\n\tpmix\nspecific pmix plugin versions available: pmix_v4,pmix_v5\n"
     assert capfd.readouterr().out == f"MPI plugin types are...\n{listed}slurm 25.05.0\n"
 
 

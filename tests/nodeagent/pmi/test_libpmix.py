@@ -85,8 +85,16 @@ def test_a_missing_library_is_told_with_the_package(monkeypatch: pytest.MonkeyPa
 
 
 @needs_library
-def test_another_major_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(libpmix, "MAJOR", 99)
+def test_a_version_that_is_not_known_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(libpmix, "MAJORS", (98, 99))
 
-    with pytest.raises(LibraryProblem, match=r"libpmix\.so\.2 is '.*4\.\d+.*'; version 99 on a 64-bit machine"):
+    with pytest.raises(LibraryProblem, match=r"libpmix\.so\.2 is '.*4\.\d+.*'; versions 98 and 99 on a 64-bit machine"):
         libpmix.load()
+
+
+@needs_library
+def test_another_version_than_was_asked_for_is_refused() -> None:
+    with pytest.raises(
+        LibraryProblem, match=r"libpmix\.so\.2 is '.*4\.\d+.*'; version 5 was asked for, --mpi=pmix takes"
+    ):
+        libpmix.load(5)
