@@ -12,6 +12,7 @@ import os
 
 from sluice.errors import InvalidRequest
 from sluice_cli.draft import REFUSED_EXIT, OptionError
+from sluice_cli.getopt import PlacedOption, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -106,12 +107,17 @@ def directives(script: bytes, table: OptionTable, name: str) -> list[list[tuple[
     """
     components: list[list[tuple[str, str | None]]] = [[]]
     for number, text in _directive_lines(script):
-        line_found, positionals = table.parse(_split(text, number, name))
-        components[-1] += line_found
+        where = f"{name}: line {number}: {_PREFIX.decode()}{text.rstrip()}"
+        try:
+            line_found, positionals = table.parse(_split(text, number, name))
+        except UsageError as error:
+            error.where = where
+            raise
+        components[-1] += [PlacedOption(key, value, where) for key, value in line_found]
         if positionals and positionals[0] in _SEPARATORS:
             components.append([])
         elif positionals:
-            raise OptionError(f"Invalid directive found in batch script: {positionals[0]}")
+            raise OptionError(where, f"Invalid directive found in batch script: {positionals[0]}")
     return components
 
 

@@ -61,6 +61,8 @@ class Voice:
 
     def usage_error(self, error: UsageError) -> None:
         """Say what getopt_long says of a command line it refuses."""
+        if error.where:
+            self.error(error.where)
         plain(f'{self.program}: {error}\nTry "{self.program} --help" for more information')
 
 
