@@ -133,10 +133,15 @@ def test_scripts(content, stderr, status, dead_cluster, capfd):
 @pytest.mark.parametrize(
     ("words", "stderr", "status"),
     [
-        (["/nonexistent.sh"], error("Unable to open file /nonexistent.sh"), 1),
-        (["-"], error("Unable to open file -"), 1),
-        (["--array", "--wrap", "bad"], error("Unable to open file bad"), 1),
-        (["/tmp"], error("Batch script is empty!"), 1),
+        (["/nonexistent.sh"], error("Unable to open file /nonexistent.sh: No such file or directory"), 1),
+        (["-"], error("Unable to open file -: No such file or directory, neither here nor in PATH"), 1),
+        (
+            ["--array", "--wrap", "bad"],
+            error("Unable to open file bad: No such file or directory, neither here nor in PATH"),
+            1,
+        ),
+        (["/tmp"], error("/tmp is a directory, expected a file", "Batch script is empty!"), 1),
+        (["/dev/null/job.sh"], error("Unable to open file /dev/null/job.sh: Not a directory"), 1),
         (["--bogus"], f"sbatch: unrecognized option '--bogus'\n{TRY}\n", 255),
         (["--wrap"], f"sbatch: option '--wrap' requires an argument\n{TRY}\n", 255),
         (["--immediate"], f"sbatch: unrecognized option '--immediate'\n{TRY}\n", 255),

@@ -226,14 +226,14 @@ def test_none_ranks_and_all(tmp_path):
 
 
 @pytest.mark.parametrize(("letter", "name"), [("-o", "stdout"), ("-e", "stderr"), ("-i", "stdin")])
-def test_a_file_that_can_not_be_opened(tmp_path, letter, name):
+@pytest.mark.parametrize(
+    ("path", "cause"), [("/nonexistent/x", "No such file or directory"), ("/etc", "Is a directory")]
+)
+def test_a_file_that_can_not_be_opened(tmp_path, letter, name, path, cause):
     with pytest.raises(OptionError) as caught:
-        open_streams(tmp_path, letter, "/nonexistent/x")
+        open_streams(tmp_path, letter, path)
 
-    assert (caught.value.lines[0], caught.value.exit_code) == (
-        f"Could not open {name} file: No such file or directory",
-        1,
-    )
+    assert (caught.value.lines[0], caught.value.exit_code) == (f"Could not open {name} file {path}: {cause}", 1)
 
 
 PROGRAMS = "# ranks\n0 echo zero\n1-2 echo mid\n\n3 echo three\n"
