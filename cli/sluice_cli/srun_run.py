@@ -211,7 +211,7 @@ class StepRun:
         from sluice_cli import linked_mpi
 
         if text := linked_mpi.hint(self._parts[0].argv[0], body["work_dir"], os.environ.get("PATH", ""), body["mpi"]):
-            self._voice.info(f"warning: {text}")
+            self._voice.info(f"Warning: {text}")
 
     def _terminal_size(self) -> tuple[int, int] | None:
         """Return (rows, columns) of the user's terminal for --pty; None without either."""

@@ -259,6 +259,17 @@ def test_programs_that_do_not_fit(ntasks, lines):
     assert (caught.value.lines, caught.value.exit_code) == (lines, 1)
 
 
+def test_a_rank_with_two_programs_is_refused():
+    with pytest.raises(OptionError) as caught:
+        multi_prog.check("0 echo a\n# twice\n1-2,0 echo b\n", "mp.conf", 3)
+
+    assert caught.value.lines == ("Duplicate record for task 0", "Line 3 of configuration file mp.conf invalid")
+
+
+def test_a_star_is_all_ranks_that_have_none_yet():
+    multi_prog.check("0 echo a\n* echo b\n", "mp.conf", 3)
+
+
 def test_a_missing_file_of_programs():
     with pytest.raises(OptionError, match=r"Could not open multi_prog config file nosuch\.conf"):
         multi_prog.read("nosuch.conf")
