@@ -272,7 +272,7 @@ def test_a_program_with_the_wrong_wiring_is_warned_of(cluster: LocalCluster, mpi
 
     done = cluster.run("srun", "-n2", program, env=_ROOT, check=False)
 
-    (line,) = [line for line in done.stderr.splitlines() if "warning" in line]
+    (line,) = [line for line in done.stderr.splitlines() if "Warning" in line]
     assert line.startswith(f"srun: Warning: {program} is linked to ")
     assert line.endswith(f"whose tasks do not find each other with --mpi=none; use --mpi={mpi.type}")
 
