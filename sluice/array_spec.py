@@ -45,7 +45,7 @@ def parse_indices(text: str, size_max: int = SIZE_MAX) -> Ranges:
     """Return the ranges of *text*, which has no throttle: 1,3,5-9."""
     ranges = [_parse_range(part) for part in text.split(",")]
     if max(last for _, last, _ in ranges) >= size_max:
-        raise _refusal()
+        raise _refusal(text, f"its highest index must be below MaxArraySize, which is {size_max} at most")
     return tuple(ranges) if len(ranges) == 1 else union(ranges)
 
 
@@ -147,14 +147,18 @@ def _parse_range(text: str) -> Range:
     first = _number(first_text)
     last = _number(last_text) if dash else first
     its_step = _number(step_text) if colon else 1
-    if last < first or its_step < 1 or (colon and not dash):
-        raise _refusal()
+    if last < first:
+        raise _refusal(text, f"it ends at {last}, before it begins")
+    if its_step < 1 or (colon and not dash):
+        raise _refusal(text, "a step needs a range and is at least 1")
     return _span(first, last, its_step)[0]
 
 
 def _number(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX):
-        raise _refusal()
+    if not (text.isascii() and text.isdigit()):
+        raise _refusal(text, "no number")
+    if len(text) > _DIGITS_MAX:
+        raise _refusal(text, f"more than {_DIGITS_MAX} digits")
     return int(text)
 
 
@@ -258,6 +262,6 @@ def _display_runs(ranges: Ranges) -> Iterator[tuple[int, int]]:
         yield start, end
 
 
-def _refusal() -> InvalidRequest:
-    # The text is the one that users and tools know; CONTRACT section 15.
-    return InvalidRequest("Invalid job array specification", code="invalid_array")
+def _refusal(text: str, problem: str) -> InvalidRequest:
+    wanted = "expected indices such as 0-15, 1,3,5-9 or 0-20:4"
+    return InvalidRequest(f"{text[:80]!r} in a job array: {problem}; {wanted}", code="invalid_array")

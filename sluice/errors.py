@@ -9,7 +9,7 @@ SluiceError
 ├── ConfigError           file, line, key, what was expected
 ├── TraceError            a workload trace: file, line, what was expected
 ├── StorageError          the database refused or is gone; nothing was acknowledged
-├── PeerError             the other side: Unreachable, ProtocolMismatch, AuthenticationFailed
+├── PeerError             the other side: Unreachable (NotConnected, Refused), ProtocolMismatch, AuthenticationFailed
 └── PluginError           which plugin, which hook
 
 An expected "no" (a job that has to wait, a node that does not fit) is a value, not an exception.
@@ -96,6 +96,10 @@ class Unreachable(PeerError):
 
 class Refused(Unreachable):
     """Nobody listens there, for now."""
+
+
+class NotConnected(Unreachable):
+    """No connection could be made, so nothing was sent."""
 
 
 class ProtocolMismatch(PeerError):

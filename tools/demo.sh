@@ -10,7 +10,12 @@ unset SLUICE_CONF
 QUEUE_LIMIT_S=120
 
 say() {
-    printf '\n\033[1m# %s\033[0m\n' "$*"
+    # Bold on a terminal; a file or a pipe gets the text alone.
+    if [ -t 1 ]; then
+        printf '\n\033[1m# %s\033[0m\n' "$*"
+    else
+        printf '\n# %s\n' "$*"
+    fi
 }
 
 show() {

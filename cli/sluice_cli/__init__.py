@@ -8,7 +8,7 @@ waiting, inbox  waiting for an answer or a signal, whichever comes first
 
 options         the job options of sbatch, salloc and srun: one table of option_row rows
 option_values, size_values, time_values
-                what a value means and where it lands in a draft
+                what a value means and where it lands in a draft; expected says what would have been taken
 draft, layers, combine, job_request
                 a request in the making: sources by precedence, contradictions, the JobSpec's map
 script, foreign_directives, environment

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 
-from sluice.errors import RequestError, SluiceError
+from sluice.errors import NotConnected, RequestError, SluiceError
 from sluice.wire.faults import is_passing
 from sluice_cli import client, job_request
 from sluice_cli.inbox import ENDING, Inbox, Interrupted
@@ -57,25 +57,30 @@ def submit(drafts: Sequence[Draft], name: str, words: Sequence[str], voice: Voic
     """
     specs = [job_request.job_spec(draft, name, words) | {"is_batch": False} for draft in drafts]
     request, body = job_request.submission(specs)
+    failures: list[SluiceError] = []
     try:
-        reply = client.call_patiently(request, body, voice)
+        reply = client.call_patiently(request, body, voice, failures=failures)
     except Interrupted as interrupt:
-        raise Revoked(_take_back(request, body, voice), interrupt.number) from None
+        was_sent = not failures or not all(isinstance(error, NotConnected) for error in failures)
+        raise Revoked(_take_back(request, body, voice, was_sent), interrupt.number) from None
     for warning in reply.get("warnings", ()):
         voice.lines(warning)
     job_id: int = reply["job_id"]
     return job_id
 
 
-def _take_back(request: str, body: dict[str, Any], voice: Voice) -> int:
+def _take_back(request: str, body: dict[str, Any], voice: Voice, was_sent: bool) -> int:
     """End the job of a submission whose answer was not awaited; return its id, 0 when there is none.
 
     The token tells the job if the request has arrived; if not, a job is made that never starts.
+    was_sent: False where no connection was to be had; if there is none now either, there is no job.
     """
     try:
         job_id: int = client.call(request, body, _TAKE_BACK_S)["job_id"]
     except SluiceError as error:
-        if is_passing(error):
+        if not was_sent and isinstance(error, NotConnected):
+            voice.error(f"no job was queued: {client.sentence(error)}")
+        elif is_passing(error):
             voice.error(f"a job may have been queued, see squeue --me: {client.sentence(error)}")
         return 0
     finish(job_id, voice)

@@ -60,6 +60,20 @@ def agent_socket_of(node: str) -> str:
     return path if os.path.exists(path) else ""
 
 
+def nodes_here() -> list[str]:
+    """Return the nodes that have an agent's socket on this host, where sockets are named by node.
+
+    Raises ConfigError.
+    """
+    import glob
+
+    from sluice.config.light import find_config, read_endpoints
+
+    before, mark, after = read_endpoints(find_config()).agent_socket.partition("%n")
+    paths = glob.glob(f"{glob.escape(before)}*{glob.escape(after)}") if mark else []
+    return sorted(path.removeprefix(before).removesuffix(after) for path in paths)
+
+
 def connect() -> LightConnection:
     """Return a connection to the controller.  Raises ConfigError or a PeerError."""
     return light.connect(find_endpoints())
@@ -77,15 +91,24 @@ def stream(name: str, body: object) -> Iterator[Any]:
         yield from connection.stream(name, body)
 
 
-def call_patiently(name: str, body: object, voice: Voice, deadline_s: float = light.CALL_DEADLINE_S) -> Any:
+def call_patiently(
+    name: str,
+    body: object,
+    voice: Voice,
+    deadline_s: float = light.CALL_DEADLINE_S,
+    failures: list[SluiceError] | None = None,
+) -> Any:
     """Return the reply, waiting for a controller that is away or cannot store it; say so once.  Raises SluiceError.
 
-    The request may be sent more than once: body must carry a token where that matters.
+    The request may be sent more than once: body must carry a token where that matters.  failures: takes why it had to
+    be asked again, for a caller that is interrupted.
     """
     has_told = False
 
     def on_wait(why: SluiceError, _pause_s: float) -> None:
         nonlocal has_told
+        if failures is not None:
+            failures.append(why)
         if not has_told:
             tell_waiting(voice, why)
         has_told = True

@@ -44,7 +44,7 @@ def hand_on(components: Sequence[Found]) -> list[Found]:
     complete: list[Found] = []
     for found in components:
         before = complete[-1] if complete else []
-        complete.append([(key, value) for key, value in before if key in _HANDED_ON] + list(found))
+        complete.append([each for each in before if each[0] in _HANDED_ON] + list(found))
     return complete
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 VALUE_EXIT = 255
 #: The exit status of a refusal of numbers and of combinations.
 REFUSED_EXIT = 1
+#: Characters of a refused value that are shown.
+_SHOWN_MAX = 80
 
 
 class OptionError(Exception):
@@ -59,9 +61,12 @@ class Draft:
         return any(key in self.given for key in keys)
 
 
-def invalid(option: JobOption) -> OptionError:
-    """Return the refusal of a value that the option does not take."""
-    return OptionError(f"Invalid --{option.key} specification")
+def invalid(option: JobOption, value: str | None, *, exit_code: int = VALUE_EXIT, plain: str = "") -> OptionError:
+    """Return the refusal of a value that the option does not take: Slurm's words, the value, what would be taken."""
+    from sluice_cli.expected import EXPECTED
+
+    text = f"Invalid --{option.key} specification: {(value or '')[:_SHOWN_MAX]!r}, expected {EXPECTED[option.key]}"
+    return OptionError(text, exit_code=exit_code, plain=plain)
 
 
 def invalid_number(option: JobOption, value: str, detail: str = "") -> OptionError:

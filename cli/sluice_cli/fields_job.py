@@ -288,5 +288,7 @@ DEFAULT_FORMAT = "%.18i %.9P %.8j %.8u %.2t %.10M %.6D %R"
 LONG_FORMAT = "%.18i %.9P %.8j %.8u %.8T %.10M %.9l %.6D %R"
 START_FORMAT = "%.18i %.9P %.8j %.8u %.2t %.19S %.6D %20Y %R"
 STATE_FORMAT = "%.18i %.10T"
+#: Letters that --sort does not take, as release 22.05 does not.
+UNSORTED_LETTERS = "akoqrswxy"
 DEFAULT_SORT = "P,t,-p"
 START_SORT = "S"

@@ -7,6 +7,7 @@ says much that has no meaning here.
 from __future__ import annotations
 
 from sluice.errors import InvalidRequest
+from sluice_cli.getopt import PlacedOption
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,17 +41,19 @@ _BSUB = {
 }
 
 
-def read(script: bytes) -> Found:
-    """Return the options that #PBS and #BSUB lines at the head of *script* ask for."""
+def read(script: bytes, name: str) -> Found:
+    """Return the options that #PBS and #BSUB lines at the head of *script* ask for.  name: for messages."""
     found: Found = []
-    for line in script.split(b"\n"):
+    for number, line in enumerate(script.split(b"\n"), start=1):
         if line.strip() and not line.lstrip().startswith(b"#"):
             break
         text = line.decode("utf-8", "surrogateescape")
+        asked: Found = []
         if text.startswith("#PBS"):
-            found += _read_words(_split(text[4:]), _PBS)
+            asked = _read_words(_split(text[4:]), _PBS)
         elif text.startswith("#BSUB"):
-            found += _read_words(_split(text[5:]), _BSUB)
+            asked = _read_words(_split(text[5:]), _BSUB)
+        found += [PlacedOption(*each, f"{name}: line {number}: {text.rstrip()}") for each in asked]
     return found
 
 

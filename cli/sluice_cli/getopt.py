@@ -33,7 +33,23 @@ NEXT_WORD = 3
 
 
 class UsageError(Exception):
-    """A command line that getopt_long refuses; the text is the one it prints after the program's name."""
+    """A command line that getopt_long refuses; the text is the one it prints after the program's name.
+
+    where: what is told before it, where the words are not those of the command line.
+    """
+
+    where = ""
+
+
+class PlacedOption(tuple["str", "str | None"]):
+    """A found option that was not on the command line: (key, value), and the words that say where it was."""
+
+    where: str
+
+    def __new__(cls, key: str, value: str | None, where: str) -> PlacedOption:
+        made = super().__new__(cls, (key, value))
+        made.where = where
+        return made
 
 
 class Option:

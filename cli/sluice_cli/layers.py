@@ -6,8 +6,9 @@ Source: CONTRACT.md sections 2.4 and 3.1.
 
 from __future__ import annotations
 
+from sluice.errors import InvalidRequest
 from sluice_cli.draft import REFUSED_EXIT, OptionError
-from sluice_cli.getopt import NO_ARGUMENT, OPTIONAL
+from sluice_cli.getopt import NO_ARGUMENT, OPTIONAL, PlacedOption
 from sluice_cli.options import rows_for, variables_of
 
 TYPE_CHECKING = False
@@ -25,6 +26,8 @@ DIRECTIVE = 1
 ENVIRONMENT = 2
 COMMAND_LINE = 3
 
+#: Characters of a variable's value that a refusal shows.
+_SHOWN_MAX = 80
 _MEMORY_KEYS = ("mem", "mem-per-cpu", "mem-per-gpu")
 
 
@@ -50,7 +53,8 @@ def found_in_environment(rows: Iterable[JobOption], command: str, environment: M
                 if is_on(value):
                     found.append((row.key, None))
             else:
-                found.append((row.key, None if row.argument == OPTIONAL and not value else value))
+                given = None if row.argument == OPTIONAL and not value else value
+                found.append(PlacedOption(row.key, given, f"in the environment: {variable}={value[:_SHOWN_MAX]}"))
     return found
 
 
@@ -72,9 +76,23 @@ def set_loudness(voice: Voice, command_line: Found, environment: Mapping[str, st
 
 
 def _apply(draft: Draft, by_key: Mapping[str, JobOption], found: Found, source: int) -> None:
-    for key, value in found:
-        draft.put(by_key[key], value)
+    for each in found:
+        key, value = each
+        try:
+            draft.put(by_key[key], value)
+        except (OptionError, InvalidRequest) as error:
+            if isinstance(each, PlacedOption):
+                raise _placed(error, each.where) from None
+            raise
         draft.given[key] = source
+
+
+def _placed(error: OptionError | InvalidRequest, where: str) -> OptionError | InvalidRequest:
+    """Return the refusal with a line before it that says where the value is."""
+    if isinstance(error, InvalidRequest):
+        return InvalidRequest(f"{where}\n{error.message}", code=error.code)
+    error.lines = (where, *error.lines)
+    return error
 
 
 def _keep_one_memory_option(draft: Draft) -> None:

@@ -109,10 +109,11 @@ def read_interval(voice: Voice, text: str) -> int:
     return 0
 
 
-def read_sort(text: str, table: FieldTable) -> tuple[list[Comparison], str]:
+def read_sort(text: str, table: FieldTable, unsorted: str = "") -> tuple[list[Comparison], str]:
     """Return the comparisons of a --sort value, the most important first, and the first word that is no field.
 
     A word is a letter or a name with + or - before it; letters may follow each other without a comma.
+    unsorted: letters of fields that are sorted by under their names alone, so that a misspelt name is told.
     """
     comparisons: list[Comparison] = []
     for word in text.split(","):
@@ -122,20 +123,20 @@ def read_sort(text: str, table: FieldTable) -> tuple[list[Comparison], str]:
         if named is not None:
             comparisons.append((named.key, sign == "-"))
             continue
-        unknown = _read_letters(word, table, comparisons)
+        unknown = _read_letters(word, table, comparisons, unsorted)
         if unknown:
             return comparisons, unknown
     return comparisons, ""
 
 
-def _read_letters(word: str, table: FieldTable, comparisons: list[Comparison]) -> str:
+def _read_letters(word: str, table: FieldTable, comparisons: list[Comparison], unsorted: str) -> str:
     is_descending = False
     for character in word:
         if character in "+-#":
             is_descending = character == "-" or (character == "#" and is_descending)
             continue
         field: Field | None = table.by_letter.get(character)
-        if field is None:
+        if field is None or character in unsorted:
             return character
         comparisons.append((field.key, is_descending))
         is_descending = False

@@ -3,8 +3,8 @@
     line  = ranks program { argument } | "#" comment
     ranks = "*" | range { "," range }
 
-%t in an argument is the rank, %o its offset in the line's ranks.  Checked here, so that a mistake is told before
-anything runs; the nodes get the text.
+"*" are the ranks that no line before it has; any other rank stands in one line.  %t in an argument is the rank, %o its
+offset in the line's ranks.  Checked here, so that a mistake is told before anything runs; the nodes get the text.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def read(path: str) -> str:
 
 
 def check(text: str, path: str, ntasks: int) -> None:
-    """Raise OptionError for a rank beyond the step's, or one without a program."""
+    """Raise OptionError for a rank beyond the step's, or one without a program or with two."""
     named: set[int] = set()
     for number, line in enumerate(text.split("\n"), start=1):
         words = line.split()
@@ -37,7 +37,12 @@ def check(text: str, path: str, ntasks: int) -> None:
                     f"Invalid task id, {max(first, ntasks)} >= ntasks",
                     f"Line {number} of configuration file {path} invalid",
                 )
-            named.update(range(first, last + 1))
+            ranks = range(first, last + 1)
+            if words[0] != "*" and (twice := named.intersection(ranks)):
+                raise _refusal(
+                    f"Duplicate record for task {min(twice)}", f"Line {number} of configuration file {path} invalid"
+                )
+            named.update(ranks)
     for rank in range(ntasks):
         if rank not in named:
             raise _refusal(f"Configuration file {path} invalid, no record for task id {rank}")

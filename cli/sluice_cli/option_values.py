@@ -19,27 +19,8 @@ _NUMBER_MAX = 2**31 - 1
 #: What the priority TOP becomes: the highest that is not one of the reserved values.
 _PRIORITY_TOP = 2**32 - 4
 _NICE_MAX = 2147483645
-_MAIL_TYPES = frozenset(
-    (
-        "BEGIN",
-        "END",
-        "FAIL",
-        "REQUEUE",
-        "ALL",
-        "INVALID_DEPEND",
-        "STAGE_OUT",
-        "ARRAY_TASKS",
-        "TIME_LIMIT",
-        "TIME_LIMIT_90",
-        "TIME_LIMIT_80",
-        "TIME_LIMIT_50",
-    )
-)
 _HINTS = ("compute_bound", "memory_bound", "multithread", "nomultithread")
 _LIMIT_NAMES = ["AS", "CORE", "CPU", "DATA", "FSIZE", "MEMLOCK", "NOFILE", "NPROC", "RSS", "STACK"]
-_GRES_FLAGS = frozenset(
-    ["disable-binding", "enforce-binding", "multiple-tasks-per-sharing", "one-task-per-sharing", "allow-task-sharing"]
-)
 _CPU_GOVERNORS = frozenset(
     (
         "low",
@@ -144,38 +125,38 @@ def exclusive(draft: Draft, option: JobOption, value: str | None) -> None:
     kinds = {"": "node", "user": "user", "mcs": "mcs", "topo": "topo"}
     kind = kinds.get((value or "").lower())
     if kind is None:
-        raise invalid(option)
+        raise invalid(option, value)
     draft.spec["exclusive"] = kind
 
 
 def no_kill(draft: Draft, option: JobOption, value: str | None) -> None:
     if (value or "") not in ("", "off", "no"):
-        raise invalid(option)
+        raise invalid(option, value)
     draft.spec["no_kill"] = not value
 
 
 def yes_or_no(draft: Draft, option: JobOption, value: str | None) -> None:
     answer = {"yes": True, "no": False}.get((value or "").lower())
     if answer is None:
-        raise invalid(option)
+        raise invalid(option, value)
     draft.spec[option.field] = answer
 
 
 def zero_or_one(draft: Draft, option: JobOption, value: str | None) -> None:
     number = 1 if value is None else natural(option, value)
     if number > 1:
-        raise invalid(option)
+        raise invalid(option, value)
     draft.spec[option.field] = bool(number)
 
 
 def open_mode(draft: Draft, option: JobOption, value: str | None) -> None:
     if value not in ("a", "append", "t", "truncate"):
-        raise invalid(option)
+        raise invalid(option, value)
     draft.spec["open_mode"] = value[0]
 
 
 def nice(draft: Draft, option: JobOption, value: str | None) -> None:
-    number = 100 if value is None else leading_number(value)
+    number = 100 if value is None else whole_number(option, value)
     if abs(number) > _NICE_MAX:
         raise OptionError(f"Invalid --nice value, out of range (+/- {_NICE_MAX})")
     draft.spec["nice"] = number
@@ -185,7 +166,7 @@ def priority(draft: Draft, option: JobOption, value: str | None) -> None:
     if (value or "").upper() == "TOP":
         draft.spec["priority"] = _PRIORITY_TOP
         return
-    number = leading_number(value or "")
+    number = whole_number(option, value)
     if number < 0:
         raise OptionError("Priority must be >= 0")
     if number > _PRIORITY_TOP:
@@ -193,20 +174,28 @@ def priority(draft: Draft, option: JobOption, value: str | None) -> None:
     draft.spec["priority"] = number
 
 
-def leading_number(value: str) -> int:
-    """Return the number at the start of *value*, 0 if there is none, as C's strtol reads it."""
-    rest = value.strip()
-    sign = -1 if rest.startswith("-") else 1
-    rest = rest.removeprefix("-").removeprefix("+")
-    digits = rest[: len(rest) - len(rest.lstrip("0123456789"))]
-    return sign * int(digits[:20]) if digits else 0
+def whole_number(option: JobOption, value: str | None) -> int:
+    """Return a number that may have a sign.  Raises OptionError."""
+    digits = (value or "").strip()
+    unsigned = digits[1:] if digits[:1] in ("-", "+") else digits
+    if not (unsigned.isascii() and unsigned.isdigit()):
+        raise invalid(option, value)
+    return int(digits[:21])
 
 
 def mail_type(draft: Draft, option: JobOption, value: str | None) -> None:
+    """What is no event is passed over with a warning, unless nothing else is named."""
+    from sluice_cli.expected import MAIL_TYPES
+
     asked = [word.strip().upper() for word in (value or "").split(",")]
-    known = [word for word in asked if word in _MAIL_TYPES]
+    known = [word for word in asked if word in MAIL_TYPES]
     if not known and "NONE" not in asked:
-        raise invalid(option)
+        raise invalid(option, value)
+    draft.warnings += [
+        f"--mail-type: {word!r} is none of {', '.join(MAIL_TYPES)}"
+        for word in asked
+        if word and word not in (*MAIL_TYPES, "NONE")
+    ]
     draft.spec["mail_types"] = known
 
 
@@ -224,8 +213,8 @@ def distribution(draft: Draft, option: JobOption, value: str | None) -> None:
         language.parse(value or "*")
     except InvalidRequest as error:
         if not error.message.startswith("Invalid plane"):
-            raise invalid(option) from None
-        raise OptionError(error.message, f"Invalid --{option.key} specification") from None
+            raise invalid(option, value) from None
+        raise OptionError(error.message, *invalid(option, value).lines) from None
     draft.spec["distribution"] = value or ""
 
 
@@ -250,7 +239,7 @@ def account_id(draft: Draft, option: JobOption, value: str | None) -> None:
         else:
             found = {"gid": grp.getgrgid(int(name)).gr_gid if name.isdigit() else grp.getgrnam(name).gr_gid}
     except (KeyError, OverflowError):
-        raise invalid(option) from None
+        raise invalid(option, value) from None
     if os.getuid() != 0:
         raise OptionError(f"--{option.key} only permitted by root user")
     draft.spec.update(found)
@@ -266,7 +255,7 @@ def switches(draft: Draft, option: JobOption, value: str | None) -> None:
         try:
             duration.parse(wait)
         except InvalidRequest:
-            raise invalid(option) from None
+            raise invalid(option, value) from None
     draft.spec["switches"] = value or ""
 
 
@@ -282,8 +271,10 @@ def gpu_bind(draft: Draft, option: JobOption, value: str | None) -> None:
 
 
 def gres_flags(draft: Draft, option: JobOption, value: str | None) -> None:
-    if not _GRES_FLAGS.issuperset((value or "").lower().split(",")):
-        raise invalid(option)
+    from sluice_cli.expected import GRES_FLAGS
+
+    if not set(GRES_FLAGS).issuperset((value or "").lower().split(",")):
+        raise invalid(option, value)
     draft.other[option.key] = value or ""
 
 
@@ -343,7 +334,7 @@ def profile(draft: Draft, option: JobOption, value: str | None) -> None:
 def get_user_env(draft: Draft, option: JobOption, value: str | None) -> None:
     mode = (value or "").lstrip("0123456789")
     if mode.upper() not in ("", "S", "L"):
-        raise invalid(option)
+        raise invalid(option, value)
     draft.own["get-user-env"] = value or ""
 
 
@@ -352,7 +343,7 @@ def content_of(option: JobOption, path: str) -> str:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
             return file.read()
     except OSError:
-        raise OptionError(f"Invalid --{option.key} specification", exit_code=REFUSED_EXIT) from None
+        raise invalid(option, path, exit_code=REFUSED_EXIT) from None
 
 
 def burst_buffer_file(draft: Draft, option: JobOption, value: str | None) -> None:

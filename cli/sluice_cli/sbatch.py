@@ -130,7 +130,7 @@ def _foreign_directives(source: Source) -> Found:
         return []
     from sluice_cli import foreign_directives
 
-    return foreign_directives.read(source.script)
+    return foreign_directives.read(source.script, source.label)
 
 
 def _make_spec(draft: Draft, source: Source, words: Sequence[str]) -> dict[str, Any]:

@@ -105,7 +105,9 @@ def _kill(request: dict[str, Any], values: Mapping[str, str], voice: talk.Voice)
         for job in request["ids"]:
             tell_plan(voice, request, job)
     try:
-        outcomes = client.call("KillJobs", request).get("outcomes", [])
+        # To end a job twice is to end it; a signal that is sent twice comes twice.
+        reply = client.call("KillJobs", request) if request.get("signal") else _call_patiently(request, voice)
+        outcomes = reply.get("outcomes", [])
     except Unreachable as error:
         return _tell_unreachable(error, request, voice)
     if not is_selected_here:
@@ -117,6 +119,11 @@ def _kill(request: dict[str, Any], values: Mapping[str, str], voice: talk.Voice)
     # Without a filter or a signal, an id that is gone is what was wanted.
     is_strict = not is_selected_here or bool(request.get("signal"))
     return max((tell_outcome(voice, outcome, is_strict) for outcome in outcomes), default=0)
+
+
+def _call_patiently(request: dict[str, Any], voice: talk.Voice) -> dict[str, Any]:
+    reply: dict[str, Any] = client.call_patiently("KillJobs", request, voice)
+    return reply
 
 
 def _tell_unreachable(error: Unreachable, request: dict[str, Any], voice: talk.Voice) -> int:

@@ -176,7 +176,12 @@ def pid_info(session: Session, words: list[str]) -> None:
 
 
 def _job_processes() -> Iterator[tuple[int, dict[str, str]]]:
-    """Give pid and SLURM_ variables of each process that has a job's number in its environment."""
+    """Give pid and SLURM_ variables of each process that has a number of this cluster's jobs in its environment.
+
+    Others' jobs have the same numbers where several clusters share a host; a name and a port together are one's own.
+    """
+    where = client.find_endpoints()
+    own = where.cluster_name, str(where.controller_port)
     for name in sorted((name for name in os.listdir("/proc") if name.isdecimal()), key=int):
         try:
             with open(f"/proc/{name}/environ", "rb") as file:
@@ -185,7 +190,9 @@ def _job_processes() -> Iterator[tuple[int, dict[str, str]]]:
             continue
         pairs = (os.fsdecode(each).partition("=") for each in content.split(b"\0") if each.startswith(b"SLURM_"))
         found = {key: value for key, _, value in pairs}
-        if "SLURM_JOB_ID" in found:
+        cluster, _, place = found.get("SLURM_WORKING_CLUSTER", "").partition(":")
+        port = place.split(":")[-3:-2]
+        if "SLURM_JOB_ID" in found and (cluster.lower(), *port) == own:
             yield int(name), found
 
 

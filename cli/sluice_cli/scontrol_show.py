@@ -55,6 +55,9 @@ def show(session: Session, words: list[str]) -> None:
     if not entity:
         session.fail(f"invalid entity:{typed} for keyword:show ")
         return
+    if equals and not value:
+        session.fail(f"{typed}= names none: leave the = out for all")
+        return
     if len(arguments) > 1 and entity not in _FILTERED:
         session.fail("too many arguments for keyword:show")
         return

@@ -8,10 +8,12 @@ Source: CONTRACT.md section 2.4 (script rules); the messages are recorded ones.
 
 from __future__ import annotations
 
+import errno
 import os
 
 from sluice.errors import InvalidRequest
 from sluice_cli.draft import REFUSED_EXIT, OptionError
+from sluice_cli.getopt import PlacedOption, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,24 +40,33 @@ def wrap(command: str) -> bytes:
 
 def find(name: str) -> str:
     """Return the path of the script *name*: as it is, or found in PATH.  Raises OptionError."""
-    if os.path.exists(name):
+    cause = errno.ENOENT
+    try:
+        os.stat(name)
         return os.path.abspath(name)
+    except OSError as error:
+        cause = error.errno or cause
     if "/" not in name:
         for folder in os.environ.get("PATH", "").split(":"):
             path = os.path.join(folder, name)
             if os.path.isfile(path) and os.access(path, os.R_OK):
                 return path
-    raise OptionError(f"Unable to open file {name}", exit_code=REFUSED_EXIT)
+    where = "" if "/" in name or cause != errno.ENOENT else ", neither here nor in PATH"
+    raise OptionError(f"Unable to open file {name}: {os.strerror(cause)}{where}", exit_code=REFUSED_EXIT)
 
 
 def read(name: str | None) -> bytes:
     """Return the content of the script file *name*, of standard input for None.  Raises OptionError."""
     try:
         descriptor = 0 if name is None else os.open(name, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        raise OptionError(f"Unable to open file {name}", exit_code=REFUSED_EXIT) from None
+    except OSError as error:
+        raise OptionError(f"Unable to open file {name}: {error.strerror}", exit_code=REFUSED_EXIT) from None
     try:
         return _read_all(descriptor)
+    except IsADirectoryError:
+        # Slurm's words, which alone would be a riddle.
+        what = f"{name} is a directory, expected a file"
+        raise OptionError(what, "Batch script is empty!", exit_code=REFUSED_EXIT) from None
     finally:
         if descriptor:
             os.close(descriptor)
@@ -67,8 +78,10 @@ def _read_all(descriptor: int) -> bytes:
     while size <= SIZE_MAX:
         try:
             chunk = os.read(descriptor, 256 * 1024)
+        except IsADirectoryError:
+            raise
         except OSError:
-            # A directory, or a closed stdin: there is no script.
+            # A closed stdin: there is no script.
             break
         if not chunk:
             break
@@ -106,12 +119,17 @@ def directives(script: bytes, table: OptionTable, name: str) -> list[list[tuple[
     """
     components: list[list[tuple[str, str | None]]] = [[]]
     for number, text in _directive_lines(script):
-        line_found, positionals = table.parse(_split(text, number, name))
-        components[-1] += line_found
+        where = f"{name}: line {number}: {_PREFIX.decode()}{text.rstrip()}"
+        try:
+            line_found, positionals = table.parse(_split(text, number, name))
+        except UsageError as error:
+            error.where = where
+            raise
+        components[-1] += [PlacedOption(key, value, where) for key, value in line_found]
         if positionals and positionals[0] in _SEPARATORS:
             components.append([])
         elif positionals:
-            raise OptionError(f"Invalid directive found in batch script: {positionals[0]}")
+            raise OptionError(where, f"Invalid directive found in batch script: {positionals[0]}")
     return components
 
 

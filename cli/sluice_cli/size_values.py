@@ -54,7 +54,7 @@ def _mib(option: JobOption, value: str | None) -> int:
     try:
         return size.parse_mib(value or "")
     except InvalidRequest:
-        raise invalid(option) from None
+        raise invalid(option, value) from None
 
 
 def node_names(draft: Draft, option: JobOption, value: str | None) -> None:
@@ -119,8 +119,8 @@ def _entries(parse: object, value: str | None) -> gres_spec.GresSpec:
     assert callable(parse)
     try:
         entries: gres_spec.GresSpec = parse(value or "")
-    except InvalidRequest:
-        raise OptionError(INVALID_GRES, exit_code=REFUSED_EXIT) from None
+    except InvalidRequest as error:
+        raise OptionError(error.message, INVALID_GRES, exit_code=REFUSED_EXIT) from None
     return entries
 
 
@@ -134,6 +134,6 @@ def tres_per_task(draft: Draft, option: JobOption, value: str | None) -> None:
         elif name.startswith(("gres/", "gres:")) and equals:
             entries += _entries(gres_spec.parse, part)
         else:
-            raise invalid(option)
+            raise invalid(option, value)
     draft.own["tres-per-task"] = tuple(entries)
     draft.other[option.key] = value or ""

@@ -103,7 +103,8 @@ def _read_layout(voice: Voice, values: Values, table: FieldTable, is_steps: bool
 def _read_order(values: Values, table: FieldTable, is_steps: bool) -> list[Comparison]:
     """Return the comparisons of --sort.  Raises Refusal."""
     default = fields_job.START_SORT if "start" in values else fields_job.DEFAULT_SORT
-    comparisons, unknown = listing.read_sort(values.get("sort") or ("P,i" if is_steps else default), table)
+    asked = values.get("sort") or ("P,i" if is_steps else default)
+    comparisons, unknown = listing.read_sort(asked, table, "" if is_steps else fields_job.UNSORTED_LETTERS)
     if unknown:
         raise squeue_select.Refusal(f"Invalid sort specification: {unknown}")
     return comparisons

@@ -6,7 +6,9 @@ step is opened here, as the user sees it; one with %t, %N or %n names files on t
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 
 from sluice.filename_pattern import render
 from sluice_cli.draft import REFUSED_EXIT, OptionError
@@ -105,9 +107,14 @@ def _open_output(
 
 def _open(path: str, flags: int, name: str) -> int:
     try:
-        return os.open(path, flags | os.O_CLOEXEC, _FILE_MODE)
+        descriptor = os.open(path, flags | os.O_CLOEXEC, _FILE_MODE)
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            # Which opens for reading, and then cannot be read.
+            os.close(descriptor)
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     except OSError as error:
-        raise OptionError(f"Could not open {name} file: {error.strerror}", exit_code=REFUSED_EXIT) from None
+        raise OptionError(f"Could not open {name} file {path}: {error.strerror}", exit_code=REFUSED_EXIT) from None
+    return descriptor
 
 
 def _fields(created: dict[str, Any]) -> dict[str, str | int]:

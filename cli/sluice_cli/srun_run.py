@@ -6,7 +6,7 @@ import contextlib
 import os
 
 from sluice.errors import SluiceError
-from sluice_cli import inbox, multi_prog, srun_files, srun_launch, srun_step
+from sluice_cli import client, inbox, multi_prog, srun_files, srun_launch, srun_step
 from sluice_cli.environment import current_folder
 from sluice_cli.inbox import Inbox
 from sluice_cli.srun_loop import StepLoop
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from sluice_cli.x11 import Displays
 
 
+#: What the agent of an emulated node says of its machine.
+_EMULATED = "emulated"
 #: model.base.INTERACTIVE_STEP, which a light module does not load.
 _SPECIAL = {-6: "interactive"}
 
@@ -211,7 +213,7 @@ class StepRun:
         from sluice_cli import linked_mpi
 
         if text := linked_mpi.hint(self._parts[0].argv[0], body["work_dir"], os.environ.get("PATH", ""), body["mpi"]):
-            self._voice.info(f"warning: {text}")
+            self._voice.info(f"Warning: {text}")
 
     def _terminal_size(self) -> tuple[int, int] | None:
         """Return (rows, columns) of the user's terminal for --pty; None without either."""
@@ -236,6 +238,8 @@ class StepRun:
     def _tell_launch_failure(self, failure: srun_launch.LaunchFailed) -> None:
         step = self._parts[0].name
         self._voice.error(f"Task launch for StepId={step} failed on node {failure.node}: {failure.reason}")
+        if _is_emulated(failure.node):
+            self._voice.error(f"node {failure.node} is emulated: a job there is a timer, and nothing runs")
         self._voice.error("Application launch failed: Communication connection failure")
 
     def _release(self) -> None:
@@ -259,3 +263,12 @@ class StepRun:
             os.waitpid(os.posix_spawn(program, [program], environment), 0)
         except OSError as error:
             self._voice.error(f"{key}: {program}: {error.strerror}")
+
+
+def _is_emulated(node: str) -> bool:
+    """Tell whether the controller has *node* as one of those that stand for machines (sluice up --emulated)."""
+    try:
+        views = client.call("QueryNodes", {"names": node}).get("nodes", ())
+    except SluiceError:
+        return False
+    return any((view["node"].get("inventory") or {}).get("arch") == _EMULATED for view in views)

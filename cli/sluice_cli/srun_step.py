@@ -130,8 +130,9 @@ def create(parts: Sequence[tuple[int, dict[str, Any]]], maker: StepMaker, voice:
         if name == "StepWaits" and not waits:
             waits.append(body["reason"])
             voice.info(f"Job {job_id} step creation temporarily disabled, retrying ({body['reason']})")
-            if body.get("text"):
-                voice.verbose(f"Job {job_id} step waits: {body['text']}")
+            if text := body.get("text", ""):
+                voice.verbose(f"Job {job_id} step waits: {text}")
+                _tell_own_step(text, voice)
 
     name, body = _request(parts)
     failed = f"Unable to create step for job {job_id}"
@@ -153,6 +154,13 @@ def create(parts: Sequence[tuple[int, dict[str, Any]]], maker: StepMaker, voice:
     if waits:
         voice.info(f"Step created for StepId={job_id}.{created[0]['step']['step_id']}")
     return created
+
+
+def _tell_own_step(text: str, voice: Voice) -> None:
+    """Say so where a step waits for the one whose task this srun is, and which ends with it at the earliest."""
+    own = f"{os.environ.get('SLURM_JOB_ID', '')}.{os.environ.get('SLURM_STEP_ID', '')}"
+    if f"step {own} (" in text:
+        voice.info(f"step {own}, in which this srun runs, has the CPUs that it waits for; --overlap shares them")
 
 
 def _ask(

@@ -61,6 +61,8 @@ class Voice:
 
     def usage_error(self, error: UsageError) -> None:
         """Say what getopt_long says of a command line it refuses."""
+        if error.where:
+            self.error(error.where)
         plain(f'{self.program}: {error}\nTry "{self.program} --help" for more information')
 
 
@@ -128,13 +130,15 @@ def _write(descriptor: int, text: str) -> None:
 
 
 def _open_closed_descriptors() -> None:
-    """Put the null device where stdin, stdout or stderr is closed.
+    """Put the null device where stdin, stdout or stderr is closed; as stdout it takes no data, so that none are lost.
 
     What is opened next, a socket perhaps, would otherwise get the number and what is said to the user.
     """
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
-        pass
-    os.close(descriptor)
+    for descriptor, mode in ((0, os.O_RDWR), (1, os.O_RDONLY), (2, os.O_RDWR)):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, mode)
 
 
 # At import, since every command says something and none has opened anything yet.

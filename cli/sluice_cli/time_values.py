@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sluice import duration
 from sluice.errors import InvalidRequest
-from sluice_cli.draft import OptionError, invalid
+from sluice_cli.draft import invalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def _duration(option: JobOption, value: str | None) -> int | None:
     try:
         limit_s = duration.parse(value or "")
     except InvalidRequest:
-        raise invalid(option) from None
+        raise invalid(option, value) from None
     return None if limit_s is None else duration.round_up_minutes(limit_s) * 60
 
 
@@ -40,18 +40,18 @@ def point(draft: Draft, option: JobOption, value: str | None) -> None:
     from sluice import timepoint
 
     if not value:
-        raise invalid(option)
+        raise invalid(option, value)
     try:
         draft.spec[option.field] = timepoint.parse(value, draft.now_at)
     except InvalidRequest as error:
-        raise OptionError(f"Invalid --{option.key} specification", plain=error.message) from None
+        raise invalid(option, value, plain=error.message) from None
 
 
 def immediate(draft: Draft, option: JobOption, value: str | None) -> None:
     """Without a value at once: an allocation that a pass can make is made within a second."""
     seconds = value or "1"
     if not (seconds.isascii() and seconds.isdigit() and len(seconds) < 10):
-        raise invalid(option)
+        raise invalid(option, value)
     draft.spec["immediate_s"] = max(1, int(seconds))
 
 
@@ -61,7 +61,7 @@ def warn_signal(draft: Draft, option: JobOption, value: str | None) -> None:
     try:
         spec = signal_spec.parse(value or "")
     except InvalidRequest:
-        raise invalid(option) from None
+        raise invalid(option, value) from None
     draft.spec["warn_signal"] = {
         "number": spec.number,
         "before_s": spec.before_s,
@@ -76,7 +76,7 @@ def kill_command(draft: Draft, option: JobOption, value: str | None) -> None:
     try:
         draft.own["kill-command"] = signal_spec.parse_number(value) if value else 15
     except InvalidRequest:
-        raise invalid(option) from None
+        raise invalid(option, value) from None
 
 
 def dependency(draft: Draft, option: JobOption, value: str | None) -> None:
@@ -92,11 +92,14 @@ def dependency(draft: Draft, option: JobOption, value: str | None) -> None:
 
 
 def array(draft: Draft, option: JobOption, value: str | None) -> None:
-    """An unreadable throttle is none.  Raises InvalidRequest as dependency() does."""
+    """An unreadable throttle is none, which is told.  Raises InvalidRequest as dependency() does."""
     from sluice import array_spec
 
-    indices, _, throttle = (value or "").partition("%")
+    indices, percent, text = (value or "").partition("%")
     if not value:
         return
     draft.spec["array"] = array_spec.parse_indices(indices)
-    draft.spec["array_throttle"] = int(throttle) if throttle.isascii() and throttle.isdigit() else 0
+    throttle = int(text) if text.isascii() and text.isdigit() else 0
+    if percent and not throttle:
+        draft.warnings.append(f"--array: '%{text}' limits nothing, expected a number of at least 1 after the %")
+    draft.spec["array_throttle"] = throttle

@@ -23,9 +23,9 @@ from sluice.config.build_settings import SettingsBuilder
 from sluice.config.build_topology import check_partitions, read_topologies
 from sluice.config.grammar import Document, Line, read_document
 from sluice.config.lines import LineReader
-from sluice.config.problems import ConfigWarning, Problems
+from sluice.config.problems import ConfigWarning, Problems, nearest
 from sluice.config.records import ClusterConfig, NodeConfig, NodeSet
-from sluice.config.schema import FRONTEND, NODE_SET, TABLE_BY_FIRST_KEY
+from sluice.config.schema import CLUSTER, FRONTEND, NODE_SET, TABLE_BY_FIRST_KEY
 from sluice.errors import ConfigError
 
 
@@ -58,7 +58,7 @@ def inspect(path: str | os.PathLike[str]) -> Inspection:
 
 def _read(path: Path, problems: Problems) -> ClusterConfig:
     document = read_document(path, problems, with_partitions_folder=True)
-    lines = _sort_lines(document)
+    lines = _sort_lines(document, problems)
     settings_builder = SettingsBuilder(path, problems)
     for line in lines[""]:
         settings_builder.add(line)
@@ -99,13 +99,29 @@ def _read(path: Path, problems: Problems) -> ClusterConfig:
     )
 
 
-def _sort_lines(document: Document) -> dict[str, list[Line]]:
-    """Return the lines by their first key, cluster-wide ones under ""."""
+def _sort_lines(document: Document, problems: Problems) -> dict[str, list[Line]]:
+    """Return the lines by their first key, cluster-wide ones under "".
+
+    A line whose first key is unknown is one error, and stands where that key was most likely meant to put it.
+    """
     lines: dict[str, list[Line]] = {"": [], **{first: [] for first in TABLE_BY_FIRST_KEY}}
-    cluster_lines = lines[""]
     for line in document.lines:
-        lines.get(line.pairs[0][0].lower(), cluster_lines).append(line)
+        first = line.pairs[0][0].lower()
+        if first not in lines and CLUSTER.find(first) is None:
+            first, line = _meant_line(line, problems)
+        lines.get(first, lines[""]).append(line)
     return lines
+
+
+def _meant_line(line: Line, problems: Problems) -> tuple[str, Line]:
+    name, value = line.pairs[0]
+    beginnings = [table.keys[0].name for table in TABLE_BY_FIRST_KEY.values()]
+    near = nearest(name, [*beginnings, *(key.name for key in CLUSTER.settable())])
+    if near not in beginnings:
+        # Of a cluster-wide key; what follows it cannot be judged by a key that is none.
+        return "", Line(line.file, line.number, line.pairs[:1])
+    problems.error(line.file, line.number, name, f"{name!r} begins no line; did you mean {near!r}?")
+    return near.lower(), Line(line.file, line.number, ((near, value), *line.pairs[1:]))
 
 
 def _build_nodes(lines: dict[str, list[Line]], port: int, problems: Problems) -> NodeBuilder:

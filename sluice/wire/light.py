@@ -14,6 +14,7 @@ import time
 from sluice.errors import (
     AuthenticationFailed,
     ConfigError,
+    NotConnected,
     PeerError,
     ProtocolMismatch,
     Refused,
@@ -70,7 +71,7 @@ def new_token() -> str:
 def connect(endpoints: Endpoints, deadline_s: float = CONNECT_DEADLINE_S) -> LightConnection:
     """Return a connection to the controller.
 
-    Raises Unreachable with every way that was tried, or AuthenticationFailed.
+    Raises NotConnected with every way that was tried, another Unreachable, or AuthenticationFailed.
     """
     ends_at = time.monotonic() + deadline_s
     failures: list[str] = []
@@ -86,7 +87,7 @@ def connect(endpoints: Endpoints, deadline_s: float = CONNECT_DEADLINE_S) -> Lig
             failures.append(f"{host}: {error}")
             continue
         return _introduce(own, host, endpoints, left_s(ends_at, host, deadline_s))
-    raise Unreachable("no controller answers: " + ("; ".join(failures) or "none is configured"))
+    raise NotConnected("no controller answers: " + ("; ".join(failures) or "none is configured"))
 
 
 def connect_unix(path: str, deadline_s: float = CONNECT_DEADLINE_S) -> LightConnection:

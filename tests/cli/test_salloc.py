@@ -133,6 +133,27 @@ def refuse(error):
     return answer
 
 
+def test_an_interrupt_before_anything_was_sent_leaves_no_job(dead_cluster, monkeypatch, capfd):
+    """The controller never answered: no connection, no job."""
+    monkeypatch.setattr(client, "tell_waiting", lambda voice, why: os.kill(os.getpid(), 2))
+
+    assert main(["true"]) == 1
+    assert capfd.readouterr().err == (
+        "salloc: error: no job was queued: Unable to contact slurm controller (connect failure)\n"
+        "salloc: Job aborted due to signal\n"
+    )
+
+
+def test_an_interrupt_of_a_submission_that_was_sent_leaves_a_doubt(controller, monkeypatch, capfd):
+    monkeypatch.setattr(allocation, "_TAKE_BACK_S", 0.2)
+    controller.silent = {"SubmitJob"}
+    signals = [2]
+    controller.on_silence = lambda name: signals and os.kill(os.getpid(), signals.pop())
+
+    assert main(["true"]) == 1
+    assert "salloc: error: a job may have been queued, see squeue --me: " in capfd.readouterr().err
+
+
 def test_somebody_else_cancels_the_request(granted, capfd):
     granted.answers["WaitJobStart"] = refuse(RequestError("the job ended before it started", "revoked"))
 

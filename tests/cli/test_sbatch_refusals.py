@@ -7,7 +7,11 @@ import os
 
 import pytest
 
+from sluice.errors import InvalidRequest
 from sluice_cli import client
+from sluice_cli.draft import Draft, OptionError
+from sluice_cli.expected import EXPECTED, MAIL_TYPES
+from sluice_cli.options import ROWS
 from sluice_cli.sbatch import main
 
 WRAP = ["-J", "badcase", "--wrap", "true"]
@@ -24,6 +28,11 @@ def error(*lines):
     return "".join(f"sbatch: error: {line}\n" for line in lines)
 
 
+INVALID_TIME = (
+    "Invalid --time specification: {!r}, expected minutes, minutes:seconds, hours:minutes:seconds, days-hours, "
+    "days-hours:minutes, days-hours:minutes:seconds or UNLIMITED"
+)
+NICE = "expected a whole number after the =, or the option alone for 100"
 NOT_A_SCRIPT = error(
     "This does not look like a batch script.  The first",
     "line must start with #! followed by the path to an interpreter.",
@@ -45,22 +54,55 @@ NOT_A_SCRIPT = error(
         pytest.param(b"\x7fELF\0\0", NOT_A_SCRIPT, 1, id="a binary"),
         pytest.param(
             b"#!/bin/sh\n#SBATCH --bogus-option=3\n",
-            f"sbatch: unrecognized option '--bogus-option=3'\n{TRY}\n",
+            error("b.sh: line 2: #SBATCH --bogus-option=3")
+            + f"sbatch: unrecognized option '--bogus-option=3'\n{TRY}\n",
             255,
             id="unknown option in a directive",
         ),
         pytest.param(
-            b"#!/bin/sh\n#SBATCH -t abc\n", error("Invalid --time specification"), 255, id="bad value in a directive"
+            b"#!/bin/sh\n#SBATCH -t abc\n",
+            error("b.sh: line 2: #SBATCH -t abc", INVALID_TIME.format("abc")),
+            255,
+            id="bad value in a directive",
+        ),
+        pytest.param(
+            b"#!/bin/sh\n\n#SBATCH -N1 -n two\n",
+            error("b.sh: line 3: #SBATCH -N1 -n two", 'Invalid numeric value "two" for --ntasks.'),
+            1,
+            id="no number in a directive",
+        ),
+        pytest.param(
+            b"#!/bin/sh\n#SBATCH -d bogus:1\n",
+            error(
+                "b.sh: line 2: #SBATCH -d bogus:1",
+                "dependency 'bogus:1': 'bogus' is none of "
+                "after, afterany, afterburstbuffer, aftercorr, afternotok, afterok, expand, singleton",
+                "Batch job submission failed: Job dependency problem",
+            ),
+            1,
+            id="a directive that the controller would refuse",
+        ),
+        pytest.param(
+            b"#!/bin/sh\n#SBATCH -N1 --nice=x\n#SBATCH hetjob\n#SBATCH -N1\n",
+            error("b.sh: line 2: #SBATCH -N1 --nice=x", "Invalid --nice specification: 'x', " + NICE),
+            255,
+            id="a directive of one component",
+        ),
+        pytest.param(
+            b"#!/bin/sh\n#PBS -l walltime=abc\n",
+            error("b.sh: line 2: #PBS -l walltime=abc", INVALID_TIME.format("abc")),
+            255,
+            id="bad value in a directive of another system",
         ),
         pytest.param(
             b"#!/bin/sh\n#SBATCH -n\n",
-            f"sbatch: option requires an argument -- 'n'\n{TRY}\n",
+            error("b.sh: line 2: #SBATCH -n") + f"sbatch: option requires an argument -- 'n'\n{TRY}\n",
             255,
             id="directive without its value",
         ),
         pytest.param(
             b"#!/bin/sh\n#SBATCHX -n 3\n",
-            error("Invalid directive found in batch script: X"),
+            error("b.sh: line 2: #SBATCHX -n 3", "Invalid directive found in batch script: X"),
             255,
             id="a word that is no option",
         ),
@@ -91,10 +133,15 @@ def test_scripts(content, stderr, status, dead_cluster, capfd):
 @pytest.mark.parametrize(
     ("words", "stderr", "status"),
     [
-        (["/nonexistent.sh"], error("Unable to open file /nonexistent.sh"), 1),
-        (["-"], error("Unable to open file -"), 1),
-        (["--array", "--wrap", "bad"], error("Unable to open file bad"), 1),
-        (["/tmp"], error("Batch script is empty!"), 1),
+        (["/nonexistent.sh"], error("Unable to open file /nonexistent.sh: No such file or directory"), 1),
+        (["-"], error("Unable to open file -: No such file or directory, neither here nor in PATH"), 1),
+        (
+            ["--array", "--wrap", "bad"],
+            error("Unable to open file bad: No such file or directory, neither here nor in PATH"),
+            1,
+        ),
+        (["/tmp"], error("/tmp is a directory, expected a file", "Batch script is empty!"), 1),
+        (["/dev/null/job.sh"], error("Unable to open file /dev/null/job.sh: Not a directory"), 1),
         (["--bogus"], f"sbatch: unrecognized option '--bogus'\n{TRY}\n", 255),
         (["--wrap"], f"sbatch: option '--wrap' requires an argument\n{TRY}\n", 255),
         (["--immediate"], f"sbatch: unrecognized option '--immediate'\n{TRY}\n", 255),
@@ -128,8 +175,17 @@ def number(value, option):
     return error(f'Invalid numeric value "{value}" for {option}.')
 
 
-def spec(option):
-    return error(f"Invalid --{option} specification")
+def spec(option, value):
+    return error(f"Invalid --{option} specification: {value!r}, expected {EXPECTED[option]}")
+
+
+def array(value, problem):
+    detail = f"{value!r} in a job array: {problem}; expected indices such as 0-15, 1,3,5-9 or 0-20:4"
+    return error(detail) + failed("Invalid job array specification")
+
+
+def no_gres(value, problem):
+    return error(f"{value!r} is not a gres list: {problem}", GRES)
 
 
 NO_KIND = error(
@@ -139,22 +195,23 @@ NO_KIND = error(
 BOTH_WAYS = error("dependency 'afterok:1,x?y': ',' (all of them) and '?' (any of them) do not go together")
 NO_FEATURE = error("'a&' is not a constraint: expected a feature name, found the end")
 TOO_LARGE = error("99999999999 is too large, at most 2147483647 is taken")
+MOST_INDICES = "MaxArraySize, which is 4000001 at most"
 GRES = "Invalid generic resource (gres) specification"
 BAD_TIME = "Invalid time specification (pos={}): {}\n"
 
 CASES = [
-    (["--mem=abc"], spec("mem"), 255),
-    (["--mem=-5"], spec("mem"), 255),
-    (["--mem="], spec("mem"), 255),
-    (["--mem=1X"], spec("mem"), 255),
-    (["--mem=1.5G"], spec("mem"), 255),
-    (["--mem-per-cpu=x"], spec("mem-per-cpu"), 255),
-    (["--mem-per-gpu=x"], spec("mem-per-gpu"), 255),
-    (["--tmp=x"], spec("tmp"), 255),
-    (["-t", "abc"], spec("time"), 255),
-    (["-t", "1:2:3:4"], spec("time"), 255),
-    (["--time="], spec("time"), 255),
-    (["--time-min=x"], spec("time-min"), 255),
+    (["--mem=abc"], spec("mem", "abc"), 255),
+    (["--mem=-5"], spec("mem", "-5"), 255),
+    (["--mem="], spec("mem", ""), 255),
+    (["--mem=1X"], spec("mem", "1X"), 255),
+    (["--mem=1.5G"], spec("mem", "1.5G"), 255),
+    (["--mem-per-cpu=x"], spec("mem-per-cpu", "x"), 255),
+    (["--mem-per-gpu=x"], spec("mem-per-gpu", "x"), 255),
+    (["--tmp=x"], spec("tmp", "x"), 255),
+    (["-t", "abc"], spec("time", "abc"), 255),
+    (["-t", "1:2:3:4"], spec("time", "1:2:3:4"), 255),
+    (["--time="], spec("time", ""), 255),
+    (["--time-min=x"], spec("time-min", "x"), 255),
     (["-n", "0"], number("0", "--ntasks"), 1),
     (["-n", "-3"], number("-3", "--ntasks"), 1),
     (["-n", "2.5"], number("2.5", "--ntasks"), 1),
@@ -163,7 +220,7 @@ CASES = [
     (["--cpus-per-gpu=x"], number("x", "--cpus-per-gpu"), 1),
     (["--core-spec=-1"], number("-1", "--core-spec"), 1),
     (["--switches=x"], number("x", "--switches"), 1),
-    (["--switches=1@soon"], spec("switches"), 255),
+    (["--switches=1@soon"], spec("switches", "1@soon"), 255),
     (["-B", "x"], error('Invalid numeric value "x" for first arg of -B.'), 1),
     (["-B", "1:x"], error('Invalid numeric value "x" for second arg of -B.'), 1),
     (["-N", "3-1"], error("Maximum node count 1 is less than minimum node count 3"), 255),
@@ -175,29 +232,32 @@ CASES = [
     (["-d", "afterok:1,x?y"], BOTH_WAYS + failed("Job dependency problem"), 1),
     (["-C", "a&"], NO_FEATURE + failed("Invalid feature specification"), 1),
     (["-n", "99999999999"], TOO_LARGE + number("99999999999", "--ntasks"), 1),
-    (["-a", "5-1"], failed("Invalid job array specification"), 1),
-    (["-a", "x"], failed("Invalid job array specification"), 1),
-    (["-a", "1-3:0"], failed("Invalid job array specification"), 1),
+    (["-a", "5-1"], array("5-1", "it ends at 1, before it begins"), 1),
+    (["-a", "x"], array("x", "no number"), 1),
+    (["-a", "1-3:0"], array("1-3:0", "a step needs a range and is at least 1"), 1),
+    (["-a", "1-99999999"], array("1-99999999", f"its highest index must be below {MOST_INDICES}"), 1),
+    (["--nice=abc"], spec("nice", "abc"), 255),
+    (["--priority=abc"], spec("priority", "abc"), 255),
     (["-w", "n1,n2", "-N", "1"], error("invalid number of nodes (-N 2-1)"), 1),
-    (["--begin=yesterdayish"], BAD_TIME.format(0, "yesterdayish") + spec("begin"), 255),
-    (["-b", "now+1x"], BAD_TIME.format(4, "now+1x") + spec("begin"), 255),
-    (["--begin="], spec("begin"), 255),
-    (["--deadline=now+1min"], BAD_TIME.format(4, "now+1min") + spec("deadline"), 255),
-    (["--signal=ZZZ@10"], spec("signal"), 255),
-    (["--signal=USR1@99999"], spec("signal"), 255),
-    (["--signal=0"], spec("signal"), 255),
-    (["--mail-type=SOMETIMES"], spec("mail-type"), 255),
-    (["--open-mode=x"], spec("open-mode"), 255),
-    (["--exclusive=foo"], spec("exclusive"), 255),
-    (["--no-kill=x"], spec("no-kill"), 255),
-    (["--kill-on-invalid-dep=maybe"], spec("kill-on-invalid-dep"), 255),
-    (["--get-user-env=x"], spec("get-user-env"), 255),
-    (["--gres-flags=bogus"], spec("gres-flags"), 255),
-    (["--delay-boot=x"], spec("delay-boot"), 255),
-    (["--wait-all-nodes=2"], spec("wait-all-nodes"), 255),
+    (["--begin=yesterdayish"], BAD_TIME.format(0, "yesterdayish") + spec("begin", "yesterdayish"), 255),
+    (["-b", "now+1x"], BAD_TIME.format(4, "now+1x") + spec("begin", "now+1x"), 255),
+    (["--begin="], spec("begin", ""), 255),
+    (["--deadline=now+1min"], BAD_TIME.format(4, "now+1min") + spec("deadline", "now+1min"), 255),
+    (["--signal=ZZZ@10"], spec("signal", "ZZZ@10"), 255),
+    (["--signal=USR1@99999"], spec("signal", "USR1@99999"), 255),
+    (["--signal=0"], spec("signal", "0"), 255),
+    (["--mail-type=SOMETIMES"], spec("mail-type", "SOMETIMES"), 255),
+    (["--open-mode=x"], spec("open-mode", "x"), 255),
+    (["--exclusive=foo"], spec("exclusive", "foo"), 255),
+    (["--no-kill=x"], spec("no-kill", "x"), 255),
+    (["--kill-on-invalid-dep=maybe"], spec("kill-on-invalid-dep", "maybe"), 255),
+    (["--get-user-env=x"], spec("get-user-env", "x"), 255),
+    (["--gres-flags=bogus"], spec("gres-flags", "bogus"), 255),
+    (["--delay-boot=x"], spec("delay-boot", "x"), 255),
+    (["--wait-all-nodes=2"], spec("wait-all-nodes", "2"), 255),
     (["--wait-all-nodes=x"], number("x", "--wait-all-nodes"), 1),
-    (["-m", "foo"], spec("distribution"), 255),
-    (["-m", "plane"], error("Invalid plane size or size not specified", "Invalid --distribution specification"), 255),
+    (["-m", "foo"], spec("distribution", "foo"), 255),
+    (["-m", "plane"], error("Invalid plane size or size not specified") + spec("distribution", "plane"), 255),
     (
         ["-m", "arbitrary"],
         error("With Arbitrary distribution you need to specify a nodelist or hostfile with the -w option"),
@@ -213,11 +273,11 @@ CASES = [
     (["--propagate=X"], error("Bad rlimit name: X", "--propagate=X is not valid."), 1),
     (["--nice=99999999999"], error("Invalid --nice value, out of range (+/- 2147483645)"), 255),
     (["--priority=-1"], error("Priority must be >= 0"), 255),
-    (["--uid=nosuch"], spec("uid"), 255),
-    (["--gid=nosuch"], spec("gid"), 255),
-    (["--gres=gpu:"], error(GRES), 1),
-    (["--gres=gpu:1:2:3"], error(GRES), 1),
-    (["--gpus-per-node=x:y:z"], error(GRES), 1),
+    (["--uid=nosuch"], spec("uid", "nosuch"), 255),
+    (["--gid=nosuch"], spec("gid", "nosuch"), 255),
+    (["--gres=gpu:"], no_gres("gpu:", "'gpu:' is not name[:type][:count]"), 1),
+    (["--gres=gpu:1:2:3"], no_gres("gpu:1:2:3", "'gpu:1:2:3' is not name[:type][:count]"), 1),
+    (["--gpus-per-node=x:y:z"], no_gres("x:y:z", "'gpu:x:y:z' is not name[:type][:count]"), 1),
     (
         ["--gpus-per-task=1"],
         error(
@@ -262,7 +322,7 @@ CASES = [
         1,
     ),
     (["--export-file=/nonexistent"], error("Could not open user environment file /nonexistent"), 1),
-    (["--bbf=/nonexistent"], spec("bbf"), 1),
+    (["--bbf=/nonexistent"], spec("bbf", "/nonexistent"), 1),
     (["--requeue=1"], f"sbatch: option '--requeue' doesn't allow an argument\n{TRY}\n", 255),
 ]
 
@@ -271,6 +331,39 @@ CASES = [
 def test_values(words, stderr, status, capfd):
     assert main([*WRAP, *words]) == status
     assert capfd.readouterr() == ("", stderr)
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.argument], ids=lambda row: f"{row.key} {row.commands}")
+def test_a_refused_value_is_shown(row):
+    """Whatever option it is of, and whoever refuses it."""
+    for value in ("no such", "7x"):
+        said = refusal_of(row, value)
+        assert said is None or value in said
+
+
+def refusal_of(row, value):
+    try:
+        Draft("srun", 0.0).put(row, value)
+    except OptionError as refusal:
+        return "\n".join((refusal.plain, *refusal.lines))
+    except InvalidRequest as refusal:
+        return refusal.message
+    return None
+
+
+@pytest.mark.parametrize(
+    ("words", "warning"),
+    [
+        (["-a", "0-3%0"], "--array: '%0' limits nothing, expected a number of at least 1 after the %"),
+        (["-a", "0-3%x"], "--array: '%x' limits nothing, expected a number of at least 1 after the %"),
+        (["--mail-type=END,LATE"], f"--mail-type: 'LATE' is none of {', '.join(MAIL_TYPES)}"),
+    ],
+)
+def test_what_is_passed_over_is_told(words, warning, capfd):
+    """As the recorded one takes them."""
+    main([*WRAP, *words])
+
+    assert capfd.readouterr().err.startswith(f"sbatch: Warning: {warning}\n")
 
 
 def test_a_malformed_node_list_is_an_unknown_node(capfd):
@@ -289,7 +382,7 @@ def test_a_variable_is_checked_like_an_option(monkeypatch, capfd):
     monkeypatch.setenv("SBATCH_EXCLUSIVE", "no")
 
     assert main(WRAP) == 255
-    assert capfd.readouterr().err == spec("exclusive")
+    assert capfd.readouterr().err == error("in the environment: SBATCH_EXCLUSIVE=no") + spec("exclusive", "no")
 
 
 def test_empty_standard_input_is_an_empty_script(monkeypatch, capfd):

@@ -132,7 +132,6 @@ def test_foreign_directives_count_unless_ignored(submit, dead_cluster):
         (["-a", ""], {"array": ()}),
         (["--nice"], {"nice": 100}),
         (["--nice=-5"], {"nice": -5}),
-        (["--nice=x"], {"nice": 0}),
         (["--priority=TOP"], {"priority": 4294967292}),
         (["--exclusive"], {"exclusive": "node"}),
         (["--exclusive=user"], {"exclusive": "user"}),

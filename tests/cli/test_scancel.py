@@ -6,6 +6,7 @@ import pwd
 
 import pytest
 
+from sluice_cli import client
 from sluice_cli.scancel import main
 
 ME = pwd.getpwuid(os.getuid()).pw_name
@@ -161,7 +162,28 @@ def test_refusals_before_anything_is_asked(dead_cluster, words, stderr, capfd):
     assert capfd.readouterr() == ("", stderr)
 
 
-def test_no_controller(dead_cluster, capfd):
+def test_a_controller_that_is_away_is_waited_for(controller, capfd):
+    controller.answers["KillJobs"] = lambda body: {"outcomes": []}
+    controller.drops["KillJobs"] = 1
+
+    assert main(["1"]) == 0
+    assert capfd.readouterr().err == (
+        "scancel: Unable to contact slurm controller (connect failure), retrying for up to 60 seconds\n"
+    )
+
+
+def test_a_signal_is_sent_once_or_not_at_all(controller):
+    """What has gone out may have arrived."""
+    controller.answers["KillJobs"] = lambda body: {"outcomes": []}
+    controller.drops["KillJobs"] = 1
+
+    assert main(["-s", "USR1", "1"]) == 8
+    assert len(controller.bodies("KillJobs")) == 1
+
+
+def test_no_controller(dead_cluster, monkeypatch, capfd):
+    monkeypatch.setattr(client, "PATIENCE_S", 0.0)
+
     assert main(["1"]) == 8
     assert main(["-n", "x"]) == 1
     assert capfd.readouterr().err == (

@@ -183,6 +183,7 @@ def test_verbs_and_entities_may_be_abbreviated(controller, capfd, words):
         (("show", "job", "abc"), "scontrol_print_job error: Invalid job id specified\n"),
         (("show", "job", "6.batch"), "scontrol_print_job error: Invalid job id specified\n"),
         (("show", "job", "6", "5"), "too many arguments for keyword:show\n"),
+        (("show", "job="), "job= names none: leave the = out for all\n"),
         (("show", "bogus"), "invalid entity:bogus for keyword:show \n"),
         (("show", "p", "short"), "invalid entity:p for keyword:show \n"),
         (("show",), "too few arguments for keyword:show\n"),

@@ -174,6 +174,7 @@ def test_several_ids_are_silent_about_unknown_ones(controller, capfd):
     [
         (("-j", "1,abc"), "squeue: error: Invalid job id: abc\n"),
         (("-s", "1"), "squeue: error: Invalid job_step id: 1.??\n"),
+        (("-S", "foo"), "squeue: error: Invalid sort specification: o\n"),
         (("-S", "!"), "squeue: error: Invalid sort specification: !\n"),
         (("-i", "x"), "squeue: error: --iterate=x\n\n"),
         (("-o", "%i", "-O", "jobid"), "squeue: error: -O (--Format) is incompatible with -o (--format)\n"),

@@ -226,14 +226,14 @@ def test_none_ranks_and_all(tmp_path):
 
 
 @pytest.mark.parametrize(("letter", "name"), [("-o", "stdout"), ("-e", "stderr"), ("-i", "stdin")])
-def test_a_file_that_can_not_be_opened(tmp_path, letter, name):
+@pytest.mark.parametrize(
+    ("path", "cause"), [("/nonexistent/x", "No such file or directory"), ("/etc", "Is a directory")]
+)
+def test_a_file_that_can_not_be_opened(tmp_path, letter, name, path, cause):
     with pytest.raises(OptionError) as caught:
-        open_streams(tmp_path, letter, "/nonexistent/x")
+        open_streams(tmp_path, letter, path)
 
-    assert (caught.value.lines[0], caught.value.exit_code) == (
-        f"Could not open {name} file: No such file or directory",
-        1,
-    )
+    assert (caught.value.lines[0], caught.value.exit_code) == (f"Could not open {name} file {path}: {cause}", 1)
 
 
 PROGRAMS = "# ranks\n0 echo zero\n1-2 echo mid\n\n3 echo three\n"
@@ -257,6 +257,17 @@ def test_programs_that_do_not_fit(ntasks, lines):
         multi_prog.check(PROGRAMS, "mp.conf", ntasks)
 
     assert (caught.value.lines, caught.value.exit_code) == (lines, 1)
+
+
+def test_a_rank_with_two_programs_is_refused():
+    with pytest.raises(OptionError) as caught:
+        multi_prog.check("0 echo a\n# twice\n1-2,0 echo b\n", "mp.conf", 3)
+
+    assert caught.value.lines == ("Duplicate record for task 0", "Line 3 of configuration file mp.conf invalid")
+
+
+def test_a_star_is_all_ranks_that_have_none_yet():
+    multi_prog.check("0 echo a\n* echo b\n", "mp.conf", 3)
 
 
 def test_a_missing_file_of_programs():

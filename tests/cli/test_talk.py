@@ -94,12 +94,31 @@ def test_talk_that_cannot_be_said_stops_nothing():
 
 def test_a_closed_stream_is_the_null_device():
     """The next file that is opened, a socket perhaps, is not taken for it."""
-    script = "import os; opened = os.open('/dev/full', os.O_WRONLY); talk.put('x'); talk.plain('x'); os._exit(opened)"
+    script = "import os; opened = os.open('/dev/full', os.O_WRONLY); talk.plain('x'); os._exit(opened)"
     done = subprocess.run(
         ["/bin/sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.executable, "-c", f"{IMPORT}{script}"], check=False
     )
 
     assert done.returncode == 3
+
+
+def test_data_for_a_closed_stdout_are_no_success():
+    done = subprocess.run(
+        [
+            "/bin/sh",
+            "-c",
+            'exec "$@" >&-',
+            "sh",
+            sys.executable,
+            "-c",
+            f"{IMPORT}talk.put('x', done='job 7 is submitted')",
+        ],
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+
+    line = b"-c: error: job 7 is submitted; stdout cannot be written: Bad file descriptor\n"
+    assert (done.returncode, done.stderr) == (1, line)
 
 
 def test_output_waits_where_stdout_is_non_blocking():

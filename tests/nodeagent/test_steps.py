@@ -114,10 +114,31 @@ def test_input_that_nobody_reads_does_no_harm(cluster: Cluster) -> None:
 def test_a_missing_program_and_one_that_is_not_executable(cluster: Cluster) -> None:
     missing = Srun(cluster, ["/no/such/program"]).wait_done()
     forbidden = Srun(cluster, ["/etc/passwd"], step_id=1).wait_done()
+    folder = Srun(cluster, ["/etc"], step_id=2).wait_done()
 
     assert missing.output(0, 2) == "slurmstepd-n1: error: execve(): /no/such/program: No such file or directory\n"
     assert missing.exits[0].exit_code == 2
+    assert forbidden.output(0, 2) == (
+        "slurmstepd-n1: error: execve(): /etc/passwd: Permission denied"
+        " (not executable: chmod +x it, or name its interpreter before it)\n"
+    )
     assert forbidden.exits[0].exit_code == 13
+    assert folder.output(0, 2) == (
+        "slurmstepd-n1: error: execve(): /etc: Permission denied (a directory, expected a program)\n"
+    )
+
+
+def test_a_script_that_does_not_name_its_interpreter(cluster: Cluster) -> None:
+    script = cluster.work / "script"
+    script.write_text("echo hi\n")
+    script.chmod(0o755)
+
+    srun = Srun(cluster, [str(script)]).wait_done()
+
+    assert srun.output(0, 2) == (
+        f"slurmstepd-n1: error: execve(): {script}: Exec format error"
+        " (no program of this machine; of a script the first line must begin with #!)\n"
+    )
 
 
 def test_signals_reach_the_tasks(cluster: Cluster) -> None:

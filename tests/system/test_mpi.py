@@ -328,8 +328,8 @@ def test_a_program_with_the_wrong_wiring_is_warned_of(mpi: Mpi) -> None:
 
     done = mpi.cluster.run("srun", "-n2", program, env=mpi.env, check=False)
 
-    (line,) = [line for line in done.stderr.splitlines() if "warning" in line]
-    assert line.startswith(f"srun: warning: {program} is linked to ")
+    (line,) = [line for line in done.stderr.splitlines() if "Warning" in line]
+    assert line.startswith(f"srun: Warning: {program} is linked to ")
     assert line.endswith(f"whose tasks do not find each other with --mpi=none; use --mpi={mpi.library.mpi}")
 
 

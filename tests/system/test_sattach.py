@@ -81,6 +81,14 @@ def test_the_layout_is_told_without_attaching(local_cluster: LocalCluster, echo_
     )
 
 
+def test_an_unknown_job_is_named(local_cluster: LocalCluster) -> None:
+    attached = local_cluster.run("sattach", "99999.0", check=False).stderr
+    sent = local_cluster.run("sbcast", "-j", "99999", "/etc/hostname", "/tmp/x", check=False).stderr
+
+    assert attached.split("\n")[0] == "sattach: error: job 99999 is not known"
+    assert sent.split("\n")[0] == "sbcast: error: job 99999 is not known"
+
+
 @pytest.mark.parametrize(
     ("words", "text"),
     [

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from sluice.errors import InvalidRequest, RequestError, SluiceError
+from sluice.errors import InvalidRequest, RequestError, SluiceError, Unreachable
 from sluice.wire.light import connect_unix
 from sluice_cli import client
 
@@ -88,8 +88,14 @@ def _answer(action: str, said: str) -> int:
 
 def _adopt(pid: int, uid: int, job_id: int | None) -> Any:
     """Return what the local agent answers.  Raises SluiceError."""
-    with connect_unix(client.find_endpoints().agent_socket) as agent:
-        return agent.call("AdoptProcess", {"pid": pid, "uid": uid, "job_id": job_id})
+    try:
+        with connect_unix(client.find_endpoints().agent_socket) as agent:
+            return agent.call("AdoptProcess", {"pid": pid, "uid": uid, "job_id": job_id})
+    except Unreachable as error:
+        names = ", ".join(client.nodes_here())
+        if not names:
+            raise
+        raise Unreachable(f"{error}; this host has the agents of {names}: name one with --nodename") from None
 
 
 def _uid_of(user: str) -> int:

@@ -170,6 +170,8 @@ def _find_named(call: Call, text: str) -> tuple[Job, int | None]:
     found = [job for job, _ in select.jobs_of_id(call.core.engine.cluster, spec)]
     # Of several, the one that has the id itself: a heterogeneous job's leader, an array's last task.
     found = [job for job in found if job.id == spec.job_id] or found
+    if not found:
+        raise NotFound(f"job {text.partition('.')[0]} is not known", "invalid_job")
     if len(found) != 1:
         raise NotFound(f"{text!r} names {len(found)} jobs, one is needed", "invalid_job")
     step_ids = {name: number for number, name in SPECIAL_STEP_NAMES.items()}

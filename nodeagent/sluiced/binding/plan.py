@@ -139,11 +139,16 @@ def _configured_kinds(launch: StepLaunch) -> tuple[str, str]:
 
 
 def _unbound(launch: StepLaunch, step: Step, part: StepNode) -> list[TaskBinding]:
-    kind = cpu_bind.parse(step.spec.cpu_bind).kind if step.spec.cpu_bind else ""
-    notes: tuple[str, ...] = ()
-    if kind not in ("", "none") and not _has_affinity(launch):
-        plugins = ",".join(f"task/{name}" for name in launch.config.task_plugins) or "none"
-        notes = (f"--cpu-bind={kind} does nothing here: TaskPlugin={plugins} has no task/affinity",)
+    asked = {
+        "cpu-bind": cpu_bind.parse(step.spec.cpu_bind).kind if step.spec.cpu_bind else "",
+        "mem-bind": _mem_bind(step).kind,
+    }
+    plugins = ",".join(f"task/{name}" for name in launch.config.task_plugins) or "none"
+    notes = tuple(
+        f"--{option}={kind} does nothing here: TaskPlugin={plugins} has no task/affinity"
+        for option, kind in asked.items()
+        if kind not in ("", "none") and not _has_affinity(launch)
+    )
     return [TaskBinding(notes=notes if local_id == 0 else ()) for local_id in range(part.ntasks)]
 
 

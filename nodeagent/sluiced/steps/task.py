@@ -198,7 +198,7 @@ def _exec(plan: TaskPlan, environment: dict[str, str]) -> NoReturn:
     try:
         os.execve(program, plan.argv, environment)
     except OSError as error:
-        _say(plan.node, f"execve(): {_named(program, error)}: {error.strerror}")
+        _say(plan.node, f"execve(): {_named(program, error)}: {error.strerror}{_advice(program, error)}")
         if plan.missing_hint and not os.path.exists(program):
             _say(plan.node, plan.missing_hint)
         os._exit(error.errno if error.errno and error.errno < 256 else 1)
@@ -212,6 +212,17 @@ def _named(program: str, error: OSError) -> str:
             if line.startswith(b"#!") and line[2:].split():
                 return f"bad interpreter({os.fsdecode(line[2:].split()[0])})"
     return program
+
+
+def _advice(program: str, error: OSError) -> str:
+    """Return what would work, where a look at the file tells it."""
+    if os.path.isdir(program):
+        return " (a directory, expected a program)"
+    if error.errno == errno.EACCES and os.path.isfile(program) and not os.access(program, os.X_OK):
+        return " (not executable: chmod +x it, or name its interpreter before it)"
+    if error.errno == errno.ENOEXEC:
+        return " (no program of this machine; of a script the first line must begin with #!)"
+    return ""
 
 
 def _say(node: str, text: str) -> None:

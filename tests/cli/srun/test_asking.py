@@ -43,6 +43,34 @@ def test_a_step_waits_for_room(controller, nodes, monkeypatch, capfd):
 
 
 @pytest.mark.parametrize(
+    ("step_id", "said"),
+    [
+        ("4", "srun: step 43.4, in which this srun runs, has the CPUs that it waits for; --overlap shares them\n"),
+        ("5", ""),
+        (None, ""),
+    ],
+    ids=["its own", "another", "none, as in a batch script"],
+)
+def test_a_step_that_waits_for_the_step_it_is_asked_from(step_id, said, controller, nodes, monkeypatch, capfd):
+    """It would wait for ever: srun ends before that step does."""
+    monkeypatch.setenv("SLURM_JOB_ID", "43")
+    if step_id:
+        monkeypatch.setenv("SLURM_STEP_ID", step_id)
+    created = controller.answers["CreateStep"]
+    why = "1 tasks of 1 CPUs on 1 nodes requested, 0 CPUs are free; step 43.4 (bash) has 1"
+    waits = ("StepWaits", {"request_id": 1, "reason": "Requested nodes are busy", "text": why})
+    controller.answers["CreateStep"] = lambda body: {**created(body), "notices": [waits]}
+    for node in nodes:
+        node.end()
+
+    assert main(["prog"]) == 0
+    assert capfd.readouterr().err == (
+        "srun: Job 43 step creation temporarily disabled, retrying (Requested nodes are busy)\n"
+        f"{said}srun: Step created for StepId=43.0\n"
+    )
+
+
+@pytest.mark.parametrize(
     ("error", "detail", "text"),
     [
         (RequestError("4 CPUs are free", "step_busy"), "", "Requested nodes are busy"),

@@ -232,6 +232,29 @@ def test_a_refused_launch(nodes, capfd):
     )
 
 
+@pytest.mark.parametrize(
+    ("arch", "said"),
+    [
+        ("emulated", "srun: error: node n2 is emulated: a job there is a timer, and nothing runs\n"),
+        ("x86_64", ""),
+    ],
+)
+def test_a_launch_on_an_emulated_node(arch, said, controller, nodes, monkeypatch, capfd):
+    def connect(created):
+        raise srun_launch.LaunchFailed("n2", "Name or service not known")
+
+    monkeypatch.setattr(srun_launch, "connect", connect)
+    controller.answers["QueryNodes"] = lambda body: {
+        "nodes": [{"node": {"name": body["names"], "inventory": {"arch": arch}}}]
+    }
+
+    assert main(["-n3", "prog"]) == 1
+    assert capfd.readouterr().err.endswith(
+        "srun: error: Task launch for StepId=43.0 failed on node n2: Name or service not known\n"
+        f"{said}srun: error: Application launch failed: Communication connection failure\n"
+    )
+
+
 def test_a_lost_node(controller, nodes, capfd):
     nodes[0].end()
     nodes[1].socket.shutdown(socket.SHUT_WR)

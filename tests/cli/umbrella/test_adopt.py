@@ -3,6 +3,7 @@
 import os
 import pwd
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -86,6 +87,24 @@ def test_what_is_not_there_is_told(
 
     assert ran.status == 1
     assert told in ran.err
+
+
+def test_a_host_of_several_nodes_tells_their_names(
+    dead_cluster: Path, run_adopt: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = dead_cluster / "sluice.conf"
+    config.write_text(config.read_text().replace("agent.sock", "agent-%n.sock"))
+    for name in ("n2", "n1"):
+        (dead_cluster / f"agent-{name}.sock").touch()
+
+    ran = run_adopt(str(os.getpid()))
+
+    host = os.uname().nodename.partition(".")[0]
+    assert (ran.status, ran.err) == (
+        1,
+        f"sluice: error: {dead_cluster}/agent-{host}.sock: No such file or directory; "
+        "this host has the agents of n1, n2: name one with --nodename\n",
+    )
 
 
 def test_pam_has_the_process_adopted_that_runs_it(

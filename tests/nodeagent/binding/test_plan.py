@@ -81,11 +81,14 @@ def test_a_step_is_bound_within_its_own_cpus() -> None:
 def test_without_the_plugin_nothing_is_bound_and_who_asks_is_told() -> None:
     launch = _launch(task_plugins=("cgroup",))
 
-    silent, asking = _bindings(launch), _bindings(launch, cpu_bind="cores")
+    silent, asking = _bindings(launch), _bindings(launch, cpu_bind="cores", mem_bind="local")
 
     assert [binding.mask for binding in silent + asking] == [0, 0, 0, 0]
     assert [binding.notes for binding in silent] == [(), ()]
-    assert asking[0].notes == ("--cpu-bind=cores does nothing here: TaskPlugin=task/cgroup has no task/affinity",)
+    assert asking[0].notes == (
+        "--cpu-bind=cores does nothing here: TaskPlugin=task/cgroup has no task/affinity",
+        "--mem-bind=local does nothing here: TaskPlugin=task/cgroup has no task/affinity",
+    )
     assert bind_batch(launch).mask == 0
     assert bind_batch(_launch()).mask == 0xFF
 

@@ -160,6 +160,24 @@ def test_all_errors_are_reported_together_with_their_places(folder: Folder) -> N
     ]
 
 
+def test_a_line_with_an_unknown_first_key_is_one_error_and_read_as_what_was_meant(folder: Folder) -> None:
+    path = folder.write(
+        settings="Urgent=yes Nodes=n1 Default=YES MaxTime=10\nKillWiat=3 Foo=2",
+        nodes="NodName=n1 CPUs=2",
+        partitions="PartitonName=urgent Nodes=n1 Default=YES\nPartition=slow Nodes=n1 MaxTime=soon",
+    )
+
+    of_value, *errors = sorted(errors_of(path), key=lambda text: ("MaxTime" not in text, text))
+    assert errors == [
+        "sluice.conf:4: Urgent: 'Urgent' is not a cluster key",
+        "sluice.conf:5: KillWiat: 'KillWiat' is not a cluster key; did you mean 'KillWait'?",
+        "sluice.conf:6: NodName: 'NodName' begins no line; did you mean 'NodeName'?",
+        "sluice.conf:7: PartitonName: 'PartitonName' begins no line; did you mean 'PartitionName'?",
+        "sluice.conf:8: Partition: 'Partition' begins no line; did you mean 'PartitionName'?",
+    ]
+    assert of_value.startswith("sluice.conf:8: MaxTime: ")
+
+
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
