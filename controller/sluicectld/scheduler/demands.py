@@ -240,9 +240,22 @@ def describe_needs(needs: Needs) -> str:
         words += f" for {count_of(needs.tasks, 'task')}"
     for item in needs.gres_per_job:
         words += f" with {spell(item)} together"
-    if needs.required_nodes:
+    if needs.named_tasks:
+        words += f", {_describe_named(needs)}"
+    elif needs.required_nodes:
         words += f", {hostlist.fold(needs.required_nodes)} among them"
     return ", ".join([words, *describe_topology(needs)])
+
+
+def _describe_named(needs: Needs) -> str:
+    """Return how many tasks are asked of which nodes: "1 task on n1, 2 tasks on n3"."""
+    names_by_count: dict[int, list[str]] = {}
+    for name, tasks in needs.named_tasks:
+        names_by_count.setdefault(tasks, []).append(name)
+    return ", ".join(
+        f"{count_of(tasks, 'task')} on {'each of ' if len(names) > 1 else ''}{hostlist.fold(names)}"
+        for tasks, names in sorted(names_by_count.items())
+    )
 
 
 def describe_share(shape: Shape) -> str:

@@ -122,7 +122,11 @@ class _Room:
             return False
         if needs.nodes_max and self._best(needs.nodes_max) < needs.tasks:
             return False
-        if any(not self._offer(self._levels[each]) for each in self._shape.required if each in self._levels):
+        named = self._shape.named_tasks
+        lacking = (
+            self._offer(self._levels[each]) < named.get(each, 1) for each in self._shape.required & self._before.keys()
+        )
+        if any(lacking):
             return False
         return all(have >= item.count for have, item in zip(self._shares(), needs.gres_per_job, strict=False))
 

@@ -10,7 +10,7 @@ Invariant: the first set in placement order that holds the request is chosen; al
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from .needs import Needs
 from .spreading import deal_evenly, spread_out
@@ -37,6 +37,13 @@ def place(candidates: Sequence[int], offer_of: OfferOf, needs: Needs, required: 
             return None if single is None else [(single, needs.tasks)]
     chosen = _fill_in_order(candidates, offer_of, needs, len(required))
     return None if chosen is None else distribute(sorted(chosen), needs)
+
+
+def place_named(named: Mapping[int, int], offer_of: OfferOf, needs: Needs) -> Placement | None:
+    """Return the named tasks on their nodes, and no others: -m arbitrary says where each rank is."""
+    if len(named) < needs.nodes_min or any(offer_of(position) < tasks for position, tasks in named.items()):
+        return None
+    return sorted(named.items())
 
 
 def find_single(candidates: Sequence[int], offer_of: OfferOf, tasks: int) -> int | None:
