@@ -103,7 +103,9 @@ def _nodes_for_names(draft: Draft) -> None:
         return
     max_nodes = spec.get("max_nodes", 0)
     if max_nodes and named > max_nodes:
-        raise OptionError(f"invalid number of nodes (-N {named}-{max_nodes})", exit_code=REFUSED_EXIT)
+        words = f"-w names {named} nodes, -N allows {max_nodes}"
+        # The second line is Slurm's, which shows a range that nobody typed.
+        raise OptionError(words, f"invalid number of nodes (-N {named}-{max_nodes})", exit_code=REFUSED_EXIT)
     spec["min_nodes"] = max(named, spec.get("min_nodes", 1))
 
 

@@ -57,10 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OptionError as refusal:
         return job_request.tell_refusal(voice, refusal)
     except SluiceError as error:
-        if isinstance(error, RequestError) and error.code == "invalid_gres":
-            voice.error(client.sentence(error))
-        else:
-            client.tell_failure(voice, error, _FAILED)
+        # This one sentence Slurm's sbatch writes without the frame.
+        is_gres = isinstance(error, RequestError) and error.code == "invalid_gres"
+        client.tell_failure(voice, error, "" if is_gres else _FAILED)
         return REFUSED_EXIT
     except KeyboardInterrupt:
         return talk.INTERRUPTED_EXIT

@@ -178,7 +178,7 @@ CASES = [
     (["-a", "5-1"], failed("Invalid job array specification"), 1),
     (["-a", "x"], failed("Invalid job array specification"), 1),
     (["-a", "1-3:0"], failed("Invalid job array specification"), 1),
-    (["-w", "n1,n2", "-N", "1"], error("invalid number of nodes (-N 2-1)"), 1),
+    (["-w", "n1,n2", "-N", "1"], error("-w names 2 nodes, -N allows 1", "invalid number of nodes (-N 2-1)"), 1),
     (["--begin=yesterdayish"], BAD_TIME.format(0, "yesterdayish") + spec("begin"), 255),
     (["-b", "now+1x"], BAD_TIME.format(4, "now+1x") + spec("begin"), 255),
     (["--begin="], spec("begin"), 255),

@@ -271,12 +271,13 @@ def test_a_refusal_has_its_reason_and_slurms_sentence(controller, capfd):
 
 
 def test_an_unknown_gres_is_refused_without_the_frame(controller, capfd):
-    controller.answers["SubmitJob"] = refuse(
-        InvalidRequest("Invalid generic resource (gres) specification", "invalid_gres")
-    )
+    controller.answers["SubmitJob"] = refuse(InvalidRequest("no node of partition debug has bogus", "invalid_gres"))
 
     assert main(["--gres=bogus", "--wrap", "true"]) == 1
-    assert capfd.readouterr().err == "sbatch: error: Invalid generic resource (gres) specification\n"
+    assert capfd.readouterr().err == (
+        "sbatch: error: no node of partition debug has bogus\n"
+        "sbatch: error: Invalid generic resource (gres) specification\n"
+    )
 
 
 def test_warnings_of_the_reply_are_talk(controller, capfd):

@@ -92,7 +92,7 @@ def check(
         pytest.param(
             {"required_nodes": ("n1", "n2")},
             "node_count",
-            "invalid number of nodes (-N 2-1)",
+            "2 nodes named (--nodelist), at most 1 requested (-N)",
             id="too many named",
         ),
         pytest.param(
