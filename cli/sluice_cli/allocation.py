@@ -62,7 +62,8 @@ def submit(drafts: Sequence[Draft], name: str, words: Sequence[str], voice: Voic
     except Interrupted as interrupt:
         raise Revoked(_take_back(request, body, voice), interrupt.number) from None
     for warning in reply.get("warnings", ()):
-        voice.lines(warning)
+        for line in warning.split("\n"):
+            voice.lines(line)
     job_id: int = reply["job_id"]
     return job_id
 

@@ -226,14 +226,14 @@ def _check_node_cpus(request: _Request) -> Verdict | None:
         most = min(most, request.partition.max_cpus_per_node)
     if wanted <= most:
         return None
-    asked = f"{wanted} CPUs on one node" + (f" ({on_node} tasks of {per_task})" if 1 < on_node and 1 < per_task else "")
+    tasks = f" ({on_node} tasks of {per_task})" if min(on_node, per_task) > 1 else ""
     if spec.min_cpus_per_node > most:
         fits = f"--mincpus={most} or fewer would fit"
     elif on_node <= most:
         fits = f"-c {most // on_node}{' or fewer' if on_node * 2 <= most else ''} would fit"
     else:
         fits = f"{most} tasks or fewer on one node would fit"
-    details = f"{asked} requested, {request.where} has at most {most}; {fits}"
+    details = f"{wanted} CPUs on one node{tasks} requested, {request.where} has at most {most}; {fits}"
     return _refuse("infeasible", "CPU count per node can not be satisfied", details)
 
 

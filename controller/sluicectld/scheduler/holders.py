@@ -19,6 +19,7 @@ from sluice.model.explanation import Holder
 from .levels import Level, Take
 from .marks import find_marks, threshold_of
 from .memory import Scene
+from .place import sum_of_best
 from .shapes import Shape
 from .snapshot import RunningJob, Snapshot
 
@@ -120,7 +121,7 @@ class _Room:
         needs = self._shape.needs
         if self._nodes < needs.nodes_min or self._tasks < needs.tasks:
             return False
-        if needs.nodes_max and self._best(needs.nodes_max) < needs.tasks:
+        if needs.nodes_max and sum_of_best(self._offers, needs.nodes_max) < needs.tasks:
             return False
         named = self._shape.named_tasks
         lacking = (
@@ -129,15 +130,6 @@ class _Room:
         if any(lacking):
             return False
         return all(have >= item.count for have, item in zip(self._shares(), needs.gres_per_job, strict=False))
-
-    def _best(self, nodes: int) -> int:
-        """Return the tasks that so many nodes hold, the best ones."""
-        total = 0
-        for offer in sorted(self._offers, reverse=True):
-            taken = min(nodes, self._offers[offer])
-            total += taken * offer
-            nodes -= taken
-        return total
 
     def _shares(self) -> tuple[int, ...]:
         if not self._shape.needs.gres_per_job:

@@ -111,14 +111,14 @@ def _first_set(
     """
     nodes_min, nodes_max = nodes_range
     later = Counter([offer for _, offer in offers])
-    if _sum_of_best(later, nodes_max) < tasks:
+    if sum_of_best(later, nodes_max) < tasks:
         return None
     chosen: list[tuple[int, int]] = []
     missing = tasks
     for place_number, (position, offer) in enumerate(offers):
         later[offer] -= 1
         is_forced = place_number < required_count
-        if is_forced or offer + _sum_of_best(later, nodes_max - len(chosen) - 1) >= missing:
+        if is_forced or offer + sum_of_best(later, nodes_max - len(chosen) - 1) >= missing:
             chosen.append((position, offer))
             missing -= offer
             if missing <= 0 and len(chosen) >= nodes_min:
@@ -128,7 +128,8 @@ def _first_set(
     return None
 
 
-def _sum_of_best(counts: dict[int, int], nodes: int) -> int:
+def sum_of_best(counts: Mapping[int, int], nodes: int) -> int:
+    """Return how many tasks so many nodes hold, the best ones.  counts: how many nodes offer so many tasks."""
     total = 0
     for offer in sorted(counts, reverse=True):
         taken = min(counts[offer], nodes)

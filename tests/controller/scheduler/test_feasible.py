@@ -289,3 +289,10 @@ def test_a_type_that_no_node_has_is_refused_with_those_that_there_are():
 
     assert verdict is not None
     assert verdict.text == "gpu:h100:1 on one node requested, partition batch has 0; it has gpu:a100, gpu:h200"
+
+
+def test_the_nearest_request_counts_what_the_allowed_nodes_hold():
+    verdict = check(ntasks=20, max_nodes=1)
+
+    assert verdict is not None
+    assert verdict.nearest.endswith("nearest request that fits: -n 4 instead of 20")
