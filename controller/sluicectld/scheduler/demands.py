@@ -55,6 +55,8 @@ class Request(msgspec.Struct, frozen=True):
     working: WorkingCopy
     now_at: float = 0.0
     utc_offset_s: int = 0
+    #: It needs nodes that others have reserved, whatever else is free: told even where these are busy as well.
+    needs_reserved: bool = False
 
 
 class Part(IntEnum):
@@ -143,6 +145,7 @@ def _unreserved(request: Request) -> Iterator[Demand]:
     yield Demand(
         "not reserved for others",
         _lacks(Mark.RESERVED),
+        always=request.needs_reserved,
         lost=lambda: describe_closures(shape.view, now_at, until_at, request.utc_offset_s),
     )
 

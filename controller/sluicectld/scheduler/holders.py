@@ -17,7 +17,7 @@ from sluice.model.allocation import NodeGrant
 from sluice.model.explanation import Holder
 
 from .levels import Level, Take
-from .marks import find_marks, threshold_of
+from .marks import find_marks, is_short_unmarked, threshold_of
 from .memory import Scene
 from .place import sum_of_best
 from .shapes import Shape
@@ -77,6 +77,9 @@ class _Room:
         self._names = scene.working.names
         self._threshold = threshold_of(shape.needs)
         levels, marks = scene.working.levels, find_marks(shape, scene.working, now_at)
+        if is_short_unmarked(shape, scene.working, marks):
+            # Whatever else keeps them from it: who runs there stands against it, too.
+            marks = {}
         self._before = {position: levels[position] for position in shape.candidates if position not in marks}
         self._levels = dict(self._before)
         self._ended: dict[int, dict[int, Take]] = {}
