@@ -131,6 +131,7 @@ def _outlook_lines(outlook: Map) -> list[str]:
         found.append(f"{_INDENT * 2}{head} {step['demand']}{lost}")
     for holder in outlook.get("holders", ()):
         end = f"ends by {timepoint.format_local(holder['end_at'])}" if holder.get("end_at") else "has no time limit"
+        end += ": it is being preempted" if holder.get("is_preempted") else ""
         name = f" ({holder['name']})" if holder.get("name") else ""
         found.append(
             f"{_INDENT * 2}waits for job {holder['job_id']}{name} on {holder.get('nodes', '')}, "
@@ -161,7 +162,10 @@ def _active_line(view: Map) -> str:
         f"{_title(view)} is {job['state'].lower()} on {view.get('nodes', '')}",
         f"started {timepoint.format_local(started_at)}{_waited(job)}",
     ]
-    if limit_s is None:
+    preemption = job.get("preemption") or {}
+    if preemption.get("for_job_id") and preemption["mode"] != "SUSPEND":
+        facts.append(f"ends by {timepoint.format_local(preemption['ends_at'])} (preempted)")
+    elif limit_s is None:
         facts.append("has no time limit")
     else:
         end_at = started_at + job.get("suspended_s", 0.0) + limit_s

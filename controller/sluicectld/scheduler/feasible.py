@@ -130,9 +130,9 @@ def _check_names(request: _Request) -> Verdict | None:
     if here <= set(spec.excluded_nodes):
         return _refuse("infeasible", details=f"all {len(here)} nodes of {request.where} are excluded")
     if 0 < spec.max_nodes < len(spec.required_nodes):
-        named = len(spec.required_nodes)
+        count = len(spec.required_nodes)
         return _refuse(
-            "node_count", details=f"{named} nodes named (--nodelist), at most {spec.max_nodes} requested (-N)"
+            "node_count", details=f"{count} nodes named (--nodelist), at most {spec.max_nodes} requested (-N)"
         )
     return None
 

@@ -16,6 +16,7 @@ from sluice import hostlist
 from sluice.model.allocation import NodeGrant
 from sluice.model.explanation import Holder
 
+from .departures import is_going
 from .levels import Level, Take
 from .marks import find_marks, is_short_unmarked, threshold_of
 from .memory import Scene
@@ -154,7 +155,18 @@ class _Room:
 
 
 def _end_key(job: RunningJob) -> tuple[float, int]:
-    return (float("inf") if job.expected_end_at is None else job.expected_end_at), job.job_id
+    end_at = _end_of(job)
+    return (float("inf") if end_at is None else end_at), job.job_id
+
+
+def _end_of(running: RunningJob) -> float | None:
+    """Return by when it ends: at its limit, or at the end of its grace."""
+    preemption = running.job.preemption if running.job is not None else None
+    return running.expected_end_at if preemption is None or not is_going(running) else preemption.ends_at
+
+
+def _is_preempted(running: RunningJob) -> bool:
+    return running.job is not None and running.job.preemption is not None and is_going(running)
 
 
 def _describe(job: RunningJob, grants: Sequence[NodeGrant]) -> Holder:
@@ -162,7 +174,8 @@ def _describe(job: RunningJob, grants: Sequence[NodeGrant]) -> Holder:
         job_id=job.job_id,
         name=job.name,
         nodes=hostlist.fold([grant.node for grant in grants]),
-        end_at=job.expected_end_at,
+        end_at=_end_of(job),
+        is_preempted=_is_preempted(job),
         holds=_describe_grants(grants),
     )
 
