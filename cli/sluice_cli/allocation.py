@@ -64,7 +64,8 @@ def submit(drafts: Sequence[Draft], name: str, words: Sequence[str], voice: Voic
         was_sent = not failures or not all(isinstance(error, NotConnected) for error in failures)
         raise Revoked(_take_back(request, body, voice, was_sent), interrupt.number) from None
     for warning in reply.get("warnings", ()):
-        voice.lines(warning)
+        for line in warning.split("\n"):
+            voice.lines(line)
     job_id: int = reply["job_id"]
     return job_id
 

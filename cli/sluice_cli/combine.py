@@ -24,8 +24,10 @@ _GEOMETRY = ("extra-node-info", "sockets-per-node", "cores-per-socket", "ntasks-
 
 def combine(draft: Draft) -> None:
     """Complete the draft.  Raises OptionError for options that contradict each other."""
+    if draft.command == "srun":
+        _read_host_file(draft)
     if _is_arbitrary(draft):
-        _name_nodes_of_tasks(draft)
+        _count_named_tasks(draft)
     _check(draft)
     combine_gres(draft)
     combine_tasks(draft)
@@ -35,21 +37,43 @@ def _is_arbitrary(draft: Draft) -> bool:
     return bool(draft.spec.get("distribution", "").lower().startswith("arbitrary"))
 
 
-def _name_nodes_of_tasks(draft: Draft) -> None:
-    """Take srun's list of nodes, one for each task, from SLURM_HOSTFILE where no option gives it; count it."""
-    path = os.environ.get("SLURM_HOSTFILE", "") if draft.command == "srun" else ""
-    if path and not draft.has("nodelist", "nodefile"):
-        draft.spec["required_nodes"] = names_in_file(path)
-        draft.given["nodefile"] = ENVIRONMENT
-    named = len(draft.spec.get("required_nodes", ()))
-    if draft.command != "srun" or not named:
+def _read_host_file(draft: Draft) -> None:
+    """Take the node of each task from SLURM_HOSTFILE where no option names nodes, whatever -m says (srun's manual)."""
+    path = os.environ.get("SLURM_HOSTFILE", "")
+    if not path or draft.has("nodelist", "nodefile"):
         return
-    if draft.has("ntasks") and draft.spec["ntasks"] != named:
+    names = names_in_file(path)
+    draft.spec["required_nodes"] = names[: draft.spec["ntasks"]] if draft.has("ntasks") else names
+    draft.given["nodefile"] = ENVIRONMENT
+    if not _is_arbitrary(draft):
+        draft.spec["distribution"] = "arbitrary"
+        draft.given["distribution"] = ENVIRONMENT
+
+
+def _count_named_tasks(draft: Draft) -> None:
+    """A list that names a node for each task tells how many there are, and how many nodes."""
+    spec = draft.spec
+    named = spec.get("required_nodes", ())
+    if not named or not (draft.command == "srun" or _is_for_tasks(draft, len(named))):
+        return
+    if draft.has("ntasks") and spec["ntasks"] != len(named):
         raise OptionError(
-            f"You asked for {draft.spec['ntasks']} tasks but hostlist specified {named} nodes", exit_code=REFUSED_EXIT
+            f"You asked for {spec['ntasks']} tasks but hostlist specified {len(named)} nodes", exit_code=REFUSED_EXIT
         )
-    draft.spec["ntasks"] = named
+    spec["ntasks"] = len(named)
     draft.given["ntasks"] = draft.given.get("ntasks", ENVIRONMENT)
+    nodes = len(set(named))
+    if spec.get("min_nodes", 1) > nodes:
+        if draft.given.get("nodes") == COMMAND_LINE:
+            draft.warnings.append(f"the tasks are on {nodes} nodes, not {spec['min_nodes']}, setting nnodes to {nodes}")
+        spec["min_nodes"] = nodes
+
+
+def _is_for_tasks(draft: Draft, named: int) -> bool:
+    """Does the list of a job's nodes name one for each task?  Steps in it may have lists of their own."""
+    if draft.has("ntasks"):
+        return bool(draft.spec["ntasks"] == named)
+    return not draft.has("ntasks-per-node")
 
 
 def combine_tasks(draft: Draft) -> None:
@@ -79,7 +103,9 @@ def _nodes_for_names(draft: Draft) -> None:
         return
     max_nodes = spec.get("max_nodes", 0)
     if max_nodes and named > max_nodes:
-        raise OptionError(f"invalid number of nodes (-N {named}-{max_nodes})", exit_code=REFUSED_EXIT)
+        words = f"-w names {named} nodes, -N allows {max_nodes}"
+        # The second line is Slurm's, which shows a range that nobody typed.
+        raise OptionError(words, f"invalid number of nodes (-N {named}-{max_nodes})", exit_code=REFUSED_EXIT)
     spec["min_nodes"] = max(named, spec.get("min_nodes", 1))
 
 
@@ -140,7 +166,8 @@ def _check(draft: Draft) -> None:
     if draft.has("hint") and draft.has(*_GEOMETRY):
         given = next(key for key in _GEOMETRY if draft.has(key))
         raise OptionError(f"--hint is mutually exclusive with --{given}.", exit_code=REFUSED_EXIT)
-    if _is_arbitrary(draft) and not draft.has("nodelist", "nodefile"):
+    # Inside a job the job may have named them.
+    if _is_arbitrary(draft) and "jobid" not in draft.own and not draft.has("nodelist", "nodefile"):
         raise OptionError(
             "With Arbitrary distribution you need to specify a nodelist or hostfile with the -w option",
             exit_code=REFUSED_EXIT,

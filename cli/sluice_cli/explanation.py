@@ -32,11 +32,8 @@ def lines(view: Map) -> list[str]:
 def test_lines(reply: Map) -> list[str]:
     """Return the answer about a request that was not submitted (sbatch --explain): verdict, place, causes, changes."""
     view = reply["explanation"]
-    is_now = reply["start_at"] <= reply.get("now_at", 0.0)
-    when = "now" if is_now else f"at {timepoint.format_local(reply['start_at'])}"
-    cpus = reply["cpu_count"]
-    where = f"on {reply['nodes']} in partition {reply['partition']} with {cpus} CPU{'' if cpus == 1 else 's'}"
-    found = [f"verdict: accepted, would start {when} {where}"]
+    is_now = 0.0 < reply.get("start_at", 0.0) <= reply.get("now_at", 0.0)
+    found = [f"verdict: accepted, {_start_words(reply, is_now)}"]
     found += [f"warning: {line}" for warning in reply.get("warnings", ()) for line in warning.split("\n")]
     if view.get("place"):
         found.append(f"place {view['place']} of {view['queue_length']} in the queue")
@@ -46,6 +43,15 @@ def test_lines(reply: Map) -> list[str]:
     found += ["what stands before its start:", *blocker_lines(view)]
     # A job that preempts starts now as it is.
     return found if is_now and not view.get("suggestions") else [*found, *suggestion_lines(view)]
+
+
+def _start_words(reply: Map, is_now: bool) -> str:
+    if not reply.get("start_at"):
+        return "but has to wait: no start is in sight"
+    when = "now" if is_now else f"at {timepoint.format_local(reply['start_at'])}"
+    cpus = reply["cpu_count"]
+    where = f"on {reply['nodes']} in partition {reply['partition']}"
+    return f"would start {when} {where} with {cpus} CPU{'' if cpus == 1 else 's'}"
 
 
 def blocker_lines(view: Map) -> list[str]:
@@ -125,6 +131,7 @@ def _outlook_lines(outlook: Map) -> list[str]:
         found.append(f"{_INDENT * 2}{head} {step['demand']}{lost}")
     for holder in outlook.get("holders", ()):
         end = f"ends by {timepoint.format_local(holder['end_at'])}" if holder.get("end_at") else "has no time limit"
+        end += ": it is being preempted" if holder.get("is_preempted") else ""
         name = f" ({holder['name']})" if holder.get("name") else ""
         found.append(
             f"{_INDENT * 2}waits for job {holder['job_id']}{name} on {holder.get('nodes', '')}, "
@@ -155,7 +162,10 @@ def _active_line(view: Map) -> str:
         f"{_title(view)} is {job['state'].lower()} on {view.get('nodes', '')}",
         f"started {timepoint.format_local(started_at)}{_waited(job)}",
     ]
-    if limit_s is None:
+    preemption = job.get("preemption") or {}
+    if preemption.get("for_job_id") and preemption["mode"] != "SUSPEND":
+        facts.append(f"ends by {timepoint.format_local(preemption['ends_at'])} (preempted)")
+    elif limit_s is None:
         facts.append("has no time limit")
     else:
         end_at = started_at + job.get("suspended_s", 0.0) + limit_s

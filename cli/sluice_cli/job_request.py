@@ -56,7 +56,10 @@ def job_spec(draft: Draft, default_name: str, submit_words: Sequence[str]) -> di
     spec["other"] = list(draft.other.items())
     if "required_nodes" in spec:
         # An arbitrary distribution names a node once for each of its tasks.
-        spec["required_nodes"] = list(dict.fromkeys(spec["required_nodes"]))
+        named = list(spec["required_nodes"])
+        spec["required_nodes"] = list(dict.fromkeys(named))
+        if spec.get("distribution", "").lower().startswith("arbitrary") and len(named) == spec["ntasks"]:
+            spec["task_nodes"] = named
     if "get-user-env" in draft.own or environment.needs_login(spec.get("export", "")):
         spec["get_user_env"] = True
     for field in ("std_in", "std_out", "std_err"):

@@ -57,10 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OptionError as refusal:
         return job_request.tell_refusal(voice, refusal)
     except SluiceError as error:
-        if isinstance(error, RequestError) and error.code == "invalid_gres":
-            voice.error(client.sentence(error))
-        else:
-            client.tell_failure(voice, error, _FAILED)
+        # This one sentence Slurm's sbatch writes without the frame.
+        is_gres = isinstance(error, RequestError) and error.code == "invalid_gres"
+        client.tell_failure(voice, error, "" if is_gres else _FAILED)
         return REFUSED_EXIT
     except KeyboardInterrupt:
         return talk.INTERRUPTED_EXIT
@@ -152,7 +151,8 @@ def _test(spec: dict[str, Any], is_explained: bool, voice: talk.Voice) -> int:
             voice.error(text)
         talk.plain(f"allocation failure: {client.sentence(error)}")
         return REFUSED_EXIT
-    voice.lines(estimate(reply))
+    if reply.get("start_at"):
+        voice.lines(estimate(reply))
     if is_explained:
         from sluice_cli import explanation
 
@@ -176,7 +176,8 @@ def _submit(specs: list[dict[str, Any]], source: Source, draft: Draft, where: En
     body |= {"script": source.script, "environment": job_request.job_environment(draft)}
     reply = client.call_patiently(name, body, voice)
     for warning in reply.get("warnings", ()):
-        voice.lines(warning)
+        for line in warning.split("\n"):
+            voice.lines(line)
     _tell_id(reply["job_id"], draft, where, voice)
     return _wait(reply["job_id"], voice) if draft.own.get("wait") else 0
 

@@ -20,7 +20,10 @@ class FunnelStep(Record, frozen=True, kw_only=True):
 
 
 class Holder(Record, frozen=True, kw_only=True):
-    """A running job that has what is missing.  end_at: by when its time limit ends it at the latest; None: never."""
+    """A running job that has what is missing.
+
+    end_at: by when its time limit ends it at the latest, or its grace where it is being preempted; None: never.
+    """
 
     job_id: int
     name: str = ""
@@ -28,6 +31,7 @@ class Holder(Record, frozen=True, kw_only=True):
     end_at: float | None = None
     #: What of it is waited for: "4 CPUs, 2 gpu", or "1 of license matlab".
     holds: str = ""
+    is_preempted: bool = False
 
 
 class Outlook(Record, frozen=True, kw_only=True):

@@ -72,6 +72,8 @@ class JobSpec(Record, frozen=True, kw_only=True):
     #: Where it may run.
     partitions: tuple[str, ...] = ()
     required_nodes: tuple[str, ...] = ()
+    #: -m arbitrary: the node of each rank; required_nodes has each of them once.  Read by nodes_of_ranks.
+    task_nodes: tuple[str, ...] = ()
     excluded_nodes: tuple[str, ...] = ()
     features: str = ""
     reservation: str = ""
@@ -149,6 +151,14 @@ class JobSpec(Record, frozen=True, kw_only=True):
     other: tuple[tuple[str, str], ...] = ()
     #: Nodes of each segment, which lie in one block of the topology; 0: no segments.
     segment: int = 0
+
+    @property
+    def nodes_of_ranks(self) -> tuple[str, ...]:
+        """The node of each rank (-m arbitrary), as long as the list still is what the request asks for; else ()."""
+        named = self.task_nodes
+        if not named or len(named) != self.ntasks or set(named) != set(self.required_nodes):
+            return ()
+        return named
 
 
 class StepSpec(Record, frozen=True, kw_only=True):

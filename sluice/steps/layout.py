@@ -4,6 +4,7 @@ A step takes what it asks for and no more; steps do not share CPUs unless one of
 """
 
 import msgspec
+from msgspec.structs import replace
 
 from sluice import cpuset, distribution, hostlist
 from sluice.errors import InvalidRequest
@@ -48,6 +49,7 @@ def lay_out(job: Job, spec: StepSpec, running: list[Step], tasks_per_node_max: i
     cpus_per_task = spec.cpus_per_task or job.spec.cpus_per_task
     if min(spec.ntasks if spec.ntasks is not None else 1, cpus_per_task) < 1:
         raise InvalidRequest(f"{spec.ntasks} tasks of {cpus_per_task} CPUs requested", "ntasks")
+    spec = _name_ranks(job, spec)
     _check_tasks(job, spec, tasks_per_node_max)
     _check_memory(job, spec)
     whole = _choose(job, spec, _rooms(job, spec, []), cpus_per_task)
@@ -108,6 +110,26 @@ def _rooms(job: Job, spec: StepSpec, running: list[Step]) -> list[_Room]:
     return rooms
 
 
+def _is_arbitrary(spec: StepSpec) -> bool:
+    return distribution.parse(spec.distribution).nodes == "arbitrary"
+
+
+def _name_ranks(job: Job, spec: StepSpec) -> StepSpec:
+    """Return the step with the node of each rank where those are the job's: the first ones for fewer tasks.
+
+    Raises InvalidRequest where nobody has named them.
+    """
+    if not _is_arbitrary(spec):
+        return spec
+    ntasks, _ = _sizes(job, spec, len(spec.required_nodes or job.nodes))
+    named = spec.required_nodes or job.spec.nodes_of_ranks[:ntasks]
+    if len(named) != ntasks:
+        has = f"job {job.id} names none" if not named else f"{len(named)} are named"
+        text = f"an arbitrary distribution of {ntasks} tasks requested, which takes the node of each task; {has}"
+        raise InvalidRequest(f"{text}; -w or SLURM_HOSTFILE gives them", "ntasks")
+    return replace(spec, required_nodes=named)
+
+
 def _check_required(job: Job, spec: StepSpec, rooms: list[_Room]) -> None:
     """Refuse a named node that is not among those that the step may use."""
     usable = {room.grant.node for room in rooms}
@@ -140,7 +162,7 @@ def _choose(job: Job, spec: StepSpec, rooms: list[_Room], cpus_per_task: int) ->
     if min_nodes > len(rooms) or not rooms:
         return Busy(f"{min_nodes} nodes requested, {_what_is_left(job, spec, len(rooms))}")
     per_node_max = spec.ntasks_per_node or 0
-    if distribution.parse(spec.distribution).nodes == "arbitrary" and spec.required_nodes:
+    if _is_arbitrary(spec):
         return _choose_arbitrary(spec, rooms, cpus_per_task)
     if spec.is_overcommitted or job.spec.is_overcommitted:
         chosen = rooms[:min_nodes]

@@ -238,7 +238,7 @@ CASES = [
     (["-a", "1-99999999"], array("1-99999999", f"its highest index must be below {MOST_INDICES}"), 1),
     (["--nice=abc"], spec("nice", "abc"), 255),
     (["--priority=abc"], spec("priority", "abc"), 255),
-    (["-w", "n1,n2", "-N", "1"], error("invalid number of nodes (-N 2-1)"), 1),
+    (["-w", "n1,n2", "-N", "1"], error("-w names 2 nodes, -N allows 1", "invalid number of nodes (-N 2-1)"), 1),
     (["--begin=yesterdayish"], BAD_TIME.format(0, "yesterdayish") + spec("begin", "yesterdayish"), 255),
     (["-b", "now+1x"], BAD_TIME.format(4, "now+1x") + spec("begin", "now+1x"), 255),
     (["--begin="], spec("begin", ""), 255),

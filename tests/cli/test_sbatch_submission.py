@@ -270,19 +270,20 @@ def test_a_refusal_has_its_reason_and_slurms_sentence(controller, capfd):
 
 
 def test_an_unknown_gres_is_refused_without_the_frame(controller, capfd):
-    controller.answers["SubmitJob"] = refuse(
-        InvalidRequest("Invalid generic resource (gres) specification", "invalid_gres")
-    )
+    controller.answers["SubmitJob"] = refuse(InvalidRequest("no node of partition debug has bogus", "invalid_gres"))
 
     assert main(["--gres=bogus", "--wrap", "true"]) == 1
-    assert capfd.readouterr().err == "sbatch: error: Invalid generic resource (gres) specification\n"
+    assert capfd.readouterr().err == (
+        "sbatch: error: no node of partition debug has bogus\n"
+        "sbatch: error: Invalid generic resource (gres) specification\n"
+    )
 
 
 def test_warnings_of_the_reply_are_talk(controller, capfd):
-    controller.answers["SubmitJob"] = lambda body: {"job_id": 8, "warnings": ["Warning: something"]}
+    controller.answers["SubmitJob"] = lambda body: {"job_id": 8, "warnings": ["something\nnearest"]}
 
     assert main(["--wrap", "true"]) == 0
-    assert capfd.readouterr() == ("Submitted batch job 8\n", "sbatch: Warning: something\n")
+    assert capfd.readouterr() == ("Submitted batch job 8\n", "sbatch: something\nsbatch: nearest\n")
 
 
 @pytest.mark.parametrize(
@@ -375,6 +376,24 @@ def test_explain_of_what_would_start_now_is_short(controller, capfd):
 
     assert main(["--explain", "--wrap", "true"]) == 0
     assert capfd.readouterr().out == "verdict: accepted, would start now on n1 in partition batch with 1 CPU\n"
+
+
+def test_explain_accepts_what_a_submission_would_although_no_start_is_in_sight(controller, capfd):
+    controller.answers["TestJob"] = {
+        "now_at": 5.0,
+        "warnings": ["5 nodes requested, partition batch has 3\nnearest request that fits: -N 3 instead of 5"],
+        "explanation": {"blockers": [{"reason": "PartitionNodeLimit", "text": "5 nodes, partition batch has 3"}]},
+    }
+
+    assert main(["--explain", "--wrap", "true"]) == 0
+    assert capfd.readouterr() == (
+        "verdict: accepted, but has to wait: no start is in sight\n"
+        "warning: 5 nodes requested, partition batch has 3\n"
+        "warning: nearest request that fits: -N 3 instead of 5\n"
+        "what stands before its start:\n"
+        "  PartitionNodeLimit: 5 nodes, partition batch has 3\n",
+        "",
+    )
 
 
 def test_explain_of_the_impossible_tells_the_numbers(controller, capfd):

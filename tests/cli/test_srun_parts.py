@@ -313,7 +313,8 @@ def test_an_arbitrary_distribution_names_a_node_for_each_task(monkeypatch: pytes
 
     assert draft.spec["ntasks"] == 4
     assert step_spec(draft, ["true"])["required_nodes"] == ["n1", "n3", "n3", "n2"]
-    assert job_request.job_spec(draft, "true", [])["required_nodes"] == ["n1", "n3", "n2"]
+    job = job_request.job_spec(draft, "true", [])
+    assert (job["required_nodes"], job["task_nodes"]) == (["n1", "n3", "n2"], ["n1", "n3", "n3", "n2"])
 
 
 def test_the_host_file_names_them_where_no_option_does(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -323,6 +324,46 @@ def test_the_host_file_names_them_where_no_option_does(monkeypatch: pytest.Monke
     draft = _arbitrary("-m", "arbitrary", monkeypatch=monkeypatch, hostfile=str(hosts))
 
     assert draft.spec["required_nodes"] == ["n2", "n1", "n2"]
+
+
+@pytest.mark.parametrize("words", [["-n2"], ["-n2", "-m", "block"]], ids=["no -m", "another -m"])
+def test_the_host_file_goes_before_any_distribution_as_far_as_there_are_tasks(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    hosts = tmp_path / "hosts"
+    hosts.write_text("n2\nn1\nn2\n")
+
+    draft = _arbitrary(*words, monkeypatch=monkeypatch, hostfile=str(hosts))
+
+    assert (draft.spec["distribution"], draft.spec["required_nodes"]) == ("arbitrary", ["n2", "n1"])
+
+
+def test_the_list_tells_the_nodes_whatever_their_number_was_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    draft = _arbitrary("-N3", "-m", "arbitrary", "-w", "n1,n3,n3", monkeypatch=monkeypatch)
+
+    assert draft.spec["min_nodes"] == 2
+    assert draft.warnings == ["the tasks are on 2 nodes, not 3, setting nnodes to 2"]
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ([], ["n1", "n3", "n3"]),
+        (["-n3"], ["n1", "n3", "n3"]),
+        (["-n6"], None),
+        (["--ntasks-per-node=4"], None),
+    ],
+    ids=["it counts the tasks", "as many tasks", "more tasks", "tasks counted by node"],
+)
+def test_a_batch_job_takes_the_list_for_its_tasks_unless_it_counts_them_otherwise(
+    words: list[str], named: list[str] | None
+) -> None:
+    found, _ = table_for("sbatch").parse([*words, "-m", "arbitrary", "-w", "n1,n3,n3", "script"])
+    draft = Draft("sbatch", 0.0)
+    apply_layers(draft, (), {}, found)
+    combine(draft)
+
+    assert job_request.job_spec(draft, "true", []).get("task_nodes") == named
 
 
 def test_as_many_nodes_as_tasks_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,6 +80,22 @@ def test_srun_runs_tasks_on_two_nodes(local_cluster: LocalCluster, work_dir: Pat
     assert lines == ["0: 0 n1", "1: 1 n1", "2: 2 n2", "3: 3 n2"]
 
 
+def test_srun_gets_the_room_that_its_list_of_nodes_names(local_cluster: LocalCluster) -> None:
+    command = (
+        "srun",
+        "-l",
+        "-w",
+        "n1,n3,n3",
+        "-m",
+        "arbitrary",
+        "sh",
+        "-c",
+        "echo $SLURMD_NODENAME $SLURM_JOB_CPUS_PER_NODE",
+    )
+
+    assert sorted(local_cluster.run(*command).stdout.splitlines()) == ["0: n1 1,2", "1: n3 1,2", "2: n3 1,2"]
+
+
 def test_a_batch_script_launches_a_step_over_its_nodes(local_cluster: LocalCluster, work_dir: Path) -> None:
     script = "#!/bin/sh\nsrun sh -c 'echo $SLURMD_NODENAME $SLURM_STEP_ID' | sort\n"
 

@@ -85,9 +85,11 @@ def check_resources(settings: Settings, spec: JobSpec) -> None:
     terms, is_any = license_spec.parse(spec.licenses)
     missing = [(name, count) for name, count in terms if count > known.get(name, 0)]
     if missing and (not is_any or len(missing) == len(terms)):
-        name, count = missing[0]
-        have = f"{known[name]} of them exist" if name in known else f"known are {', '.join(known) or 'none'}"
-        raise InvalidRequest(f"{count} licenses {name!r} requested, {have} (Licenses)", "invalid_licenses")
+        wanted = (" or " if is_any else " and ").join(f"{count} of license {name!r}" for name, count in missing)
+        have = [f"{known[name]} of {name!r} exist" for name, _ in missing if name in known]
+        if len(have) < len(missing):
+            have.append(f"known are {', '.join(known) or 'none'}")
+        raise InvalidRequest(f"{wanted} requested, {', '.join(have)} (Licenses)", "invalid_licenses")
 
 
 def _partitions(cluster: Cluster, spec: JobSpec) -> list[Partition]:

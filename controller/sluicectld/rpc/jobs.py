@@ -33,7 +33,7 @@ from sluicectld.handlers import admission, submit
 from sluicectld.handlers.components import check_components, described
 from sluicectld.handlers.turn import Turn
 from sluicectld.permissions import SYSTEM, Verb
-from sluicectld.scheduler.estimate import estimate, explain_unsubmitted
+from sluicectld.scheduler.estimate import estimate, explain_estimate
 from sluicectld.scheduler.memory import Memory
 from sluicectld.state.arrays import has_pending
 from sluicectld.state.commands import AcceptHetJob, AcceptJob, EndAbandoned, EndedOutcomes, ReviseJobs, TellJobs
@@ -234,8 +234,8 @@ def answer_test(call: Call, request: TestJob) -> None:
     question = explain.ask(call, snapshot, job, str(job.id), is_searching=True) if request.is_explained else None
 
     def work(memory: Memory) -> messages.TestedJob:
-        tested = replace(estimate(snapshot, policy, job, memory), warnings=tuple(warnings), now_at=now_at)
-        return tested if question is None else replace(tested, explanation=explain_unsubmitted(question, memory))
+        tested = estimate(snapshot, policy, job, memory) if question is None else explain_estimate(question, memory)
+        return replace(tested, warnings=tuple(warnings), now_at=now_at)
 
     core.after_commit(call.responder, lambda: core.answer_question(call.responder, work))
 

@@ -6,6 +6,7 @@ Equal levels are one object, so that a question costs by their number, not by th
 from collections import Counter
 
 from .levels import Level
+from .place import sum_of_best
 from .shapes import Shape
 from .working import WorkingCopy
 
@@ -19,10 +20,12 @@ class Census:
 
     def could_hold(self, shape: Shape, with_unusable: bool = False) -> bool:
         """Could the nodes hold the job by their counts, whatever is planned or reserved?  False is certain."""
-        nodes = tasks = 0
+        offers: Counter[int] = Counter()
         for (level, is_usable), count in self.counts.items():
-            offer = shape.offer(level) if (is_usable or with_unusable) and shape.suits(level.kind) else 0
-            if offer:
-                nodes += count
-                tasks += count * offer
-        return nodes >= shape.needs.nodes_min and tasks >= shape.needs.tasks
+            if (is_usable or with_unusable) and shape.suits(level.kind):
+                offers[shape.offer(level)] += count
+        del offers[0]
+        nodes = offers.total()
+        if nodes < shape.needs.nodes_min:
+            return False
+        return sum_of_best(offers, shape.needs.nodes_max or nodes) >= shape.needs.tasks

@@ -37,7 +37,7 @@ class Change(msgspec.Struct, frozen=True):
 
     values: from the least change to the greatest, empty when the change is none for this job.
     setting: KEY=VALUE for `scontrol update`, or a command that takes the job's id; "" when only a new submission can do
-    it.
+    it.  is_bounded: too much of it helps no more, as fewer nodes hold fewer tasks.
     """
 
     name: str
@@ -48,6 +48,7 @@ class Change(msgspec.Struct, frozen=True):
     setting: Callable[[Job, Any], str]
     span: float = 0.0
     is_monotone: bool = True
+    is_bounded: bool = False
     is_gate: bool = False
 
 

@@ -198,6 +198,7 @@ CHANGES: tuple[Change, ...] = (
         lambda job, count: f"-N {count} instead of {job.spec.min_nodes}",
         nodes_setting,
         span=10,
+        is_bounded=True,
     ),
     Change(
         "fewer tasks",

@@ -81,6 +81,8 @@ class Search:
             return self._look(change.apply(base.job, values[place]))
 
         place = find_first(len(values), helps)
+        if place is None and change.is_bounded:
+            place = find_first_of_some(len(values), helps)
         if place is None:
             return None
         return base.add(change, values[place], change.cost + change.span * (place + 1) / (len(values) + 1))
@@ -106,6 +108,13 @@ def _split(change: Change, job: Job, ground: Ground) -> Iterator[Change]:
         return
     for value in values:
         yield replace(change, values=lambda _job, _ground, value=value: (value,))
+
+
+def find_first_of_some(count: int, holds: Callable[[int], bool]) -> int | None:
+    """Return the first place that holds, where the last ones do not; None if none of 0, 1, 3, 7, ... does."""
+    tried = itertools.takewhile(lambda place: place < count, ((1 << power) - 1 for power in itertools.count()))
+    known = next((place for place in tried if holds(place)), None)
+    return None if known is None else find_first(known + 1, holds)
 
 
 def find_first(count: int, holds: Callable[[int], bool]) -> int | None:

@@ -129,6 +129,7 @@ class Pass:
             _earlier(self.shaper.look_again_at, self.preemptions.look_again_at),
             tuple(self.preemptions.chosen),
             tuple(self.resuming.resumed),
+            self.preemptions.exempt,
         )
 
     def _keep_places(self, entries: list[Entry]) -> None:

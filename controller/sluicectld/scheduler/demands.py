@@ -55,6 +55,8 @@ class Request(msgspec.Struct, frozen=True):
     working: WorkingCopy
     now_at: float = 0.0
     utc_offset_s: int = 0
+    #: It needs nodes that others have reserved, whatever else is free: told even where these are busy as well.
+    needs_reserved: bool = False
 
 
 class Part(IntEnum):
@@ -143,6 +145,7 @@ def _unreserved(request: Request) -> Iterator[Demand]:
     yield Demand(
         "not reserved for others",
         _lacks(Mark.RESERVED),
+        always=request.needs_reserved,
         lost=lambda: describe_closures(shape.view, now_at, until_at, request.utc_offset_s),
     )
 
@@ -240,9 +243,22 @@ def describe_needs(needs: Needs) -> str:
         words += f" for {count_of(needs.tasks, 'task')}"
     for item in needs.gres_per_job:
         words += f" with {spell(item)} together"
-    if needs.required_nodes:
+    if needs.named_tasks:
+        words += f", {_describe_named(needs)}"
+    elif needs.required_nodes:
         words += f", {hostlist.fold(needs.required_nodes)} among them"
     return ", ".join([words, *describe_topology(needs)])
+
+
+def _describe_named(needs: Needs) -> str:
+    """Return how many tasks are asked of which nodes: "1 task on n1, 2 tasks on n3"."""
+    names_by_count: dict[int, list[str]] = {}
+    for name, tasks in needs.named_tasks:
+        names_by_count.setdefault(tasks, []).append(name)
+    return ", ".join(
+        f"{count_of(tasks, 'task')} on {'each of ' if len(names) > 1 else ''}{hostlist.fold(names)}"
+        for tasks, names in sorted(names_by_count.items())
+    )
 
 
 def describe_share(shape: Shape) -> str:

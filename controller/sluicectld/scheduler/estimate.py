@@ -53,6 +53,16 @@ def estimate(snapshot: Snapshot, policy: Policy, job: Job, memory: Memory | None
     )
 
 
+def explain_estimate(question: Question, memory: Memory | None = None) -> TestedJob:
+    """Return the estimate with everything that stands before the start; a job that only waits is no refusal."""
+    explanation = explain_unsubmitted(question, memory)
+    try:
+        tested = estimate(question.snapshot, question.policy, question.job, memory)
+    except Infeasible:
+        tested = TestedJob(job_id=question.job.id)
+    return replace(tested, explanation=explanation)
+
+
 def explain_unsubmitted(question: Question, memory: Memory | None = None) -> Explanation:
     """Return everything about a job that is not submitted, as if it stood in the queue already."""
     snapshot, job = question.snapshot, question.job

@@ -55,6 +55,14 @@ def format_at(at: float, now_at: float, utc_offset_s: int) -> str:
     return point.strftime("%H:%M" if is_today else "%Y-%m-%dT%H:%M")
 
 
+def format_second(at: float, now_at: float, utc_offset_s: int) -> str:
+    """Return the clock time to the second: for ends that are near."""
+    day, _, clock = (
+        datetime.fromtimestamp(int(at), timezone(timedelta(seconds=utc_offset_s))).isoformat()[:19].partition("T")
+    )
+    return clock if "T" not in format_at(at, now_at, utc_offset_s) else f"{day}T{clock}"
+
+
 def describe_deadline(job: Job, start_at: float | None, now_at: float, utc_offset_s: int) -> str:
     """Return until when the job has to start for its deadline, and whether it is expected to; "" without a deadline."""
     deadline_at = job.spec.deadline_at

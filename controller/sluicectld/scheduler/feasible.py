@@ -23,6 +23,7 @@ from .census import Census
 from .demands import describe_needs
 from .layout import compute_idle
 from .limits.partition import find_memory_excess
+from .marks import threshold_of
 from .nearest import describe_nearest
 from .needs import Needs, compute_needs
 from .search import find_idle
@@ -82,17 +83,31 @@ def check_request(
         verdict = check(request)
         if verdict is not None:
             return verdict
-    warning = next((verdict for check in _LIMIT_CHECKS if (verdict := check(request)) is not None), None)
-    if warning is not None and (warning.is_refusal or warning.code == "partition_config"):
-        return warning
     few = max(_FEW_NODES, 2 * needs.nodes_min)
+    warning = next((verdict for check in _LIMIT_CHECKS if (verdict := check(request)) is not None), None)
+    if warning is not None and warning.code == "partition_config":
+        # More of such nodes might hold it; where they would not, its size is no excuse.
+        if not _would_hold_more(request):
+            warning = _refuse_by_nodes(request)
+        return _with_nearest(request, warning)
+    if warning is not None and warning.is_refusal:
+        return warning
     if _holds(request, nodes[:few]) or _holds(request, nodes):
         return warning
-    refusal = next((verdict for check in _NODE_CHECKS if (verdict := check(request)) is not None), None)
-    if refusal is None:
-        return warning
+    return _with_nearest(request, _refuse_by_nodes(request))
+
+
+def _refuse_by_nodes(request: _Request) -> Verdict:
+    return next(
+        (verdict for check in _NODE_CHECKS if (verdict := check(request)) is not None), _check_together(request)
+    )
+
+
+def _with_nearest(request: _Request, verdict: Verdict) -> Verdict:
+    """Return the verdict with the funnel and the nearest request that fits."""
+    spec, nodes, partition, policy = request.spec, request.nodes, request.partition, request.policy
     lines = [_funnel(request), describe_nearest(spec, nodes, partition, policy, _idle_copy(request, nodes))]
-    return replace(refusal, nearest="\n".join(line for line in lines if line and line not in refusal.details))
+    return replace(verdict, nearest="\n".join(line for line in lines if line and line not in verdict.details))
 
 
 def _check_names(request: _Request) -> Verdict | None:
@@ -115,7 +130,10 @@ def _check_names(request: _Request) -> Verdict | None:
     if here <= set(spec.excluded_nodes):
         return _refuse("infeasible", details=f"all {len(here)} nodes of {request.where} are excluded")
     if 0 < spec.max_nodes < len(spec.required_nodes):
-        return _refuse("node_count", f"invalid number of nodes (-N {len(spec.required_nodes)}-{spec.max_nodes})")
+        count = len(spec.required_nodes)
+        return _refuse(
+            "node_count", details=f"{count} nodes named (--nodelist), at most {spec.max_nodes} requested (-N)"
+        )
     return None
 
 
@@ -198,15 +216,34 @@ def _check_cpu_count(request: _Request) -> Verdict | None:
 
 
 def _check_node_cpus(request: _Request) -> Verdict | None:
-    needs = request.needs
-    wanted = max(1 if needs.is_overcommitted else needs.cpus_per_task, needs.node_cpus_min)
+    """Refuse more CPUs on one node than any has: of one task, of all that are to be on it, or as --mincpus asks."""
+    needs, spec = request.needs, request.spec
+    per_task = 1 if needs.is_overcommitted else needs.cpus_per_task
+    on_node = _tasks_on_node(request)
+    wanted = max(on_node * per_task, needs.node_cpus_min)
     most = max((node.cpus for node in request.nodes), default=0)
     if request.partition.max_cpus_per_node is not None:
         most = min(most, request.partition.max_cpus_per_node)
     if wanted <= most:
         return None
-    details = f"{wanted} CPUs on one node requested, {request.where} has at most {most}; -c {most} or fewer would fit"
+    tasks = f" ({on_node} tasks of {per_task})" if min(on_node, per_task) > 1 else ""
+    if spec.min_cpus_per_node > most:
+        fits = f"--mincpus={most} or fewer would fit"
+    elif on_node <= most:
+        fits = f"-c {most // on_node}{' or fewer' if on_node * 2 <= most else ''} would fit"
+    else:
+        fits = f"{most} tasks or fewer on one node would fit"
+    details = f"{wanted} CPUs on one node{tasks} requested, {request.where} has at most {most}; {fits}"
     return _refuse("infeasible", "CPU count per node can not be satisfied", details)
+
+
+def _tasks_on_node(request: _Request) -> int:
+    """Return how many tasks are to be on one node whatever the nodes are."""
+    needs = request.needs
+    if needs.is_overcommitted:
+        return 1
+    named = max((tasks for _, tasks in needs.named_tasks), default=1)
+    return max(named, needs.tasks if request.spec.max_nodes == 1 else 1, request.spec.ntasks_per_node)
 
 
 def _check_memory(request: _Request) -> Verdict | None:
@@ -284,7 +321,6 @@ _NODE_CHECKS: tuple[_Check, ...] = (
     _check_disk,
     _check_geometry,
     _check_gres_count,
-    _check_together,
 )
 
 
@@ -292,6 +328,16 @@ def _holds(request: _Request, nodes: Sequence[Node]) -> bool:
     working = _idle_copy(request, nodes)
     shape = _shape(request, working)
     return find_idle(shape, working, shape.configured_candidates()) is not None
+
+
+def _would_hold_more(request: _Request) -> bool:
+    """Would the partition hold the request if it had more nodes like those it has?"""
+    working = _idle_copy(request, request.nodes)
+    shape = _shape(request, working)
+    kinds = (kind for kind in shape.known_kinds() if shape.suits(kind))
+    best = max((shape.offer(shape.cut_idle(working.table.idle(kind))) for kind in kinds), default=0)
+    most = request.spec.max_nodes
+    return best >= threshold_of(shape.needs) and (not most or best * most >= shape.needs.tasks)
 
 
 def _shape(request: _Request, working: WorkingCopy) -> Shape:
@@ -309,7 +355,9 @@ def _idle_copy(request: _Request, nodes: Sequence[Node]) -> WorkingCopy:
 
 def _limit_verdict(request: _Request, code: str, details: str) -> Verdict:
     is_refusal = request.policy.enforce_partition_limits in ("ALL", "ANY")
-    return Verdict(is_refusal, code, details=f"{details}; {'refused' if is_refusal else 'the job has to wait'}")
+    more = "has more" if code == "partition_config" else "allows more"
+    end = "refused" if is_refusal else f"the job has to wait until it {more}"
+    return Verdict(is_refusal, code, details=f"{details}; {end}")
 
 
 def _refuse(code: str, message: str = "", details: str = "") -> Verdict:

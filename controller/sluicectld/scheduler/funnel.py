@@ -14,13 +14,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from msgspec.structs import replace
 
+from sluice import hostlist
 from sluice.model.explanation import FunnelStep
 
 from .census import Census
 from .demands import Demand, Group, Part, Request, demands_of, describe_needs, describe_share, spell
 from .explain import count_of
 from .levels import Level
-from .marks import find_fixed_marks, find_marks, threshold_of
+from .marks import Mark, find_fixed_marks, find_marks, is_short_unmarked, threshold_of
 from .shapes import Shape
 from .switches import describe_topology
 from .working import WorkingCopy
@@ -31,9 +32,29 @@ Steps = tuple[FunnelStep, ...]
 def compute_steps(shape: Shape, census: Census, now_at: float, utc_offset_s: int, fits: bool = False) -> Steps:
     """Return the funnel of a request on the nodes as they are now.  fits: there is a place for it, plans left out."""
     working = census.working
-    groups = _members(shape, census.counts, find_marks(shape, working, now_at), working.levels.__getitem__, working)
-    steps, left = _pour(shape, groups, demands_of(Request(shape, working, now_at, utc_offset_s), *Part))
-    return _with_end(shape, steps, _offers_of(left, shape.offer), fits)
+    marks = find_marks(shape, working, now_at)
+    reserved = {position: mark for position, mark in marks.items() if mark & Mark.RESERVED}
+    needs_reserved = bool(reserved) and not fits and is_short_unmarked(shape, working, reserved)
+    groups = _members(shape, census.counts, marks, working.levels.__getitem__, working)
+    request = Request(shape, working, now_at, utc_offset_s, needs_reserved)
+    steps, left = _pour(shape, groups, demands_of(request, *Part))
+    ended = _with_end(shape, steps, _offers_of(left, shape.offer), fits)
+    return ended if fits or _has_named(shape, working, marks) else (*ended, _without_named(shape))
+
+
+def _has_named(shape: Shape, working: WorkingCopy, marks: Mapping[int, int]) -> bool:
+    """Are the nodes that are asked for by name among those that are left?"""
+    threshold = threshold_of(shape.needs)
+    return all(
+        working.is_usable[each]
+        and each not in marks
+        and shape.offer(working.levels[each]) >= shape.named_tasks.get(each, threshold)
+        for each in shape.required
+    )
+
+
+def _without_named(shape: Shape) -> FunnelStep:
+    return FunnelStep(nodes=0, demand=f"with {hostlist.fold(shape.needs.required_nodes)} among them")
 
 
 def compute_configured_steps(shape: Shape, census: Census) -> Steps:

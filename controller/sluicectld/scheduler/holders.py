@@ -16,9 +16,11 @@ from sluice import hostlist
 from sluice.model.allocation import NodeGrant
 from sluice.model.explanation import Holder
 
+from .departures import is_going
 from .levels import Level, Take
-from .marks import find_marks, threshold_of
+from .marks import find_marks, is_short_unmarked, threshold_of
 from .memory import Scene
+from .place import sum_of_best
 from .shapes import Shape
 from .snapshot import RunningJob, Snapshot
 
@@ -76,6 +78,9 @@ class _Room:
         self._names = scene.working.names
         self._threshold = threshold_of(shape.needs)
         levels, marks = scene.working.levels, find_marks(shape, scene.working, now_at)
+        if is_short_unmarked(shape, scene.working, marks):
+            # Whatever else keeps them from it: who runs there stands against it, too.
+            marks = {}
         self._before = {position: levels[position] for position in shape.candidates if position not in marks}
         self._levels = dict(self._before)
         self._ended: dict[int, dict[int, Take]] = {}
@@ -120,20 +125,15 @@ class _Room:
         needs = self._shape.needs
         if self._nodes < needs.nodes_min or self._tasks < needs.tasks:
             return False
-        if needs.nodes_max and self._best(needs.nodes_max) < needs.tasks:
+        if needs.nodes_max and sum_of_best(self._offers, needs.nodes_max) < needs.tasks:
             return False
-        if any(not self._offer(self._levels[each]) for each in self._shape.required if each in self._levels):
+        named = self._shape.named_tasks
+        lacking = (
+            self._offer(self._levels[each]) < named.get(each, 1) for each in self._shape.required & self._before.keys()
+        )
+        if any(lacking):
             return False
         return all(have >= item.count for have, item in zip(self._shares(), needs.gres_per_job, strict=False))
-
-    def _best(self, nodes: int) -> int:
-        """Return the tasks that so many nodes hold, the best ones."""
-        total = 0
-        for offer in sorted(self._offers, reverse=True):
-            taken = min(nodes, self._offers[offer])
-            total += taken * offer
-            nodes -= taken
-        return total
 
     def _shares(self) -> tuple[int, ...]:
         if not self._shape.needs.gres_per_job:
@@ -155,7 +155,18 @@ class _Room:
 
 
 def _end_key(job: RunningJob) -> tuple[float, int]:
-    return (float("inf") if job.expected_end_at is None else job.expected_end_at), job.job_id
+    end_at = _end_of(job)
+    return (float("inf") if end_at is None else end_at), job.job_id
+
+
+def _end_of(running: RunningJob) -> float | None:
+    """Return by when it ends: at its limit, or at the end of its grace."""
+    preemption = running.job.preemption if running.job is not None else None
+    return running.expected_end_at if preemption is None or not is_going(running) else preemption.ends_at
+
+
+def _is_preempted(running: RunningJob) -> bool:
+    return running.job is not None and running.job.preemption is not None and is_going(running)
 
 
 def _describe(job: RunningJob, grants: Sequence[NodeGrant]) -> Holder:
@@ -163,7 +174,8 @@ def _describe(job: RunningJob, grants: Sequence[NodeGrant]) -> Holder:
         job_id=job.job_id,
         name=job.name,
         nodes=hostlist.fold([grant.node for grant in grants]),
-        end_at=job.expected_end_at,
+        end_at=_end_of(job),
+        is_preempted=_is_preempted(job),
         holds=_describe_grants(grants),
     )
 

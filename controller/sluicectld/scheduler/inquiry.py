@@ -20,12 +20,19 @@ from sluice.model.request import Dependency
 from sluice.model.states import Hold, JobState
 
 from . import explain, sharers
+from .departures import lead_id_of
 from .forecast import Score
 from .judge import Judge, is_judged_here
 from .limits.partition import find_orphan_blocker
 from .memory import Memory
 from .plan import Plan, PlannedStart
-from .preempt_texts import describe_preemption, describe_victims
+from .preempt_texts import (
+    describe_departures,
+    describe_exempt,
+    describe_preemption,
+    describe_protection,
+    describe_victims,
+)
 from .queue import cut, rank
 from .ranking import rank_blockers
 from .snapshot import Policy, Snapshot
@@ -79,7 +86,10 @@ def _known(question: Question) -> Explanation:
     job = question.job
     nodes = hostlist.fold(job.nodes) if job.allocation is not None else ""
     snapshot, policy = question.snapshot, question.policy
-    note = describe_preemption(job, snapshot.now_at, policy.utc_offset_s)
+    clock = snapshot.now_at, policy.utc_offset_s
+    note = describe_preemption(job, *clock)
+    if not note and job.state is JobState.RUNNING:
+        note = describe_protection(lead_id_of(job), question.plan.exempt, *clock)
     return Explanation(job=job, name=question.name or str(job.id), nodes=nodes, note=note)
 
 
@@ -188,8 +198,15 @@ def _start_at(question: Question, planned: PlannedStart | None) -> float | None:
 def _note(question: Question, plan: Plan, planned: PlannedStart | None) -> str:
     """Return what else is to be known of its start: whom it preempts, and what its deadline means."""
     job, start_at = question.job, _start_at(question, planned)
-    deadline = explain.describe_deadline(job, start_at, question.snapshot.now_at, question.policy.utc_offset_s)
-    return "; ".join(filter(None, (describe_victims(plan.preemptions, job.id), deadline)))
+    lead_id, clock = lead_id_of(job), (question.snapshot.now_at, question.policy.utc_offset_s)
+    later = plan.exempt.get(lead_id)
+    found = (
+        describe_victims(plan.preemptions, lead_id)
+        or describe_departures(question.snapshot.leaving, lead_id, *clock)
+        or ("" if later is None else describe_exempt(later, *clock)),
+        explain.describe_deadline(job, start_at, *clock),
+    )
+    return "; ".join(filter(None, found))
 
 
 def _with_score(question: Question, known: Explanation, planned: PlannedStart | None) -> Explanation:

@@ -3,10 +3,12 @@
 Nodes of equal level and equal marks are one group for every question about counts (funnel.py, holders.py).
 """
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from enum import IntFlag
 
 from .needs import Needs
+from .place import sum_of_best
 from .shapes import Shape
 from .working import WorkingCopy
 
@@ -45,6 +47,20 @@ def find_marks(shape: Shape, working: WorkingCopy, now_at: float) -> dict[int, i
     if shape.is_capped or (shape.access is not None and shape.access.is_cutting):
         _add(marks, _find_cut(shape, working, now_at, until_at), Mark.RESERVED if shape.access else Mark.CAPPED)
     return marks
+
+
+def is_short_unmarked(shape: Shape, working: WorkingCopy, marks: Mapping[int, int]) -> bool:
+    """Does the request need nodes that have marks: could the others not hold it even if they were idle?"""
+    needs, threshold = shape.needs, threshold_of(shape.needs)
+    if any(position in marks for position in shape.required):
+        return True
+    offers: Counter[int] = Counter()
+    for position in shape.candidates:
+        if position not in marks:
+            offers[shape.offer(shape.cut_idle(working.idle_level(position)))] += 1
+    useful = Counter({offer: count for offer, count in offers.items() if offer >= max(threshold, 1)})
+    nodes = useful.total()
+    return nodes < needs.nodes_min or sum_of_best(useful, needs.nodes_max or nodes) < needs.tasks
 
 
 def _find_cut(shape: Shape, working: WorkingCopy, from_at: float, until_at: float) -> Iterator[int]:

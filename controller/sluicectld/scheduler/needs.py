@@ -7,6 +7,7 @@ Invariant: two jobs with equal shape keys have equal needs.
 """
 
 import operator
+from collections import Counter
 
 import msgspec
 from msgspec.structs import replace
@@ -39,6 +40,7 @@ _SHAPE_FIELDS = (
     "gres_per_socket",
     "cpus_per_gpu",
     "required_nodes",
+    "task_nodes",
     "excluded_nodes",
     "features",
     "licenses",
@@ -97,6 +99,8 @@ class Needs(msgspec.Struct, frozen=True):
     gres_per_task: tuple[GresRequest, ...] = ()
     cpus_per_gpu: int = 0
     required_nodes: tuple[str, ...] = ()
+    #: The required nodes with the tasks of each, where the request says so: these and no others.
+    named_tasks: tuple[tuple[str, int], ...] = ()
     excluded_nodes: tuple[str, ...] = ()
     features: str = ""
     is_contiguous: bool = False
@@ -184,6 +188,7 @@ def compute_needs(spec: JobSpec, partition: Partition, policy: Policy) -> Needs:
         gres_per_task=spec.gres_per_task,
         cpus_per_gpu=spec.cpus_per_gpu or _default_cpus_per_gpu(spec, partition, policy),
         required_nodes=spec.required_nodes,
+        named_tasks=tuple(Counter(spec.nodes_of_ranks).items()),
         excluded_nodes=spec.excluded_nodes,
         features=spec.features,
         is_contiguous=spec.is_contiguous,

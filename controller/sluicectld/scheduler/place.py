@@ -10,7 +10,7 @@ Invariant: the first set in placement order that holds the request is chosen; al
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from .needs import Needs
 from .spreading import deal_evenly, spread_out
@@ -37,6 +37,13 @@ def place(candidates: Sequence[int], offer_of: OfferOf, needs: Needs, required: 
             return None if single is None else [(single, needs.tasks)]
     chosen = _fill_in_order(candidates, offer_of, needs, len(required))
     return None if chosen is None else distribute(sorted(chosen), needs)
+
+
+def place_named(named: Mapping[int, int], offer_of: OfferOf, needs: Needs) -> Placement | None:
+    """Return the named tasks on their nodes, and no others: -m arbitrary says where each rank is."""
+    if len(named) < needs.nodes_min or any(offer_of(position) < tasks for position, tasks in named.items()):
+        return None
+    return sorted(named.items())
 
 
 def find_single(candidates: Sequence[int], offer_of: OfferOf, tasks: int) -> int | None:
@@ -104,14 +111,14 @@ def _first_set(
     """
     nodes_min, nodes_max = nodes_range
     later = Counter([offer for _, offer in offers])
-    if _sum_of_best(later, nodes_max) < tasks:
+    if sum_of_best(later, nodes_max) < tasks:
         return None
     chosen: list[tuple[int, int]] = []
     missing = tasks
     for place_number, (position, offer) in enumerate(offers):
         later[offer] -= 1
         is_forced = place_number < required_count
-        if is_forced or offer + _sum_of_best(later, nodes_max - len(chosen) - 1) >= missing:
+        if is_forced or offer + sum_of_best(later, nodes_max - len(chosen) - 1) >= missing:
             chosen.append((position, offer))
             missing -= offer
             if missing <= 0 and len(chosen) >= nodes_min:
@@ -121,7 +128,8 @@ def _first_set(
     return None
 
 
-def _sum_of_best(counts: dict[int, int], nodes: int) -> int:
+def sum_of_best(counts: Mapping[int, int], nodes: int) -> int:
+    """Return how many tasks so many nodes hold, the best ones.  counts: how many nodes offer so many tasks."""
     total = 0
     for offer in sorted(counts, reverse=True):
         taken = min(counts[offer], nodes)

@@ -51,6 +51,13 @@ class PreemptJob(msgspec.Struct, frozen=True):
     rooms: tuple[Room, ...] = ()
 
 
+class Exempt(msgspec.Struct, frozen=True):
+    """Jobs that one may preempt from a time on, all of them for its start: PreemptExemptTime protects them as yet."""
+
+    at: float
+    job_ids: tuple[int, ...]
+
+
 class Plan(msgspec.Struct, frozen=True):
     """starts in order; for every other eligible job its blockers, most telling first (never empty)."""
 
@@ -71,3 +78,5 @@ class Plan(msgspec.Struct, frozen=True):
     preemptions: tuple[PreemptJob, ...] = ()
     #: Suspended jobs that go on; a heterogeneous one is named by its leader.
     resumes: tuple[int, ...] = ()
+    #: By the pending job; a heterogeneous one is named by its leader.
+    exempt: dict[int, Exempt] = {}

@@ -19,7 +19,7 @@ from .departures import is_going, lead_id_of
 from .ledger import Ledger
 from .memory import Scene
 from .places import Places
-from .plan import PreemptJob
+from .plan import Exempt, PreemptJob
 from .preempt_attempt import Attempt, Components, Leavers, Placed, find_later
 from .preempt_choice import choose_victims
 from .preempt_places import KeptPlaces
@@ -29,7 +29,6 @@ from .preempt_texts import chosen_blocker, exempt_blocker
 from .preempt_victims import Victim
 from .shapes import Shape
 from .snapshot import Policy, Snapshot
-from .tracks import NEVER
 
 #: Jobs for which victims are searched in one pass at most.
 _SEARCHES_MAX = 100
@@ -57,11 +56,14 @@ class Preemptions:
         self._priorities: dict[int, int] = {}
         self._chosen_ids: set[int] = set()
         self._leavers = Leavers(scene)
-        self._in_vain: set[Key] = set()
+        #: What came of a search that found nobody for now.
+        self._in_vain: dict[Key, Exempt | None] = {}
         self._searches = 0
         self.chosen: list[PreemptJob] = []
         #: When a job may preempt others that it may not yet.
         self.look_again_at: float | None = None
+        #: By the job, a heterogeneous one by its leader.
+        self.exempt: dict[int, Exempt] = {}
 
     def begin(self, priorities: dict[int, int]) -> None:
         """priorities: by job id, as the queue found them."""
@@ -78,18 +80,22 @@ class Preemptions:
         standing = rights.standing_of(job, shape.partition)
         # Victims and room only become fewer during a pass: where one found nothing, its equals need not look.
         key = shape, standing, shape.view.reservation
-        if standing is None or key in self._in_vain or self._searches >= _SEARCHES_MAX:
+        if key in self._in_vain:
+            self._note_exempt(job, self._in_vain[key])
+            return blockers
+        if standing is None or self._searches >= _SEARCHES_MAX:
             return blockers
         with self._slots_aside((job.id,)):
-            outcome = self._make_room([[(job, shape)]], rights)
+            is_settled, later = self._make_room([[(job, shape)]], rights)
         kept = self.kept.find_blocker(job.id)
         if kept is not None:
             return (kept,)
-        if outcome is None:
+        if is_settled:
             # A limit that its user has reached is no news of its equals.
             return blockers
-        self._in_vain.add(key)
-        return self._with_exempt(blockers, outcome)
+        self._in_vain[key] = later
+        self._note_exempt(job, later)
+        return self._with_exempt(blockers, later)
 
     def consider_together(self, components: Components, blockers: Mapping[int, Blockers]) -> Mapping[int, Blockers]:
         """Preempt others for a heterogeneous job that waits, if that lets it start; return why its components wait now.
@@ -106,10 +112,11 @@ class Preemptions:
         if not any(rights.standing_of(job, shape.partition) for ways in components for job, shape in ways):
             return blockers
         with self._slots_aside(ids):
-            outcome = self._make_room(components, rights)
-        if outcome is None:
+            is_settled, later = self._make_room(components, rights)
+        if is_settled:
             return self.kept.find_blockers(ids) or blockers
-        return {job_id: self._with_exempt(found, outcome) for job_id, found in blockers.items()}
+        self._note_exempt(components[0][0][0], later)
+        return {job_id: self._with_exempt(found, later) for job_id, found in blockers.items()}
 
     def may_help(self, blocker: Blocker) -> bool:
         """Could the end of others help against it?"""
@@ -131,11 +138,10 @@ class Preemptions:
             if slot is not None and not self.kept.has(job_id):
                 self._places.keep(job_id, *slot)
 
-    def _make_room(self, components: Components, rights: Rights) -> float | None:
-        """Choose victims and keep the places that they make.
+    def _make_room(self, components: Components, rights: Rights) -> tuple[bool, Exempt | None]:
+        """Choose victims and keep the places that they make; return whether it was done, or a limit forbids it.
 
-        Returns when it could be tried again where nobody helps as yet, NEVER where nobody will; None where it was done,
-        or a limit forbids it.
+        And where nobody helps as yet, who will when it is tried again; None for nobody.
         """
         self._searches += 1
         now_at = self._snapshot.now_at
@@ -148,10 +154,11 @@ class Preemptions:
         chosen = choose_victims(attempt.only_useful(victims), attempt.fits, self._policy.preempt)
         placed = None if chosen is None else attempt.fits(chosen)
         if chosen is None or placed is None:
-            return find_later(attempt, victims, [each for each in attempt.victims if each.eligible_at > now_at])
+            later = [each for each in attempt.victims if each.eligible_at > now_at]
+            return False, find_later(attempt, victims, later)
         if not attempt.find_limited(placed):
             self._carry_out(lead_id, chosen, placed)
-        return None
+        return True, None
 
     def _find_always(self, lead_id: int) -> list[Leaver]:
         leaving = [running for running in self.kept.departures.get(lead_id, ()) if is_going(running)]
@@ -184,10 +191,14 @@ class Preemptions:
             if self._scene.guests is not None and not is_suspended:
                 self._scene.guests.let_go(part)
 
-    def _with_exempt(self, blockers: Blockers, at: float) -> Blockers:
-        """Return the blockers of a job that may preempt others at the time, NEVER for nobody."""
-        if at == NEVER or not blockers or not self.may_help(blockers[0]):
+    def _note_exempt(self, job: Job, later: Exempt | None) -> None:
+        if later is not None:
+            self.exempt[lead_id_of(job)] = later
+
+    def _with_exempt(self, blockers: Blockers, later: Exempt | None) -> Blockers:
+        """Return the blockers of a job that may preempt others later, None for nobody."""
+        if later is None or not blockers or not self.may_help(blockers[0]):
             return blockers
-        self.look_again_at = at if self.look_again_at is None else min(at, self.look_again_at)
-        first = exempt_blocker(blockers[0], at, self._snapshot.now_at, self._policy.utc_offset_s)
+        self.look_again_at = later.at if self.look_again_at is None else min(later.at, self.look_again_at)
+        first = exempt_blocker(blockers[0], later, self._snapshot.now_at, self._policy.utc_offset_s)
         return (first, *blockers[1:])

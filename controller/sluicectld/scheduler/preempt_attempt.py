@@ -18,12 +18,12 @@ from .ledger import Ledger
 from .levels import Take
 from .limits.licenses import LicensePool
 from .memory import Scene
+from .plan import Exempt
 from .preempt_rules import Rights
 from .preempt_search import Leaver, Situation, make_leaver
 from .preempt_victims import Victim, end_of
 from .search import Part
 from .shapes import Shape
-from .tracks import NEVER
 
 #: A job as it may run: in one of its partitions, as one of the reservations shows it.
 Way = tuple[Job, Shape]
@@ -168,10 +168,10 @@ class Attempt:
         return False
 
 
-def find_later(attempt: Attempt, victims: list[Victim], later: list[Victim]) -> float:
-    """Return when enough of those may be preempted that are exempt as yet; NEVER when all would not be enough."""
+def find_later(attempt: Attempt, victims: list[Victim], later: list[Victim]) -> Exempt | None:
+    """Return when enough of those may be preempted that are exempt as yet; None when all would not be enough."""
     if not later or attempt.fits([*victims, *later]) is None:
-        return NEVER
+        return None
     ranked = sorted(later, key=lambda victim: (victim.eligible_at, victim.job_id))
     least, most = 1, len(ranked)
     while least < most:
@@ -180,7 +180,7 @@ def find_later(attempt: Attempt, victims: list[Victim], later: list[Victim]) -> 
             least = middle + 1
         else:
             most = middle
-    return ranked[most - 1].eligible_at
+    return Exempt(ranked[most - 1].eligible_at, tuple([victim.job_id for victim in ranked[:most]]))
 
 
 def _merge(lists: list[list[Victim]]) -> list[Victim]:

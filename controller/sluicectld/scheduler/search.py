@@ -14,7 +14,7 @@ from .arrange import candidate_lists
 from .constraints import Group, force_groups
 from .levels import Level, Take
 from .needs import Needs
-from .place import OfferOf, Placement, is_ranged, place
+from .place import OfferOf, Placement, is_ranged, place, place_named
 from .shapes import Shape
 from .sharing import place_sharing
 from .timeline import Timeline
@@ -161,6 +161,9 @@ def _find_alike(
     required = shape.required
     if required and not required.issubset(candidates):
         return None
+    if shape.named_tasks and not shape.needs.gres_per_job:
+        named = place_named(shape.named_tasks, offer_of, shape.needs)
+        return None if named is None else _parts(shape, named, level_of)
     if groups:
         forced = force_groups(groups, shape.has_features, candidates, offer_of, required, shape.needs.nodes_max)
         if forced is None:

@@ -91,6 +91,8 @@ class Shape:
         self.groups = self.batch_groups + compute_groups(self.features)
         self.alternatives = compute_alternatives(self.features)
         self.required = working.positions_of(needs.required_nodes)
+        #: How many tasks each of the required nodes gets, where the request says so.
+        self.named_tasks = {each: tasks for name, tasks in needs.named_tasks for each in working.positions_of((name,))}
         #: What reservations leave to its jobs; None: all.
         self.access = access
         reservation = access.view.reservation if access is not None else ""

@@ -30,7 +30,8 @@ def describe_holders(holders: Holders, now_at: float, utc_offset_s: int) -> str:
 def describe_holder(holder: Holder, now_at: float, utc_offset_s: int) -> str:
     """Return "job 118 on n[3-4], ends by 14:05"."""
     where = f" on {holder.nodes}" if holder.nodes else ""
-    return f"job {holder.job_id}{where}, {_describe_end(holder.end_at, now_at, utc_offset_s)}"
+    cause = " (preempted)" if holder.is_preempted else ""
+    return f"job {holder.job_id}{where}, {_describe_end(holder.end_at, now_at, utc_offset_s)}{cause}"
 
 
 def describe_awaited(job: Job, others: Mapping[int, Job], now_at: float, utc_offset_s: int) -> str:

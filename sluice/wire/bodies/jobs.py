@@ -73,16 +73,17 @@ class TestJob(Message, frozen=True, kw_only=True):
 class TestedJob(Message, frozen=True, kw_only=True):
     """When and where the job would start; job_id is what it would be called if it were submitted now.
 
+    start_at: 0 for a job that would be accepted and has no start in sight; only told with an explanation.
     explanation: where it was asked for.  warnings: what a submission would be told.
     """
 
     __test__ = False
 
     job_id: int = 0
-    start_at: float
-    cpu_count: int
-    nodes: str
-    partition: str
+    start_at: float = 0.0
+    cpu_count: int = 0
+    nodes: str = ""
+    partition: str = ""
     explanation: Explanation | None = None
     warnings: tuple[str, ...] = ()
     now_at: float = 0.0

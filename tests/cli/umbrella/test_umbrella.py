@@ -263,6 +263,23 @@ class TestAsking:
         assert second.endswith("exit code 3:0")
         assert third.startswith("  NonZeroExitCode: its script or program said that it failed")
 
+    def test_a_victim_is_told_to_end_with_its_grace(
+        self, sluice: Callable[..., Ran], controller: FakeController
+    ) -> None:
+        victim = {
+            "id": 7,
+            "spec": {"name": "big"},
+            "state": "RUNNING",
+            "limit_s": 3600,
+            "started_at": 10.0,
+            "preemption": {"for_job_id": 9, "mode": "CANCEL", "at": 20.0, "ends_at": 60.0},
+        }
+        controller.answers["ExplainJobs"] = {"jobs": [{"job": victim, "name": "7", "nodes": "n1"}]}
+
+        ran = sluice("explain", "7")
+
+        assert ran.out.endswith(f", ends by {timepoint.format_local(60.0)} (preempted)\n")
+
     def test_explain_as_data(self, sluice: Callable[..., Ran], controller: FakeController) -> None:
         controller.answers["ExplainJobs"] = {
             "jobs": [{"job": {"id": 7, "spec": {"name": "big"}, "state": "RUNNING"}, "nodes": "n1"}, PENDING]

@@ -319,6 +319,20 @@ def test_an_arbitrary_distribution_puts_each_rank_on_its_named_node(world: World
     assert layout(step) == [("n1", 2, "0,2", "0-1"), ("n2", 1, "1", "2")]
 
 
+NAMED = {"nodes": 2, "ntasks": 3, "required_nodes": ("n1", "n2"), "task_nodes": ("n2", "n1", "n2")}
+
+
+def test_a_step_without_a_list_of_its_own_has_the_ranks_where_the_job_named_them(world: World) -> None:
+    job_id = world.start(**NAMED)
+
+    assert layout(world.step(job_id, ntasks=3, distribution="arbitrary")) == [
+        ("n1", 1, "1", "0"),
+        ("n2", 2, "0,2", "0-1"),
+    ]
+    with pytest.raises(RequestError, match=r"distribution of 4 tasks requested, .*; 3 are named; -w or SLURM_HOSTFILE"):
+        world.step(job_id, ntasks=4, distribution="arbitrary")
+
+
 def test_steps_that_ask_for_gpus_wait_for_each_other(world_with_gpus: World) -> None:
     world = world_with_gpus
     job_id = world.start(gres_per_node=gpus(2), ntasks=4)

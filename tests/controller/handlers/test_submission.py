@@ -94,6 +94,23 @@ def test_what_cannot_be_is_refused(world: World, request_: dict[str, Any], code:
     assert refusal.value.code == code
 
 
+@pytest.mark.parametrize(
+    ("asked", "text"),
+    [
+        ("matlab|octave", "1 of license 'matlab' or 1 of license 'octave' requested, known are idl"),
+        ("matlab,idl:5", "1 of license 'matlab' and 5 of license 'idl' requested, 2 of 'idl' exist, known are idl"),
+        ("idl:5", "5 of license 'idl' requested, 2 of 'idl' exist"),
+    ],
+)
+def test_every_license_that_is_not_there_is_named(make_world: MakeWorld, asked: str, text: str) -> None:
+    world = make_world(licenses={"idl": 2})
+
+    with pytest.raises(RequestError) as refusal:
+        world.submit(licenses=asked)
+
+    assert (refusal.value.code, refusal.value.message) == ("invalid_licenses", f"{text} (Licenses)")
+
+
 def test_without_a_default_partition_one_must_be_named(world: World) -> None:
     world.configure(partitions=(replace(world.partition_records[0], is_default=False),))
 

@@ -85,3 +85,21 @@ def test_a_job_is_explained_before_it_is_submitted(play: Callable[[Scene], None]
         assert [blocker.reason for blocker in tested.explanation.blockers] == [Reason.NONE]
 
     play(scene)
+
+
+def test_what_a_submission_accepts_is_accepted_before_it_although_no_start_is_in_sight(
+    play: Callable[[Scene], None],
+) -> None:
+    async def scene(controller: LiveController, ann: Peer) -> None:
+        await controller.agent("n1")
+        request = submission(min_nodes=9)
+        tested: TestedJob = await ann.ask("TestJob", TestJob(spec=request.spec, is_explained=True), TestedJob)
+        submitted: Submitted = await ann.ask("SubmitJob", request, Submitted)
+
+        assert tested.explanation is not None
+        assert (tested.start_at, tested.warnings) == (0.0, submitted.warnings)
+        assert [blocker.reason for blocker in tested.explanation.blockers] == [Reason.PARTITION_NODE_LIMIT]
+        with pytest.raises(RequestError, match="9 nodes, partition"):
+            await ann.ask("TestJob", TestJob(spec=request.spec), TestedJob)
+
+    play(scene)

@@ -10,7 +10,7 @@ from sluice.model.partition import Partition
 from sluice.model.request import GresRequest
 from sluicectld.scheduler.change import Ground
 from sluicectld.scheduler.changes import CHANGES
-from sluicectld.scheduler.cheapest import Candidate, Search, find_first
+from sluicectld.scheduler.cheapest import Candidate, Search, find_first, find_first_of_some
 from sluicectld.scheduler.feasible import check_request
 from sluicectld.scheduler.snapshot import Policy
 from tests.builders import Cluster, make_spec
@@ -22,6 +22,14 @@ GROUND = Ground(now_at=0.0, node_memory_mib=4000)
 def test_the_first_place_that_holds_is_found(count, first):
     """find_first(n, x >= k) is k if there is one."""
     assert find_first(count, lambda place: place >= first) == (first if first < count else None)
+
+
+@given(st.integers(0, 30), st.integers(0, 30), st.integers(0, 80))
+def test_the_first_place_is_found_although_the_last_ones_do_not_hold(first, more, count):
+    """find_first_of_some(n, k <= x < m) is k if the places from k to m-1 are more than those before it."""
+    end = first + first + 1 + more
+
+    assert find_first_of_some(max(count, end), lambda place: first <= place < end) == first
 
 
 def test_a_search_looks_no_more_often_than_it_may():

@@ -37,8 +37,50 @@ def check(
             {"min_cpus_per_node": 9},
             "infeasible",
             "CPU count per node can not be satisfied: 9 CPUs on one node requested, partition batch has at most 4; "
-            "-c 4 or fewer would fit",
+            "--mincpus=4 or fewer would fit",
             id="too many CPUs for a node",
+        ),
+        pytest.param(
+            {"ntasks_per_node": 4, "cpus_per_task": 2},
+            "infeasible",
+            "CPU count per node can not be satisfied: 8 CPUs on one node (4 tasks of 2) requested, "
+            "partition batch has at most 4; -c 1 would fit",
+            id="too many CPUs for the tasks of a node",
+        ),
+        pytest.param(
+            {"ntasks_per_node": 4, "cpus_per_task": 6},
+            "infeasible",
+            "CPU count per node can not be satisfied: 24 CPUs on one node (4 tasks of 6) requested, "
+            "partition batch has at most 4; -c 1 would fit",
+            id="more for them than the partition has",
+        ),
+        pytest.param(
+            {"ntasks_per_node": 99},
+            "infeasible",
+            "CPU count per node can not be satisfied: 99 CPUs on one node requested, partition batch has at most 4; "
+            "4 tasks or fewer on one node would fit",
+            id="more tasks on a node",
+        ),
+        pytest.param(
+            {"ntasks": 20, "max_nodes": 1},
+            "infeasible",
+            "CPU count per node can not be satisfied: 20 CPUs on one node requested, partition batch has at most 4; "
+            "4 tasks or fewer on one node would fit",
+            id="more tasks on the only node than the partition has CPUs",
+        ),
+        pytest.param(
+            {"nodes": 2, "ntasks": 19, "max_nodes": 2},
+            "infeasible",
+            "can not be held by idle nodes: 4 nodes in partition batch, room for 8 tasks on 2 nodes; "
+            "needs 2 nodes for 19 tasks",
+            id="more tasks on two nodes than the partition has CPUs",
+        ),
+        pytest.param(
+            {"nodes": 99, "memory_per_node_mib": 1 << 20},
+            "infeasible",
+            "Memory specification can not be satisfied: 1048576 MiB on one node requested, "
+            "partition batch has at most 4000 MiB",
+            id="too much memory on more nodes than there are",
         ),
         pytest.param(
             {"memory_per_node_mib": 1 << 20},
@@ -92,7 +134,7 @@ def check(
         pytest.param(
             {"required_nodes": ("n1", "n2")},
             "node_count",
-            "invalid number of nodes (-N 2-1)",
+            "2 nodes named (--nodelist), at most 1 requested (-N)",
             id="too many named",
         ),
         pytest.param(
@@ -140,7 +182,6 @@ def test_what_can_never_run_is_refused_with_the_numbers(spec, code, text):
     [
         pytest.param({"nodes": 100}, "100 nodes requested, partition batch has 4", id="more nodes than there are"),
         pytest.param({"nodes": 0, "ntasks": 1000}, "1000 CPUs requested, partition batch has 16", id="more CPUs"),
-        pytest.param({"ntasks_per_node": 99}, "99 CPUs requested, partition batch has 16", id="more tasks on a node"),
         pytest.param(
             {"limit_s": 7200},
             "time limit 02:00:00, partition batch allows at most 01:00:00 (MaxTime)",
@@ -162,7 +203,42 @@ def test_what_waits_for_a_change_is_accepted_with_a_warning(spec, text):
     verdict = check(**spec)
 
     assert verdict is not None
-    assert (verdict.is_refusal, verdict.text) == (False, f"{text}; the job has to wait")
+    assert not verdict.is_refusal
+    assert verdict.text.startswith(f"{text}; the job has to wait until it ")
+
+
+@pytest.mark.parametrize(
+    ("spec", "lines"),
+    [
+        pytest.param(
+            {"nodes": 5},
+            ["4 nodes in partition batch; needs 5 nodes", "nearest request that fits: -N 4 instead of 5"],
+            id="nodes",
+        ),
+        pytest.param(
+            {"nodes": 0, "ntasks": 9, "cpus_per_task": 2},
+            [
+                "4 nodes in partition batch, room for 8 tasks; needs 1 node for 9 tasks",
+                "nearest request that fits: -n 8 instead of 9",
+            ],
+            id="tasks of two CPUs",
+        ),
+        pytest.param(
+            {"nodes": 0, "ntasks": 20},
+            [
+                "4 nodes in partition batch, room for 16 tasks; needs 1 node for 20 tasks",
+                "nearest request that fits: -n 16 instead of 20",
+            ],
+            id="tasks",
+        ),
+    ],
+)
+def test_who_has_to_wait_for_more_nodes_is_told_what_would_fit_now(spec, lines):
+    verdict = check(**spec)
+
+    assert verdict is not None
+    assert not verdict.is_refusal
+    assert verdict.nearest.split("\n") == lines
 
 
 def test_partition_limits_are_enforced_when_configured():
@@ -213,3 +289,10 @@ def test_a_type_that_no_node_has_is_refused_with_those_that_there_are():
 
     assert verdict is not None
     assert verdict.text == "gpu:h100:1 on one node requested, partition batch has 0; it has gpu:a100, gpu:h200"
+
+
+def test_the_nearest_request_counts_what_the_allowed_nodes_hold():
+    verdict = check(ntasks=20, max_nodes=1)
+
+    assert verdict is not None
+    assert verdict.nearest.endswith("nearest request that fits: -n 4 instead of 20")

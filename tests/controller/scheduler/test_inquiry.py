@@ -353,3 +353,32 @@ def test_a_job_that_is_not_submitted_yet_is_told_whom_it_would_preempt():
     told = answer(Question(rivals.snapshot(), rivals.policy, plan, urgent))
 
     assert told.note == f"it preempts others: requeues job {victim}"
+
+
+def test_a_job_and_its_victim_are_told_of_each_other_to_the_second():
+    rivals = Rivals(nodes=1)
+    victim = rivals.runs(cpus=4)
+    urgent = rivals.urgent()
+    rivals.warn(victim, urgent.id, "n1")
+    running = rivals.running_jobs[0].job
+    assert running is not None
+
+    waits, goes = (ask(rivals, job, rivals.policy) for job in (urgent, running))
+
+    assert waits.note == f"it preempts job {victim}, which makes room, by 13:47:40 (GraceTime)"
+    (holder,) = waits.outlooks[0].holders
+    assert (holder.job_id, holder.end_at, holder.is_preempted) == (victim, rivals.now_at + 60, True)
+    assert goes.note.startswith(f"job {victim} is to be preempted by job {urgent.id}: ends by 13:47:40 (GraceTime)")
+
+
+def test_who_is_protected_for_a_while_is_told_on_both_sides():
+    rivals = Rivals(nodes=1, exempt_s=2 * 3600.0)
+    victim = rivals.runs(cpus=4, ends_in_s=None)
+    urgent, equal = rivals.urgent(), rivals.urgent()
+    running = rivals.running_jobs[0].job
+    assert running is not None
+
+    waits, waits_too, runs = (ask(rivals, job, rivals.policy) for job in (urgent, equal, running))
+
+    assert waits.note == waits_too.note == f"may preempt job {victim} from 14:46:40 on (PreemptExemptTime)"
+    assert runs.note == f"job {victim} may be preempted by job {urgent.id} from 14:46:40 on (PreemptExemptTime)"

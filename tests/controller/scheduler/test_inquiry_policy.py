@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 
 from sluice.model.explanation import Explanation
@@ -60,6 +61,30 @@ def test_maintenance_is_told_with_its_nodes_and_a_limit_that_ends_before_it() ->
         (("-t 00:53:00 instead of 02:00:00",), f"scontrol update JobId={job.id} TimeLimit=53"),
         (("-N 1 instead of 2",), f"scontrol update JobId={job.id} NumNodes=1"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("request_", "steps"),
+    [
+        pytest.param(
+            {"required_nodes": ("n1",), "ntasks": 4},
+            [(2, "with 4 CPUs free"), (2, "not reserved for others"), (0, "with n1 among them")],
+            id="a node by its name",
+        ),
+        pytest.param(
+            {"nodes": 3, "ntasks": 12}, [(2, "with 1 CPU free"), (2, "not reserved for others")], id="all nodes"
+        ),
+    ],
+)
+def test_a_busy_node_that_is_needed_is_told_with_its_job_and_its_reservation(request_, steps) -> None:
+    cluster = Cluster(nodes=3).running(("n1",), ends_in_s=600)
+    job = cluster.pending(user="bob", uid=1001, limit_s=7200, **request_)
+
+    found = ask(replace(cluster.snapshot(), reservations=(kept(cluster, "n1", begins_in_s=3600),)), job)
+
+    assert [(step.nodes, step.demand) for step in found.outlooks[0].steps][1:] == steps
+    assert found.outlooks[0].steps[2].lost == "reservation 'r1' from 14:46 to 15:46"
+    assert [each.job_id for each in found.outlooks[0].holders] == [1]
 
 
 def test_a_job_may_leave_a_reservation_that_has_not_begun() -> None:

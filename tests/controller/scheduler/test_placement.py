@@ -232,3 +232,29 @@ def test_a_contiguous_job_for_one_node_passes_over_neighbours_that_are_too_small
     cluster.pending(ntasks=4, max_nodes=1, is_contiguous=True)
 
     assert decide(cluster.snapshot()).starts[0].allocation.nodes == ("n3",)
+
+
+ARBITRARY = {"nodes": 2, "ntasks": 3, "required_nodes": ("n1", "n3"), "given": frozenset({"ntasks"})}
+
+
+def test_an_arbitrary_distribution_gets_what_its_list_names_on_each_node():
+    allocation = place(Cluster(nodes=3), **ARBITRARY, task_nodes=("n3", "n1", "n3"))
+
+    assert layout(allocation) == {"n1": (1, 1), "n3": (2, 2)}
+
+
+def test_it_waits_while_a_named_node_has_room_for_fewer():
+    cluster = Cluster(nodes=3).running(("n3",), cpus=3, ends_in_s=600)
+    job = cluster.pending(**ARBITRARY, task_nodes=("n3", "n1", "n3"))
+
+    plan = decide(cluster.snapshot(), Policy())
+
+    assert plan.planned[job.id].at == cluster.now_at + 600
+    assert "2 nodes for 3 tasks, 1 task on n1, 2 tasks on n3" in plan.blockers[job.id][0].text
+
+
+@pytest.mark.parametrize("change", [{"ntasks": 4}, {"required_nodes": ("n1", "n2")}], ids=["tasks", "nodes"])
+def test_a_list_that_was_outdated_by_an_update_binds_no_more(change):
+    allocation = place(Cluster(nodes=3), **{**ARBITRARY, **change}, task_nodes=("n3", "n1", "n3"))
+
+    assert sum(allocation.tasks_per_node) == change.get("ntasks", 3)

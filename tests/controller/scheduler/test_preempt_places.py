@@ -34,7 +34,7 @@ def test_what_is_being_freed_is_for_the_one_who_preempts() -> None:
     assert not plan.preemptions
     assert plan.planned[urgent.id].nodes == ("n1",)
     assert plan.planned[other.id].at == rivals.now_at + 600
-    assert "waits for job 1 to make room on n1, by 13:47 (GraceTime)" in plan.blockers[urgent.id][0].text
+    assert "waits for job 1 to make room on n1, by 13:47:40 (GraceTime)" in plan.blockers[urgent.id][0].text
 
 
 def test_a_place_that_was_promised_in_the_pass_before_is_kept_once() -> None:

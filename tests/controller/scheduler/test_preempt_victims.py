@@ -170,7 +170,7 @@ def test_the_partition_says_how_and_with_what_grace() -> None:
 
     assert [(order.mode, order.grace_s) for order in plan.preemptions] == [("CANCEL", 300.0)]
     assert plan.planned[urgent.id].at == rivals.now_at + 300
-    assert plan.blockers[urgent.id][0].text.endswith("by 13:51 (GraceTime)")
+    assert plan.blockers[urgent.id][0].text.endswith("by 13:51:40 (GraceTime)")
 
 
 def test_a_protected_partition_is_left_alone() -> None:

@@ -47,6 +47,12 @@ def test_a_job_that_starts_anyway_needs_no_change():
     assert suggest(cluster, cluster.pending()) == ()
 
 
+def test_nodes_are_given_up_no_further_than_the_rest_holds_the_tasks():
+    cluster = Cluster(nodes=3)
+
+    assert words(cluster, cluster.pending(nodes=5, max_nodes=5, ntasks=5)) == ["-N 3 instead of 5"]
+
+
 def test_the_longest_limit_that_ends_before_the_planned_start_is_found():
     cluster = Cluster(nodes=2).running(("n1",), ends_in_s=1800)
     cluster.pending(nodes=2, ntasks=8)
