@@ -26,7 +26,7 @@ from sluicectld.state.events import JobRevised, StepRevised
 
 from . import components
 from .dependents import cancel_tasks, wake_dependents
-from .endings import end_job
+from .endings import end_job, end_order
 from .select import jobs_of_id, passing_test, select_jobs
 from .turn import Turn
 
@@ -90,6 +90,10 @@ def _kill_job(turn: Turn, command: KillJobs, job: Job, tasks: array_spec.Ranges 
         turn.require(Verb.SIGNAL if command.signal else Verb.CANCEL, job)
     except NotPermitted as refusal:
         return KillOutcome(id=text, code="not_permitted", message=refusal.message)
+    if _is_kill_of_what_is_left(command, job):
+        _kill_what_is_left(turn, job)
+        if not job.is_requeued or command.full:
+            return KillOutcome(id=text)
     if job.is_ended and not job.is_requeued:
         return KillOutcome(id=text, code="ended", message="Job/step already completing or completed")
     if command.signal and not _is_plain_kill(command):
@@ -106,6 +110,18 @@ def _kill_job(turn: Turn, command: KillJobs, job: Job, tasks: array_spec.Ranges 
 def _is_plain_kill(command: KillJobs) -> bool:
     """scancel -s KILL without further say ends the job."""
     return command.signal == 9 and not command.batch_only and not command.full
+
+
+def _is_kill_of_what_is_left(command: KillJobs, job: Job) -> bool:
+    """Is a job to be killed whose processes have been asked to end and have not yet?"""
+    return command.signal == 9 and not command.batch_only and job.is_ended and bool(job.completing_nodes)
+
+
+def _kill_what_is_left(turn: Turn, job: Job) -> None:
+    """Let nothing of KillWait be waited for: whoever asks again means it (22.05 refuses the id)."""
+    assert job.ending is not None, f"job {job.id} is {job.state}, but nobody knows why"
+    for node in job.completing_nodes:
+        turn.effects.append(end_order(turn, job, node, job.ending, job.cancelled_by, kill_wait_s=0.0))
 
 
 def cancel_job(turn: Turn, job: Job, by_uid: int) -> None:

@@ -54,6 +54,41 @@ def test_cancelling_again_says_that_it_is_over(world: World) -> None:
     assert [outcome.code for outcome in world.cancel(job_id)] == ["ended"]
 
 
+@pytest.mark.parametrize("full", [False, True], ids=["", "full"])
+def test_a_kill_does_not_wait_for_what_has_been_asked_to_end(world: World, full: bool) -> None:
+    """A script that does not heed TERM has KillWait; whoever sends KILL meanwhile wants it gone now."""
+    job_id = world.start(nodes=2, cpus_per_task=4)
+    world.cancel(job_id)
+    world.clean(job_id, "n2")
+    world.effects.clear()
+
+    assert [outcome.code for outcome in world.cancel(job_id, signal=9, full=full)] == [""]
+    assert [(end.node, end.ending, end.kill_wait_s) for end in world.took(EndJob)] == [("n1", Ending.CANCEL, 0.0)]
+    world.clean(job_id, "n1")
+    assert [outcome.code for outcome in world.cancel(job_id, signal=9, full=full)] == ["ended"]
+
+
+def test_a_kill_of_a_requeued_job_cancels_it_too(world: World) -> None:
+    """With --full it is the processes alone that are meant."""
+    job_id = world.start()
+    world.change("requeue", job_id)
+    world.effects.clear()
+
+    world.cancel(job_id, signal=9, full=True)
+    assert [end.kill_wait_s for end in world.took(EndJob)] == [0.0]
+    assert world.job(job_id).is_requeued
+    world.cancel(job_id, signal=9)
+    assert (world.job(job_id).state, world.job(job_id).is_requeued) == (JobState.CANCELLED, False)
+
+
+def test_other_signals_do_not_reach_a_job_that_ends(world: World) -> None:
+    job_id = world.start()
+    world.cancel(job_id)
+
+    assert [outcome.code for outcome in world.cancel(job_id, signal=10)] == ["ended"]
+    assert [outcome.code for outcome in world.cancel(job_id, signal=9, batch_only=True)] == ["ended"]
+
+
 def test_unknown_ids_are_told_one_by_one(world: World) -> None:
     job_id = world.submit()
 
