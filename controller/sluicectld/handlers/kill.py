@@ -30,6 +30,7 @@ from .endings import end_job, end_order
 from .select import jobs_of_id, passing_test, select_jobs
 from .turn import Turn
 
+_PASSED_OVER = ("ended", "not_running")
 _STEP_IDS = {name: number for number, name in SPECIAL_STEP_NAMES.items()}
 
 
@@ -79,10 +80,11 @@ def _kill_id(
     if spec.step is not None:
         return [_kill_step(turn, command, found[0][0], spec.step, text)]
     named = [(job.id, tasks) for job, tasks in found if passes(job)]
-    outcomes = [_kill_job(turn, command, turn.job(job_id), tasks, text) for job_id, tasks in named]
-    # An array with ended tasks is no error as long as something was done.
-    done = [outcome for outcome in outcomes if outcome.code != "ended"]
-    return done or outcomes[:1]
+    # One answer where it is the same of many tasks.
+    outcomes = list(dict.fromkeys(_kill_job(turn, command, turn.job(job_id), tasks, text) for job_id, tasks in named))
+    # An array with ended tasks, or with some that cannot get a signal yet, is no error as long as something was done.
+    told = [outcome for outcome in outcomes if outcome.code not in _PASSED_OVER]
+    return told or sorted(outcomes, key=lambda outcome: outcome.code == "ended")[:1]
 
 
 def _kill_job(turn: Turn, command: KillJobs, job: Job, tasks: array_spec.Ranges | None, text: str) -> KillOutcome:

@@ -21,8 +21,9 @@ from sluicectld.state.events import JobRevised
 from sluicectld.state.timers import Due
 
 from .admission import check_access, check_counts, check_resources, find_verdict
-from .change import for_each, new_hold
+from .change import new_hold
 from .dependents import check_circle, give_up, judge_dependency
+from .each import for_each
 from .managers import tell_job
 from .new_limit import tell_limit
 from .numbers import read_count

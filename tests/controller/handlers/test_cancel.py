@@ -175,6 +175,28 @@ def test_a_running_and_a_pending_task_are_cancelled_together(world: World) -> No
     assert rest.ranges == ((2, 3, 1),)
 
 
+def test_a_signal_to_an_array_is_for_the_tasks_that_run(world: World) -> None:
+    """Of the others, which wait, nothing is said: they are no fault of the request."""
+    array = world.submit(array="0-3%1")
+    world.pass_()
+    world.effects.clear()
+
+    assert [(each.id, each.code) for each in world.cancel(array, signal=10)] == [(str(array), "")]
+    assert [signal.job_id for signal in world.took(SignalJob)] == [world.task(array, 0).id]
+
+
+def test_a_signal_to_an_array_that_waits_is_refused_once(world: World) -> None:
+    array = world.submit(array="0-3", is_held=True)
+    world.cancel(f"{array}_0")
+    world.change("release", f"{array}_3")
+
+    outcomes = world.cancel(array, signal=10)
+
+    assert [(each.id, each.code, each.message) for each in outcomes] == [
+        (str(array), "not_running", "Job is pending execution")
+    ]
+
+
 def test_all_pending_tasks_end_as_the_base_record(world: World) -> None:
     array = world.submit(array="0-3%1")
     world.pass_()

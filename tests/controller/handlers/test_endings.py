@@ -277,7 +277,7 @@ def test_an_ended_job_is_requeued_at_once(world: World) -> None:
         pytest.param({"can_requeue": False}, {}, "disabled", id="a job that said no"),
         pytest.param({}, {"job_requeue": False}, "disabled", id="a site that says no"),
         pytest.param({"is_batch": False}, {}, "disabled", id="an interactive one"),
-        pytest.param({"nodes": 9, "min_nodes": 1, "is_held": True}, {}, "disabled", id="a pending one"),
+        pytest.param({"nodes": 9, "min_nodes": 1, "is_held": True}, {}, "pending", id="a pending one"),
     ],
 )
 def test_not_every_job_is_requeued(
