@@ -232,7 +232,7 @@ def _update_jobs(session: Session, pairs: Pairs) -> None:
 
 def _update_job(session: Session, body: Map, text: str) -> None:
     try:
-        lines = session.call("UpdateJobs", body).get("lines", ())
+        reply = session.call("UpdateJobs", body)
     except SluiceError as error:
         if isinstance(error, RequestError) and error.code == "invalid_job" and "names" in body:
             session.fail_named(f"No jobs with name '{text}'")
@@ -242,7 +242,9 @@ def _update_job(session: Session, body: Map, text: str) -> None:
         else:
             session.fail(f"slurm_update error: {sentence(error)}")
         return
-    for line in lines:
+    for warning in reply.get("warnings", ()):
+        session.voice.lines(warning)
+    for line in reply.get("lines", ()):
         session.fail(line)
 
 

@@ -102,6 +102,12 @@ def test_refused_changes(controller, capfd, words, error, expected):
     assert run(capfd, *words) == (1, "", expected)
 
 
+def test_a_warning_is_no_failure(controller, capfd):
+    controller.replies["UpdateJobs"] = {"warnings": ["job 9 is not known"]}
+
+    assert run(capfd, "update", "jobid=7", "dependency=afterok:9") == (0, "", "scontrol: job 9 is not known\n")
+
+
 def test_no_job_of_a_name_is_no_error(controller, capfd):
     controller.replies["ChangeJobs"] = NotFound("no job is called nosuch", "invalid_job")
 
