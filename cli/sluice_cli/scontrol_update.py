@@ -315,15 +315,12 @@ def _check_partition(changes: Pairs) -> None:
             raise _Refused(
                 f"scontrol: error: Invalid input: {key}={value}",
                 "scontrol: error: Acceptable State values are UP, DOWN, DRAIN and INACTIVE",
-                "slurm_update error: No error",
             )
         if lower in _PARTITION_TIMES:
             try:
                 duration.parse(value)
             except InvalidRequest:
-                raise _Refused(
-                    f"scontrol: error: Invalid input {key}={value}", "slurm_update error: No error"
-                ) from None
+                raise _Refused(f"scontrol: error: Invalid input {key}={value}") from None
 
 
 def _request(session: Session, name: str, body: Map, frame: str) -> None:
@@ -338,6 +335,9 @@ def _request(session: Session, name: str, body: Map, frame: str) -> None:
         if isinstance(error, RequestError) and error.code == "reason":
             session.fail(error.message)
             return
+        if isinstance(error, RequestError) and error.code == "disabled":
+            # The sentence does not tell what would enable it.
+            session.fail_named(error.message)
         session.fail(f"{frame}: {sentence(error)}")
 
 

@@ -1,4 +1,4 @@
-"""Changes of whole arrays: the tasks that have ended are passed over, the others are called as their user calls them."""
+"""Changes of whole arrays: tasks that have ended are passed over, the others called as their user calls them."""
 
 import pytest
 
