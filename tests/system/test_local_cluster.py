@@ -53,7 +53,7 @@ def exported(stdout: str) -> dict[str, str]:
     """Return what `eval` of *stdout* sets in a shell."""
     script = f"eval {shlex.quote(stdout)}; env"
     done = subprocess.run(
-        ["sh", "-euc", script], env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=True
+        ["sh", "-euc", script], env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=True
     )
     return dict(line.partition("=")[::2] for line in done.stdout.splitlines())
 

@@ -87,7 +87,7 @@ def test_srun_runs_a_program_with_its_shared_objects(local_cluster: LocalCluster
 
     done = local_cluster.run("srun", "-N2", "-n2", *options, "sh", "-c", "echo $LD_LIBRARY_PATH")
 
-    assert done.stdout.split() == [f"{tmp_path}/there_libs"] * 2
+    assert [line.split(":")[0] for line in done.stdout.split()] == [f"{tmp_path}/there_libs"] * 2
     assert (tmp_path / "there_libs" / "libc.so.6").exists()
 
 
