@@ -45,6 +45,7 @@ TEXTS: dict[str, str] = {
     "invalid_node_state": "Invalid node state specified",
     "not_pending": "Job is no longer pending execution",
     "not_running": "Job is not running",
+    "pending": "Job is pending execution",
     "disabled": "Requested operation is presently disabled",
     "finished": "Job has already finished",
     "ntasks": "Task count specification invalid",

@@ -76,8 +76,8 @@ def write(session: Session, words: list[str]) -> None:
     try:
         script = session.call("QueryScript", {"job_id": number})["script"]
     except SluiceError as error:
-        # Told, but no failure of the command: so it is in Slurm.
-        talk.plain(f"job script retrieval failed: {sentence(error)}")
+        # A failure, unlike in Slurm: a script would go on with no file.
+        session.fail(f"job script retrieval failed: {sentence(error)}")
         return
     path = words[2] if len(words) > 2 else f"slurm-{number}.sh"
     if path == "-":

@@ -62,7 +62,7 @@ def update(session: Session, words: list[str]) -> None:
     try:
         name, changes = _read(words, "  No reservation update.")
     except _Refused as refusal:
-        for line in (*refusal.lines, "slurm_update error: No error"):
+        for line in refusal.lines:
             session.fail(line)
         return
     try:

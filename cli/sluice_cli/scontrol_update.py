@@ -232,7 +232,7 @@ def _update_jobs(session: Session, pairs: Pairs) -> None:
 
 def _update_job(session: Session, body: Map, text: str) -> None:
     try:
-        lines = session.call("UpdateJobs", body).get("lines", ())
+        reply = session.call("UpdateJobs", body)
     except SluiceError as error:
         if isinstance(error, RequestError) and error.code == "invalid_job" and "names" in body:
             session.fail_named(f"No jobs with name '{text}'")
@@ -242,7 +242,9 @@ def _update_job(session: Session, body: Map, text: str) -> None:
         else:
             session.fail(f"slurm_update error: {sentence(error)}")
         return
-    for line in lines:
+    for warning in reply.get("warnings", ()):
+        session.voice.lines(warning)
+    for line in reply.get("lines", ()):
         session.fail(line)
 
 
@@ -313,15 +315,12 @@ def _check_partition(changes: Pairs) -> None:
             raise _Refused(
                 f"scontrol: error: Invalid input: {key}={value}",
                 "scontrol: error: Acceptable State values are UP, DOWN, DRAIN and INACTIVE",
-                "slurm_update error: No error",
             )
         if lower in _PARTITION_TIMES:
             try:
                 duration.parse(value)
             except InvalidRequest:
-                raise _Refused(
-                    f"scontrol: error: Invalid input {key}={value}", "slurm_update error: No error"
-                ) from None
+                raise _Refused(f"scontrol: error: Invalid input {key}={value}") from None
 
 
 def _request(session: Session, name: str, body: Map, frame: str) -> None:
@@ -336,6 +335,9 @@ def _request(session: Session, name: str, body: Map, frame: str) -> None:
         if isinstance(error, RequestError) and error.code == "reason":
             session.fail(error.message)
             return
+        if isinstance(error, RequestError) and error.code == "disabled":
+            # The sentence does not tell what would enable it.
+            session.fail_named(error.message)
         session.fail(f"{frame}: {sentence(error)}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sluice import array_spec
 from sluice.wire import light
 from sluice_cli import client, fields_step, listing, squeue_select, talk
 from sluice_cli.fields_step import StepRow
@@ -9,6 +10,7 @@ from sluice_cli.job_row import Context
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from sluice import jobid_spec
     from sluice_cli.listing import Comparison
     from sluice_cli.render import Layout
     from sluice_cli.squeue_select import Values
@@ -51,7 +53,24 @@ def _fetch_rows(voice: Voice, values: Values) -> list[StepRow]:
         reply = connection.call("QuerySteps", {"filter": selection.filter})
     context = Context(reply.get("now_at", 0.0), where.cluster_name)
     rows = [StepRow(view, context) for view in reply.get("steps", ())]
-    return [row for row in rows if _is_wanted(row, wanted)] if wanted else rows
+    if wanted:
+        return [row for row in rows if _is_wanted(row, wanted)]
+    # The controller gives the steps of whole arrays.
+    return (
+        [row for row in rows if _is_of_jobs(row, selection.ids)] if any(each.tasks for each in selection.ids) else rows
+    )
+
+
+def _is_of_jobs(row: StepRow, specs: list[jobid_spec.JobIdSpec]) -> bool:
+    array_id, index = row.view.get("array_job_id"), row.view.get("array_task_id")
+    for spec in specs:
+        if spec.tasks is None:
+            # A component's id is counted from its leader's.
+            if spec.job_id + (spec.component or 0) in (row.step["job_id"], array_id):
+                return True
+        elif spec.job_id == array_id and index is not None and array_spec.contains(spec.tasks, index):
+            return True
+    return False
 
 
 def _is_wanted(row: StepRow, wanted: list[tuple[int, int | None, str]]) -> bool:

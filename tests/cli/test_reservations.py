@@ -220,7 +220,7 @@ def test_an_unknown_key_of_an_update(controller, capfd):
     assert run(capfd, scontrol, "update", "reservationname=r1", "bogus=1") == (
         1,
         "",
-        "scontrol: error: Unknown parameter bogus=1.  No reservation update.\nslurm_update error: No error\n",
+        "scontrol: error: Unknown parameter bogus=1.  No reservation update.\n",
     )
 
 

@@ -102,6 +102,12 @@ def test_refused_changes(controller, capfd, words, error, expected):
     assert run(capfd, *words) == (1, "", expected)
 
 
+def test_a_warning_is_no_failure(controller, capfd):
+    controller.replies["UpdateJobs"] = {"warnings": ["job 9 is not known"]}
+
+    assert run(capfd, "update", "jobid=7", "dependency=afterok:9") == (0, "", "scontrol: job 9 is not known\n")
+
+
 def test_no_job_of_a_name_is_no_error(controller, capfd):
     controller.replies["ChangeJobs"] = NotFound("no job is called nosuch", "invalid_job")
 
@@ -154,11 +160,11 @@ def test_updates_of_jobs_go_as_typed(controller, capfd, words, body):
         (
             ("partitionname=short", "state=bogus"),
             "scontrol: error: Invalid input: state=bogus\n"
-            "scontrol: error: Acceptable State values are UP, DOWN, DRAIN and INACTIVE\nslurm_update error: No error\n",
+            "scontrol: error: Acceptable State values are UP, DOWN, DRAIN and INACTIVE\n",
         ),
         (
             ("partitionname=short", "maxtime=bogus"),
-            "scontrol: error: Invalid input maxtime=bogus\nslurm_update error: No error\n",
+            "scontrol: error: Invalid input maxtime=bogus\n",
         ),
     ],
 )
@@ -255,8 +261,26 @@ def test_a_batch_script_is_written(controller, capfd, tmp_path, monkeypatch):
     assert run(capfd, "write", "batch_script", "6")[1] == "batch script for job 6 written to slurm-6.sh\n"
     assert (tmp_path / "slurm-6.sh").read_bytes() == b"#!/bin/sh\nexit 3\n"
     controller.replies["QueryScript"] = NotFound("...", "invalid_job")
-    assert run(capfd, "write", "batch_script", "99", "-")[2] == (
-        "job script retrieval failed: Invalid job id specified\n"
+    assert run(capfd, "write", "batch_script", "99", "-") == (
+        1,
+        "",
+        "job script retrieval failed: Invalid job id specified\n",
+    )
+    controller.replies["QueryScript"] = NotPermitted("...")
+    assert run(capfd, "write", "batch_script", "6", "-") == (
+        1,
+        "",
+        "job script retrieval failed: Access/permission denied\n",
+    )
+
+
+def test_a_reboot_that_nothing_does_says_what_is_not_set(controller, capfd):
+    controller.replies["UpdateNodes"] = InvalidRequest("RebootProgram is not set", "disabled")
+
+    assert run(capfd, "reboot", "n3") == (
+        1,
+        "",
+        "scontrol: error: RebootProgram is not set\nreboot: error: Requested operation is presently disabled\n",
     )
 
 

@@ -293,6 +293,27 @@ def test_the_steps_of_a_job(controller, capfd, words):
     assert controller.asked("QuerySteps") == {"filter": {"ids": ["5", "5"]}}
 
 
+@pytest.mark.parametrize(
+    ("jobs", "listed"),
+    [
+        ("3_1", "3_1.0\n"),
+        ("3_1,3_2", "3_1.0\n3_2.0\n"),
+        ("3_[2-9]", "3_3.0\n3_2.0\n"),
+        ("3", "3_3.0\n3_1.0\n3_2.0\n"),
+        ("3_1,8", "3_1.0\n8.0\n"),
+        ("3_77", ""),
+    ],
+)
+def test_the_steps_of_an_arrays_tasks(controller, capfd, jobs, listed):
+    """The controller is asked for whole jobs; the last task of array 3 has its id."""
+    nodes = (StepNode(node="n1", ntasks=1),)
+    tasks = [step(job_id, 0, nodes, array_job_id=3, array_task_id=index) for job_id, index in ((4, 1), (5, 2), (3, 3))]
+    other = [step(8, 0, nodes)] if "8" in jobs else []
+    controller.replies["QuerySteps"] = {"steps": [*tasks, *other], "now_at": at("17:28:51")}
+
+    assert run(capfd, "-s", "-j", jobs, "-ho%i", "-S", "i")[:2] == (0, listed)
+
+
 RECORDED_HEADERS = """
 a ACCOUNT A JOBID b TRES_PER_NODE B EXEC_HOST c MIN_CPUS C CPUS d MIN_TMP_DISK D NODES e END_TIME E DEPENDENCY
 f FEATURES F ARRAY_JOB_ID g GROUP G GROUP h OVER_SUBSCRIBE H SOCKETS_PER_NODE i JOBID I CORES_PER_SOCKET j NAME

@@ -84,5 +84,54 @@ def test_a_killed_srun_takes_tasks_and_allocation_with_it(cluster: LocalCluster,
     assert "and no step runs" in cluster.run("sluice", "explain", _told(cluster, "step", "%i")).stdout
 
 
+@contextmanager
+def _full(cluster: LocalCluster) -> Iterator[str]:
+    """Give the id of a job that has the whole cluster."""
+    blocker = str(cluster.submit("--exclusive", "--wrap", "sleep 300"))
+    is_running = ("squeue", "-h", "-j", blocker, "-o", "%T")
+    cluster.wait_until(lambda: cluster.run(*is_running).stdout.strip() == "RUNNING", "the blocker runs")
+    try:
+        yield blocker
+    finally:
+        cluster.run("scancel", blocker)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["srun", "salloc"])
+def test_a_killed_command_does_not_leave_its_request_in_the_queue(cluster: LocalCluster, command: str) -> None:
+    """The controller's restart takes the connection of both; the one that lives keeps its place."""
+    gone, stays = f"gone-{command}", f"stays-{command}"
+    with (
+        _full(cluster) as blocker,
+        _client(cluster, command, "-J", gone, "true") as killed,
+        _client(cluster, command, "-J", stays, "true") as kept,
+    ):
+        for name in (gone, stays):
+            cluster.wait_until(lambda name=name: _told(cluster, name, "%T") == "PENDING", f"{name} waits")
+        killed.kill()
+        cluster.kill_controller()
+        cluster.start_controller()
+
+        _wait_for(cluster, gone, "CANCELLED/None")
+        assert _told(cluster, stays, "%T") == "PENDING"
+        cluster.run("scancel", blocker)
+        assert kept.wait(60) == 0
+    told = cluster.run("sluice", "explain", _told(cluster, gone, "%i")).stdout
+    assert f"its {command} on" in told
+    assert "is gone, and nobody waits for the allocation" in told
+
+
+@pytest.mark.slow
+def test_a_grant_to_a_killed_srun_is_soon_given_back(cluster: LocalCluster) -> None:
+    with _full(cluster) as blocker, _client(cluster, "srun", "-J", "untaken", "true") as srun:
+        cluster.wait_until(lambda: _told(cluster, "untaken", "%T") == "PENDING", "it waits")
+        srun.kill()
+        srun.wait()
+        cluster.run("scancel", blocker)
+
+        _wait_for(cluster, "untaken", "CANCELLED/None")
+    assert "nobody has taken" in cluster.run("sluice", "explain", _told(cluster, "untaken", "%i")).stdout
+
+
 def _is_alive(pid: int) -> bool:
     return os.path.exists(f"/proc/{pid}")

@@ -260,3 +260,18 @@ def test_a_program_learns_a_limit_that_was_changed_while_its_agent_was_away(
     cluster.run("scontrol", "update", f"JobId={job_id}", "TimeLimit=30")
     cluster.wait_jobs_ended()
     assert (work_dir / "out").read_text() == "new limit 60\nnew limit new limit\n"
+
+
+@pytest.mark.parametrize("options", [["-s", "KILL"], ["-f", "-s", "KILL"]], ids=["", "full"])
+def test_a_kill_ends_at_once_what_does_not_heed_its_end(
+    cluster: LocalCluster, work_dir: Path, options: list[str]
+) -> None:
+    """KillWait is 20 s; the second scancel does not wait for it."""
+    job_id = cluster.submit("--wrap", "trap '' TERM; touch up; while :; do sleep 0.05; done", cwd=work_dir)
+    _wait_for_file(cluster, work_dir / "up")
+    cluster.run("scancel", str(job_id))
+    assert cluster.run("squeue", "-h", "-j", str(job_id), "-o", "%T").stdout.strip() == "COMPLETING"
+
+    cluster.run("scancel", *options, str(job_id))
+
+    cluster.wait_until(lambda: _state(cluster, job_id) == "CANCELLED/None", "it is gone", limit_s=10)

@@ -10,6 +10,7 @@ kill         scancel: KillJobs; FinishAllocation
 preempt      victims warned, suspended or ended
 abandoned    allocations whose salloc or srun is gone
 suspend      jobs frozen, and let go on
+each         one change for every job named, and what is said of those that refuse
 change       hold, release, requeue, suspend, resume, top
 mail         what --mail-type tells a job's user
 notify       scontrol notify

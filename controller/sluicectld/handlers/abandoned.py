@@ -1,5 +1,8 @@
 """Allocations whose command is gone: salloc and srun hold a connection as long as they live (clients.py).
 
+One that still waits in the queue is cancelled after a grace that is long enough to come back after a restart of the
+controller.  One that was granted while nobody was there to take it is given back within seconds.
+
 salloc's is ended after InactiveLimit, whatever runs in it, as TIMEOUT (22.05, documented and observed); without a limit
 it stays, for its steps and shells may go on.  srun's own is of use to its one step alone, which ends with its srun:
 once none runs, it is ended as CANCELLED after a short grace, limit or not (22.05 does so at once, by a helper of srun).
@@ -22,6 +25,11 @@ from .turn import Turn
 #: How long an srun may be without a connection while no step of its job runs: it comes back after a restart of the
 #: controller, and its last report may come before its own word.
 SRUN_GRACE_S = 30.0
+#: How long a request keeps its place in the queue without its command.  A living one asks again every second, and
+#: does so for a minute; after a restart of the controller everybody is gone from its start on.
+QUEUE_GRACE_S = 30.0
+#: How long a grant waits for a command that was not there when it was made: it may be about to ask, or to come back.
+TAKE_GRACE_S = 10.0
 
 
 def is_held(job: Job) -> bool:
@@ -33,16 +41,39 @@ def is_held(job: Job) -> bool:
 
 
 def handle_abandoned(turn: Turn, command: EndAbandoned) -> Done:
-    """End the running jobs that have been without their command for too long."""
+    """End the jobs that have been without their command for too long."""
     for job_id, gone_at in command.gone_at_by_job.items():
         job = turn.cluster.jobs.get(job_id)
-        if job is None or job.state is not JobState.RUNNING or not is_held(job):
+        if job is None or not is_held(job):
             continue
-        if job.spec.origin == "srun":
-            _judge_srun(turn, job, gone_at)
-        else:
-            _judge_salloc(turn, job, gone_at)
+        if job.state is JobState.PENDING:
+            _judge_waiting(turn, job, gone_at)
+        elif job.state is JobState.RUNNING:
+            _judge_running(turn, job, gone_at)
     return Done()
+
+
+def _judge_waiting(turn: Turn, job: Job, gone_at: float) -> None:
+    if turn.now_at - gone_at >= QUEUE_GRACE_S:
+        _cancel(turn, job, "nobody waits for the allocation")
+
+
+def _judge_running(turn: Turn, job: Job, gone_at: float) -> None:
+    steps = _steps_of(turn, job)
+    assert job.started_at is not None, f"job {job.id} runs, but since when"
+    if gone_at <= job.started_at and not steps:
+        if turn.now_at - job.started_at >= TAKE_GRACE_S:
+            _cancel(turn, job, "nobody has taken the allocation")
+    elif job.spec.origin == "srun":
+        _judge_srun(turn, job, gone_at, steps)
+    else:
+        _judge_salloc(turn, job, gone_at)
+
+
+def _steps_of(turn: Turn, job: Job) -> list[Step]:
+    """Return the steps of all components, but for the extern step, which lasts as long as the job."""
+    parts = [turn.cluster.steps.get(each.id, {}) for each in whole_job(turn.cluster, job)]
+    return [step for part in parts for step in part.values() if step.step_id != EXTERN_STEP]
 
 
 def _judge_salloc(turn: Turn, job: Job, gone_at: float) -> None:
@@ -55,16 +86,16 @@ def _judge_salloc(turn: Turn, job: Job, gone_at: float) -> None:
     end_job(turn, job, JobState.TIMEOUT, Ending.CANCEL, reason=Reason.INACTIVE_LIMIT, reason_text=text)
 
 
-def _judge_srun(turn: Turn, job: Job, gone_at: float) -> None:
-    parts = [turn.cluster.steps.get(each.id, {}) for each in whole_job(turn.cluster, job)]
-    # The extern step lasts as long as the job.
-    steps = [step for part in parts for step in part.values() if step.step_id != EXTERN_STEP]
+def _judge_srun(turn: Turn, job: Job, gone_at: float, steps: list[Step]) -> None:
     if any(step.state is StepState.RUNNING for step in steps):
         # Its srun holds the connections to the step's nodes; when they break, the step ends.
         return
-    if turn.now_at - _since(job, gone_at, steps) < SRUN_GRACE_S:
-        return
-    text = f"its srun on {job.spec.submit_host} is gone, and no step runs"
+    if turn.now_at - _since(job, gone_at, steps) >= SRUN_GRACE_S:
+        _cancel(turn, job, "no step runs")
+
+
+def _cancel(turn: Turn, job: Job, why: str) -> None:
+    text = f"its {job.spec.origin} on {job.spec.submit_host} is gone, and {why}"
     end_job(turn, job, JobState.CANCELLED, Ending.CANCEL, reason_text=text)
 
 

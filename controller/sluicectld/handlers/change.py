@@ -19,8 +19,9 @@ from sluicectld.state.events import JobRevised
 
 from . import components
 from .dependents import judge_dependency
+from .each import for_each
 from .endings import end_job, may_requeue, requeue
-from .select import Named, named_jobs, split_off
+from .select import named_jobs
 from .suspend import can_resume, resume_job, suspend_job, wish_to_resume
 from .turn import Turn, current_priority
 
@@ -47,25 +48,6 @@ def handle_change(turn: Turn, command: ChangeJobs) -> Done:
     if command.action in _OF_WHOLE_JOBS:
         found = components.without_led(turn.cluster, found)
     return for_each(turn, found, lambda job: rule.check(turn, command, job), lambda job: rule.act(turn, command, job))
-
-
-def for_each(turn: Turn, found: list[Named], check: Callable[[Job], None], act: Callable[[Job], None]) -> Done:
-    """Check and act on each; refusals of some are told line by line.  Raises the first one when all are refused."""
-    lines = []
-    refusal: RequestError | None = None
-    for job_id, tasks in found:
-        job = turn.job(job_id)
-        try:
-            check(job)
-        except RequestError as error:
-            refusal = refusal or error
-            lines.append(f"{error.message} for job {job.id}")
-            continue
-        for each in split_off(turn, job, tasks):
-            act(each)
-    if refusal is not None and len(lines) == len(found):
-        raise refusal
-    return Done(lines=tuple(lines))
 
 
 def _require_unended(job: Job) -> None:
@@ -135,7 +117,7 @@ def _check_requeue(turn: Turn, command: ChangeJobs, job: Job) -> None:
     if not may_requeue(turn, job):
         raise RequestError(f"job {job.id} may not be requeued (--no-requeue, JobRequeue)", "disabled")
     if job.state is JobState.PENDING:
-        raise RequestError(f"job {job.id} is pending already", "disabled")
+        raise RequestError(f"job {job.id} is pending already", "pending")
     if job.completing_nodes or job.is_requeued:
         raise RequestError(f"job {job.id} is completing", "already_done")
 
@@ -186,6 +168,9 @@ def _resume(turn: Turn, command: ChangeJobs, job: Job) -> None:
 
 
 def _state_code(job: Job) -> str:
+    """Return the code for a job that cannot be frozen, or go on, as it is."""
+    if job.state is JobState.PENDING:
+        return "pending"
     return "finished" if job.is_ended else "not_running"
 
 

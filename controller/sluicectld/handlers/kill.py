@@ -26,10 +26,11 @@ from sluicectld.state.events import JobRevised, StepRevised
 
 from . import components
 from .dependents import cancel_tasks, wake_dependents
-from .endings import end_job
+from .endings import end_job, end_order
 from .select import jobs_of_id, passing_test, select_jobs
 from .turn import Turn
 
+_PASSED_OVER = ("ended", "not_running")
 _STEP_IDS = {name: number for number, name in SPECIAL_STEP_NAMES.items()}
 
 
@@ -79,10 +80,11 @@ def _kill_id(
     if spec.step is not None:
         return [_kill_step(turn, command, found[0][0], spec.step, text)]
     named = [(job.id, tasks) for job, tasks in found if passes(job)]
-    outcomes = [_kill_job(turn, command, turn.job(job_id), tasks, text) for job_id, tasks in named]
-    # An array with ended tasks is no error as long as something was done.
-    done = [outcome for outcome in outcomes if outcome.code != "ended"]
-    return done or outcomes[:1]
+    # One answer where it is the same of many tasks.
+    outcomes = list(dict.fromkeys(_kill_job(turn, command, turn.job(job_id), tasks, text) for job_id, tasks in named))
+    # An array with ended tasks, or with some that cannot get a signal yet, is no error as long as something was done.
+    told = [outcome for outcome in outcomes if outcome.code not in _PASSED_OVER]
+    return told or sorted(outcomes, key=lambda outcome: outcome.code == "ended")[:1]
 
 
 def _kill_job(turn: Turn, command: KillJobs, job: Job, tasks: array_spec.Ranges | None, text: str) -> KillOutcome:
@@ -90,6 +92,10 @@ def _kill_job(turn: Turn, command: KillJobs, job: Job, tasks: array_spec.Ranges 
         turn.require(Verb.SIGNAL if command.signal else Verb.CANCEL, job)
     except NotPermitted as refusal:
         return KillOutcome(id=text, code="not_permitted", message=refusal.message)
+    if _is_kill_of_what_is_left(command, job):
+        _kill_what_is_left(turn, job)
+        if not job.is_requeued or command.full:
+            return KillOutcome(id=text)
     if job.is_ended and not job.is_requeued:
         return KillOutcome(id=text, code="ended", message="Job/step already completing or completed")
     if command.signal and not _is_plain_kill(command):
@@ -106,6 +112,18 @@ def _kill_job(turn: Turn, command: KillJobs, job: Job, tasks: array_spec.Ranges 
 def _is_plain_kill(command: KillJobs) -> bool:
     """scancel -s KILL without further say ends the job."""
     return command.signal == 9 and not command.batch_only and not command.full
+
+
+def _is_kill_of_what_is_left(command: KillJobs, job: Job) -> bool:
+    """Is a job to be killed whose processes have been asked to end and have not yet?"""
+    return command.signal == 9 and not command.batch_only and job.is_ended and bool(job.completing_nodes)
+
+
+def _kill_what_is_left(turn: Turn, job: Job) -> None:
+    """Let nothing of KillWait be waited for: whoever asks again means it (22.05 refuses the id)."""
+    assert job.ending is not None, f"job {job.id} is {job.state}, but nobody knows why"
+    for node in job.completing_nodes:
+        turn.effects.append(end_order(turn, job, node, job.ending, job.cancelled_by, kill_wait_s=0.0))
 
 
 def cancel_job(turn: Turn, job: Job, by_uid: int) -> None:

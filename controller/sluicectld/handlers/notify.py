@@ -14,7 +14,7 @@ from sluicectld.permissions import Verb
 from sluicectld.state.commands import TellJobs
 from sluicectld.state.effects import TellWaiting
 
-from .change import for_each
+from .each import for_each
 from .select import Named, named_jobs
 from .turn import Turn
 

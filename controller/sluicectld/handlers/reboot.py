@@ -22,7 +22,7 @@ _NEXT_STATES = ("", "RESUME", "DOWN")
 def request(turn: Turn, node: Node, changes: dict[str, str], is_asap: bool) -> Node:
     """Return the node that is to be restarted.  Raises RequestError."""
     if not turn.settings.reboot_program:
-        raise InvalidRequest("no program restarts nodes here (RebootProgram)", "disabled")
+        raise InvalidRequest("RebootProgram is not set: nothing can restart nodes here", "disabled")
     if node.reboot is not None and node.reboot.issued_at is not None:
         raise RequestError(f"node {node.name} is being restarted already", "already_done")
     next_state = changes.get("nextstate", "").upper()

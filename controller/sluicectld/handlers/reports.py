@@ -93,6 +93,8 @@ def _merge_result(turn: Turn, job: Job, step: Step, result: StepResult) -> None:
     turn.emit(StepRevised(at=turn.now_at, step=merged))
     if merged.reason_text:
         _complete_reason(turn, job, merged)
+    if merged.state is StepState.OUT_OF_MEMORY:
+        _revise_end(turn, turn.job(job.id), merged)
 
 
 def _complete_reason(turn: Turn, job: Job, step: Step) -> None:
@@ -101,6 +103,25 @@ def _complete_reason(turn: Turn, job: Job, step: Step) -> None:
         if each.state is JobState.OUT_OF_MEMORY and not each.reason_text:
             told = replace(turn.job(each.id), reason_text=step.reason_text)
             turn.emit(JobRevised(at=turn.now_at, job=told, what="reason"))
+
+
+def _revise_end(turn: Turn, job: Job, step: Step) -> None:
+    """The script has failed before another node could tell that its step was out of memory: as if told in time.
+
+    Who waits for the job need not be judged again: neither end is a success.
+    """
+    is_failure = job.state is JobState.FAILED and job.reason is Reason.NON_ZERO_EXIT_CODE
+    if not is_failure or not job.spec.is_batch or not job.is_completing or job.is_requeued:
+        return
+    revised = replace(
+        job,
+        state=JobState.OUT_OF_MEMORY,
+        exit_code=0,
+        exit_signal=OUT_OF_MEMORY_SIGNAL,
+        reason=Reason.OUT_OF_MEMORY,
+        reason_text=step.reason_text,
+    )
+    turn.emit(JobRevised(at=turn.now_at, job=revised, what="reason"))
 
 
 def _end_batch_job(turn: Turn, job: Job, result: StepResult) -> None:

@@ -4,10 +4,11 @@ from msgspec.structs import replace
 
 from sluice.errors import RequestError
 from sluice.model.job import Job, PendingArray
-from sluice.model.request import DependencyTerm, JobSpec
+from sluice.model.request import Dependency, DependencyTerm, JobSpec
 from sluice.model.states import Hold, JobState
 from sluice.wire.messages import Submitted
 from sluicectld.permissions import Verb
+from sluicectld.state.cluster import Cluster
 from sluicectld.state.commands import AcceptHetJob, AcceptJob, EndedOutcomes
 from sluicectld.state.dependencies import Verdict, judge, resolve
 from sluicectld.state.events import JobSubmitted
@@ -31,6 +32,7 @@ def handle_submit(turn: Turn, command: AcceptJob) -> Submitted:
     spec = replace(spec, script_digest=command.script_digest, environment_digest=command.environment_digest)
     spec = turn.cluster.sharing.share(spec)
     job = new_job(turn, spec)
+    warnings += unknown_terms(turn.cluster, job.dependency, command.ended)
     job, is_never = resolve_dependency(turn, job, command.ended)
     turn.emit(JobSubmitted(at=turn.now_at, job=job, token=request.token))
     _set_timers(turn, job)
@@ -83,7 +85,7 @@ def _new_components(turn: Turn, command: AcceptHetJob) -> tuple[list[Job], list[
         job = new_job(turn, spec)
         place = {"id": leader_id + offset, "het_job_id": leader_id, "het_offset": offset, "het_size": size}
         jobs.append(replace(job, spec_id=spec_id + offset, **place))
-        warnings += said
+        warnings += said + unknown_terms(turn.cluster, job.dependency, command.ended)
     return jobs, warnings
 
 
@@ -152,6 +154,30 @@ def resolve_dependency(turn: Turn, job: Job, ended: EndedOutcomes) -> tuple[Job,
         eligible_at=max(begin_at, turn.now_at) if is_free else None,
     )
     return resolved, is_never
+
+
+def unknown_terms(cluster: Cluster, dependency: Dependency, ended: EndedOutcomes) -> list[str]:
+    """Return a warning for each condition on a job that never was, which counts as met (22.05, observed).
+
+    Of ids that were given once nothing is said: their record may have been purged.  ended: as above.
+    """
+    last_id = cluster.next_job_id - 1
+    warnings = []
+    for term in dependency.terms:
+        if term.job_id > last_id:
+            have = f"the last job is {last_id}" if last_id else "there has been no job yet"
+            what = f"job {term.job_id} is not known, {have}"
+        elif _is_unknown_task(cluster, term) and (term.job_id, term.task_id) not in ended:
+            what = f"job {term.job_id} has no task {term.task_id}"
+        else:
+            continue
+        warnings.append(f"dependency on {term.type}: {what}; this condition counts as met")
+    return warnings
+
+
+def _is_unknown_task(cluster: Cluster, term: DependencyTerm) -> bool:
+    is_task = term.task_id is not None and cluster.outcome(term.job_id) is not None
+    return is_task and cluster.outcome(term.job_id, term.task_id) is None
 
 
 def _is_to_be_judged(job: Job) -> bool:

@@ -21,14 +21,15 @@ from sluicectld.state.events import JobRevised
 from sluicectld.state.timers import Due
 
 from .admission import check_access, check_counts, check_resources, find_verdict
-from .change import for_each, new_hold
+from .change import new_hold
 from .dependents import check_circle, give_up, judge_dependency
+from .each import for_each
 from .managers import tell_job
 from .new_limit import tell_limit
 from .numbers import read_count
 from .reservation_admission import check_reservations
 from .select import named_jobs
-from .submit import resolve_dependency
+from .submit import resolve_dependency, unknown_terms
 from .turn import Turn, current_priority
 
 Change = Callable[[Turn, Job, str], Job]
@@ -48,12 +49,21 @@ def handle_revise_jobs(turn: Turn, command: ReviseJobs) -> Done:
     found = named_jobs(turn.cluster, request.ids, JobFilter(names=request.names))
     if not found:
         raise NotFound(f"no job is called {','.join(request.ids or request.names)}", "invalid_job")
-    return for_each(
+    warnings = _warnings(turn, command)
+    done = for_each(
         turn,
         found,
         lambda job: _check(turn, command, job),
         lambda job: _apply(turn, command, job),
     )
+    return replace(done, warnings=warnings)
+
+
+def _warnings(turn: Turn, command: ReviseJobs) -> tuple[str, ...]:
+    """Return what to say of jobs to wait for that never were."""
+    texts = [value for name, value in command.request.changes if name.lower() == "dependency"]
+    found = [text for value in texts for text in unknown_terms(turn.cluster, _read_dependency(value), command.ended)]
+    return tuple(found)
 
 
 def _check(turn: Turn, command: ReviseJobs, job: Job) -> None:
@@ -262,15 +272,19 @@ def _deadline(turn: Turn, job: Job, value: str) -> Job:
     return replace(job, spec=replace(job.spec, deadline_at=deadline_at))
 
 
-def _dependency(turn: Turn, job: Job, value: str) -> Job:
+def _read_dependency(value: str) -> Dependency:
     terms, is_any = dependency_spec.parse(value) if value else ((), False)
-    dependency = Dependency(
+    return Dependency(
         terms=tuple(
             DependencyTerm(type=kind, job_id=job_id, task_id=task, delay_s=minutes * 60)
             for kind, job_id, task, minutes in terms
         ),
         is_any=is_any,
     )
+
+
+def _dependency(turn: Turn, job: Job, value: str) -> Job:
+    dependency = _read_dependency(value)
     check_circle(turn.cluster, job, dependency)
     revised = replace(job, dependency=dependency, spec=replace(job.spec, dependency=dependency))
     return replace(revised, eligible_at=_eligible_at(turn, revised))

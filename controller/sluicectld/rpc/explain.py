@@ -16,6 +16,7 @@ from sluicectld.handlers.select import jobs_of_id
 from sluicectld.scheduler.inquiry import Question, answer_all
 from sluicectld.scheduler.memory import Memory
 from sluicectld.scheduler.snapshot import Snapshot
+from sluicectld.state.arrays import name_of
 from sluicectld.state.cluster import Cluster
 from sluicectld.store.read import read_jobs
 
@@ -95,18 +96,6 @@ def _jobs_of(cluster: Cluster, spec: jobid_spec.JobIdSpec) -> Iterator[tuple[Job
             assert job.pending_array is not None, f"job {job.id} has no pending tasks"
             job = replace(job, pending_array=PendingArray(ranges=tasks, throttle=job.pending_array.throttle))
         yield job, name_of(job)
-
-
-def name_of(job: Job) -> str:
-    """Return what the user calls the job: 12, 12_3 or 12_[4-9]."""
-    if job.array_task_id is not None:
-        return f"{job.array_job_id}_{job.array_task_id}"
-    if job.pending_array is None:
-        return str(job.id)
-    ranges = job.pending_array.ranges
-    if array_spec.count(ranges) == 1:
-        return f"{job.array_job_id}_{ranges[0][0]}"
-    return f"{job.array_job_id}_[{array_spec.format_ranges(ranges)}]"
 
 
 def _others(cluster: Cluster, job: Job) -> Iterator[Job]:

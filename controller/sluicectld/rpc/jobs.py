@@ -1,5 +1,6 @@
 """Requests about jobs: submission, waiting, and everything that changes them."""
 
+import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -38,12 +39,15 @@ from sluicectld.scheduler.memory import Memory
 from sluicectld.state.arrays import has_pending
 from sluicectld.state.commands import AcceptHetJob, AcceptJob, EndAbandoned, EndedOutcomes, ReviseJobs, TellJobs
 from sluicectld.state.dependencies import Outcome, combine, outcome_of
+from sluicectld.state.events import JobEnded
 from sluicectld.store.read import read_jobs
 from sluicectld.texts import digest_of, encode_environment
 
 from . import callers, explain
 from .call import Call
 from .managers import steps_at
+
+logger = logging.getLogger(__name__)
 
 SCRIPT_SIZE_MAX = 4 * 1024 * 1024
 
@@ -262,10 +266,13 @@ def _hold(call: Call, job: Job, is_wanted: bool) -> None:
 
 
 def check_abandoned(core: Core) -> None:
-    """End allocations whose command is gone for too long."""
+    """End allocations, and requests for some, whose command is gone for too long."""
     gone_at_by_job = core.clients.gone()
-    if gone_at_by_job:
-        core.run(EndAbandoned(gone_at_by_job), SYSTEM)
+    if not gone_at_by_job:
+        return
+    for event in core.run(EndAbandoned(gone_at_by_job), SYSTEM).events:
+        if isinstance(event, JobEnded):
+            logger.info("job %s ended state=%s: %s", event.job_id, event.state.value, event.reason_text)
 
 
 def _hears(call: Call, job: Job, is_wanted: bool) -> bool:

@@ -22,6 +22,26 @@ def has_pending(base: Job, task_id: int) -> bool:
     return base.pending_array is not None and array_spec.contains(base.pending_array.ranges, task_id)
 
 
+def name_of(job: Job) -> str:
+    """Return what the user calls the job: 12, 12_3 or 12_[4-9]."""
+    ranges = ranges_of(job)
+    return name_of_tasks(job.array_job_id, ranges) if ranges else str(job.id)
+
+
+def ranges_of(job: Job) -> array_spec.Ranges:
+    """Return which tasks of its array the record stands for; () for a job of no array."""
+    if job.array_task_id is not None:
+        return ((job.array_task_id, job.array_task_id, 1),)
+    return job.pending_array.ranges if job.pending_array is not None else ()
+
+
+def name_of_tasks(array_id: int, ranges: array_spec.Ranges) -> str:
+    """Return what the user calls these tasks of an array."""
+    if array_spec.count(ranges) == 1:
+        return f"{array_id}_{ranges[0][0]}"
+    return f"{array_id}_[{array_spec.format_ranges(ranges)}]"
+
+
 def split(base: Job, task_id: int, new_id: int) -> tuple[Job, Job | None]:
     """Return (the task as a job of its own, what is left of the array or None when it was the last)."""
     assert has_pending(base, task_id), f"job {base.id} has no pending task {task_id}"

@@ -8,6 +8,10 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=
 
 
 class Done(Message, frozen=True, kw_only=True):
-    """The reply of a request that only acts.  lines: what the user should be told, one a line."""
+    """The reply of a request that only acts.  lines: what the user should be told, one a line.
+
+    warnings: what was done, but maybe not as it was meant.
+    """
 
     lines: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()

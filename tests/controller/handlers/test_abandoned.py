@@ -8,7 +8,7 @@ from sluice.model.base import EXTERN_STEP
 from sluice.model.reason import Reason
 from sluice.model.states import JobState
 from sluice.wire.messages import NodePrepared, Report
-from sluicectld.handlers.abandoned import SRUN_GRACE_S
+from sluicectld.handlers.abandoned import QUEUE_GRACE_S, SRUN_GRACE_S, TAKE_GRACE_S
 from sluicectld.state.commands import EndAbandoned
 from tests import het_builder
 from tests.engine_builder import World
@@ -60,7 +60,7 @@ def test_nothing_else_ends_for_it(settings: dict[str, int], fields: dict[str, An
     job_id = world.start(**({"is_batch": False} | fields))
     world.pass_time(3600)
 
-    assert judge(world, job_id, 3600) is JobState.RUNNING
+    assert judge(world, job_id, 3599) is JobState.RUNNING
 
 
 def test_jobs_of_a_partition_for_root_are_not_looked_at() -> None:
@@ -69,19 +69,67 @@ def test_jobs_of_a_partition_for_root_are_not_looked_at() -> None:
     world.add_partition("batch", root_only=True, is_default=True)
     world.pass_time(3600)
 
-    assert judge(world, job_id, 3600) is JobState.RUNNING
+    assert judge(world, job_id, 3599) is JobState.RUNNING
 
 
 def test_time_in_the_queue_does_not_count() -> None:
+    """Its salloc was there to take the allocation."""
     world = World(inactive_limit_s=_LIMIT_S)
     first = world.start(exclusive="node")
     job_id = world.submit(is_batch=False, origin="salloc")
     world.pass_time(3600)
-    assert judge(world, job_id, 3600) is JobState.PENDING
     world.end_script(first)
     world.pass_()
+    world.pass_time(_LIMIT_S)
 
-    assert judge(world, job_id, 3600) is JobState.RUNNING, "it has just started"
+    assert judge(world, job_id, _LIMIT_S - 1) is JobState.RUNNING, "it has been gone for less"
+    world.pass_time(1)
+    assert judge(world, job_id, _LIMIT_S) is JobState.TIMEOUT
+
+
+@pytest.mark.parametrize("origin", ["srun", "salloc"])
+def test_a_request_leaves_the_queue_when_nobody_waits_for_it(world: World, origin: str) -> None:
+    """Not at once: after a restart of the controller everybody has to come back."""
+    world.start(exclusive="node")
+    job_id = world.submit(is_batch=False, origin=origin, submit_host="login1")
+    world.pass_time(3600)
+
+    assert judge(world, job_id, QUEUE_GRACE_S - 1) is JobState.PENDING
+    assert judge(world, job_id, QUEUE_GRACE_S) is JobState.CANCELLED
+    assert world.job(job_id).reason_text == f"its {origin} on login1 is gone, and nobody waits for the allocation"
+    assert world.job(job_id).started_at is None
+    world.check_replay()
+
+
+def test_the_components_of_a_request_leave_the_queue_together() -> None:
+    world = World(nodes=1)
+    world.start(exclusive="node")
+    leader_id = world.submit_het({}, {}, is_batch=False, origin="srun")
+    world.pass_time(3600)
+
+    assert judge(world, leader_id, QUEUE_GRACE_S) is JobState.CANCELLED
+    assert world.job(leader_id + 1).state is JobState.CANCELLED
+
+
+@pytest.mark.parametrize("origin", ["srun", "salloc"])
+def test_a_grant_that_nobody_takes_is_given_back(world: World, origin: str) -> None:
+    """Its command went just before: it may still come back, but the CPUs do not wait for it long."""
+    job_id = interactive(world, origin, submit_host="login1")
+    world.pass_time(TAKE_GRACE_S - 1)
+    assert judge(world, job_id, TAKE_GRACE_S + 5) is JobState.RUNNING
+    world.pass_time(1)
+
+    assert judge(world, job_id, TAKE_GRACE_S + 5) is JobState.CANCELLED
+    assert world.job(job_id).reason_text == f"its {origin} on login1 is gone, and nobody has taken the allocation"
+
+
+def test_an_allocation_with_a_step_has_been_taken(world: World) -> None:
+    """From another terminal: srun --jobid."""
+    job_id = interactive(world, "salloc")
+    world.step(job_id)
+    world.pass_time(3600)
+
+    assert judge(world, job_id, 7200) is JobState.RUNNING
 
 
 def test_an_srun_that_is_gone_leaves_nothing_behind(world: World) -> None:

@@ -54,6 +54,41 @@ def test_cancelling_again_says_that_it_is_over(world: World) -> None:
     assert [outcome.code for outcome in world.cancel(job_id)] == ["ended"]
 
 
+@pytest.mark.parametrize("full", [False, True], ids=["", "full"])
+def test_a_kill_does_not_wait_for_what_has_been_asked_to_end(world: World, full: bool) -> None:
+    """A script that does not heed TERM has KillWait; whoever sends KILL meanwhile wants it gone now."""
+    job_id = world.start(nodes=2, cpus_per_task=4)
+    world.cancel(job_id)
+    world.clean(job_id, "n2")
+    world.effects.clear()
+
+    assert [outcome.code for outcome in world.cancel(job_id, signal=9, full=full)] == [""]
+    assert [(end.node, end.ending, end.kill_wait_s) for end in world.took(EndJob)] == [("n1", Ending.CANCEL, 0.0)]
+    world.clean(job_id, "n1")
+    assert [outcome.code for outcome in world.cancel(job_id, signal=9, full=full)] == ["ended"]
+
+
+def test_a_kill_of_a_requeued_job_cancels_it_too(world: World) -> None:
+    """With --full it is the processes alone that are meant."""
+    job_id = world.start()
+    world.change("requeue", job_id)
+    world.effects.clear()
+
+    world.cancel(job_id, signal=9, full=True)
+    assert [end.kill_wait_s for end in world.took(EndJob)] == [0.0]
+    assert world.job(job_id).is_requeued
+    world.cancel(job_id, signal=9)
+    assert (world.job(job_id).state, world.job(job_id).is_requeued) == (JobState.CANCELLED, False)
+
+
+def test_other_signals_do_not_reach_a_job_that_ends(world: World) -> None:
+    job_id = world.start()
+    world.cancel(job_id)
+
+    assert [outcome.code for outcome in world.cancel(job_id, signal=10)] == ["ended"]
+    assert [outcome.code for outcome in world.cancel(job_id, signal=9, batch_only=True)] == ["ended"]
+
+
 def test_unknown_ids_are_told_one_by_one(world: World) -> None:
     job_id = world.submit()
 
@@ -138,6 +173,28 @@ def test_a_running_and_a_pending_task_are_cancelled_together(world: World) -> No
     rest = world.job(array).pending_array
     assert rest is not None
     assert rest.ranges == ((2, 3, 1),)
+
+
+def test_a_signal_to_an_array_is_for_the_tasks_that_run(world: World) -> None:
+    """Of the others, which wait, nothing is said: they are no fault of the request."""
+    array = world.submit(array="0-3%1")
+    world.pass_()
+    world.effects.clear()
+
+    assert [(each.id, each.code) for each in world.cancel(array, signal=10)] == [(str(array), "")]
+    assert [signal.job_id for signal in world.took(SignalJob)] == [world.task(array, 0).id]
+
+
+def test_a_signal_to_an_array_that_waits_is_refused_once(world: World) -> None:
+    array = world.submit(array="0-3", is_held=True)
+    world.cancel(f"{array}_0")
+    world.change("release", f"{array}_3")
+
+    outcomes = world.cancel(array, signal=10)
+
+    assert [(each.id, each.code, each.message) for each in outcomes] == [
+        (str(array), "not_running", "Job is pending execution")
+    ]
 
 
 def test_all_pending_tasks_end_as_the_base_record(world: World) -> None:

@@ -37,6 +37,33 @@ def test_a_script_whose_step_was_out_of_memory(
 
 
 @pytest.mark.parametrize(
+    ("script", "state", "code", "signal"),
+    [
+        pytest.param({"exit_code": 1}, JobState.OUT_OF_MEMORY, 0, 125, id="failed for it"),
+        pytest.param({}, JobState.COMPLETED, 0, 0, id="managed without it"),
+        pytest.param({"exit_signal": 9}, JobState.FAILED, 0, 9, id="was ended otherwise"),
+    ],
+)
+def test_a_node_tells_of_its_lack_of_memory_after_the_scripts_end(
+    world: World, script: dict[str, Any], state: JobState, code: int, signal: int
+) -> None:
+    """The script's node is quicker than the one where its step was killed."""
+    job_id = world.start(nodes=2, cpus_per_task=4)
+    world.step(job_id, ntasks=2, min_nodes=2)
+    world.report(world.result(job_id, **script))
+    world.report(
+        world.result(job_id, 0, node="n2", exit_signal=125, reason="OutOfMemory", reason_text="limit 50 MiB"),
+        world.result(job_id, 0, node="n1", exit_signal=9),
+    )
+
+    job = world.job(job_id)
+    assert (job.state, job.exit_code, job.exit_signal) == (state, code, signal)
+    world.clean(job_id, "n1", "n2")
+    assert world.job(job_id).state is state
+    world.check_replay()
+
+
+@pytest.mark.parametrize(
     ("result", "state", "reason", "code", "signal"),
     [
         pytest.param({}, JobState.COMPLETED, Reason.NONE, 0, 0, id="well"),
@@ -277,7 +304,7 @@ def test_an_ended_job_is_requeued_at_once(world: World) -> None:
         pytest.param({"can_requeue": False}, {}, "disabled", id="a job that said no"),
         pytest.param({}, {"job_requeue": False}, "disabled", id="a site that says no"),
         pytest.param({"is_batch": False}, {}, "disabled", id="an interactive one"),
-        pytest.param({"nodes": 9, "min_nodes": 1, "is_held": True}, {}, "disabled", id="a pending one"),
+        pytest.param({"nodes": 9, "min_nodes": 1, "is_held": True}, {}, "pending", id="a pending one"),
     ],
 )
 def test_not_every_job_is_requeued(

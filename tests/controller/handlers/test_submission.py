@@ -8,7 +8,9 @@ from msgspec.structs import replace
 
 from sluice.errors import RequestError
 from sluice.model.states import Hold, JobState
-from tests.engine_builder import ANN, BOB, OPERATOR, ROOT, World
+from sluice.wire.messages import SubmitJob, Submitted
+from sluicectld.state.commands import AcceptJob
+from tests.engine_builder import ANN, BOB, OPERATOR, ROOT, World, dependency_of
 
 MakeWorld = Callable[..., World]
 
@@ -271,3 +273,46 @@ def test_a_job_that_started_in_time_keeps_its_deadline(world: World) -> None:
 def test_a_deadline_that_cannot_be_met_says_where_it_is(world: World, left_s: float, where: str) -> None:
     with pytest.raises(RequestError, match=f"the deadline is {where}, the job needs 600 s"):
         world.submit(limit_s=600, deadline_at=world.now + left_s)
+
+
+def _warnings(world: World, after: str) -> tuple[str, ...]:
+    spec = world.job(world.submit(is_held=True)).spec
+    request = SubmitJob(token="", spec=replace(spec, dependency=dependency_of(after)))
+    submitted: Submitted = world.do(AcceptJob(request=request), ANN)
+    return submitted.warnings
+
+
+def test_a_dependency_on_a_job_that_never_was_is_taken_with_a_warning(world: World) -> None:
+    """22.05 takes it too, without a word; most likely a digit is wrong."""
+    assert _warnings(world, "afterok:999999") == (
+        "dependency on afterok: job 999999 is not known, the last job is 1; this condition counts as met",
+    )
+    assert _warnings(world, "aftercorr:1,singleton") == ()
+
+
+def test_a_dependency_on_a_task_that_never_was_is_taken_with_a_warning(world: World) -> None:
+    array = world.submit(array="0-3", is_held=True)
+
+    assert _warnings(world, f"afterok:{array}_2") == ()
+    assert _warnings(world, f"afterok:{array}_77") == (
+        f"dependency on afterok: job {array} has no task 77; this condition counts as met",
+    )
+
+
+def test_nothing_is_said_of_a_job_whose_record_was_purged(world: World) -> None:
+    job_id = world.start()
+    world.end_script(job_id)
+    world.cluster.forget_job(job_id)
+
+    assert _warnings(world, f"afterok:{job_id}") == ()
+
+
+def test_an_update_warns_of_it_too(world: World) -> None:
+    job_id = world.submit(is_held=True)
+
+    done = world.update(job_id, Dependency="afterok:999999")
+
+    assert done.warnings == (
+        "dependency on afterok: job 999999 is not known, the last job is 1; this condition counts as met",
+    )
+    assert world.update(job_id, Dependency="").warnings == ()
