@@ -140,6 +140,7 @@ class Agent:
     async def run(self) -> None:
         await self._lock_spool()
         self._description.prepare(self._engine.config)
+        self._note_groups()
         self._launcher.start()
         try:
             async with asyncio.TaskGroup() as group:
@@ -157,6 +158,7 @@ class Agent:
             self._processes.stop()
             self._unkillables.stop()
             self._launcher.stop()
+            self._remove_empty_groups()
             self._spool.close()
 
     async def _lock_spool(self) -> None:
@@ -197,6 +199,21 @@ class Agent:
         known = {detect.job_name(*key) for key in self._spool.jobs()}
         config = self._engine.config
         detect.kill_unknown_jobs(config.cgroup, detect.node_name(config.cluster, self._node, self._spool.path), known)
+        self._remove_empty_groups()
+
+    def _note_groups(self) -> None:
+        """Have whoever takes the node down find its groups; each step makes its own, where the configuration says."""
+        config = self._engine.config
+        name = detect.node_name(config.cluster, self._node, self._spool.path)
+        try:
+            self._spool.note_groups(detect.node_folders(config.cgroup, name))
+        except OSError as error:
+            logger.error("node %s: spool %r: %s", self._node, self._spool.path, error.strerror)
+
+    def _remove_empty_groups(self) -> None:
+        """Without a job there is no step daemon that may be about to use a group of the node."""
+        if not self._spool.jobs():
+            detect.remove_empty(self._spool.read_groups())
 
     def _new_engine(self, config: AgentConfig) -> StepEngine:
         return StepEngine(self._node, config, None if os.geteuid() == 0 else os.geteuid(), self._clock)
@@ -233,6 +250,8 @@ class Agent:
 
     def _follow_config(self, old: AgentConfig) -> None:
         """Register anew if the configuration makes the node another one."""
+        if self._engine.config.cgroup != old.cgroup or self._engine.config.cluster != old.cluster:
+            self._note_groups()
         if self._description.follow(self._engine.config, old):
             # Not while a registration is being answered.
             asyncio.get_running_loop().call_soon(self._link.renew)

@@ -5,6 +5,7 @@
         id                    random, made with the spool
         cluster               the identity of the controller's database
         config                the configuration last heard of
+        groups                the folders of the node's control groups, a line each, for whoever removes what is left
         jobs/JOB.ATTEMPT/     0711
             slurm_script      0700, the job's user's
             job               the job's record, where no batch step's launch holds it
@@ -294,6 +295,19 @@ class Spool:
 
     def write_config(self, config: AgentConfig) -> None:
         write_durably(self.path, "config", msgspec.msgpack.encode(config))
+
+    def read_groups(self) -> list[str]:
+        """Return the folders of the node's control groups, of all agents that have used the spool."""
+        try:
+            return os.fsdecode(_read_file(os.path.join(self.path, "groups"))).splitlines()
+        except OSError:
+            return []
+
+    def note_groups(self, folders: Sequence[str]) -> None:
+        """Remember where the node's control groups are, beside where they were; raises OSError."""
+        known = self.read_groups()
+        if new := [folder for folder in folders if folder not in known]:
+            write_durably(self.path, "groups", os.fsencode("".join(f"{folder}\n" for folder in (*known, *new))))
 
     def _read_or_make_id(self) -> str:
         path = os.path.join(self.path, "id")

@@ -7,7 +7,7 @@ shape       what a cluster should be like, and the configuration file for it
 ports       loopback ports that are free
 process     which process a pid means, and ending it
 daemons     the daemons that a configuration asks for: started, recorded, found again
-leftovers   what else belongs to a cluster: step daemons and the processes of jobs
+leftovers   what else belongs to a cluster: step daemons, the processes of jobs, control groups
 readiness   waiting until every node is at work
 cluster     up, down and status
 """

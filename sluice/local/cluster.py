@@ -127,6 +127,7 @@ def down(place: Place, *, is_forced: bool = False) -> int:
             group = [each.process for each in ran if (each.role == daemons.CONTROLLER) == is_controller]
             process.end(group, grace_s, signal.SIGKILL if is_forced else signal.SIGTERM)
         _end_leftovers(place, config, is_forced)
+        leftovers.remove_groups(place, config)
         daemons.forget_ended(place)
     return len(ran)
 

@@ -1,12 +1,15 @@
-"""What belongs to a local cluster besides its recorded daemons: step daemons, and the processes of jobs.
+"""What belongs to a local cluster besides its recorded daemons: step daemons, the processes of jobs, control groups.
 
 A daemon's marker is in the environment of all that it forks; a job's processes have the notice file of their step in
 theirs, which lies in a spool of the cluster; and everything below a step daemon is its step's, whatever it did to its
-environment.
+environment.  Where a node's control groups are is in its spool: they alone are taken away, and only empty.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
+import time
 from collections.abc import Collection, Iterable
 
 from sluice.config.records import ClusterConfig
@@ -15,6 +18,9 @@ from sluice.local.place import Place
 from sluice.local.process import ProcessId, environments, identify, parents
 
 _NOTICE = b"SLUICE_NOTICE_FILE="
+#: A killed process may leave its group a moment after its end can be seen.
+_REMOVE_TRIES_MAX = 100
+_REMOVE_PAUSE_S = 0.005
 
 
 def marked(place: Place) -> list[ProcessId]:
@@ -33,6 +39,30 @@ def job_processes(config: ClusterConfig | None, roots: Collection[ProcessId]) ->
             if any(each.startswith(spools) for each in text.split(b"\0") if each.startswith(_NOTICE)):
                 found.add(pid)
     return _identified(found - root_pids)
+
+
+def remove_groups(place: Place, config: ClusterConfig | None) -> list[str]:
+    """Take the empty control groups of the cluster's nodes away; return the folders of those that something is in."""
+    spools = _spools(config) if config is not None else [str(each) for each in place.spool.glob("*")]
+    left = [folder for spool in spools for folder in _groups(spool) if os.path.isdir(folder)]
+    for _ in range(_REMOVE_TRIES_MAX):
+        for folder in left:
+            for here, _, _ in os.walk(folder, topdown=False):
+                with contextlib.suppress(OSError):
+                    os.rmdir(here)
+        left = [folder for folder in left if os.path.isdir(folder)]
+        if not left:
+            break
+        time.sleep(_REMOVE_PAUSE_S)
+    return left
+
+
+def _groups(spool: str) -> list[str]:
+    try:
+        with open(os.path.join(spool, "groups"), errors="surrogateescape") as file:
+            return file.read().splitlines()
+    except OSError:
+        return []
 
 
 def _spools(config: ClusterConfig) -> list[str]:

@@ -336,3 +336,37 @@ def test_an_agent_that_starts_ends_what_nobody_knows_any_more(make_cluster: Call
     (cluster.work / "stop").touch()
     assert cluster.result(job_id).exit_code == 0
     assert _groups() == []
+
+
+def test_an_agent_takes_its_empty_groups_away_when_it_starts_and_when_it_ends(
+    make_cluster: Callable[..., Cluster],
+) -> None:
+    cluster = _constrained(make_cluster)
+    name = detect.node_name(_name(), NODE, str(cluster.spool))
+    folders = [Path(folder) for folder in detect.node_folders(CgroupSettings(), name)]
+    wait_until(lambda: name in (cluster.spool / "groups").read_text(), 20)
+    cluster.kill_agent()
+    for folder in folders:
+        (folder / "job_1.0" / "step_extern").mkdir(parents=True)
+
+    cluster.start_agent()
+
+    assert _groups() == []
+    for folder in folders:
+        folder.mkdir()
+    assert cluster.agent is not None
+    cluster.agent.terminate()
+    assert cluster.agent.wait(20) == 0
+    assert _groups() == []
+
+
+def test_an_agent_that_ends_leaves_the_groups_of_running_jobs(make_cluster: Callable[..., Cluster]) -> None:
+    cluster = _constrained(make_cluster, is_accounted=True)
+    cluster.submit("echo > started; exec sleep 300")
+    wait_until((cluster.work / "started").exists, 20)
+    assert cluster.agent is not None
+
+    cluster.agent.terminate()
+    cluster.agent.wait(20)
+
+    assert _groups("/job_*/step_batch")

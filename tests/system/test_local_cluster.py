@@ -12,9 +12,13 @@ from typing import Any
 import pytest
 
 from sluice.local import process
+from sluice.model.confinement import CgroupSettings
+from sluice.testing import LocalCluster
+from sluiced.cgroup import detect
 from tests import open_python
 from tests.waiting import wait_until
 
+_UNENFORCED = detect.unenforced(CgroupSettings())
 Sluice = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -164,6 +168,18 @@ def test_the_folder_is_found_by_what_up_exported(folder: str) -> None:
     assert status.stdout.startswith(f"{folder}, configuration {folder}/sluice.conf\n")
     assert f"was up already: 1 node (n1), 2 daemons, in {folder}" in up.stderr
     assert down.stderr == f"sluice: 2 daemons ended, cluster in {folder}\n"
+
+
+@pytest.mark.skipif(bool(_UNENFORCED), reason=f"needs root and cgroups: {_UNENFORCED}")
+def test_a_cluster_taken_down_by_force_leaves_no_control_groups_behind(tmp_path: Path) -> None:
+    """The daemon of an extern step is killed with the others, and cannot take its groups away itself."""
+    with LocalCluster(nodes=1, settings={"PrologFlags": "Contain"}) as cluster:
+        cluster.run("sbatch", "--wrap", f"touch {tmp_path}/started; exec sleep 300", cwd=tmp_path)
+        wait_until((tmp_path / "started").exists, 30)
+        lines = Path(cluster.folder, "spool", "n1", "groups").read_text().splitlines()
+        assert any(os.path.exists(line) for line in lines)
+
+    assert [line for line in lines if os.path.exists(line)] == []
 
 
 def test_a_daemon_that_does_not_start_shows_its_log(folder: str) -> None:

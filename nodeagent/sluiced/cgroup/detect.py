@@ -137,6 +137,17 @@ def kill_unknown_jobs(settings: CgroupSettings, group: str, known: Collection[st
             )
 
 
+def node_folders(settings: CgroupSettings, group: str) -> list[str]:
+    """Return the folders of a node's group, one for each hierarchy in use, made or not."""
+    return find_tree(settings).folders(group)
+
+
+def remove_empty(folders: Collection[str]) -> None:
+    """Take a node's groups away that nothing is in.  No step may be about to enter one of them."""
+    for folder in folders:
+        files.remove_tree(folder)
+
+
 def _wants(launch: StepLaunch) -> tuple[Wants, str]:
     """Return what a step is to be held to, and which of its limits this machine cannot have."""
     settings = launch.config.cgroup

@@ -135,6 +135,9 @@ class Tree(Protocol):
     def kill_job(self, node: str, job: str) -> int:
         """Kill and take away all groups of a job."""
 
+    def folders(self, node: str) -> list[str]:
+        """Return where the node's groups are or would be: the folders that hold those of its jobs."""
+
 
 class NoGroup:
     """Where nothing can be enforced."""
@@ -212,3 +215,6 @@ class NoTree:
 
     def kill_job(self, node: str, job: str) -> int:
         return 0
+
+    def folders(self, node: str) -> list[str]:
+        return []

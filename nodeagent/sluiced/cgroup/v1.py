@@ -89,6 +89,9 @@ class V1Tree:
         folders = [os.path.join(self._root, controller, node, job) for controller in CONTROLLERS]
         return self._kill_all(group, folders, 1)
 
+    def folders(self, node: str) -> list[str]:
+        return [os.path.join(self._root, controller, node) for controller in CONTROLLERS if self.is_usable(controller)]
+
     def _kill_all(self, group: V1Group, folders: list[str], levels: int) -> int:
         """levels: how many of the groups above *folders* are ours."""
         pids = {pid for folder in folders for pid in files.pids_below(folder)}

@@ -103,6 +103,9 @@ class V2Tree:
     def kill_job(self, node: str, job: str) -> int:
         return self._kill_all(os.path.join(self._folder, node, job), 2)
 
+    def folders(self, node: str) -> list[str]:
+        return [] if self._place.why_not else [os.path.join(self._folder, node)]
+
     def _kill_all(self, folder: str, depth: int) -> int:
         pids = files.pids_below(folder)
         group = V2Group(folder, depth)

@@ -82,3 +82,20 @@ def test_whoever_waits_is_told_what_for(world: World, old_id: int) -> None:
 
 def test_the_node_is_shown_as_completing(world: World, old_id: int) -> None:
     assert node_view(world.cluster, world.cluster.nodes["n1"], (), set(), None).flags == ("COMPLETING",)
+
+
+def test_nothing_starts_beside_what_a_node_said_to_be_silent_still_ends(world: World) -> None:
+    """Its agent may be connected all the same: resumed, it gets no work before it has said what it still runs."""
+    old_id = world.start(can_requeue=False)
+    running = world.running_step(old_id)
+    world.update_nodes("n1", State="NORESP")
+    world.update_nodes("n1", State="DOWN", Reason="disk")
+    world.update_nodes("n1", State="RESUME")
+    new_id = world.submit()
+    assert not _is_started(world, new_id)
+
+    world.register("n1", running=(running,))
+    assert not _is_started(world, new_id)
+
+    world.do(Report(clean=(NodeClean(node="n1", job_id=old_id, attempt=0),)))
+    assert _is_started(world, new_id)
