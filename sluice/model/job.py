@@ -48,6 +48,8 @@ class Job(Record, frozen=True, kw_only=True):
     suspended_s: float = 0.0
     #: When it was sent the signal that it asked for before its end (--signal).
     warned_at: float | None = None
+    #: Those whose agents were away then, and still are.
+    unwarned_nodes: tuple[str, ...] = ()
     allocation: Allocation | None = None
     #: Counts the runs of this job: 0 for the first.  Agents refuse a message of an older attempt.
     attempt: int = 0

@@ -34,6 +34,7 @@ step_states  the state of a step that has ended
 step_ports   ports leased to a step, the same on each of its nodes
 prepare      prologs between a job's start and its script
 plan         applying a pass's plan, each decision checked again
+warning      --signal, before the limit
 timers       time limits, warnings, deadlines, lost nodes, new priorities, forgetting
 configure    a new configuration; a new epoch
 """

@@ -28,7 +28,9 @@ from .preempt import warn_orders
 from .prepare import has_extern, may_launch, prepare_order
 from .steps import LAUNCH_WAIT_S
 from .suspend import freeze_order
+from .timers import expected_end_at
 from .turn import Turn
+from .warning import missed_warning
 
 #: How many of an agent's sentences go into a node's reason.
 _PROBLEMS_MAX = 3
@@ -157,6 +159,7 @@ def _reconcile(turn: Turn, report: NodeReport) -> list[tuple[str, int, int]]:
                 turn.effects.append(launch_of(turn.cluster, job))
             turn.effects += _unlaunched(turn, job, report, known)
             turn.effects += _missed_signals(turn, job, report)
+            turn.effects += missed_warning(turn, job, node.name, expected_end_at(turn, job))
             if job.steps_on == node.name:
                 tell_job(turn, job)
     return [(node.name, job_id, attempt) for job_id, attempt in sorted(present - wanted)]

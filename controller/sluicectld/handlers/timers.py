@@ -5,10 +5,9 @@ from collections.abc import Callable
 from sluice.model.job import Job
 from sluice.model.reason import Reason
 from sluice.model.states import Ending, JobState
-from sluice.wire.messages import Done, SignalJob
+from sluice.wire.messages import Done
 from sluicectld.scheduler.priority import is_lasting
 from sluicectld.state.commands import Tick
-from sluicectld.state.events import JobWarned
 from sluicectld.state.timers import Due, deadline_due_at
 
 from .dependents import judge_dependency
@@ -18,6 +17,7 @@ from .preempt import preemption_due
 from .reservation_times import judge_reservation
 from .steps import give_up_unlaunched
 from .turn import Turn
+from .warning import warn_before_limit
 
 
 def handle_tick(turn: Turn, command: Tick) -> Done:
@@ -74,25 +74,7 @@ def _warn_signal(turn: Turn, job_id: int) -> None:
     if end_at - warn.before_s > turn.now_at:
         turn.timers.add(end_at - warn.before_s, Due.WARN_SIGNAL, job_id)
         return
-    turn.emit(JobWarned(at=turn.now_at, job_id=job_id))
-    for node in job.nodes:
-        is_first = node == job.nodes[0]
-        if warn.to_batch_only and not is_first:
-            continue
-        turn.effects.append(
-            SignalJob(
-                node=node,
-                epoch=turn.cluster.epoch,
-                job_id=job.id,
-                attempt=job.attempt,
-                signal=warn.number,
-                to_batch=warn.to_batch_only,
-                to_steps=not warn.to_batch_only,
-                reason=Ending.TIME_LIMIT.value,
-                deadline_at=expected_end_at(turn, job) or end_at,
-                is_exact=True,
-            )
-        )
+    warn_before_limit(turn, job, expected_end_at(turn, job) or end_at)
 
 
 def _deadline(turn: Turn, job_id: int) -> None:

@@ -190,7 +190,8 @@ def _time_limit(turn: Turn, job: Job, value: str) -> Job:
         raise NotPermitted(f"time limit {job.limit_s} s may be lowered; raising it is for operators")
     spec = replace(job.spec, limit_s=limit_s, is_unlimited=limit_s is None)
     # A longer job is warned of its new end.
-    return replace(job, limit_s=limit_s, spec=spec, warned_at=None if is_raised else job.warned_at)
+    changed = replace(job, limit_s=limit_s, spec=spec)
+    return replace(changed, warned_at=None, unwarned_nodes=()) if is_raised else changed
 
 
 def _is_allowed(turn: Turn, job: Job, limit_s: int | None) -> bool:

@@ -204,7 +204,9 @@ def _pass_made(cluster: Cluster, event: events.PassMade) -> None:
 
 
 def _job_warned(cluster: Cluster, event: events.JobWarned) -> None:
-    cluster.put_job(replace(cluster.jobs[event.job_id], warned_at=event.at))
+    job = cluster.jobs[event.job_id]
+    first_at = event.at if job.warned_at is None else job.warned_at
+    cluster.put_job(replace(job, warned_at=first_at, unwarned_nodes=event.missed_nodes))
 
 
 def _job_requeued(cluster: Cluster, event: events.JobRequeued) -> None:
@@ -241,6 +243,7 @@ def _job_requeued(cluster: Cluster, event: events.JobRequeued) -> None:
             reservation="",
             suspended_s=0.0,
             warned_at=None,
+            unwarned_nodes=(),
             preemption=None,
             is_without_cpus=False,
             next_step_id=0,

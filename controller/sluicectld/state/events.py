@@ -143,9 +143,10 @@ class TaskSplit(Event, frozen=True, kw_only=True, tag=True):
 
 
 class JobWarned(Event, frozen=True, kw_only=True, tag=True):
-    """The job's processes were sent the signal that it asked for before its end."""
+    """The job's processes were sent the signal that it asked for before its end, but for those of the missed nodes."""
 
     job_id: int
+    missed_nodes: tuple[str, ...] = ()
 
 
 class JobRequeued(Event, frozen=True, kw_only=True, tag=True):

@@ -60,10 +60,13 @@ def test_the_warning_comes_once_over_a_restart(world: World) -> None:
 
 
 def test_a_warning_that_was_due_while_the_controller_was_away_comes_late(world: World) -> None:
-    world.start(limit_s=600, warn_signal=WarnSignal(number=10, before_s=60))
+    job_id = world.start(limit_s=600, warn_signal=WarnSignal(number=10, before_s=60))
     world.now += 560
     world.restart()
     world.pass_time(0)
+    assert warned(world) == [], "the agent is not there yet"
+
+    world.register("n1", running=(world.running_step(job_id),))
 
     assert len(warned(world)) == 1
 
@@ -78,6 +81,19 @@ def test_the_next_run_is_warned_too(world: World) -> None:
     world.pass_time(540)
 
     assert len(warned(world)) == 1
+
+
+def test_a_node_whose_agent_is_away_is_warned_when_it_is_back_and_once(world: World) -> None:
+    job_id = world.start(nodes=2, limit_s=600, warn_signal=WarnSignal(number=10, before_s=60))
+    world.lose("n2", is_final=False)
+    world.pass_time(540)
+    assert [signal.node for signal in warned(world)] == ["n1"]
+    world.effects.clear()
+
+    world.register("n1", "n2", running=(world.running_step(job_id),))
+    world.register("n2", running=(world.running_step(job_id),))
+
+    assert [(signal.node, signal.signal, signal.is_exact) for signal in warned(world)] == [("n2", 10, True)]
 
 
 @pytest.mark.parametrize("before_s", [600, 900])
