@@ -203,7 +203,6 @@ _SRUN_ROWS = (
     Row("unbuffered", "u", NONE, "r", v.own_flag, "", "", "SLURM_UNBUFFEREDIO", "", "do not line-buffer stdout and stderr"),
     Row("wait", "W", REQUIRED, "r", v.own_number, "", "", "SLURM_WAIT", "sec", "seconds to wait after first task exits"),
     Row("wait-for-children", "", NONE, "r", v.own_flag, "", "", "SLURM_WAIT_FOR_CHILDREN", "", "the step lasts until all that its tasks started has ended"),
-    Row("wait-for-children", "", NONE, "r", v.own_flag, "", "", "SLURM_WAIT_FOR_CHILDREN", "", "wait for all processes of a task"),
     Row("x11", "", OPTIONAL, "ar", v.other, "", "", "", "all|first|last", "forward X11"),
 )
 
