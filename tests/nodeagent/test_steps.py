@@ -240,6 +240,7 @@ def test_a_step_whose_srun_is_gone_is_ended(cluster: Cluster) -> None:
 def test_a_message_is_told_by_srun_and_in_the_batch_scripts_errors(cluster: Cluster) -> None:
     job_id = cluster.submit("while ! test -e go; do sleep 0.05; done")
     srun = Srun(cluster, ["sleep", "300"]).wait_started()
+    wait_until((cluster.work / "out.txt").exists)
 
     for step_id, text in ((BATCH_STEP, "hello batch"), (0, "hello step")):
         order = TellStep(node=NODE, epoch=1, job_id=job_id, attempt=0, step_id=step_id, text=text)
