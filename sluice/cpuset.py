@@ -14,17 +14,23 @@ from .errors import InvalidRequest
 def parse(text: str) -> int:
     """Return the mask of a kernel list; raises InvalidRequest when *text* is not one."""
     mask = 0
-    if not text:
-        return mask
-    for part in text.split(","):
+    for low, high in spans(text):
+        mask |= ((1 << (high - low + 1)) - 1) << low
+    return mask
+
+
+def spans(text: str) -> list[tuple[int, int]]:
+    """Return first and last of each part of a kernel list, in its order; raises InvalidRequest when it is not one."""
+    found: list[tuple[int, int]] = []
+    for part in text.split(",") if text else ():
         first, dash, last = part.partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()):
             raise InvalidRequest(f"{text!r} is not a list of numbers: {part!r}")
         low, high = int(first), int(last) if dash else int(first)
         if high < low:
             raise InvalidRequest(f"{text!r} is not a list of numbers: {part!r} runs backwards")
-        mask |= ((1 << (high - low + 1)) - 1) << low
-    return mask
+        found.append((low, high))
+    return found
 
 
 def format(mask: int) -> str:

@@ -64,3 +64,11 @@ def test_a_file_that_srun_accepts_has_a_program_for_every_rank(text: str, ntasks
 def test_plain_words_are_a_program_as_they_stand(words: list[str], rank: int) -> None:
     assert program_of(f"{rank} " + " ".join(words), rank) == tuple(words)
     assert program_of("0-9 " + " ".join(f"'{word} x'" for word in words), rank) == tuple(f"{word} x" for word in words)
+
+
+def test_ranges_of_any_size_are_compared_and_not_counted_out():
+    text = "5-99999999999,0-2 true %o\n"
+
+    assert program_of(text, 99999999998) == ("true", str(3 + 99999999998 - 5))
+    assert program_of(text, 2) == ("true", "2")
+    assert program_of(text, 3) == ()

@@ -65,7 +65,7 @@ class Srun:
         self._socket.connect(("127.0.0.1", cluster.port) if is_over_tcp else cluster.agent_socket)
         job = fields.pop("job", None) or make_job(1, cluster.work, is_batch=False)
         part = StepNode(node=NODE, ntasks=ntasks, ranks=f"0-{ntasks - 1}" if ntasks > 1 else "0", cpu_count=ntasks)
-        spec = StepSpec(name=argv[0], limit_s=fields.pop("limit_s", None))
+        spec = StepSpec(name=argv[0] if argv else "none", limit_s=fields.pop("limit_s", None))
         step = Step(job_id=job.id, step_id=step_id, spec=spec, nodes=(part,))
         grant = grant_launch(job, step)
         made_at = fields.pop("made_at", time.time())

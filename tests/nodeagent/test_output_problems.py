@@ -71,6 +71,14 @@ def test_a_full_disk(cluster: Cluster, small_disk: Path) -> None:
     assert _fail(cluster, f"{small_disk}/x") == f"output file '{small_disk}/x': no space left on device (ENOSPC)"
 
 
+def test_a_fifo_as_input_is_refused_and_not_waited_for(cluster: Cluster) -> None:
+    os.mkfifo(cluster.work / "fifo")
+
+    result = cluster.run("cat", std_in=str(cluster.work / "fifo"))
+
+    assert result.reason_text.endswith("fifo': it is a FIFO, and a step does not wait for its writer (ESPIPE)")
+
+
 def test_a_missing_input_is_a_launch_failure(cluster: Cluster) -> None:
     result = cluster.run("true", std_in="/nonexistent")
 

@@ -304,6 +304,13 @@ def test_a_foreign_credential_starts_nothing(cluster: Cluster, changes: dict[str
     assert says in srun.error.message
 
 
+def test_a_launch_without_a_program_is_refused(cluster: Cluster) -> None:
+    srun = Srun(cluster, []).wait_done()
+
+    assert srun.error is not None
+    assert srun.error.message.endswith("names no program")
+
+
 def _with_all_of_the_node(job: Job, step: Step) -> tuple[Job, Step]:
     grant = NodeGrant(node=NODE, cpus="0-3", cpu_count=4, memory_mib=7777)
     return replace(job, allocation=Allocation(grants=(grant,), tasks_per_node=(1,))), step

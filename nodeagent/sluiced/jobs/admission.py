@@ -28,6 +28,8 @@ class Admission:
             raise RequestError(f"step {key.job_id}.{key.step_id} is not of that job", "invalid_request")
         if all(part.node != self._node for part in request.step.nodes):
             raise RequestError(f"step {key.job_id}.{key.step_id} has no part on node {self._node}", "invalid_node")
+        if not request.argv:
+            raise RequestError(f"step {key.job_id}.{key.step_id} names no program", "invalid_request")
         self._check_user(request.job.spec.uid)
 
     def check_file(self, key: JobKey, uid: int) -> None:

@@ -22,6 +22,7 @@ _SENTENCES = {
     errno.EDQUOT: "disk quota exceeded",
     errno.EISDIR: "it is a directory",
     errno.ENXIO: "it is a FIFO that nobody reads",
+    errno.ESPIPE: "it is a FIFO, and a step does not wait for its writer",
     errno.ENAMETOOLONG: "the name is too long",
 }
 
@@ -56,11 +57,16 @@ def open_output(path: str, is_appended: bool) -> int:
 
 
 def open_input(path: str) -> int:
-    """Return a descriptor that reads *path*.  Raises FileProblem."""
+    """Return a descriptor that reads *path*.  Raises FileProblem; for a FIFO, too, whose writer may never come."""
     try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
     except OSError as error:
         raise FileProblem("input file", path, error.errno or 0) from None
+    if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise FileProblem("input file", path, errno.ESPIPE)
+    os.set_blocking(descriptor, True)
+    return descriptor
 
 
 def size_of(descriptor: int) -> int:

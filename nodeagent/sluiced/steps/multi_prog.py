@@ -29,8 +29,15 @@ def program_of(text: str, rank: int) -> tuple[str, ...]:
 def _offset(ranks: str, rank: int) -> int | None:
     if ranks == "*":
         return rank
-    named = cpuset.numbers(cpuset.parse(ranks))
-    return named.index(rank) if rank in named else None
+    # Ranges may be of any size: they are compared, and not counted out.
+    before = lowest = 0
+    for low, high in sorted(cpuset.spans(ranks)):
+        low = max(low, lowest)
+        if low <= rank <= high:
+            return before + rank - low
+        before += max(0, high - low + 1)
+        lowest = max(lowest, high + 1)
+    return None
 
 
 def _words(text: str, rank: int, offset: int) -> list[str]:
