@@ -75,8 +75,9 @@ class GpuMeter:
             process, problem = await self._run_sampler()
             if problem:
                 logger.warning("node %s: what steps have of GPUs is not known: %s", self._node, problem)
-                # No other one joins it while it hangs in the driver.
-                await process.wait()
+            # No other one joins it while it hangs in the driver, whether or not somebody waited for its answer.
+            await process.wait()
+            if problem:
                 await asyncio.sleep(_PAUSE_S)
             if not self._watched:
                 self._wanted.clear()
