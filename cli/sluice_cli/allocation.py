@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 
+from sluice.absence import RETURN_GRACE_S
 from sluice.errors import NotConnected, RequestError, SluiceError
 from sluice.wire.faults import is_passing
 from sluice_cli import client, job_request
@@ -32,13 +33,19 @@ _TAKE_BACK_S = 5.0
 class Revoked(Exception):
     """The allocation was taken back before or while it was waited for.
 
-    number: the signal that this command got, 0 when somebody else ended the job.
+    number: the signal that this command got, 0 when somebody else ended the job.  why: what the controller tells of it.
     """
 
-    def __init__(self, job_id: int, number: int = 0) -> None:
+    def __init__(self, job_id: int, number: int = 0, why: str = "") -> None:
         super().__init__(f"job {job_id}")
         self.job_id = job_id
         self.number = number
+        self.why = why
+
+    def tell(self, voice: Voice) -> None:
+        """Say why the job ended, where there is something to say."""
+        if self.why:
+            voice.error(f"job {self.job_id} was ended: {self.why}")
 
 
 class NotAtOnce(Exception):
@@ -135,13 +142,19 @@ def wait_started(
             if error.code == "immediate":
                 raise NotAtOnce(job_id, is_at_once=immediate_s == 1) from None
             if error.code == "revoked":
-                raise Revoked(job_id) from None
+                raise Revoked(job_id, why=error.message) from None
+            if error.code == "invalid_job" and hold is not None:
+                # It was acknowledged: this command comes back late.
+                why = f"the controller does not know it any more; sacct -j {job_id} tells how it ended"
+                raise Revoked(job_id, why=why) from None
             raise
 
 
 def _asked_start(job_id: int, voice: Voice, is_own: bool) -> Question:
     body = {"job_id": job_id, "hears_messages": True, "holds_allocation": is_own}
-    return Question("WaitJobStart", body, voice, message_hearer(voice))
+    # The controller has acknowledged the request and keeps it for as long.
+    patience_s = RETURN_GRACE_S if is_own else client.PATIENCE_S
+    return Question("WaitJobStart", body, voice, message_hearer(voice), patience_s=patience_s)
 
 
 def message_hearer(voice: Voice) -> Callable[[str, dict[str, Any]], None]:

@@ -120,7 +120,7 @@ def tell_waiting(voice: Voice, why: SluiceError, patience_s: float = PATIENCE_S)
     """Say that the request is made again, and why."""
     if text := detail(why):
         voice.info(text)
-    how_long = f" for up to {patience_s:.0f} seconds" if patience_s < FOREVER_S else ""
+    how_long = f" for up to {patience_s:.0f} seconds" if patience_s <= PATIENCE_S else ""
     voice.info(f"{sentence(why)}, retrying{how_long}")
 
 

@@ -44,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SluiceError as error:
         client.tell_failure(voice, error, _FAILED)
     except allocation.Revoked as revoked:
+        revoked.tell(voice)
         if revoked.job_id:
             voice.info(f"Job allocation {revoked.job_id} has been revoked.")
         voice.info("Job aborted due to signal" if revoked.number else "Job has been cancelled")

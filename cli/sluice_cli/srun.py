@@ -54,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SluiceError as error:
         client.tell_failure(voice, error, _FAILED)
     except allocation.Revoked as revoked:
+        revoked.tell(voice)
         if revoked.job_id:
             voice.info(f"Job allocation {revoked.job_id} has been revoked")
             voice.info(f"Force Terminated JobId={revoked.job_id}")

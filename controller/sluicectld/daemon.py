@@ -37,7 +37,7 @@ from sluicectld.rpc.agents import check_silence
 from sluicectld.rpc.callers import Callers
 from sluicectld.rpc.dispatch import Dispatch
 from sluicectld.rpc.jobs import check_abandoned
-from sluicectld.state.commands import ApplyConfiguration, BeginEpoch
+from sluicectld.state.commands import ApplyConfiguration, BeginEpoch, ExpectCommands
 from sluicectld.store.schema import upgrade
 
 logger = logging.getLogger(__name__)
@@ -118,6 +118,7 @@ class Daemon:
         self._apply(config)
         core.agents.watch(cluster.nodes)
         core.clients.restore(cluster.jobs.values(), self._clock.now())
+        core.run(ExpectCommands(tuple(core.clients.gone()), is_away=True), SYSTEM)
         committed = asyncio.get_running_loop().create_future()
         core.committer.after_commit(committed.set_result, has_changed=True)
         failure = await committed

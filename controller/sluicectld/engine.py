@@ -133,6 +133,7 @@ _HANDLERS: dict[type, Callable[[Turn, Any], Any]] = {
     commands.AcceptJob: submit.handle_submit,
     commands.AgentLost: nodes.handle_agent_lost,
     commands.EndAbandoned: abandoned.handle_abandoned,
+    commands.ExpectCommands: abandoned.handle_expect,
     commands.ApplyConfiguration: configure.handle_configuration,
     commands.ApplyPlan: plan.handle_plan,
     commands.TellJobs: notify.handle_tell,

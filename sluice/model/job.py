@@ -64,6 +64,8 @@ class Job(Record, frozen=True, kw_only=True):
     #: Why it ended, or why an admin or the system holds it; a pending job's live reasons are the scheduler's.
     reason: Reason = Reason.NONE
     reason_text: str = ""
+    #: It is pending, and its salloc or srun has not come back since the controller started: nothing starts for nobody.
+    awaits_command: bool = False
     cancelled_by: int | None = None
     #: Set while its processes are being ended.
     ending: Ending | None = None
@@ -106,6 +108,11 @@ class Job(Record, frozen=True, kw_only=True):
     def is_leader(self) -> bool:
         """Is it the first component of a heterogeneous job, whose end is everybody's?"""
         return self.het_job_id == self.id
+
+    @property
+    def is_held_back(self) -> bool:
+        """Does somebody have to act, be it to come back, before it is free to start?"""
+        return self.hold is not Hold.NONE or self.awaits_command
 
     @property
     def is_ended(self) -> bool:

@@ -2,16 +2,18 @@
 
 import os
 import signal
+from types import SimpleNamespace
 
 import msgspec
 import pytest
 
-from sluice.errors import InvalidRequest, RequestError
+from sluice.clock import VirtualClock
+from sluice.errors import InvalidRequest, NotFound, RequestError
 from sluice.model.allocation import Allocation, NodeGrant
 from sluice.model.job import Job
 from sluice.model.request import JobSpec
 from sluice.wire.messages import FinishAllocation, SubmitJob
-from sluice_cli import allocation, client
+from sluice_cli import allocation, client, waiting
 from sluice_cli.salloc import main
 
 
@@ -155,10 +157,43 @@ def test_an_interrupt_of_a_submission_that_was_sent_leaves_a_doubt(controller, m
 
 
 def test_somebody_else_cancels_the_request(granted, capfd):
-    granted.answers["WaitJobStart"] = refuse(RequestError("the job ended before it started", "revoked"))
+    granted.answers["WaitJobStart"] = refuse(RequestError("", "revoked"))
 
     assert main(["true"]) == 1
     assert capfd.readouterr().err == "salloc: Job allocation 51 has been revoked.\nsalloc: Job has been cancelled\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        pytest.param(RequestError("its salloc is gone", "revoked"), "its salloc is gone", id="it ended meanwhile"),
+        pytest.param(
+            NotFound("job 51 is not known", "invalid_job"),
+            "the controller does not know it any more; sacct -j 51 tells how it ended",
+            id="and is forgotten already",
+        ),
+    ],
+)
+def test_a_command_that_comes_back_late_hears_why_its_job_ended(granted, error, why, capfd):
+    granted.answers["WaitJobStart"] = refuse(error)
+
+    assert main(["true"]) == 1
+    assert capfd.readouterr().err == (
+        f"salloc: error: job 51 was ended: {why}\n"
+        "salloc: Job allocation 51 has been revoked.\nsalloc: Job has been cancelled\n"
+    )
+
+
+def test_a_request_is_asked_for_as_long_as_the_controller_keeps_it(granted, monkeypatch, capfd):
+    """It is away for longer than a submission would wait."""
+    clock = VirtualClock()
+    monkeypatch.setattr(
+        waiting, "time", SimpleNamespace(monotonic=clock.now, sleep=lambda _: clock.advance_to(clock.now() + 3600))
+    )
+    granted.drops["WaitJobStart"] = 3
+
+    assert main(["true"]) == 0
+    assert len(granted.bodies("WaitJobStart")) == 4
 
 
 def test_immediate_gives_up(granted, monkeypatch, capfd):

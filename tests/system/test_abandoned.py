@@ -118,7 +118,32 @@ def test_a_killed_command_does_not_leave_its_request_in_the_queue(cluster: Local
         assert kept.wait(60) == 0
     told = cluster.run("sluice", "explain", _told(cluster, gone, "%i")).stdout
     assert f"its {command} on" in told
-    assert "is gone, and nobody waits for the allocation" in told
+    assert "is gone, and it has not come back since the controller started" in told
+
+
+@pytest.mark.parametrize("command", ["srun", "salloc"])
+def test_a_stopped_command_keeps_its_place_over_a_restart_of_the_controller(
+    cluster: LocalCluster, command: str
+) -> None:
+    """Nothing starts while it cannot take it; it starts when the command goes on."""
+    name = f"stopped-{command}"
+    with _full(cluster) as blocker, _client(cluster, command, "-J", name, "true") as stopped:
+        cluster.wait_until(lambda: _told(cluster, name, "%T") == "PENDING", f"{name} waits")
+        stopped.send_signal(signal.SIGSTOP)
+        cluster.kill_controller()
+        cluster.start_controller()
+        cluster.run("scancel", blocker)
+
+        _wait_for(cluster, name, "PENDING/JobHeldUser")
+        told = cluster.run("sluice", "explain", _told(cluster, name, "%i")).stdout
+        assert f"its {command} on" in told
+        assert "has not come back since the controller started; if it is stopped, let it go on" in told
+        # Another job passes it by: the nodes are free and do not wait for it.
+        assert cluster.run("srun", "true").returncode == 0
+        assert _told(cluster, name, "%T") == "PENDING"
+        stopped.send_signal(signal.SIGCONT)
+        assert stopped.wait(60) == 0
+    _wait_for(cluster, name, "COMPLETED/None")
 
 
 @pytest.mark.slow

@@ -1,7 +1,10 @@
 """Allocations whose command is gone: salloc and srun hold a connection as long as they live (clients.py).
 
-One that still waits in the queue is cancelled after a grace that is long enough to come back after a restart of the
-controller.  One that was granted while nobody was there to take it is given back within seconds.
+One that still waits in the queue is cancelled soon after its connection broke: a living command asks again every
+second.  After a restart of the controller its absence tells nothing, for it may be stopped: the request keeps its place
+in the queue, starts nothing until its command is back, and is cancelled after a grace of days or after InactiveLimit
+(22.05 keeps it, and lets it fail if its turn comes meanwhile; observed).  One that was granted while nobody was there
+to take it is given back within seconds.
 
 salloc's is ended after InactiveLimit, whatever runs in it, as TIMEOUT (22.05, documented and observed); without a limit
 it stays, for its steps and shells may go on.  srun's own is of use to its one step alone, which ends with its srun:
@@ -10,13 +13,17 @@ once none runs, it is ended as CANCELLED after a short grace, limit or not (22.0
 
 from collections.abc import Iterable
 
+from msgspec.structs import replace
+
+from sluice.absence import RETURN_GRACE_S
 from sluice.model.base import EXTERN_STEP
 from sluice.model.job import Job
 from sluice.model.reason import Reason
 from sluice.model.states import Ending, JobState, StepState
 from sluice.model.step import Step
 from sluice.wire.messages import Done
-from sluicectld.state.commands import EndAbandoned
+from sluicectld.state.commands import EndAbandoned, ExpectCommands
+from sluicectld.state.events import JobRevised
 
 from .components import whole_job
 from .endings import end_job
@@ -25,8 +32,7 @@ from .turn import Turn
 #: How long an srun may be without a connection while no step of its job runs: it comes back after a restart of the
 #: controller, and its last report may come before its own word.
 SRUN_GRACE_S = 30.0
-#: How long a request keeps its place in the queue without its command.  A living one asks again every second, and
-#: does so for a minute; after a restart of the controller everybody is gone from its start on.
+#: How long a request whose connection broke keeps its place in the queue.
 QUEUE_GRACE_S = 30.0
 #: How long a grant waits for a command that was not there when it was made: it may be about to ask, or to come back.
 TAKE_GRACE_S = 10.0
@@ -53,9 +59,25 @@ def handle_abandoned(turn: Turn, command: EndAbandoned) -> Done:
     return Done()
 
 
+def handle_expect(turn: Turn, command: ExpectCommands) -> Done:
+    """Let pending jobs wait for their commands, or no longer; their age counts on."""
+    what = "command away" if command.is_away else "command back"
+    for job_id in command.job_ids:
+        job = turn.cluster.jobs.get(job_id)
+        for each in whole_job(turn.cluster, job) if job is not None else ():
+            if each.state is JobState.PENDING and each.awaits_command != command.is_away:
+                turn.emit(JobRevised(at=turn.now_at, job=replace(each, awaits_command=command.is_away), what=what))
+                turn.is_pass_due = True
+    return Done()
+
+
 def _judge_waiting(turn: Turn, job: Job, gone_at: float) -> None:
-    if turn.now_at - gone_at >= QUEUE_GRACE_S:
-        _cancel(turn, job, "nobody waits for the allocation")
+    if not job.awaits_command:
+        if turn.now_at - gone_at >= QUEUE_GRACE_S:
+            _cancel(turn, job, "nobody waits for the allocation")
+        return
+    if turn.now_at - gone_at >= max(QUEUE_GRACE_S, turn.settings.inactive_limit_s or RETURN_GRACE_S):
+        _cancel(turn, job, "it has not come back since the controller started")
 
 
 def _judge_running(turn: Turn, job: Job, gone_at: float) -> None:

@@ -109,7 +109,7 @@ def _judge_singleton(cluster: "Cluster", job: Job) -> Verdict:
 
 def _goes_first(other: Job, job: Job) -> bool:
     """Is the pending job a singleton that is free to start, or will be before this one?"""
-    if other.hold is not Hold.NONE or all(term.type != SINGLETON for term in other.spec.dependency.terms):
+    if other.is_held_back or all(term.type != SINGLETON for term in other.spec.dependency.terms):
         return False
     if not other.dependency.terms:
         return True

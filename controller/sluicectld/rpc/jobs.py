@@ -37,7 +37,15 @@ from sluicectld.permissions import SYSTEM, Verb
 from sluicectld.scheduler.estimate import estimate, explain_estimate
 from sluicectld.scheduler.memory import Memory
 from sluicectld.state.arrays import has_pending
-from sluicectld.state.commands import AcceptHetJob, AcceptJob, EndAbandoned, EndedOutcomes, ReviseJobs, TellJobs
+from sluicectld.state.commands import (
+    AcceptHetJob,
+    AcceptJob,
+    EndAbandoned,
+    EndedOutcomes,
+    ExpectCommands,
+    ReviseJobs,
+    TellJobs,
+)
 from sluicectld.state.dependencies import Outcome, combine, outcome_of
 from sluicectld.state.events import JobEnded
 from sluicectld.store.read import read_jobs
@@ -263,6 +271,8 @@ def _hold(call: Call, job: Job, is_wanted: bool) -> None:
     """Note the command that the allocation lives by."""
     if is_wanted and call.caller.may(Verb.FINISH_ALLOCATION, job.spec.uid):
         call.core.clients.hold(job, call.connection)
+        if job.awaits_command:
+            call.core.run(ExpectCommands((job.id,), is_away=False), SYSTEM)
 
 
 def check_abandoned(core: Core) -> None:
@@ -285,8 +295,7 @@ def _answer_started(call: Call, job: Job | None) -> None:
         if job is not None and job.spec.immediate_s is not None and job.cancelled_by is None:
             call.responder.error("immediate", job.reason_text)
         else:
-            told = job.reason_text if job is not None else ""
-            call.responder.error("revoked", told or "the job ended before it started")
+            call.responder.error("revoked", job.reason_text if job is not None else "")
         return
     call.responder.reply(started(call, job))
 

@@ -14,7 +14,7 @@ from sluice.model.job import Job
 from sluice.model.node import Node
 from sluice.model.reason import Blocker, Reason
 from sluice.model.reservation import Reservation
-from sluice.model.states import Hold, JobState
+from sluice.model.states import JobState
 from sluice.wire.messages import JobView, NodeView
 from sluicectld.scheduler.explain import held_blockers
 from sluicectld.scheduler.plan import Plan, PlannedStart
@@ -95,7 +95,7 @@ def blockers_of(job: Job, plan: Plan, now_at: float) -> tuple[Blocker, ...]:
 
 
 def _begin_at(job: Job) -> float | None:
-    return job.begin_at if job.state is JobState.PENDING and job.hold is Hold.NONE else None
+    return job.begin_at if job.state is JobState.PENDING and not job.is_held_back else None
 
 
 def _planned_nodes(planned: PlannedStart | None) -> str:

@@ -39,12 +39,19 @@ def held_blockers(
         found.append(Blocker(reason=Reason.RESERVATION_DELETED, text=job.reason_text))
     elif job.hold is Hold.USER:
         found.append(Blocker(reason=Reason.JOB_HELD_USER, text=job.reason_text or "held by its user"))
+    if job.awaits_command:
+        found.append(Blocker(reason=Reason.JOB_HELD_USER, text=_describe_absence(job)))
     if job.dependency.terms:
         found.append(_dependency_blocker(job, is_never_satisfied))
     begin_at = job.begin_at
     if begin_at is not None and begin_at > now_at:
         found.append(Blocker(reason=Reason.BEGIN_TIME, text=f"begins {format_at(begin_at, now_at, utc_offset_s)}"))
     return tuple(found)
+
+
+def _describe_absence(job: Job) -> str:
+    command, host = job.spec.origin, job.spec.submit_host
+    return f"its {command} on {host} has not come back since the controller started; if it is stopped, let it go on"
 
 
 def format_at(at: float, now_at: float, utc_offset_s: int) -> str:

@@ -127,7 +127,7 @@ def _answer(question: Question, stage: Stage, judge: Judge) -> Explanation:
 
 def lift_gates(job: Job) -> Job:
     """Return the job as if nobody held it and it had nothing to wait for."""
-    return replace(job, hold=Hold.NONE, dependency=Dependency(), begin_at=None)
+    return replace(job, hold=Hold.NONE, awaits_command=False, dependency=Dependency(), begin_at=None)
 
 
 def _find_plan(question: Question, stage: Stage) -> Plan:
@@ -136,7 +136,7 @@ def _find_plan(question: Question, stage: Stage) -> Plan:
     While somebody has to act first, there is no start to plan and no turn to wait for.
     """
     job = question.job
-    if job.id in question.plan.blockers or job.hold is not Hold.NONE or job.dependency.terms:
+    if job.id in question.plan.blockers or job.is_held_back or job.dependency.terms:
         return question.plan
     snapshot = question.snapshot
     up = {name: _as_open(partition) for name, partition in snapshot.partitions.items()}
@@ -188,7 +188,7 @@ def _rank(question: Question, plan: Plan, outlooks: Iterable[Outlook]) -> tuple[
 def _start_at(question: Question, planned: PlannedStart | None) -> float | None:
     """Return when it is expected to start; not told while somebody has to act first."""
     job = question.job
-    if job.hold is not Hold.NONE or job.dependency.terms:
+    if job.is_held_back or job.dependency.terms:
         return None
     if planned is None:
         return job.begin_at

@@ -19,7 +19,7 @@ from sluice.model.node import Node
 from sluice.model.partition import Partition
 from sluice.model.priority import PriorityTables
 from sluice.model.reservation import Reservation
-from sluice.model.states import Hold, JobState, NodeState
+from sluice.model.states import JobState, NodeState
 from sluice.model.step import Step
 from sluicectld.scheduler.layout import compute_idle, layout_of
 from sluicectld.scheduler.snapshot import NodeFree, RunningJob, Snapshot
@@ -207,7 +207,7 @@ class Cluster:
         self.run_book.note(old, job)
         self._index_state(old, job)
         self._index_resources(old, job)
-        if job.state is JobState.PENDING and job.hold is Hold.NONE and _has_nothing_to_wait_for(job):
+        if job.state is JobState.PENDING and not job.is_held_back and _has_nothing_to_wait_for(job):
             self.ready[job.id] = job
         else:
             self.ready.pop(job.id, None)

@@ -77,6 +77,13 @@ class EndAbandoned(msgspec.Struct, frozen=True):
     gone_at_by_job: dict[int, float]
 
 
+class ExpectCommands(msgspec.Struct, frozen=True):
+    """Of these pending jobs the salloc or srun is away since the controller started, or has come back."""
+
+    job_ids: tuple[int, ...]
+    is_away: bool
+
+
 class PrologEnded(msgspec.Struct, frozen=True):
     """The controller's prolog of a job has ended; problem: why it failed, empty if it did not."""
 

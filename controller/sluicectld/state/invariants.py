@@ -79,7 +79,7 @@ def _validate_jobs(cluster: Cluster) -> None:
             assert job.hold is Hold.NONE or job.priority == 0, f"{story}, held, and has priority {job.priority}"
         if job.id in cluster.ready:
             assert job.state is JobState.PENDING, f"{story} and ready"
-            assert job.hold is Hold.NONE, f"{story}, held and ready"
+            assert not job.is_held_back, f"{story}, held and ready"
             assert cluster.ready[job.id] is job, f"{story}: ready holds an older record"
 
 

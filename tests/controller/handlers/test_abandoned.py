@@ -4,12 +4,13 @@ from typing import Any
 
 import pytest
 
+from sluice.absence import RETURN_GRACE_S
 from sluice.model.base import EXTERN_STEP
 from sluice.model.reason import Reason
 from sluice.model.states import JobState
 from sluice.wire.messages import NodePrepared, Report
 from sluicectld.handlers.abandoned import QUEUE_GRACE_S, SRUN_GRACE_S, TAKE_GRACE_S
-from sluicectld.state.commands import EndAbandoned
+from sluicectld.state.commands import EndAbandoned, ExpectCommands
 from tests import het_builder
 from tests.engine_builder import World
 
@@ -89,7 +90,7 @@ def test_time_in_the_queue_does_not_count() -> None:
 
 @pytest.mark.parametrize("origin", ["srun", "salloc"])
 def test_a_request_leaves_the_queue_when_nobody_waits_for_it(world: World, origin: str) -> None:
-    """Not at once: after a restart of the controller everybody has to come back."""
+    """Not at once: a connection may break, and its command asks again."""
     world.start(exclusive="node")
     job_id = world.submit(is_batch=False, origin=origin, submit_host="login1")
     world.pass_time(3600)
@@ -109,6 +110,80 @@ def test_the_components_of_a_request_leave_the_queue_together() -> None:
 
     assert judge(world, leader_id, QUEUE_GRACE_S) is JobState.CANCELLED
     assert world.job(leader_id + 1).state is JobState.CANCELLED
+
+
+def test_after_a_restart_a_request_waits_for_its_command_for_days(world: World) -> None:
+    """It may be stopped, and then it lives and cannot tell."""
+    job_id = world.submit(is_batch=False, origin="srun", submit_host="login1")
+    world.do(ExpectCommands((job_id,), is_away=True))
+    world.pass_()
+    world.pass_time(RETURN_GRACE_S)
+
+    assert judge(world, job_id, RETURN_GRACE_S - 1) is JobState.PENDING, "nothing starts for nobody"
+    assert judge(world, job_id, RETURN_GRACE_S) is JobState.CANCELLED
+    assert (
+        world.job(job_id).reason_text
+        == "its srun on login1 is gone, and it has not come back since the controller started"
+    )
+    world.check_replay()
+
+
+def test_a_request_whose_command_has_come_back_starts_and_has_lost_no_age(world: World) -> None:
+    job_id = world.submit(is_batch=False, origin="srun")
+    eligible_at = world.job(job_id).eligible_at
+    world.do(ExpectCommands((job_id,), is_away=True))
+    world.pass_time(3600)
+    world.pass_()
+    assert world.job(job_id).state is JobState.PENDING
+
+    world.do(ExpectCommands((job_id,), is_away=False))
+    world.pass_()
+
+    assert world.job(job_id).state is JobState.RUNNING
+    assert world.job(job_id).eligible_at == eligible_at
+    world.check_replay()
+
+
+def test_a_command_that_has_come_back_and_goes_is_waited_for_as_any_other(world: World) -> None:
+    world.start(exclusive="node")
+    job_id = world.submit(is_batch=False, origin="srun")
+    for is_away in (True, False):
+        world.do(ExpectCommands((job_id,), is_away=is_away))
+    world.pass_time(3600)
+
+    assert judge(world, job_id, QUEUE_GRACE_S) is JobState.CANCELLED
+
+
+def test_the_inactive_limit_is_the_longest_wait_for_a_command_after_a_restart() -> None:
+    world = World(inactive_limit_s=_LIMIT_S)
+    job_id = world.submit(is_batch=False, origin="salloc")
+    world.do(ExpectCommands((job_id,), is_away=True))
+    world.pass_time(3600)
+
+    assert judge(world, job_id, _LIMIT_S - 1) is JobState.PENDING
+    assert judge(world, job_id, _LIMIT_S) is JobState.CANCELLED
+
+
+def test_the_components_of_a_request_wait_for_their_command_together() -> None:
+    world = World(nodes=2)
+    leader_id = world.submit_het({}, {}, is_batch=False, origin="srun")
+    world.do(ExpectCommands((leader_id,), is_away=True))
+    world.pass_()
+    assert [world.job(leader_id + place).state for place in (0, 1)] == [JobState.PENDING] * 2
+
+    world.do(ExpectCommands((leader_id,), is_away=False))
+    world.pass_()
+
+    assert [world.job(leader_id + place).state for place in (0, 1)] == [JobState.RUNNING] * 2
+
+
+def test_what_has_started_waits_for_no_command(world: World) -> None:
+    """Its fate is that of an allocation."""
+    job_id = interactive(world, "salloc")
+
+    world.do(ExpectCommands((job_id,), is_away=True))
+
+    assert not world.job(job_id).awaits_command
 
 
 @pytest.mark.parametrize("origin", ["srun", "salloc"])
