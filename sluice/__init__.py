@@ -3,11 +3,13 @@
 errors        the exception tree
 error_texts   Slurm's sentence for each code of a refused request
 start         where programs begin
+standard_streams  what they print on: there, and told when it is lost
 clock         wall and virtual time
 hostlist, duration, timepoint, size, gres_spec, tres, nodeset, jobid_spec, array_spec, filename_pattern,
 dependency_spec, signal_spec, cpu_bind, mem_bind, gpu_bind, distribution, license_spec, feature_expr, shell_words,
 cpus_per_node, cpuset, pmix_version
               one little language each: grammar, parse, format
+absence       how long a queued request and its command wait for each other
 fanout        sharing targets out over a tree
 job_env       the environment that a job and its tasks see
 hook_env      the environment that the site's programs around a job see

@@ -14,8 +14,9 @@ import click
 
 from sluice import __version__
 from sluice.errors import RequestError, SluiceError
+from sluice.standard_streams import run_printing
 from sluice_cli import client
-from sluice_cli.talk import INTERRUPTED_EXIT, LOST_EXIT, Voice, plain
+from sluice_cli.talk import INTERRUPTED_EXIT, Voice, plain
 
 _SUBCOMMANDS = (
     "up",
@@ -61,16 +62,10 @@ def umbrella() -> None:
 def main() -> None:
     """Run the subcommand of the command line."""
     try:
-        umbrella(prog_name="sluice")
+        run_printing("sluice", lambda: umbrella(prog_name="sluice"))
     except SluiceError as error:
         _tell(error)
         sys.exit(1)
-    except OSError as error:
-        # An error without a file is of click's own output, which goes past talk.put().
-        if error.filename is not None:
-            raise
-        Voice("sluice").error(f"stdout cannot be written: {error.strerror}")
-        sys.exit(LOST_EXIT)
 
 
 def _tell(error: SluiceError) -> None:

@@ -17,6 +17,7 @@ import os
 import sys
 
 from sluice import SLURM_VERSION
+from sluice.standard_streams import LOST_EXIT, discard_output, lost, open_closed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 USAGE_EXIT = 255
 #: The exit status after Ctrl-C, where the command has nothing to give back.
 INTERRUPTED_EXIT = 130
-#: The exit status when stdout cannot be written.
-LOST_EXIT = 1
 
 
 class Voice:
@@ -82,12 +81,11 @@ def put(text: str, done: str = "") -> None:
     try:
         _write(1, text)
     except BrokenPipeError:
-        # The interpreter would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        discard_output()
         raise SystemExit(0) from None
     except OSError as error:
         program = os.path.basename(sys.argv[0])
-        plain(f"{program}: error: {done}{'; ' if done else ''}stdout cannot be written: {error.strerror}")
+        plain(f"{program}: error: {done}{'; ' if done else ''}{lost(error)}")
         raise SystemExit(LOST_EXIT) from None
 
 
@@ -129,17 +127,5 @@ def _write(descriptor: int, text: str) -> None:
     write_all(descriptor, os.fsencode(text) if text.isascii() else text.encode("utf-8", "surrogateescape"))
 
 
-def _open_closed_descriptors() -> None:
-    """Put the null device where stdin, stdout or stderr is closed; as stdout it takes no data, so that none are lost.
-
-    What is opened next, a socket perhaps, would otherwise get the number and what is said to the user.
-    """
-    for descriptor, mode in ((0, os.O_RDWR), (1, os.O_RDONLY), (2, os.O_RDWR)):
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            os.open(os.devnull, mode)
-
-
 # At import, since every command says something and none has opened anything yet.
-_open_closed_descriptors()
+open_closed()

@@ -8,6 +8,7 @@ from sqlalchemy import make_url
 
 from sluice.config.load import load
 from sluice.errors import SluiceError
+from sluice.standard_streams import run_printing
 from sluice_migrations.head import HEAD
 from sluicectld.store import schema
 from sluicectld.store.database import name_of
@@ -29,4 +30,4 @@ def main(path: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_printing("sluice", main)

@@ -13,6 +13,7 @@ from sluice.model.node import Node
 from sluice.model.partition import Partition
 from sluice.model.reservation import Reservation
 from sluice.model.step import Step
+from sluice.standard_streams import run_printing
 from sluicectld.state import events
 from sluicectld.state.apply import apply
 from sluicectld.state.cluster import Cluster
@@ -69,4 +70,4 @@ def _compare(path: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    run_printing("sluice", main)

@@ -8,6 +8,7 @@ import click
 
 from sluice.config.light import find_config
 from sluice.errors import SluiceError
+from sluice.standard_streams import run_printing
 
 from . import policies
 from .run_history import HistoryOptions, run_history
@@ -107,6 +108,8 @@ def main(
         else:
             run_history(HistoryOptions(os.path.abspath(own_conf or find_config()), conf, since, is_json))
     except OSError as error:
+        if error.filename is None:
+            raise
         _fail(f"{error.filename}: {error.strerror}")
     except SluiceError as error:
         _fail(str(error))
@@ -118,4 +121,4 @@ def _fail(message: str) -> NoReturn:
 
 
 if __name__ == "__main__":
-    main(prog_name="sluice replay")
+    run_printing("sluice", lambda: main(prog_name="sluice replay"))

@@ -99,12 +99,44 @@ def test_wrong_usage_exits_2(sluice: Callable[..., Ran], arguments: tuple[str, .
     assert "Error" in ran.err
 
 
-def test_output_that_cannot_be_written_is_told(conf: Path) -> None:
-    command = [sys.executable, "-m", "sluice_cli.main", "config", "show", str(conf)]
-    with open("/dev/full", "w") as full:
-        ran = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+#: Of the umbrella's own, and of the programs of the controller that it hands its words to.
+PRINTING = [["config", "show", "CONF"], ["--help"], ["version"], ["verify", "--conf", "CONF"], ["replay", "--help"]]
 
-    assert (ran.returncode, ran.stderr) == (1, "sluice: error: stdout cannot be written: No space left on device\n")
+
+def redirected(conf: Path, words: list[str], where: str) -> "subprocess.CompletedProcess[str]":
+    """Run sluice with what a shell says of its stdout."""
+    argv = [sys.executable, "-m", "sluice_cli.main", *(str(conf) if word == "CONF" else word for word in words)]
+    shell = ["/bin/bash", "-o", "pipefail", "-c", f'"$@" {where}', "bash"]
+    env = {"SLURM_CONF": str(conf), "PATH": "/bin:/usr/bin"}
+    return subprocess.run([*shell, *argv], stderr=subprocess.PIPE, text=True, check=False, env=env)
+
+
+@pytest.fixture
+def database(conf: Path) -> Path:
+    """A configuration with a database, which verify reads."""
+    with conf.open("a") as file:
+        file.write(f"StateSaveLocation={conf.parent}\nSluiceDatabase=sqlite:///{conf.parent}/state.db\n")
+    subprocess.run([sys.executable, "-m", "sluicectld.migrate", "-f", conf], stdout=subprocess.DEVNULL, check=True)
+    return conf
+
+
+@pytest.mark.parametrize("words", PRINTING, ids=" ".join)
+@pytest.mark.parametrize(
+    ("where", "why"),
+    [(">/dev/full", "No space left on device"), (">&-", "Bad file descriptor")],
+    ids=["full", "closed"],
+)
+def test_output_that_cannot_be_written_is_told(database: Path, words: list[str], where: str, why: str) -> None:
+    ran = redirected(database, words, where)
+
+    assert ran.returncode == 1
+    told = [line for line in ran.stderr.splitlines() if not line.startswith("controller: not reached")]
+    assert told == [f"sluice: error: stdout cannot be written: {why}"]
+
+
+@pytest.mark.parametrize("words", [["--help"], ["verify", "--conf", "CONF"], ["replay", "--help"]], ids=" ".join)
+def test_a_reader_that_went_away_ends_it_in_silence(database: Path, words: list[str]) -> None:
+    assert redirected(database, words, "| true").stderr == ""
 
 
 def test_status_where_no_cluster_is_exits_1(sluice: Callable[..., Ran], tmp_path: Path) -> None:
