@@ -128,6 +128,7 @@ def down(place: Place, *, is_forced: bool = False) -> int:
             process.end(group, grace_s, signal.SIGKILL if is_forced else signal.SIGTERM)
         _end_leftovers(place, config, is_forced)
         leftovers.remove_groups(place, config)
+        leftovers.remove_files(place, config)
         daemons.forget_ended(place)
     return len(ran)
 

@@ -2,15 +2,18 @@
 
 A daemon's marker is in the environment of all that it forks; a job's processes have the notice file of their step in
 theirs, which lies in a spool of the cluster; and everything below a step daemon is its step's, whatever it did to its
-environment.  Where a node's control groups are is in its spool: they alone are taken away, and only empty.
+environment.  Where a node's control groups are is in its spool: they alone are taken away, and only empty.  Of files,
+pid files of processes that are gone and sockets at which nobody listens.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import time
 from collections.abc import Collection, Iterable
+from pathlib import Path
 
 from sluice.config.records import ClusterConfig
 from sluice.local.daemons import MARKER
@@ -57,6 +60,42 @@ def remove_groups(place: Place, config: ClusterConfig | None) -> list[str]:
     return left
 
 
+def remove_files(place: Place, config: ClusterConfig | None) -> None:
+    """Take away pid files and sockets of daemons that are gone; those that are not killed do so themselves."""
+    pid_files, sockets = _files(config) if config is not None else (place.run.glob("*.pid"), place.run.glob("*.sock"))
+    for path in map(Path, pid_files):
+        # Not read, not ours: the file of a daemon that runs, or of no daemon.
+        with contextlib.suppress(OSError, ValueError):
+            if identify(int(path.read_text())) is None:
+                path.unlink()
+    for path in map(Path, sockets):
+        if path.is_socket() and not _is_heard(path):
+            path.unlink(missing_ok=True)
+
+
+def _files(config: ClusterConfig) -> tuple[set[str], set[str]]:
+    settings = config.settings
+    nodes = [(node.name, node.hostname) for node in config.nodes]
+    pid_files = {settings.slurmctld_pid_file, *(_of(settings.slurmd_pid_file, *node) for node in nodes)}
+    return pid_files, {settings.controller_socket, *(_of(settings.agent_socket, *node) for node in nodes)}
+
+
+def _of(pattern: str, node: str, host: str) -> str:
+    return pattern.replace("%n", node).replace("%h", host)
+
+
+def _is_heard(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            return False
+        except OSError:
+            return True
+    return True
+
+
 def _groups(spool: str) -> list[str]:
     try:
         with open(os.path.join(spool, "groups"), errors="surrogateescape") as file:
@@ -67,7 +106,7 @@ def _groups(spool: str) -> list[str]:
 
 def _spools(config: ClusterConfig) -> list[str]:
     pattern = config.settings.slurmd_spool_dir
-    return list({pattern.replace("%n", node.name).replace("%h", node.hostname) for node in config.nodes})
+    return list({_of(pattern, node.name, node.hostname) for node in config.nodes})
 
 
 def _below(roots: set[int]) -> set[int]:

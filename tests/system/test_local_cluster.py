@@ -182,6 +182,17 @@ def test_a_cluster_taken_down_by_force_leaves_no_control_groups_behind(tmp_path:
     assert [line for line in lines if os.path.exists(line)] == []
 
 
+@pytest.mark.parametrize("how", [[], ["--force"]], ids=["asked to end", "killed"])
+def test_a_cluster_that_is_down_leaves_no_pid_files_and_sockets_behind(folder: str, how: list[str]) -> None:
+    run_sluice("up", "--nodes", "2", "--cpus", "1", "--dir", folder)
+    run = Path(folder, "run")
+    assert {path.suffix for path in run.iterdir()} == {".json", ".pid", ".sock"}
+
+    run_sluice("down", "--dir", folder, *how)
+
+    assert list(run.iterdir()) == []
+
+
 def test_a_daemon_that_does_not_start_shows_its_log(folder: str) -> None:
     run_sluice("up", "--dir", folder, "--nodes", "1")
     run_sluice("down", "--dir", folder)
