@@ -19,7 +19,7 @@ import msgspec
 from sluice.config.load import load
 from sluice.config.records import ClusterConfig
 from sluice.errors import ConfigError, SluiceError
-from sluice.local import daemons, leftovers, process, readiness
+from sluice.local import daemons, leftovers, process, readiness, wanted_ports
 from sluice.local.daemons import Daemon, DaemonRecord
 from sluice.local.place import Place, Setup
 from sluice.local.ports import find_free_range
@@ -70,6 +70,7 @@ def up(place: Place, wish: Wish | None = None, conf: str | None = None, limit_s:
         setup = prepare(place, wish or Wish(), conf)
         config = load(setup.conf_path)
         wanted = _wanted(place, setup, config)
+        wanted_ports.check_free(config, _wants(config, [each for each in wanted if daemons.find(place, each) is None]))
         started = [daemon.name for daemon in wanted if start_if_missing(place, daemon)]
 
         def ended() -> list[Daemon]:
@@ -154,6 +155,12 @@ def wanted_daemons(place: Place) -> list[Daemon]:
 
 def _wanted(place: Place, setup: Setup, config: ClusterConfig) -> list[Daemon]:
     return daemons.list_daemons(place, config, setup.shape is not None and setup.shape.is_emulated)
+
+
+def _wants(config: ClusterConfig, missing: list[Daemon]) -> list[wanted_ports.Want]:
+    agents = [wanted_ports.agent_want(config, each.node) for each in missing if each.role == daemons.AGENT]
+    has_controller = any(each.role == daemons.CONTROLLER for each in missing)
+    return [wanted_ports.controller_want(config), *agents] if has_controller else agents
 
 
 def _prepare_foreign(place: Place, known: Setup | None, conf: str, wish: Wish, is_running: bool) -> Setup:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import random
 import socket
 
@@ -17,17 +18,18 @@ def find_free_range(count: int, rng: random.Random) -> int:
         raise ConfigError(f"{count} ports wanted, there are {_LAST - _FIRST} ({_FIRST} to {_LAST})")
     for _ in range(_TRIES_MAX):
         first = rng.randrange(_FIRST, _LAST - count + 1)
-        if all(map(_is_free, range(first, first + count))):
+        if all(is_free("127.0.0.1", port) for port in range(first, first + count)):
             return first
     raise ConfigError(f"no {count} adjacent ports are free between {_FIRST} and {_LAST}")
 
 
-def _is_free(port: int) -> bool:
+def is_free(address: str, port: int) -> bool:
+    """Could a daemon listen there?  An address that is not this machine's is for the daemon to refuse."""
     with socket.socket() as probe:
         # As the daemons listen: ports of connections that have just ended do not count.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
+            probe.bind((address, port))
+        except OSError as error:
+            return error.errno != errno.EADDRINUSE
     return True

@@ -157,6 +157,20 @@ def test_a_configuration_of_ones_own_is_brought_up(folder: str, tmp_path: Path) 
     assert run_sluice("down", variables=variables).stderr == f"sluice: 2 daemons ended, cluster in {folder}\n"
 
 
+def test_a_configuration_whose_ports_are_taken_is_refused_by_their_keys(folder: str, tmp_path: Path) -> None:
+    """By another cluster of the same configuration, which stays as it is."""
+    run_sluice("up", "--dir", folder, "--nodes", "1")
+    conf = f"{folder}/sluice.conf"
+
+    up = run_sluice("up", "--dir", str(tmp_path / "other"), "--conf", conf, check=False)
+
+    assert up.returncode == 1
+    keys = [line.split("=")[0].removeprefix(f"sluice: error: {conf}: ") for line in up.stderr.splitlines()]
+    assert keys == ["SlurmctldPort", "NodeName"], up.stderr
+    assert "sluicectld -f" in up.stderr
+    assert {daemon["state"] for daemon in daemons(folder).values()} == {"running"}
+
+
 def test_the_folder_is_found_by_what_up_exported(folder: str) -> None:
     """Neither status, nor up, nor down needs --dir again."""
     variables = exported(run_sluice("up", "--dir", folder, "--nodes", "1").stdout)
