@@ -1,7 +1,7 @@
 """scancel: end jobs, or send them a signal.
 
 Ids and filters go to the controller in one request, which answers each job by itself.  An id that is unknown or
-ended is no error unless a signal or a filter was to reach it; -v says it all.
+ended is no error unless a signal, a filter or --batch was to reach it; -v says it all.
 
 Source: CONTRACT.md sections 6 and 15.
 """
@@ -116,8 +116,8 @@ def _kill(request: dict[str, Any], values: Mapping[str, str], voice: talk.Voice)
                 tell_plan(voice, request, outcome["id"])
         if not outcomes:
             voice.verbose(f"error: No active jobs match ALL job filters, including: {filters_text(values)}")
-    # Without a filter or a signal, an id that is gone is what was wanted.
-    is_strict = not is_selected_here or bool(request.get("signal"))
+    # Without a filter, a signal or a batch shell that is meant, an id that is gone is what was wanted.
+    is_strict = not is_selected_here or bool(request.get("signal") or request.get("batch_only"))
     return max((tell_outcome(voice, outcome, is_strict) for outcome in outcomes), default=0)
 
 

@@ -80,6 +80,9 @@ def _kill_id(
     if spec.step is not None:
         return [_kill_step(turn, command, found[0][0], spec.step, text)]
     named = [(job.id, tasks) for job, tasks in found if passes(job)]
+    if not named and all(job.is_ended and not job.is_requeued for job, _ in found):
+        # What a filter wanted of one that is over it could never be (observed in 22.05).
+        return [_over(text)]
     # One answer where it is the same of many tasks.
     outcomes = list(dict.fromkeys(_kill_job(turn, command, turn.job(job_id), tasks, text) for job_id, tasks in named))
     # An array with ended tasks, or with some that cannot get a signal yet, is no error as long as something was done.
@@ -97,7 +100,7 @@ def _kill_job(turn: Turn, command: KillJobs, job: Job, tasks: array_spec.Ranges 
         if not job.is_requeued or command.full:
             return KillOutcome(id=text)
     if job.is_ended and not job.is_requeued:
-        return KillOutcome(id=text, code="ended", message="Job/step already completing or completed")
+        return _over(text)
     if command.signal and not _is_plain_kill(command):
         return _signal_job(turn, command, job, text)
     if components.is_inseparable(job):
@@ -107,6 +110,10 @@ def _kill_job(turn: Turn, command: KillJobs, job: Job, tasks: array_spec.Ranges 
     else:
         cancel_job(turn, job, turn.caller.uid)
     return KillOutcome(id=text)
+
+
+def _over(text: str) -> KillOutcome:
+    return KillOutcome(id=text, code="ended", message="Job/step already completing or completed")
 
 
 def _is_plain_kill(command: KillJobs) -> bool:
@@ -172,7 +179,7 @@ def _kill_step(turn: Turn, command: KillJobs, job: Job, step_text: str, text: st
     if step is None:
         return KillOutcome(id=text, code="unknown", message="Invalid job id specified")
     if step.state is not StepState.RUNNING:
-        return KillOutcome(id=text, code="ended", message="Job/step already completing or completed")
+        return _over(text)
     if command.signal and not _is_plain_kill(command):
         _signal_step(turn, command.signal, job, step)
     else:

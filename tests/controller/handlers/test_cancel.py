@@ -89,6 +89,18 @@ def test_other_signals_do_not_reach_a_job_that_ends(world: World) -> None:
     assert [outcome.code for outcome in world.cancel(job_id, signal=9, batch_only=True)] == ["ended"]
 
 
+@pytest.mark.parametrize("signal", [0, 10])
+def test_a_filter_finds_nothing_in_a_job_that_is_over(world: World, signal: int) -> None:
+    """One that still runs and does not pass is left alone, without a word."""
+    over, runs = world.start(), world.start()
+    world.cancel(over)
+
+    outcomes = world.cancel(over, runs, states=("PENDING",), signal=signal)
+
+    assert [(outcome.id, outcome.code) for outcome in outcomes] == [(str(over), "ended")]
+    assert world.job(runs).state is JobState.RUNNING
+
+
 def test_unknown_ids_are_told_one_by_one(world: World) -> None:
     job_id = world.submit()
 
