@@ -94,25 +94,31 @@ def connect_unix(path: str, deadline_s: float = CONNECT_DEADLINE_S) -> LightConn
     """Return a connection to the daemon that listens at *path*.  Raises Unreachable."""
     ends_at = time.monotonic() + deadline_s
     own = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
-    while True:
-        try:
+    try:
+        while True:
             own.settimeout(left_s(ends_at, path, deadline_s))
-            own.connect(path)
-            return LightConnection(own, path)
-        except BlockingIOError:
-            time.sleep(_BACKLOG_PAUSE_S)
-        except OSError as error:
-            own.close()
-            raise Unreachable(f"{path}: {error.strerror or error}") from None
-        except Unreachable:
-            own.close()
-            raise
+            try:
+                own.connect(path)
+                return LightConnection(own, path)
+            except BlockingIOError:
+                time.sleep(_BACKLOG_PAUSE_S)
+    except OSError as error:
+        own.close()
+        raise Unreachable(f"{path}: {error.strerror or error}") from None
+    except BaseException:
+        # The deadline, or a signal that a command makes an exception of.
+        own.close()
+        raise
 
 
 def connect_tcp(address: str, port: int, credential: str, deadline_s: float = CONNECT_DEADLINE_S) -> LightConnection:
     """Return a connection that has said hello; a refusal shows at the first receive().  Raises Unreachable."""
     connection = LightConnection(_connect_tcp(address, port, deadline_s), f"{address}:{port}")
-    connection.send(NOTICE, CONNECTION_ID, HELLO, {"credential": credential}, deadline_s)
+    try:
+        connection.send(NOTICE, CONNECTION_ID, HELLO, {"credential": credential}, deadline_s)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
@@ -201,4 +207,7 @@ def _connect_tcp(address: str, port: int, deadline_s: float) -> _socket.socket:
             own.close()
             kind_of_problem = Refused if isinstance(error, ConnectionRefusedError) else Unreachable
             problem = kind_of_problem(f"{address}:{port}: {error.strerror or error}")
+        except BaseException:
+            own.close()
+            raise
     raise problem

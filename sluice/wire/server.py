@@ -65,19 +65,33 @@ class Server:
 
     async def stop(self) -> None:
         """Stop listening, send what is queued, close every connection."""
-        for listener in self._listeners:
-            listener.close()
+        await self._stop_accepting()
         for path, identity in self._socket_files.items():
             if identity is not None and identity_of_file(path) == identity:
                 os.unlink(path)
-        for _ in range(_ACCEPT_TURNS):
-            await asyncio.sleep(0)
         for connection in self.connections:
             connection.close("the daemon is stopping")
         await self._wait_empty()
         for connection in self.connections:
             connection.transport.abort()
         await self._wait_empty()
+
+    async def _stop_accepting(self) -> None:
+        """Close the listeners, once everybody who was accepted is among the connections.
+
+        asyncio drops whom it has accepted and not yet begun with when the listener is closed, and closes nothing.
+        """
+        loop = asyncio.get_running_loop()
+        for listener in self._listeners:
+            for each in listener.sockets:
+                # Of asyncio's own loop; uvloop has no reader there, and needs none taken away.
+                loop.remove_reader(each.fileno())
+        for _ in range(_ACCEPT_TURNS):
+            await asyncio.sleep(0)
+        for listener in self._listeners:
+            listener.close()
+        for _ in range(_ACCEPT_TURNS):
+            await asyncio.sleep(0)
 
     async def _wait_empty(self) -> None:
         lost = [asyncio.ensure_future(connection.wait_lost()) for connection in self.connections]

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -285,3 +286,40 @@ def test_it_imports_nothing_heavy() -> None:
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
     assert loaded.stdout.split() == []
+
+
+def test_a_connection_that_cannot_say_hello_is_closed() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        with pytest.raises(InvalidRequest):
+            light.connect_tcp("127.0.0.1", listener.getsockname()[1], "no text \udcff")
+        peer, _ = listener.accept()
+        with peer:
+            peer.settimeout(10)
+            assert peer.recv(1) == b""
+
+
+def test_a_connection_that_a_signal_interrupts_is_closed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A command makes an exception of it, which may come while it waits for room in a full backlog."""
+    made: list[socket.socket] = []
+
+    class Interrupted(Exception):
+        pass
+
+    class Socket(socket.socket):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            made.append(self)
+
+        def connect(self, address: Any) -> None:
+            raise BlockingIOError
+
+    def interrupted(seconds: float) -> None:
+        raise Interrupted
+
+    sockets = SimpleNamespace(socket=Socket, AF_UNIX=socket.AF_UNIX, SOCK_STREAM=socket.SOCK_STREAM)
+    monkeypatch.setattr(light, "_socket", sockets)
+    monkeypatch.setattr(light, "time", SimpleNamespace(monotonic=time.monotonic, sleep=interrupted))
+    with pytest.raises(Interrupted):
+        light.connect_unix(str(tmp_path / "socket"))
+
+    assert [each.fileno() for each in made] == [-1]
