@@ -12,7 +12,9 @@ visitors          connections of sattach, sbcast and other nodes' step daemons o
 vouching          asking the controller about jobs whose end may have been forgotten here
 adoption          processes that came by other ways, brought into their users' jobs
 processes         step daemons started, adopted, watched
-stopped           step daemons that stand still when their steps are to end
+unresponsive      step daemons that read no orders when their steps are to end
+killed            what was killed from here, until it is gone
+control_socket    orders to step daemons
 starter           from the engine's wish to a step daemon that is forked
 recovery          what the spool tells an agent that starts
 spool             the memory on disk

@@ -72,6 +72,7 @@ from sluiced.site.reboot import reboot
 from sluiced.site.unkillable import Unkillables
 from sluiced.spool import JobKey, Spool, StepKey
 from sluiced.starter import Starter
+from sluiced.steps.descendants import Unkillable
 from sluiced.steps.launcher import Launcher
 from sluiced.visitors import Visitors
 from sluiced.vouching import Vouching
@@ -94,7 +95,9 @@ class Agent:
         self._description = Description(options, self._spool.id, self._clock.now())
         self._launcher = Launcher(self._spool.lock)
         self._gpu_meter = GpuMeter(self._node, self._spool, lambda: self._description.watched_gpus)
-        self._processes = StepProcesses(self._spool, self._launcher, self._gpu_meter.begin, self._on_step_ended)
+        self._processes = StepProcesses(
+            self._spool, self._launcher, self._gpu_meter.begin, self._on_step_ended, self._on_unkillable
+        )
         self._engine = self._new_engine(
             self._spool.read_config() or AgentConfig(version=0, digest="", cluster=options.cluster)
         )
@@ -369,8 +372,11 @@ class Agent:
         unkillable = self._spool.read_problem(key)
         if unkillable is not None:
             # Before the result, so that nothing else is sent here meanwhile.
-            self._unkillables.add(key, unkillable, self._engine.config, self._task_group)
+            self._on_unkillable(key, unkillable)
         self._perform(self._engine.on_step_ended(key, told))
+
+    def _on_unkillable(self, key: StepKey, found: Unkillable) -> None:
+        self._unkillables.add(key, found, self._engine.config, self._task_group)
 
     # Effects.
 
