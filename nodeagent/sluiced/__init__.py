@@ -5,7 +5,8 @@ jobs/engine.py decides, agent.py does; step daemons own the processes and outliv
 entry             the installed program
 __main__, daemon  the process: options, log, signals, event loop
 options           the command line and the few settings read here
-agent             the shell: events to the engine, its effects to the world
+agent             the shell: events to the engine
+performer         its effects to the world
 link, outbox      the controller: connection, registration, heartbeats, reports until acknowledged
 server            srun's launches and credentials
 visitors          connections of sattach, sbcast and other nodes' step daemons on their way to who serves them
@@ -18,6 +19,7 @@ control_socket    orders to step daemons
 starter           from the engine's wish to a step daemon that is forked
 recovery          what the spool tells an agent that starts
 spool             the memory on disk
+node_groups       the control groups of the node as a whole
 old_cluster       ending what another cluster of the same name has left
 description       what the node tells of itself, anew when the configuration changes
 inventory         what the machine has
