@@ -23,6 +23,7 @@ failures     nodes on which jobs of many users fail
 lost_nodes   what becomes of the jobs on a node that is lost or set down
 leftovers    what a node still ran of them when it came back
 nodes        registration, loss, scontrol update of nodes
+texts        what a process's strings cannot hold
 numbers      bounds of the numbers that users and administrators choose
 partitions   scontrol update, create, delete of partitions
 reports      what agents report of steps and clean nodes
