@@ -16,7 +16,8 @@ mail         what --mail-type tells a job's user
 notify       scontrol notify
 new_limit    limits that change while the job runs, told to its programs
 loans        nodes of a reservation that were lent, called back
-update_job   scontrol update of a job, one row a key
+update_job   scontrol update of a job
+job_keys     what that can change, one row a key
 reboot       restarting nodes
 drain        nodes that the system sets aside and gives back
 failures     nodes on which jobs of many users fail
