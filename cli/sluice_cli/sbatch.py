@@ -118,8 +118,8 @@ def _make_draft(directives: Found, found: Found, voice: talk.Voice) -> Draft:
     draft = Draft("sbatch", time.time())
     layers.apply_layers(draft, directives, os.environ, found)
     combine(draft)
-    for warning in draft.warnings:
-        voice.lines(f"Warning: {warning}")
+    for remark in draft.remarks:
+        voice.lines(remark)
     return draft
 
 

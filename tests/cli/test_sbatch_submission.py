@@ -198,6 +198,72 @@ def test_fewer_tasks_than_nodes_is_a_warning(submit, capfd):
     assert capfd.readouterr().err == "sbatch: Warning: can't run 1 processes on 2 nodes, setting nnodes to 1\n"
 
 
+@pytest.mark.parametrize(
+    ("words", "nodes", "counts"),
+    [
+        (["-n2", "-w", "n1,n2,n3"], ("n1", "n2"), (2, 0)),
+        (["-N3-4", "-n1", "-w", "n1,n2"], ("n1",), (1, 1)),
+        (["-n1", "--ntasks-per-node=3", "-w", "n1,n2,n3", "-x", "n2"], ("n1",), (1, 0)),
+    ],
+    ids=["-n2 of 3", "-N3-4 -n1 of 2", "-n1 --ntasks-per-node=3 of 3"],
+)
+def test_a_list_of_more_nodes_than_tasks_is_cut(words, nodes, counts, submit):
+    spec = submit(*words, "--wrap", "true").spec
+
+    assert (spec.required_nodes, (spec.min_nodes, spec.max_nodes)) == (nodes, counts)
+
+
+@pytest.mark.parametrize(
+    ("words", "tasks"),
+    [
+        ([], ("n3", "n2", "n3")),
+        (["-n2"], ("n3", "n2")),
+        (["-N1"], ("n3",)),
+        (["-m", "cyclic"], ("n3", "n2", "n3")),
+    ],
+    ids=["all of it", "as many as -n", "as many as -N", "whatever -m says"],
+)
+def test_the_host_file_names_the_node_of_each_task(words, tasks, submit, monkeypatch, tmp_path):
+    (tmp_path / "hosts").write_text("n3\nn2\nn3\n")
+    monkeypatch.setenv("SLURM_HOSTFILE", str(tmp_path / "hosts"))
+
+    spec = submit(*words, "--wrap", "true").spec
+
+    assert (spec.task_nodes, spec.ntasks, spec.distribution) == (tasks, len(tasks), "arbitrary")
+
+
+def test_named_nodes_stand_in_place_of_the_host_file(submit, monkeypatch):
+    monkeypatch.setenv("SLURM_HOSTFILE", "/nosuch")
+
+    assert submit("-w", "n1", "--wrap", "true").spec.required_nodes == ("n1",)
+
+
+@pytest.mark.parametrize(
+    ("content", "lines"),
+    [
+        (
+            "n3\nn2\n",
+            "sbatch: error: SLURM_HOSTFILE={path} names 2 nodes, 3 are needed\n"
+            "sbatch: error: Too few NodeNames in Slurm Hostfile\n",
+        ),
+        (
+            None,
+            "sbatch: error: slurm_allocate_resources error opening file {path}, No such file or directory\n",
+        ),
+    ],
+    ids=["too short", "missing"],
+)
+def test_a_host_file_that_does_not_do_is_refused(content, lines, dead_cluster, monkeypatch, tmp_path, capfd):
+    path = tmp_path / "hosts"
+    if content is not None:
+        path.write_text(content)
+    monkeypatch.setenv("SLURM_HOSTFILE", str(path))
+
+    assert main(["-n3", "--wrap", "true"]) == 1
+    end = "sbatch: error: Failure getting NodeNames from hostfile\n"
+    assert capfd.readouterr().err == lines.format(path=path) + end
+
+
 def variables(job):
     return dict(entry.split(b"=", 1) for entry in job.environment)
 

@@ -342,7 +342,7 @@ def test_the_list_tells_the_nodes_whatever_their_number_was_to_be(monkeypatch: p
     draft = _arbitrary("-N3", "-m", "arbitrary", "-w", "n1,n3,n3", monkeypatch=monkeypatch)
 
     assert draft.spec["min_nodes"] == 2
-    assert draft.warnings == ["the tasks are on 2 nodes, not 3, setting nnodes to 2"]
+    assert draft.remarks == ["Warning: the tasks are on 2 nodes, not 3, setting nnodes to 2"]
 
 
 @pytest.mark.parametrize(
