@@ -151,7 +151,7 @@ def _test(spec: dict[str, Any], is_explained: bool, voice: talk.Voice) -> int:
             voice.error(text)
         talk.plain(f"allocation failure: {client.sentence(error)}")
         return REFUSED_EXIT
-    if reply.get("start_at"):
+    if reply.get("start_at") and not reply.get("gates"):
         voice.lines(estimate(reply))
     if is_explained:
         from sluice_cli import explanation

@@ -396,6 +396,43 @@ def test_test_only_of_the_impossible(controller, capfd):
     assert capfd.readouterr() == ("", "sbatch: error: no\nallocation failure: Access/permission denied\n")
 
 
+@pytest.mark.parametrize(
+    ("fields", "verdict", "is_estimated"),
+    [
+        ({}, "would start now on n1 in partition batch with 2 CPUs", True),
+        (
+            {"gates": ["held by its user", "waits for afterok:7 (job 7 waits itself)"]},
+            "but held by its user; waits for afterok:7 (job 7 waits itself); without that it would start now on n1 "
+            "in partition batch with 2 CPUs",
+            False,
+        ),
+        (
+            {"gates": ["held by its user"], "start_at": 0.0},
+            "but held by its user; without that it would have to wait: no start is in sight",
+            False,
+        ),
+        ({"start_at": 0.0}, "but has to wait: no start is in sight", False),
+        ({"is_awaited": True}, "would start at any moment on n1 in partition batch with 2 CPUs", True),
+        (
+            {"is_presumed": True},
+            "would start now on n1 in partition batch with 2 CPUs, jobs without a time limit taken to run for a year",
+            True,
+        ),
+    ],
+    ids=["free", "held and dependent", "held, and no room", "no room", "not clean yet", "behind a job without a limit"],
+)
+def test_the_verdict_says_what_has_to_be_over_first(controller, capfd, fields, verdict, is_estimated):
+    blockers = [] if fields == {} else [{"reason": "Resources", "text": "x"}]
+    explanation = {"job": {"id": 7, "spec": {"name": "wrap"}}, "blockers": blockers}
+    found = {"start_at": 5.0, "now_at": 5.0, "cpu_count": 2, "nodes": "n1", "partition": "batch"}
+    controller.answers["TestJob"] = {**found, "explanation": explanation, **fields}
+
+    assert main(["--explain", "--wrap", "true"]) == 0
+    out, err = capfd.readouterr()
+    assert out.split("\n")[0] == f"verdict: accepted, {verdict}"
+    assert ("to start at" in err) == is_estimated
+
+
 def test_explain_tells_verdict_causes_and_changes_on_stdout(controller, capfd):
     controller.answers["TestJob"] = {
         "job_id": 7,
