@@ -5,17 +5,21 @@ jobs/engine.py decides, agent.py does; step daemons own the processes and outliv
 entry             the installed program
 __main__, daemon  the process: options, log, signals, event loop
 options           the command line and the few settings read here
-agent             the shell: events to the engine, its effects to the world
+agent             the shell: events to the engine
+performer         its effects to the world
 link, outbox      the controller: connection, registration, heartbeats, reports until acknowledged
 server            srun's launches and credentials
 visitors          connections of sattach, sbcast and other nodes' step daemons on their way to who serves them
 vouching          asking the controller about jobs whose end may have been forgotten here
 adoption          processes that came by other ways, brought into their users' jobs
 processes         step daemons started, adopted, watched
-stopped           step daemons that stand still when their steps are to end
+unresponsive      step daemons that read no orders when their steps are to end
+killed            what was killed from here, until it is gone
+control_socket    orders to step daemons
 starter           from the engine's wish to a step daemon that is forked
 recovery          what the spool tells an agent that starts
 spool             the memory on disk
+node_groups       the control groups of the node as a whole
 old_cluster       ending what another cluster of the same name has left
 description       what the node tells of itself, anew when the configuration changes
 inventory         what the machine has

@@ -1,4 +1,4 @@
-"""The shell of one node's agent: feeds the engine with events and performs its effects."""
+"""The shell of one node's agent: its parts, and what they tell one another and the engine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import random
 from collections.abc import Coroutine
 from signal import SIGSTOP
-from typing import Any, assert_never
+from typing import Any
 
 import msgspec
 
@@ -32,46 +32,29 @@ from sluice.wire.messages import (
 from sluice.wire.responder import Responder
 from sluice.wire.server import Server
 from sluiced.adoption import Adoption
-from sluiced.cgroup import detect
 from sluiced.description import Description
-from sluiced.jobs.effects import (
-    Effect,
-    ForgetJob,
-    ForgetStep,
-    KillStrays,
-    MarkEnded,
-    MarkPrepared,
-    RefuseTasks,
-    RunHook,
-    SendOrder,
-    StartBatch,
-    StartExtern,
-    StartTasks,
-    TellClean,
-    TellDrain,
-    TellPrepared,
-    TellResult,
-    WaitForSrun,
-)
 from sluiced.jobs.engine import StepEngine
 from sluiced.link import ControllerLink
 from sluiced.manager.courier import Courier
 from sluiced.manager.manager import StepManager
 from sluiced.manager.requests import StepRequests
+from sluiced.node_groups import NodeGroups
 from sluiced.old_cluster import end_old_cluster
 from sluiced.options import Options
 from sluiced.outbox import Item
+from sluiced.performer import Performer
 from sluiced.processes import StepProcesses
 from sluiced.recovery import recover
 from sluiced.server import AgentAuthenticator, AgentServer
 from sluiced.site.gpu_meter import GpuMeter
 from sluiced.site.gpu_watch import GpuWatch
 from sluiced.site.health import HealthCheck
-from sluiced.site.hooks import Hooks, OnEnded
+from sluiced.site.hooks import Hooks
 from sluiced.site.reboot import reboot
 from sluiced.site.unkillable import Unkillables
 from sluiced.spool import JobKey, Spool, StepKey
 from sluiced.starter import Starter
+from sluiced.steps.descendants import Unkillable
 from sluiced.steps.launcher import Launcher
 from sluiced.visitors import Visitors
 from sluiced.vouching import Vouching
@@ -92,9 +75,12 @@ class Agent:
         self._clock = WallClock()
         self._spool = Spool(options.spool)
         self._description = Description(options, self._spool.id, self._clock.now())
+        self._groups = NodeGroups(self._node, self._spool)
         self._launcher = Launcher(self._spool.lock)
         self._gpu_meter = GpuMeter(self._node, self._spool, lambda: self._description.watched_gpus)
-        self._processes = StepProcesses(self._spool, self._launcher, self._gpu_meter.begin, self._on_step_ended)
+        self._processes = StepProcesses(
+            self._spool, self._launcher, self._gpu_meter.begin, self._on_step_ended, self._on_unkillable
+        )
         self._engine = self._new_engine(
             self._spool.read_config() or AgentConfig(version=0, digest="", cluster=options.cluster)
         )
@@ -130,6 +116,18 @@ class Agent:
         self._courier = Courier(
             self._node, self._manager, self._link.mint, rng, self._link.report, self._on_result_taken
         )
+        self._perform = Performer(
+            lambda: self._engine,
+            self._spool,
+            self._starter,
+            self._processes,
+            self._hooks,
+            self._manager,
+            self._courier,
+            self._link,
+            self._spawn,
+            self._sweep_wanted.set,
+        ).perform
         requests = StepRequests(self._manager, key, self._clock)
         vouching = Vouching(self._node, lambda: self._engine, self._manager, self._link.ask)
         self._handler = AgentServer(
@@ -140,7 +138,7 @@ class Agent:
     async def run(self) -> None:
         await self._lock_spool()
         self._description.prepare(self._engine.config)
-        self._note_groups()
+        self._groups.note(self._engine.config)
         self._launcher.start()
         try:
             async with asyncio.TaskGroup() as group:
@@ -158,7 +156,7 @@ class Agent:
             self._processes.stop()
             self._unkillables.stop()
             self._launcher.stop()
-            self._remove_empty_groups()
+            self._groups.remove_empty()
             self._spool.close()
 
     async def _lock_spool(self) -> None:
@@ -196,24 +194,7 @@ class Agent:
         self._perform(self._engine.on_recovery_done())
         for step in self._manager.running_here():
             self._perform(self._engine.on_srun_lost(step))
-        known = {detect.job_name(*key) for key in self._spool.jobs()}
-        config = self._engine.config
-        detect.kill_unknown_jobs(config.cgroup, detect.node_name(config.cluster, self._node, self._spool.path), known)
-        self._remove_empty_groups()
-
-    def _note_groups(self) -> None:
-        """Have whoever takes the node down find its groups; each step makes its own, where the configuration says."""
-        config = self._engine.config
-        name = detect.node_name(config.cluster, self._node, self._spool.path)
-        try:
-            self._spool.note_groups(detect.node_folders(config.cgroup, name))
-        except OSError as error:
-            logger.error("node %s: spool %r: %s", self._node, self._spool.path, error.strerror)
-
-    def _remove_empty_groups(self) -> None:
-        """Without a job there is no step daemon that may be about to use a group of the node."""
-        if not self._spool.jobs():
-            detect.remove_empty(self._spool.read_groups())
+        self._groups.kill_unknown(self._engine.config)
 
     def _new_engine(self, config: AgentConfig) -> StepEngine:
         return StepEngine(self._node, config, None if os.geteuid() == 0 else os.geteuid(), self._clock)
@@ -251,7 +232,7 @@ class Agent:
     def _follow_config(self, old: AgentConfig) -> None:
         """Register anew if the configuration makes the node another one."""
         if self._engine.config.cgroup != old.cgroup or self._engine.config.cluster != old.cluster:
-            self._note_groups()
+            self._groups.note(self._engine.config)
         if self._description.follow(self._engine.config, old):
             # Not while a registration is being answered.
             asyncio.get_running_loop().call_soon(self._link.renew)
@@ -345,10 +326,6 @@ class Agent:
         else:
             self._perform(self._engine.on_srun_gone(key))
 
-    def _on_srun_missed(self, engine: StepEngine, key: StepKey) -> None:
-        if engine is self._engine:
-            self._perform(engine.on_srun_missed(key))
-
     def _on_step_ended(self, key: StepKey, result: StepResult, is_own: bool) -> None:
         logger.info(
             "step %s.%s: ended code=%s signal=%s reason=%s",
@@ -369,76 +346,11 @@ class Agent:
         unkillable = self._spool.read_problem(key)
         if unkillable is not None:
             # Before the result, so that nothing else is sent here meanwhile.
-            self._unkillables.add(key, unkillable, self._engine.config, self._task_group)
+            self._on_unkillable(key, unkillable)
         self._perform(self._engine.on_step_ended(key, told))
 
-    # Effects.
-
-    def _perform(self, effects: list[Effect]) -> None:
-        for effect in effects:
-            self._perform_one(effect)
-
-    def _perform_one(self, effect: Effect) -> None:
-        match effect:
-            case StartBatch():
-                self._starter.start_batch(effect.key, effect.order, self._engine.config)
-            case StartTasks():
-                self._starter.start_tasks(effect.key, effect.request, effect.ticket, self._engine.config)
-            case StartExtern():
-                self._starter.start_extern(effect.key, effect.job, self._engine.config)
-            case RefuseTasks():
-                self._starter.refuse(effect)
-            case SendOrder():
-                self._processes.send(effect.key, effect.order)
-            case RunHook():
-                self._spawn(self._run_hook(effect))
-            case MarkPrepared():
-                self._mark_prepared(effect)
-            case KillStrays():
-                self._processes.kill_strays(effect.key)
-            case MarkEnded():
-                self._spool.mark_ended(effect.key)
-            case ForgetStep():
-                self._spool.remove_step(effect.key)
-            case ForgetJob():
-                self._manager.forget(effect.key)
-                self._courier.recall(effect.key)
-                self._spool.remove_job(effect.key)
-                self._sweep_wanted.set()
-            case TellResult():
-                self._courier.tell(effect.result)
-            case TellClean():
-                self._manager.tell(JobKey(effect.clean.job_id, effect.clean.attempt))
-                self._link.report(effect.clean)
-            case TellPrepared():
-                self._link.report(effect.prepared)
-            case TellDrain():
-                self._link.report((effect.node, effect.reason))
-            case WaitForSrun():
-                asyncio.get_running_loop().call_later(effect.wait_s, self._on_srun_missed, self._engine, effect.key)
-            case _:
-                assert_never(effect)
-
-    async def _run_hook(self, effect: RunHook) -> None:
-        engine, config = self._engine, self._engine.config
-        around = self._starter.extern_launch(effect.job, config) if effect.job is not None else None
-        await self._hooks.run(effect, config, around, self._on_hook_ended(engine))
-
-    def _mark_prepared(self, effect: MarkPrepared) -> None:
-        try:
-            self._spool.write_prepared(effect.key, effect.variables)
-        except OSError as error:
-            # The prolog is run once more after a restart; no reason to fail the job.
-            logger.error("job %s: spool %r: %s", effect.key.job_id, self._spool.path, error.strerror)
-
-    def _on_hook_ended(self, engine: StepEngine) -> OnEnded:
-        """Return what tells *engine*, unless another cluster's has taken its place meanwhile."""
-
-        def tell(effect: RunHook, problem: str) -> None:
-            if engine is self._engine:
-                self._perform(engine.on_hook_ended(effect.hook, effect.key, problem))
-
-        return tell
+    def _on_unkillable(self, key: StepKey, found: Unkillable) -> None:
+        self._unkillables.add(key, found, self._engine.config, self._task_group)
 
 
 def _listening_address(address: str) -> str:

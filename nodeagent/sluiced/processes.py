@@ -12,20 +12,22 @@ from sluice.clock import WallClock
 from sluice.model.base import EXTERN_STEP
 from sluice.model.reason import Reason
 from sluice.wire.messages import StepResult
-from sluiced import process_id
+from sluiced import control_socket, process_id
 from sluiced.cgroup import detect
+from sluiced.killed import KilledProcesses, OnUnkillable
 from sluiced.spool import Spool, StepKey
 from sluiced.steps import descendants, notice, temp_dir
-from sluiced.steps.launch import ControlOrder, EndOrder, StepLaunch, encode_order
+from sluiced.steps.launch import ControlOrder, EndOrder, StepLaunch
 from sluiced.steps.launch_failure import LaunchFailure
 from sluiced.steps.launcher import Launcher
 from sluiced.steps.stepd import failed_result, unrecorded_result
 from sluiced.steps.wiring import is_wired
-from sluiced.stopped import StoppedDaemons
+from sluiced.unresponsive import UnresponsiveDaemons
 
 logger = logging.getLogger(__name__)
 
 DAEMON_DIED = "the step's daemon ended unexpectedly, and its tasks with it"
+DAEMON_STUCK = "the step's daemon reads no orders, and cannot be killed"
 
 #: Told once per step: its result, and whether the step daemon left it itself.
 OnEnded = Callable[[StepKey, StepResult, bool], None]
@@ -39,13 +41,21 @@ class StepProcesses:
     A step daemon that serves again says so earlier.
     """
 
-    def __init__(self, spool: Spool, launcher: Launcher, on_running: OnRunning, on_ended: OnEnded) -> None:
+    def __init__(
+        self,
+        spool: Spool,
+        launcher: Launcher,
+        on_running: OnRunning,
+        on_ended: OnEnded,
+        on_unkillable: OnUnkillable,
+    ) -> None:
         self._spool = spool
         self._launcher = launcher
         self._on_running = on_running
         self._on_ended = on_ended
         self._watched: dict[StepKey, int] = {}
-        self._stopped = StoppedDaemons(spool, self.is_running)
+        self._killed = KilledProcesses(on_unkillable)
+        self._unresponsive = UnresponsiveDaemons(spool, self._killed, self._on_stuck)
 
     def start(self, key: StepKey, launch: StepLaunch, connection: socket.socket | None) -> None:
         """Write the launch record, then have a step daemon forked.  Raises OSError when the spool fails."""
@@ -54,8 +64,8 @@ class StepProcesses:
 
     def fork(self, key: StepKey, connection: socket.socket | None = None, *, is_wired: bool = False) -> None:
         """Have a step daemon forked for a step whose launch record is there."""
-        control = self._spool.bind_control(key)
         path = self._spool.step_path(key)
+        control = control_socket.bind(path)
         self._launcher.fork(
             path,
             control,
@@ -81,23 +91,25 @@ class StepProcesses:
 
     def send(self, key: StepKey, order: ControlOrder, *descriptors: int) -> None:
         """An order that reaches nobody is about a step whose end is on its way."""
-        if not self._spool.send_control(key, encode_order(order), descriptors):
-            logger.info("step %s.%s: order not delivered, it has ended", key.job_id, key.step_id)
+        if not control_socket.send(self._spool.step_path(key), order, descriptors):
+            logger.info("step %s.%s: order not delivered, it has ended or hears nothing", key.job_id, key.step_id)
         if isinstance(order, EndOrder):
-            self._stopped.expect_end(key, order.kill_wait_s)
+            self._unresponsive.expect_end(key, order)
 
     def kill_strays(self, key: StepKey) -> None:
         launch = self._spool.read_launch(key)
         claim = self._spool.read_claim(key)
-        count = detect.kill_leftovers(launch) if launch is not None else 0
-        count += descendants.kill_strays(notice.marker(self._spool.notice_path(key)))
+        pids = detect.kill_leftovers(launch) if launch is not None else set()
+        pids |= descendants.kill_strays(notice.marker(self._spool.notice_path(key)))
+        self._killed.expect_gone(key, pids, launch.config.unkillable_timeout_s if launch is not None else 0.0)
         if launch is not None and claim is not None:
             temp_dir.remove_left(launch.temp_parent, launch.name, claim.pid, launch.job.spec.uid)
-        logger.warning("step %s.%s: step daemon lost, killed=%s", key.job_id, key.step_id, count)
+        logger.warning("step %s.%s: step daemon lost, killed=%s", key.job_id, key.step_id, len(pids))
 
     def stop(self) -> None:
         """Watch nothing any more; the step daemons go on."""
-        self._stopped.stop()
+        self._unresponsive.stop()
+        self._killed.stop()
         for pidfd in self._watched.values():
             asyncio.get_running_loop().remove_reader(pidfd)
             os.close(pidfd)
@@ -140,8 +152,15 @@ class StepProcesses:
         os.close(pidfd)
         self._tell_end(key)
 
+    def _on_stuck(self, key: StepKey) -> None:
+        pidfd = self._watched.pop(key, None)
+        if pidfd is not None:
+            asyncio.get_running_loop().remove_reader(pidfd)
+            os.close(pidfd)
+            self.fail(key, DAEMON_STUCK, WallClock().now())
+
     def _tell_end(self, key: StepKey) -> None:
-        self._stopped.forget(key)
+        self._unresponsive.forget(key)
         result = self._spool.read_result(key)
         if result is not None:
             self._on_ended(key, result, True)

@@ -47,6 +47,7 @@ from sluice.wire.responder import Responder
 from sluice.wire.step_credential import STEP_AUDIENCE, StepGrant, check_step_credential, records_digest
 from sluiced.adoption import Adoption
 from sluiced.files.order import FileOrder
+from sluiced.jobs.words import check_file
 from sluiced.manager.manager import StepManager
 from sluiced.manager.requests import StepRequests
 from sluiced.spool import JobKey, StepKey
@@ -176,8 +177,7 @@ class AgentServer(Handler):
         _check_bearer(connection, grant)
         if grant.step_id != EXTERN_STEP or self._node not in grant.nodes or request.node != self._node:
             raise InvalidRequest(f"the credential is not for files on node {self._node}")
-        if not os.path.isabs(request.path):
-            raise InvalidRequest(f"{request.path!r} is not an absolute path")
+        check_file(request)
         connection.hold()
         order = FileOrder(request=request, uid=grant.uid, gid=grant.gid, user=grant.user)
         key = JobKey(grant.job_id, grant.attempt)

@@ -38,7 +38,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import socket
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -48,7 +47,7 @@ from sluice.errors import ConfigError
 from sluice.model.base import BATCH_STEP, EXTERN_STEP, SPECIAL_STEP_NAMES, step_name
 from sluice.model.job import Job
 from sluice.wire.messages import AgentConfig, StepResult
-from sluiced import process_id, short_path
+from sluiced import process_id
 from sluiced.steps.descendants import Unkillable
 from sluiced.steps.launch import StepLaunch
 
@@ -163,33 +162,6 @@ class Spool:
     def write_launch(self, key: StepKey, launch: StepLaunch) -> None:
         """Write the launch record; on return it outlives this process."""
         write_file(self.step_path(key) + ".launch", msgspec.msgpack.encode(launch))
-
-    def bind_control(self, key: StepKey) -> socket.socket:
-        """Return the socket on which the step daemon will get its orders; orders sent from now on wait in it."""
-        control = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        with short_path.of(self.step_path(key) + ".control") as path:
-            try:
-                control.bind(path)
-            except OSError:
-                os.unlink(path)
-                control.bind(path)
-        return control
-
-    def send_control(self, key: StepKey, order: bytes, descriptors: Sequence[int] = ()) -> bool:
-        """Return whether the step daemon will read *order*, and get *descriptors*; False: it is not there."""
-        with (
-            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender,
-            short_path.of(self.step_path(key) + ".control") as path,
-        ):
-            try:
-                if descriptors:
-                    sender.connect(path)
-                    socket.send_fds(sender, [order], descriptors)
-                else:
-                    sender.sendto(order, path)
-            except OSError:
-                return False
-        return True
 
     def mark_ended(self, key: JobKey) -> None:
         with contextlib.suppress(OSError):

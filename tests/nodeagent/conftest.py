@@ -118,7 +118,7 @@ class Cluster:
 
     def new_job(self, **fields: Any) -> Job:
         """Return a job that the agent has not seen yet."""
-        return make_job(next(self._ids), self.work, **fields)
+        return make_job(next(self._ids), fields.pop("work_dir", self.work), **fields)
 
     def launch(self, job: Job, script: str, environment: dict[str, str] | None = None) -> None:
         entries = tuple(f"{name}={value}".encode() for name, value in (environment or {}).items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -58,13 +59,16 @@ def login() -> Iterator[Callable[[str], subprocess.Popen[bytes]]]:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd="/",
+            start_new_session=True,
         )
         started.append(child)
         return child
 
     yield start
     for child in started:
-        child.kill()
+        # What the shell has started does not end with it.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
         child.wait()
         for pipe in (child.stdin, child.stdout):
             assert pipe is not None

@@ -8,10 +8,12 @@ import pytest
 
 from sluice.model.base import BATCH_STEP
 from sluice.model.reason import Reason
+from sluice.model.states import Ending
 from sluice.wire.messages import StepResult
-from sluiced import spool
+from sluiced import control_socket, spool
 from sluiced.processes import StepProcesses
 from sluiced.steps import stepd
+from sluiced.steps.launch import EndOrder
 from sluiced.steps.launcher import Launcher
 
 RESULT = StepResult(node="n1", job_id=7, attempt=0, step_id=0, started_at=1.0, ended_at=2.0, exit_code=3)
@@ -35,11 +37,20 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_the_result_waits_for_space(failing: list[int], tmp_path: Path) -> None:
-    """The exit status of a job is not lost; what was written in part is written anew."""
+    """The exit status of a job is not lost; what was written in part is written anew.
+
+    Orders are read meanwhile: it is no step daemon that hangs.
+    """
     failing[:] = [errno.ENOSPC, errno.EDQUOT, errno.ENOSPC]
+    step_path = str(tmp_path / "0")
 
-    stepd.write_result(str(tmp_path / "0"), RESULT)
+    with control_socket.bind(step_path) as control:
+        order = control_socket.ask(step_path, EndOrder(ending=Ending.CANCEL, kill_wait_s=30.0))
+        stepd.write_result(step_path, RESULT, control.fileno())
 
+    assert order is not None
+    assert order.is_read()
+    order.close()
     assert msgspec.msgpack.decode((tmp_path / "0.result").read_bytes(), type=StepResult) == RESULT
 
 
@@ -52,8 +63,8 @@ def test_it_does_not_wait_for_ever(
     monkeypatch.setattr(stepd, "_SPACE_PATIENCE_S", patience_s)
     failing[:] = [number]
 
-    with pytest.raises(OSError, match="no"):
-        stepd.write_result(str(tmp_path / "0"), RESULT)
+    with control_socket.bind(str(tmp_path / "0")) as control, pytest.raises(OSError, match="no"):
+        stepd.write_result(str(tmp_path / "0"), RESULT, control.fileno())
 
 
 @pytest.mark.parametrize(("step_id", "exit"), [(0, (1, 0)), (BATCH_STEP, (0, 53))], ids=["a step", "a script"])
@@ -62,7 +73,11 @@ def test_what_could_not_be_written_has_failed(tmp_path: Path, step_id: int, exit
     told: list[StepResult] = []
     own = spool.Spool(str(tmp_path))
     launcher = Launcher(own.lock)
-    processes = StepProcesses(own, launcher, lambda key: None, lambda key, result, is_own: told.append(result))
+
+    def on_ended(key: spool.StepKey, result: StepResult, is_own: bool) -> None:
+        told.append(result)
+
+    processes = StepProcesses(own, launcher, lambda key: None, on_ended, lambda key, found: None)
 
     processes.fail(spool.StepKey(7, 0, step_id), "spool '/spool': No space left on device", 5.0)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
+import signal
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -164,6 +166,36 @@ def test_a_driver_that_hangs_is_given_up_and_asked_again(
     play(meter, story)
 
     assert "what steps have of GPUs is not known: the driver has not answered for 0.2 s" in caplog.text
+
+
+def test_no_second_process_joins_one_that_hangs_in_the_driver(
+    spool: Spool, make_sampler: Callable[[str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its step has ended, so that nobody waits for its answer any more, and KILL does not end it."""
+    monkeypatch.setattr(gpu_meter, "_IDLE_S", 0.05)
+    monkeypatch.setattr(gpu_meter, "_GOING_S", 0.05)
+    killed = asyncio.Event()
+    monkeypatch.setattr(asyncio.subprocess.Process, "kill", lambda process: killed.set())
+    make_sampler("echo $$ >> pids; exec sleep 100")
+    claim(spool, launch_with(GPU))
+    meter, pids = GpuMeter("n1", spool, lambda: ["GPU-0"]), tmp_path / "pids"
+
+    async def story() -> None:
+        meter.begin(KEY)
+        await until(lambda: pids.exists() and pids.read_text())
+        meter.end(KEY, USED)
+        await killed.wait()
+        meter.begin(KEY)
+        # Longer than all that could have it start another one.
+        await asyncio.sleep(0.5)
+        assert len(pids.read_text().split()) == 1
+
+        os.kill(int(pids.read_text()), signal.SIGKILL)
+
+        await until(lambda: len(pids.read_text().split()) == 2)
+        os.kill(int(pids.read_text().split()[1]), signal.SIGKILL)
+
+    play(meter, story)
 
 
 def test_a_process_that_fails_is_told_with_its_words(

@@ -311,6 +311,25 @@ def test_a_launch_without_a_program_is_refused(cluster: Cluster) -> None:
     assert srun.error.message.endswith("names no program")
 
 
+def test_a_launch_that_the_kernel_does_not_take_is_refused(cluster: Cluster) -> None:
+    srun = Srun(cluster, ["true"], umask=10**12).wait_done()
+
+    assert srun.error is not None
+    assert srun.error.message == "umask 1000000000000 is not within 0 and 4095"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("1 true", "--multi-prog: no program for rank 0"), ("x-y true", "--multi-prog: 'x-y' is not a list of numbers")],
+)
+def test_a_rank_without_a_program_fails_its_step(cluster: Cluster, text: str, says: str) -> None:
+    """srun checks the configuration; who speaks to the agent himself gets a sentence, too."""
+    srun = Srun(cluster, ["conf"], multi_prog=text).wait_done()
+
+    assert [line for line in srun.talk if says in line]
+    assert says in cluster.result(1, 0).reason_text
+
+
 def _with_all_of_the_node(job: Job, step: Step) -> tuple[Job, Step]:
     grant = NodeGrant(node=NODE, cpus="0-3", cpu_count=4, memory_mib=7777)
     return replace(job, allocation=Allocation(grants=(grant,), tasks_per_node=(1,))), step

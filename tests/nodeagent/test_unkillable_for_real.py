@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,7 +16,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.nodeagent.conftest import Cluster
+from sluiced.spool import read_claim
+from tests.nodeagent.conftest import CONFIG, Cluster
 from tests.waiting import wait_until
 
 pytestmark = [
@@ -131,3 +133,20 @@ def test_another_agent_sees_them_go(trap: tuple[Cluster, Trap]) -> None:
 
     wait_until(lambda: _reasons(cluster)[-1] == "", 20)
     wait_until(lambda: not list((cluster.spool / "unkillable").iterdir()))
+
+
+def test_what_a_lost_step_daemon_leaves_holds_the_node_as_well(make_cluster: Callable[..., Cluster]) -> None:
+    """Somebody has killed the step daemon, and one of its tasks cannot be."""
+    cluster = make_cluster(msgspec.structs.replace(CONFIG, unkillable_timeout_s=0.3))
+    cluster.start_agent()
+    held = Trap(cluster)
+    cluster.closers.append(held.let_go)
+    claim = read_claim(str(cluster.spool / "jobs" / f"{held.job_id}.0" / "batch"))
+    assert claim is not None
+
+    os.kill(claim.pid, signal.SIGKILL)
+
+    wait_until(lambda: len(_reasons(cluster)) == 1, 20)
+    assert " command 'sh' waits in " in _reasons(cluster)[0]
+    held.let_go()
+    wait_until(lambda: _reasons(cluster)[-1] == "", 20)

@@ -16,13 +16,15 @@ mail         what --mail-type tells a job's user
 notify       scontrol notify
 new_limit    limits that change while the job runs, told to its programs
 loans        nodes of a reservation that were lent, called back
-update_job   scontrol update of a job, one row a key
+update_job   scontrol update of a job
+job_keys     what that can change, one row a key
 reboot       restarting nodes
 drain        nodes that the system sets aside and gives back
 failures     nodes on which jobs of many users fail
 lost_nodes   what becomes of the jobs on a node that is lost or set down
 leftovers    what a node still ran of them when it came back
 nodes        registration, loss, scontrol update of nodes
+texts        what a process's strings cannot hold
 numbers      bounds of the numbers that users and administrators choose
 partitions   scontrol update, create, delete of partitions
 reports      what agents report of steps and clean nodes

@@ -20,6 +20,7 @@ from sluicectld.state.cluster import Cluster
 
 from .numbers import check_numbers
 from .reservation_admission import check_reservation_is_named, check_reservations
+from .texts import check_texts
 from .turn import Turn
 
 #: Durations are kept at minute resolution, rounded up.
@@ -61,6 +62,7 @@ def check_counts(settings: Settings, spec: JobSpec) -> None:
     if min(spec.limit_s or 0, spec.min_limit_s or 0) < 0:
         raise InvalidRequest("a time limit below 0 requested", "time_limit")
     check_numbers(spec)
+    check_texts(spec)
     if spec.array:
         _check_array(spec.array)
         greatest = array_spec.greatest(spec.array)

@@ -5,6 +5,7 @@ job goes back to the queue when all of its nodes are clean.
 """
 
 from collections.abc import Collection
+from typing import TypedDict, Unpack
 
 from msgspec.structs import replace
 
@@ -26,56 +27,40 @@ from .managers import tell_manager
 from .turn import Turn
 
 
+class How(TypedDict, total=False):
+    """What else is to be told of an end, as JobEnded has it."""
+
+    exit_code: int
+    exit_signal: int
+    reason: Reason
+    reason_text: str
+    by_uid: int | None
+    is_requeued: bool
+    failed_node: str
+
+
 def end_job(
     turn: Turn,
     job: Job,
     state: JobState,
     ending: Ending,
     *,
-    exit_code: int = 0,
-    exit_signal: int = 0,
-    reason: Reason = Reason.NONE,
-    reason_text: str = "",
-    by_uid: int | None = None,
     clean_nodes: frozenset[str] = frozenset(),
-    is_requeued: bool = False,
-    failed_node: str = "",
     kill_wait_s: float | None = None,
+    **how: Unpack[How],
 ) -> None:
-    """End a pending or running job.  clean_nodes: already reported clean, or lost and not waited for.
+    """End a pending or running job, and those that end with it.
 
-    kill_wait_s: None for KillWait.
+    clean_nodes: already reported clean, or lost and not waited for.  kill_wait_s: None for KillWait.
     """
     # What a node still runs that was lost before, and does not answer, is ended when it registers.
     clean_nodes |= frozenset(node for node in job.lost_nodes if not turn.cluster.nodes[node].is_responding)
-    completing = tuple(node for node in job.nodes if node not in clean_nodes)
-    has_epilog = job.allocation is not None and bool(turn.settings.epilog_controller)
     if clean_nodes:
         step_state = StepState.NODE_FAIL if ending is Ending.NODE_FAILURE else StepState.CANCELLED
         end_steps_on(turn, job, clean_nodes, step_state)
-    turn.emit(
-        JobEnded(
-            at=turn.now_at,
-            job_id=job.id,
-            state=state,
-            ending=ending,
-            exit_code=exit_code,
-            exit_signal=exit_signal,
-            reason=reason,
-            reason_text=reason_text,
-            by_uid=by_uid,
-            completing_nodes=completing,
-            is_requeued=is_requeued,
-            failed_node=failed_node,
-            has_epilog=has_epilog,
-        )
-    )
-    for node in completing:
-        turn.effects.append(end_order(turn, turn.job(job.id), node, ending, by_uid, kill_wait_s))
-    if has_epilog:
-        turn.effects.append(RunProgram(Program.EPILOG, turn.job(job.id)))
+    _emit_end(turn, job, state, ending, clean_nodes, kill_wait_s, how)
     turn.is_pass_due = True
-    if not is_requeued:
+    if not how.get("is_requeued"):
         wake_dependents(turn, job)
     _finish(turn, job.id)
     for other in ending_with(turn, job):
@@ -83,21 +68,39 @@ def end_job(
             # Of three that wait, the second has ended the third already.
             continue
         # A lost node is lost to all; one that has reported this job's end may have others' processes left.
-        end_job(
-            turn,
-            other,
-            state,
-            ending,
-            exit_code=exit_code,
-            exit_signal=exit_signal,
-            reason=reason,
-            reason_text=reason_text,
-            by_uid=by_uid,
-            clean_nodes=clean_nodes.intersection(other.nodes) if ending is Ending.NODE_FAILURE else frozenset(),
-            is_requeued=is_requeued,
-            failed_node=failed_node if failed_node in other.nodes else "",
-            kill_wait_s=kill_wait_s,
+        lost = clean_nodes.intersection(other.nodes) if ending is Ending.NODE_FAILURE else frozenset()
+        failed_node = how.get("failed_node", "")
+        theirs: How = {**how, "failed_node": failed_node if failed_node in other.nodes else ""}
+        end_job(turn, other, state, ending, clean_nodes=lost, kill_wait_s=kill_wait_s, **theirs)
+
+
+def _emit_end(
+    turn: Turn,
+    job: Job,
+    state: JobState,
+    ending: Ending,
+    clean_nodes: frozenset[str],
+    kill_wait_s: float | None,
+    how: How,
+) -> None:
+    """Have it ended, and what ends it done on its nodes and here."""
+    completing = tuple(node for node in job.nodes if node not in clean_nodes)
+    has_epilog = job.allocation is not None and bool(turn.settings.epilog_controller)
+    turn.emit(
+        JobEnded(
+            at=turn.now_at,
+            job_id=job.id,
+            state=state,
+            ending=ending,
+            completing_nodes=completing,
+            has_epilog=has_epilog,
+            **how,
         )
+    )
+    for node in completing:
+        turn.effects.append(end_order(turn, turn.job(job.id), node, ending, how.get("by_uid"), kill_wait_s))
+    if has_epilog:
+        turn.effects.append(RunProgram(Program.EPILOG, turn.job(job.id)))
 
 
 def end_order(

@@ -166,8 +166,13 @@ def preemption_due(turn: Turn, job_id: int) -> None:
     end_preempted(turn, job)
 
 
-def end_preempted(turn: Turn, job: Job, **how: object) -> None:
-    """End a preempted job, or send it back to the queue.  how: what of its end is known already."""
+def end_preempted(
+    turn: Turn, job: Job, clean_nodes: frozenset[str] = frozenset(), exit_code: int = 0, exit_signal: int = 0
+) -> None:
+    """End a preempted job, or send it back to the queue.
+
+    clean_nodes: as end_job() has them; exit_code, exit_signal: of a script that has ended by itself.
+    """
     assert job.preemption is not None, f"job {job.id} is not being preempted"
     is_requeued = job.preemption.mode is PreemptMode.REQUEUE and job.spec.is_batch and may_requeue(turn, job)
     # Whoever had a grace was told when it ends.
@@ -180,5 +185,7 @@ def end_preempted(turn: Turn, job: Job, **how: object) -> None:
         reason_text=f"preempted for job {job.preemption.for_job_id}",
         is_requeued=is_requeued,
         kill_wait_s=0.0 if had_grace else None,
-        **how,  # type: ignore[arg-type]
+        clean_nodes=clean_nodes,
+        exit_code=exit_code,
+        exit_signal=exit_signal,
     )

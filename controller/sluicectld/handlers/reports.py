@@ -132,8 +132,7 @@ def _end_batch_job(turn: Turn, job: Job, result: StepResult) -> None:
         return
     if job.preemption is not None and job.state is JobState.RUNNING and (result.exit_code or result.exit_signal):
         # Told to end, it ended before its time; only one that succeeded has done its work.
-        codes = {"exit_code": result.exit_code, "exit_signal": result.exit_signal}
-        end_preempted(turn, job, clean_nodes=clean, **codes)
+        end_preempted(turn, job, clean, result.exit_code, result.exit_signal)
         return
     is_requeued = _wants_requeue(turn, job, result)
     result = _after_lack_of_memory(turn, job, result)

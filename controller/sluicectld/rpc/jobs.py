@@ -32,6 +32,7 @@ from sluice_plugins.interfaces import Submission
 from sluicectld.core import Core, answer_error
 from sluicectld.handlers import admission, submit
 from sluicectld.handlers.components import check_components, described
+from sluicectld.handlers.texts import check_environment
 from sluicectld.handlers.turn import Turn
 from sluicectld.permissions import SYSTEM, Verb
 from sluicectld.scheduler.estimate import estimate, explain_estimate
@@ -129,6 +130,7 @@ def _read_outcome(call: Call, job_id: int, task_id: int | None) -> Outcome | Non
 def _command(call: Call, request: SubmitJob, ended: EndedOutcomes) -> AcceptJob:
     """Return the command, with its texts kept and on their way into the store."""
     _check_script(request.spec, request.script)
+    check_environment(request.environment)
     spec = _filter(call, _identify(call, request.spec))
     script_digest, environment_digest = _keep_texts(call, request.script, request.environment)
     return AcceptJob(
@@ -144,6 +146,7 @@ def _het_command(call: Call, request: SubmitHetJob, ended: EndedOutcomes) -> Acc
     """Return the same for a heterogeneous job."""
     check_components(request.specs)
     _check_script(request.specs[0], request.script)
+    check_environment(request.environment)
     specs = tuple([_filter(call, _identify(call, spec)) for spec in request.specs])
     script_digest, environment_digest = _keep_texts(call, request.script, request.environment)
     return AcceptHetJob(

@@ -118,8 +118,8 @@ def step_group(launch: StepLaunch) -> StepGroup:
     return group
 
 
-def kill_leftovers(launch: StepLaunch) -> int:
-    """Kill what a dead step daemon left in its step's group; return how many processes it was."""
+def kill_leftovers(launch: StepLaunch) -> set[int]:
+    """Kill what a dead step daemon left in its step's group; return the pids."""
     return find_tree(launch.config.cgroup).kill(group_name(launch))
 
 
@@ -131,9 +131,9 @@ def kill_unknown_jobs(settings: CgroupSettings, group: str, known: Collection[st
     tree = find_tree(settings)
     for job in tree.jobs(group):
         if job not in known:
-            count = tree.kill_job(group, job)
+            pids = tree.kill_job(group, job)
             logger.warning(
-                "%s: took away what is left of a job that nobody knows group=%s killed=%s", group, job, count
+                "%s: took away what is left of a job that nobody knows group=%s killed=%s", group, job, len(pids)
             )
 
 

@@ -126,14 +126,14 @@ class Tree(Protocol):
     def make_step(self, name: GroupName, wants: Wants) -> StepGroup:
         """Return a step's group, limits set.  Raises OSError; single limits that fail are its problem."""
 
-    def kill(self, name: GroupName) -> int:
-        """Kill what is in a step's group that has no step daemon, take it away, and return how much it was."""
+    def kill(self, name: GroupName) -> set[int]:
+        """Kill what is in a step's group that has no step daemon, take it away, and return the pids."""
 
     def jobs(self, node: str) -> list[str]:
         """Return the names of the jobs that have groups."""
 
-    def kill_job(self, node: str, job: str) -> int:
-        """Kill and take away all groups of a job."""
+    def kill_job(self, node: str, job: str) -> set[int]:
+        """Kill and take away all groups of a job, and return the pids."""
 
     def folders(self, node: str) -> list[str]:
         """Return where the node's groups are or would be: the folders that hold those of its jobs."""
@@ -207,14 +207,14 @@ class NoTree:
     def make_step(self, name: GroupName, wants: Wants) -> StepGroup:
         return NoGroup()
 
-    def kill(self, name: GroupName) -> int:
-        return 0
+    def kill(self, name: GroupName) -> set[int]:
+        return set()
 
     def jobs(self, node: str) -> list[str]:
         return []
 
-    def kill_job(self, node: str, job: str) -> int:
-        return 0
+    def kill_job(self, node: str, job: str) -> set[int]:
+        return set()
 
     def folders(self, node: str) -> list[str]:
         return []

@@ -71,7 +71,7 @@ class V1Tree:
             group.forget(controller)
             raise
 
-    def kill(self, name: GroupName) -> int:
+    def kill(self, name: GroupName) -> set[int]:
         group = V1Group(self._root, name, can_freeze=self.is_usable("freezer"))
         folders = [os.path.join(self._root, controller, *name) for controller in CONTROLLERS]
         return self._kill_all(group, folders, 2)
@@ -84,7 +84,7 @@ class V1Tree:
                 found.update(each for each in names if each.startswith("job_"))
         return sorted(found)
 
-    def kill_job(self, node: str, job: str) -> int:
+    def kill_job(self, node: str, job: str) -> set[int]:
         group = V1Group(self._root, GroupName(node, job, "leftover"), can_freeze=self.is_usable("freezer"))
         folders = [os.path.join(self._root, controller, node, job) for controller in CONTROLLERS]
         return self._kill_all(group, folders, 1)
@@ -92,7 +92,7 @@ class V1Tree:
     def folders(self, node: str) -> list[str]:
         return [os.path.join(self._root, controller, node) for controller in CONTROLLERS if self.is_usable(controller)]
 
-    def _kill_all(self, group: V1Group, folders: list[str], levels: int) -> int:
+    def _kill_all(self, group: V1Group, folders: list[str], levels: int) -> set[int]:
         """levels: how many of the groups above *folders* are ours."""
         pids = {pid for folder in folders for pid in files.pids_below(folder)}
         if pids:
@@ -102,4 +102,4 @@ class V1Tree:
         for folder in folders:
             files.remove_tree(folder)
             files.remove_upward(os.path.dirname(folder), levels)
-        return len(pids)
+        return pids

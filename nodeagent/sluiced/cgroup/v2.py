@@ -92,7 +92,7 @@ class V2Tree:
         group.problem = f"cgroups: {'; '.join(problems)}" if problems else ""
         return group
 
-    def kill(self, name: GroupName) -> int:
+    def kill(self, name: GroupName) -> set[int]:
         return self._kill_all(os.path.join(self._folder, *name), len(name))
 
     def jobs(self, node: str) -> list[str]:
@@ -100,20 +100,20 @@ class V2Tree:
             return sorted(each for each in os.listdir(os.path.join(self._folder, node)) if each.startswith("job_"))
         return []
 
-    def kill_job(self, node: str, job: str) -> int:
+    def kill_job(self, node: str, job: str) -> set[int]:
         return self._kill_all(os.path.join(self._folder, node, job), 2)
 
     def folders(self, node: str) -> list[str]:
         return [] if self._place.why_not else [os.path.join(self._folder, node)]
 
-    def _kill_all(self, folder: str, depth: int) -> int:
-        pids = files.pids_below(folder)
+    def _kill_all(self, folder: str, depth: int) -> set[int]:
+        pids = set(files.pids_below(folder))
         group = V2Group(folder, depth)
         if pids:
-            group.kill(set(pids))
+            group.kill(pids)
             files.wait_empty([folder])
         group.remove()
-        return len(pids)
+        return pids
 
 
 class V2Group:

@@ -84,7 +84,12 @@ class Sampler:
 
     def watch(self, steps: Sequence[Watched], now_at: float) -> None:
         """Look at these steps and no others.  Raises NVMLError where the driver does not answer."""
-        self._steps = {each.path: self._steps.get(each.path) or _Step(each, now_at) for each in steps}
+        known, self._steps = self._steps, {each.path: _Step(each, now_at) for each in steps}
+        for path, step in known.items():
+            if path in self._steps:
+                # What it had goes on; its step daemon may be another one.
+                step.watched = self._steps[path].watched
+                self._steps[path] = step
         if self._steps and self._reader is None:
             self._nvml.nvmlInit()
             self._reader = GpuReader(self._nvml)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sluice.errors import RequestError
 from sluice.wire.messages import TaskLaunch
 from sluiced.jobs.table import JobTable, Phase
+from sluiced.jobs.words import check_launch
 from sluiced.spool import JobKey, StepKey
 
 
@@ -30,6 +31,7 @@ class Admission:
             raise RequestError(f"step {key.job_id}.{key.step_id} has no part on node {self._node}", "invalid_node")
         if not request.argv:
             raise RequestError(f"step {key.job_id}.{key.step_id} names no program", "invalid_request")
+        check_launch(request)
         self._check_user(request.job.spec.uid)
 
     def check_file(self, key: JobKey, uid: int) -> None:

@@ -113,8 +113,8 @@ class ParentLink:
 
     def _connect(self) -> None:
         try:
-            family, kind, protocol, _, address = socket.getaddrinfo(*self._target, type=socket.SOCK_STREAM)[0]
             with acting_as(self._user, 0o077):
+                family, kind, protocol, _, address = socket.getaddrinfo(*self._target, type=socket.SOCK_STREAM)[0]
                 self._socket = socket.socket(family, kind | socket.SOCK_NONBLOCK, protocol)
                 code = self._socket.connect_ex(address)
         except OSError as error:

@@ -163,14 +163,14 @@ def strays(marker: str) -> list[int]:
     return found
 
 
-def kill_strays(marker: str) -> int:
-    """Kill what a dead step daemon left behind; return how many processes were seen."""
-    seen = 0
+def kill_strays(marker: str) -> set[int]:
+    """Kill what a dead step daemon left behind; return the pids that were seen."""
+    seen: set[int] = set()
     for _ in range(_ROUNDS_MAX):
         pids = strays(marker)
         if not pids:
             break
-        seen += len(pids)
+        seen.update(pids)
         for pid in pids:
             _kill_marked(pid, marker)
     return seen

@@ -27,7 +27,7 @@ from sluiced.stdio.relay import Relay
 from sluiced.stdio.srun_link import SrunLink
 from sluiced.steps import descendants, talk
 from sluiced.steps.children import unwatch_children, watch_children
-from sluiced.steps.control import receive_order
+from sluiced.steps.control import pass_over_orders, receive_order
 from sluiced.steps.ending import EndSchedule
 from sluiced.steps.launch import (
     AdoptOrder,
@@ -358,5 +358,5 @@ class StepRunner:
         while not self.link.is_drained and time.monotonic() < ends_at:
             self.link.flush()
             if not self.link.is_drained:
-                select.select([], [self.link], [], 1.0)
+                pass_over_orders(self.control, 1.0, self.link)
         self.link.close()

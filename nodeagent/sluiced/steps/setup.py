@@ -9,6 +9,7 @@ import os
 import socket
 
 from sluice import cpuset, job_env
+from sluice.errors import InvalidRequest
 from sluice.model.job import Job
 from sluice.model.reason import Reason
 from sluice.model.step import Step, StepNode
@@ -226,7 +227,7 @@ def _plan_task(
     return TaskPlan(
         rank=rank,
         local_id=local_id,
-        argv=wireup.dressing.command(multi_prog.program_of(tasks.multi_prog, rank) if tasks.multi_prog else tasks.argv),
+        argv=wireup.dressing.command(_command(tasks, rank)),
         environment=wireup.dressing.environment(
             rank,
             environment | dict(binding.variables) | dict(gpus.variables),
@@ -247,6 +248,19 @@ def _plan_task(
         inherited=wireup.descriptors(rank),
         namespace=wireup.namespace,
     )
+
+
+def _command(tasks: TaskLaunch, rank: int) -> tuple[str, ...]:
+    """Return program and arguments.  Raises LaunchFailure."""
+    if not tasks.multi_prog:
+        return tasks.argv
+    try:
+        command = multi_prog.program_of(tasks.multi_prog, rank)
+    except InvalidRequest as error:
+        raise LaunchFailure(Reason.JOB_LAUNCH_FAILURE, f"--multi-prog: {error}") from None
+    if not command:
+        raise LaunchFailure(Reason.JOB_LAUNCH_FAILURE, f"--multi-prog: no program for rank {rank}")
+    return command
 
 
 def _task_variables(

@@ -30,6 +30,7 @@ from sluiced.stdio import output_files
 from sluiced.stdio.relay import STDERR, STDOUT, Relay
 from sluiced.stdio.srun_link import SrunLink
 from sluiced.steps import descendants, talk
+from sluiced.steps.control import pass_over_orders
 from sluiced.steps.extern import run_extern
 from sluiced.steps.launch import StepLaunch
 from sluiced.steps.launch_failure import LaunchFailure
@@ -80,11 +81,11 @@ def run_step(
         descendants.signal_descendants(os.getpid(), signal.SIGKILL)
         problem = LaunchFailure(Reason.JOB_LAUNCH_FAILURE, f"step daemon failed: {error!r}")
         result = _fail(launch, problem, connection, started_at)
-    write_result(step_path, result)
+    write_result(step_path, result, control)
     return is_clean
 
 
-def write_result(step_path: str, result: StepResult) -> None:
+def write_result(step_path: str, result: StepResult, control: int) -> None:
     """Write the result, waiting while the spool's disk is full: nobody else knows how the step ended."""
     ends_at = time.monotonic() + _SPACE_PATIENCE_S
     has_told = False
@@ -98,7 +99,7 @@ def write_result(step_path: str, result: StepResult) -> None:
             if not has_told:
                 logger.warning("step %s.%s: its result waits: %s", result.job_id, result.step_id, error)
             has_told = True
-        time.sleep(_SPACE_PAUSE_S)
+        pass_over_orders(control, _SPACE_PAUSE_S)
 
 
 def _run(

@@ -82,6 +82,8 @@ def test_a_repeated_token_returns_the_same_job(world: World) -> None:
         pytest.param({"memory_per_cpu_mib": 2**63}, "invalid_request", id="memory beyond every number"),
         pytest.param({"limit_s": 2**60}, "invalid_request", id="a limit beyond every calendar"),
         pytest.param({"umask": 2**40}, "invalid_request", id="a mask of more bits than there are"),
+        pytest.param({"work_dir": "/tmp\0"}, "invalid_request", id="a folder of which C sees the half"),
+        pytest.param({"arguments": ("a", "b\0")}, "invalid_request", id="an argument of which C sees the half"),
         pytest.param({"nice": 2**40}, "nice", id="a nice beyond every priority"),
         pytest.param({"begin_at": float("nan")}, "invalid_request", id="a begin that is no number"),
         pytest.param({"begin_at": 1e300}, "invalid_request", id="a begin beyond every calendar"),

@@ -10,7 +10,7 @@ from sluice.error_texts import text_of
 from sluice.errors import NotPermitted, RequestError
 from sluice.model.request import GresRequest
 from sluice.model.states import Hold, JobState
-from sluicectld.handlers.update_job import KEYS
+from sluicectld.handlers.job_keys import KEYS
 from sluicectld.permissions import Caller
 from sluicectld.scheduler.plan import Plan
 from sluicectld.state.commands import ApplyPlan

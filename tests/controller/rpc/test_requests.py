@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from sluice.errors import NotPermitted, RequestError
 from sluice.model.base import BATCH_STEP
@@ -271,6 +272,15 @@ def test_a_batch_job_needs_a_script(play: Callable[[Scene], None]) -> None:
 
         with pytest.raises(RequestError, match="script"):
             await ann.ask("SubmitJob", empty, Submitted)
+
+    play(scene)
+
+
+def test_an_environment_that_no_process_can_have_is_refused(play: Callable[[Scene], None]) -> None:
+    async def scene(controller: LiveController) -> None:
+        ann = await controller.user(1000, "ann")
+        with pytest.raises(RequestError, match=r"b'A=b\\x00c' is in the environment, possible is text without NUL"):
+            await ann.ask("SubmitJob", replace(submission(), environment=(b"A=b\0c",)), Submitted)
 
     play(scene)
 

@@ -73,6 +73,19 @@ def test_the_next_process_goes_on_with_what_is_in_the_file(tmp_path: Path) -> No
     assert (had(step).memory_peak_bytes, had(step).memory_mean_bytes, had(step).util_mean_percent) == (3000, 2000, 20.0)
 
 
+def test_a_step_whose_daemon_is_another_one_goes_on_as_well(tmp_path: Path) -> None:
+    """The one that was given the step first has died before it began."""
+    sampler, step = Sampler(FakeNvml([GPU]), find_below), watched(tmp_path)
+    sampler.watch([watched(tmp_path, daemon=OWN + 1)], 0.0)
+    sampler.do_round(1.0)
+    assert had(step).memory_peak_bytes == 0
+
+    sampler.watch([step], 1.5)
+    sampler.do_round(3.0)
+
+    assert had(step).memory_peak_bytes == 3000
+
+
 def test_the_library_is_held_only_while_there_are_steps(tmp_path: Path) -> None:
     nvml = FakeNvml([GPU])
     sampler = Sampler(nvml, find_below)

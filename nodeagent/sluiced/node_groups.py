@@ -1,0 +1,36 @@
+"""The control groups of a node as a whole; each step makes its own where the configuration says."""
+
+from __future__ import annotations
+
+import logging
+
+from sluice.wire.messages import AgentConfig
+from sluiced.cgroup import detect
+from sluiced.spool import Spool
+
+logger = logging.getLogger(__name__)
+
+
+class NodeGroups:
+    def __init__(self, node: str, spool: Spool) -> None:
+        self._node = node
+        self._spool = spool
+
+    def note(self, config: AgentConfig) -> None:
+        """Have whoever takes the node down find its groups."""
+        name = detect.node_name(config.cluster, self._node, self._spool.path)
+        try:
+            self._spool.note_groups(detect.node_folders(config.cgroup, name))
+        except OSError as error:
+            logger.error("node %s: spool %r: %s", self._node, self._spool.path, error.strerror)
+
+    def kill_unknown(self, config: AgentConfig) -> None:
+        """End what is in groups of jobs that the spool does not know."""
+        known = {detect.job_name(*key) for key in self._spool.jobs()}
+        detect.kill_unknown_jobs(config.cgroup, detect.node_name(config.cluster, self._node, self._spool.path), known)
+        self.remove_empty()
+
+    def remove_empty(self) -> None:
+        """Without a job there is no step daemon that may be about to use a group of the node."""
+        if not self._spool.jobs():
+            detect.remove_empty(self._spool.read_groups())
