@@ -19,7 +19,7 @@ from sluice.model.job import Job, PendingArray
 from sluice.model.node import Node
 from sluice.model.partition import Partition
 from sluice.model.request import GresRequest, JobSpec
-from sluice.model.states import NodeState
+from sluice.model.states import JobState, NodeState
 from sluicectld.scheduler.layout import compute_idle, find_whole_units
 from sluicectld.scheduler.snapshot import NodeFree, RunningJob, Snapshot
 
@@ -43,6 +43,7 @@ class Cluster:
         self.free_by_name: dict[str, NodeFree] = {}
         self.partitions: dict[str, Partition] = {}
         self.running_jobs: list[RunningJob] = []
+        self.completing_jobs: list[RunningJob] = []
         self.pending_jobs: list[Job] = []
         self.running_tasks: dict[int, int] = {}
         self.licenses_free: dict[str, int] = {}
@@ -112,6 +113,22 @@ class Cluster:
         )
         return self
 
+    def completing(self, **fields: Any) -> Self:
+        """Add a job as running() does that has ended and is not clean on any of its nodes."""
+        self.running(**fields)
+        view = self.running_jobs.pop()
+        job = Job(
+            id=view.job_id,
+            spec=make_spec(),
+            state=JobState.COMPLETED,
+            started_at=self.now_at - 60,
+            ended_at=self.now_at - 1,
+            allocation=view.allocation,
+            completing_nodes=view.allocation.nodes,
+        )
+        self.completing_jobs.append(replace(view, expected_end_at=job.ended_at, job=job))
+        return self
+
     def pending(
         self,
         nodes: int = 1,
@@ -162,6 +179,7 @@ class Cluster:
             running=tuple(self.running_jobs),
             running_tasks=dict(self.running_tasks),
             licenses_free=dict(self.licenses_free),
+            completing=tuple(self.completing_jobs),
         )
 
     def _new_id(self) -> int:

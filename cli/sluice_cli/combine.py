@@ -9,6 +9,7 @@ import os
 
 from sluice_cli.draft import REFUSED_EXIT, OptionError
 from sluice_cli.layers import COMMAND_LINE, ENVIRONMENT
+from sluice_cli.node_counts import NodeCounts, settle_nodes
 from sluice_cli.size_values import INVALID_GRES, names_in_file
 
 TYPE_CHECKING = False
@@ -19,18 +20,19 @@ if TYPE_CHECKING:
     from sluice_cli.draft import Draft
 
 _GPU_KEYS = ("gpus", "gpus-per-node", "gpus-per-task", "gpus-per-socket")
+_NO_HOST_FILE = "Failure getting NodeNames from hostfile"
 _GEOMETRY = ("extra-node-info", "sockets-per-node", "cores-per-socket", "ntasks-per-core", "ntasks-per-socket")
 
 
 def combine(draft: Draft) -> None:
     """Complete the draft.  Raises OptionError for options that contradict each other."""
-    if draft.command == "srun":
-        _read_host_file(draft)
+    _read_host_file(draft)
+    _settle_nodes(draft)
     if _is_arbitrary(draft):
         _count_named_tasks(draft)
     _check(draft)
     combine_gres(draft)
-    combine_tasks(draft)
+    _count_tasks(draft)
 
 
 def _is_arbitrary(draft: Draft) -> bool:
@@ -38,16 +40,52 @@ def _is_arbitrary(draft: Draft) -> bool:
 
 
 def _read_host_file(draft: Draft) -> None:
-    """Take the node of each task from SLURM_HOSTFILE where no option names nodes, whatever -m says (srun's manual)."""
+    """Take the node of each task from SLURM_HOSTFILE where no option names nodes, whatever -m says (srun's manual).
+
+    As many names are taken as there are to be tasks, or nodes where -n says nothing.
+    """
     path = os.environ.get("SLURM_HOSTFILE", "")
     if not path or draft.has("nodelist", "nodefile"):
         return
-    names = names_in_file(path)
-    draft.spec["required_nodes"] = names[: draft.spec["ntasks"]] if draft.has("ntasks") else names
+    try:
+        names = names_in_file(path)
+    except OptionError as error:
+        raise OptionError(*error.lines, _NO_HOST_FILE, exit_code=REFUSED_EXIT) from None
+    wanted = draft.spec["ntasks"] if draft.has("ntasks") else _asked_nodes(draft)
+    if wanted > len(names):
+        words = f"SLURM_HOSTFILE={path} names {len(names)} nodes, {wanted} are needed"
+        raise OptionError(words, "Too few NodeNames in Slurm Hostfile", _NO_HOST_FILE, exit_code=REFUSED_EXIT)
+    draft.spec["required_nodes"] = names[:wanted] if wanted else names
     draft.given["nodefile"] = ENVIRONMENT
     if not _is_arbitrary(draft):
         draft.spec["distribution"] = "arbitrary"
         draft.given["distribution"] = ENVIRONMENT
+
+
+def _asked_nodes(draft: Draft) -> int:
+    """Return how many nodes -N asks for, 0 without it; a job's variable does not count the tasks of its steps."""
+    is_asked = draft.given.get("nodes") not in (None, ENVIRONMENT)
+    return draft.spec["min_nodes"] if is_asked else 0
+
+
+def _settle_nodes(draft: Draft) -> None:
+    """Settle how many nodes there are to be and which of the named ones."""
+    spec = draft.spec
+    asked = NodeCounts(spec.get("min_nodes", 1), spec.get("max_nodes", 0), spec.get("required_nodes", ()))
+    is_counting = draft.has("ntasks-per-node") and not draft.has("nodes")
+    settled, lines = settle_nodes(
+        asked,
+        spec["ntasks"] if draft.has("ntasks") else 0,
+        spec["ntasks_per_node"] if is_counting else 0,
+        is_srun=draft.command == "srun",
+    )
+    draft.remarks += lines
+    if settled.low != asked.low:
+        spec["min_nodes"] = settled.low
+    if settled.high != asked.high:
+        spec["max_nodes"] = settled.high
+    if settled.named != asked.named:
+        spec["required_nodes"] = settled.named
 
 
 def _count_named_tasks(draft: Draft) -> None:
@@ -65,7 +103,7 @@ def _count_named_tasks(draft: Draft) -> None:
     nodes = len(set(named))
     if spec.get("min_nodes", 1) > nodes:
         if draft.given.get("nodes") == COMMAND_LINE:
-            draft.warnings.append(f"the tasks are on {nodes} nodes, not {spec['min_nodes']}, setting nnodes to {nodes}")
+            draft.warn(f"the tasks are on {nodes} nodes, not {spec['min_nodes']}, setting nnodes to {nodes}")
         spec["min_nodes"] = nodes
 
 
@@ -76,37 +114,12 @@ def _is_for_tasks(draft: Draft, named: int) -> bool:
     return not draft.has("ntasks-per-node")
 
 
-def combine_tasks(draft: Draft) -> None:
-    """Derive nodes from tasks and tasks from nodes, where only one was said."""
+def _count_tasks(draft: Draft) -> None:
+    """Derive the tasks from nodes and GPUs where -n says nothing."""
     spec = draft.spec
-    _nodes_for_names(draft)
     if not draft.has("ntasks"):
         per_gpu = _tasks_for_gpus(draft)
         spec["ntasks"] = per_gpu or max(1, spec.get("min_nodes", 1)) * spec.get("ntasks_per_node", 1)
-        return
-    ntasks = spec["ntasks"]
-    if draft.has("ntasks-per-node") and not draft.has("nodes"):
-        spec["min_nodes"] = max(spec.get("min_nodes", 1), -(-ntasks // spec["ntasks_per_node"]))
-    min_nodes = spec.get("min_nodes", 1)
-    if min_nodes > ntasks:
-        draft.warnings.append(f"can't run {ntasks} processes on {min_nodes} nodes, setting nnodes to {ntasks}")
-        spec["min_nodes"] = ntasks
-        if spec.get("max_nodes"):
-            spec["max_nodes"] = ntasks
-
-
-def _nodes_for_names(draft: Draft) -> None:
-    """Named nodes are at least so many nodes."""
-    spec = draft.spec
-    named = len(set(spec.get("required_nodes", ())))
-    if not named:
-        return
-    max_nodes = spec.get("max_nodes", 0)
-    if max_nodes and named > max_nodes:
-        words = f"-w names {named} nodes, -N allows {max_nodes}"
-        # The second line is Slurm's, which shows a range that nobody typed.
-        raise OptionError(words, f"invalid number of nodes (-N {named}-{max_nodes})", exit_code=REFUSED_EXIT)
-    spec["min_nodes"] = max(named, spec.get("min_nodes", 1))
 
 
 def _tasks_for_gpus(draft: Draft) -> int:

@@ -41,6 +41,7 @@ class Draft:
     spec: fields of the JobSpec that were set.  other: accepted options that are only kept and shown.
     own: what the command itself acts on (wrap, parsable, label, ...), by long name.
     given: options by long name, in any spelling, with where the value in force came from.
+    remarks: lines for stderr about what was read another way than it was said, or not at all.
     """
 
     def __init__(self, command: str, now_at: float) -> None:
@@ -50,11 +51,15 @@ class Draft:
         self.other: dict[str, str] = {}
         self.own: dict[str, Any] = {}
         self.given: dict[str, int] = {}
-        self.warnings: list[str] = []
+        self.remarks: list[str] = []
 
     def put(self, option: JobOption, value: str | None) -> None:
         """Set what *option* says with *value*.  Raises OptionError."""
         option.setter(self, option, value)
+
+    def warn(self, text: str) -> None:
+        """Note a warning."""
+        self.remarks.append(f"Warning: {text}")
 
     def has(self, *keys: str) -> bool:
         """Tell whether any of the options was given."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     Map = dict[str, Any]
 
 _INDENT = "  "
+_NO_START = "but has to wait: no start is in sight"
 
 
 def lines(view: Map) -> list[str]:
@@ -32,8 +33,9 @@ def lines(view: Map) -> list[str]:
 def test_lines(reply: Map) -> list[str]:
     """Return the answer about a request that was not submitted (sbatch --explain): verdict, place, causes, changes."""
     view = reply["explanation"]
-    is_now = 0.0 < reply.get("start_at", 0.0) <= reply.get("now_at", 0.0)
-    found = [f"verdict: accepted, {_start_words(reply, is_now)}"]
+    is_now = 0.0 < reply.get("start_at", 0.0) <= reply.get("now_at", 0.0) and not reply.get("is_awaited")
+    gates = "; ".join(reply.get("gates", ()))
+    found = [f"verdict: accepted, {f'but {gates}; without that it ' if gates else ''}{_start_words(reply, is_now)}"]
     found += [f"warning: {line}" for warning in reply.get("warnings", ()) for line in warning.split("\n")]
     if view.get("place"):
         found.append(f"place {view['place']} of {view['queue_length']} in the queue")
@@ -47,11 +49,14 @@ def test_lines(reply: Map) -> list[str]:
 
 def _start_words(reply: Map, is_now: bool) -> str:
     if not reply.get("start_at"):
-        return "but has to wait: no start is in sight"
+        return "would have to wait: no start is in sight" if reply.get("gates") else _NO_START
     when = "now" if is_now else f"at {timepoint.format_local(reply['start_at'])}"
+    if reply.get("is_awaited"):
+        when = "at any moment"
     cpus = reply["cpu_count"]
     where = f"on {reply['nodes']} in partition {reply['partition']}"
-    return f"would start {when} {where} with {cpus} CPU{'' if cpus == 1 else 's'}"
+    found = f"would start {when} {where} with {cpus} CPU{'' if cpus == 1 else 's'}"
+    return f"{found}, jobs without a time limit taken to run for a year" if reply.get("is_presumed") else found
 
 
 def blocker_lines(view: Map) -> list[str]:
@@ -132,6 +137,8 @@ def _outlook_lines(outlook: Map) -> list[str]:
     for holder in outlook.get("holders", ()):
         end = f"ends by {timepoint.format_local(holder['end_at'])}" if holder.get("end_at") else "has no time limit"
         end += ": it is being preempted" if holder.get("is_preempted") else ""
+        if holder.get("is_completing"):
+            end = "has ended: what is left of it is being cleaned up"
         name = f" ({holder['name']})" if holder.get("name") else ""
         found.append(
             f"{_INDENT * 2}waits for job {holder['job_id']}{name} on {holder.get('nodes', '')}, "

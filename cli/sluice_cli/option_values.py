@@ -191,11 +191,9 @@ def mail_type(draft: Draft, option: JobOption, value: str | None) -> None:
     known = [word for word in asked if word in MAIL_TYPES]
     if not known and "NONE" not in asked:
         raise invalid(option, value)
-    draft.warnings += [
-        f"--mail-type: {word!r} is none of {', '.join(MAIL_TYPES)}"
-        for word in asked
-        if word and word not in (*MAIL_TYPES, "NONE")
-    ]
+    for word in asked:
+        if word and word not in (*MAIL_TYPES, "NONE"):
+            draft.warn(f"--mail-type: {word!r} is none of {', '.join(MAIL_TYPES)}")
     draft.spec["mail_types"] = known
 
 

@@ -98,8 +98,8 @@ def _make_draft(found: Found, voice: talk.Voice) -> Draft:
     draft = Draft("salloc", time.time())
     layers.apply_layers(draft, (), os.environ, found)
     combine(draft)
-    for warning in draft.warnings:
-        voice.lines(f"Warning: {warning}")
+    for remark in draft.remarks:
+        voice.lines(remark)
     return draft
 
 

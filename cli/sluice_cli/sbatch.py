@@ -118,8 +118,8 @@ def _make_draft(directives: Found, found: Found, voice: talk.Voice) -> Draft:
     draft = Draft("sbatch", time.time())
     layers.apply_layers(draft, directives, os.environ, found)
     combine(draft)
-    for warning in draft.warnings:
-        voice.lines(f"Warning: {warning}")
+    for remark in draft.remarks:
+        voice.lines(remark)
     return draft
 
 
@@ -151,7 +151,7 @@ def _test(spec: dict[str, Any], is_explained: bool, voice: talk.Voice) -> int:
             voice.error(text)
         talk.plain(f"allocation failure: {client.sentence(error)}")
         return REFUSED_EXIT
-    if reply.get("start_at"):
+    if reply.get("start_at") and not reply.get("gates"):
         voice.lines(estimate(reply))
     if is_explained:
         from sluice_cli import explanation

@@ -101,7 +101,7 @@ def _run(words: list[str], voice: talk.Voice) -> int:
 
 
 def _check_drafts(drafts: Sequence[Draft], argvs: Sequence[Sequence[str]], voice: talk.Voice) -> None:
-    """Raise OptionError for what cannot be; tell the warnings."""
+    """Raise OptionError for what cannot be; tell the remarks."""
     if not all(argv and argv[0] for argv in argvs):
         raise OptionError("No command given to execute.", exit_code=REFUSED_EXIT, is_fatal=True)
     if drafts[0].own.get("no-allocate"):
@@ -116,8 +116,8 @@ def _check_drafts(drafts: Sequence[Draft], argvs: Sequence[Sequence[str]], voice
     if drafts[0].own.get("async"):
         voice.lines("Warning: --async: this srun waits for its step; run it in the background of the shell")
     for draft in drafts:
-        for warning in draft.warnings:
-            voice.lines(f"Warning: {warning}")
+        for remark in draft.remarks:
+            voice.lines(remark)
 
 
 def _make_draft(found: Found, variables: Mapping[str, str]) -> Draft:

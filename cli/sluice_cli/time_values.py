@@ -101,5 +101,5 @@ def array(draft: Draft, option: JobOption, value: str | None) -> None:
     draft.spec["array"] = array_spec.parse_indices(indices)
     throttle = int(text) if text.isascii() and text.isdigit() else 0
     if percent and not throttle:
-        draft.warnings.append(f"--array: '%{text}' limits nothing, expected a number of at least 1 after the %")
+        draft.warn(f"--array: '%{text}' limits nothing, expected a number of at least 1 after the %")
     draft.spec["array_throttle"] = throttle

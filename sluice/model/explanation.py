@@ -20,7 +20,7 @@ class FunnelStep(Record, frozen=True, kw_only=True):
 
 
 class Holder(Record, frozen=True, kw_only=True):
-    """A running job that has what is missing.
+    """A job that has what is missing: it runs, or has ended and is not clean yet.
 
     end_at: by when its time limit ends it at the latest, or its grace where it is being preempted; None: never.
     """
@@ -32,6 +32,8 @@ class Holder(Record, frozen=True, kw_only=True):
     #: What of it is waited for: "4 CPUs, 2 gpu", or "1 of license matlab".
     holds: str = ""
     is_preempted: bool = False
+    #: It has ended; its nodes have still to report that nothing of it is left.
+    is_completing: bool = False
 
 
 class Outlook(Record, frozen=True, kw_only=True):

@@ -198,6 +198,72 @@ def test_fewer_tasks_than_nodes_is_a_warning(submit, capfd):
     assert capfd.readouterr().err == "sbatch: Warning: can't run 1 processes on 2 nodes, setting nnodes to 1\n"
 
 
+@pytest.mark.parametrize(
+    ("words", "nodes", "counts"),
+    [
+        (["-n2", "-w", "n1,n2,n3"], ("n1", "n2"), (2, 0)),
+        (["-N3-4", "-n1", "-w", "n1,n2"], ("n1",), (1, 1)),
+        (["-n1", "--ntasks-per-node=3", "-w", "n1,n2,n3", "-x", "n2"], ("n1",), (1, 0)),
+    ],
+    ids=["-n2 of 3", "-N3-4 -n1 of 2", "-n1 --ntasks-per-node=3 of 3"],
+)
+def test_a_list_of_more_nodes_than_tasks_is_cut(words, nodes, counts, submit):
+    spec = submit(*words, "--wrap", "true").spec
+
+    assert (spec.required_nodes, (spec.min_nodes, spec.max_nodes)) == (nodes, counts)
+
+
+@pytest.mark.parametrize(
+    ("words", "tasks"),
+    [
+        ([], ("n3", "n2", "n3")),
+        (["-n2"], ("n3", "n2")),
+        (["-N1"], ("n3",)),
+        (["-m", "cyclic"], ("n3", "n2", "n3")),
+    ],
+    ids=["all of it", "as many as -n", "as many as -N", "whatever -m says"],
+)
+def test_the_host_file_names_the_node_of_each_task(words, tasks, submit, monkeypatch, tmp_path):
+    (tmp_path / "hosts").write_text("n3\nn2\nn3\n")
+    monkeypatch.setenv("SLURM_HOSTFILE", str(tmp_path / "hosts"))
+
+    spec = submit(*words, "--wrap", "true").spec
+
+    assert (spec.task_nodes, spec.ntasks, spec.distribution) == (tasks, len(tasks), "arbitrary")
+
+
+def test_named_nodes_stand_in_place_of_the_host_file(submit, monkeypatch):
+    monkeypatch.setenv("SLURM_HOSTFILE", "/nosuch")
+
+    assert submit("-w", "n1", "--wrap", "true").spec.required_nodes == ("n1",)
+
+
+@pytest.mark.parametrize(
+    ("content", "lines"),
+    [
+        (
+            "n3\nn2\n",
+            "sbatch: error: SLURM_HOSTFILE={path} names 2 nodes, 3 are needed\n"
+            "sbatch: error: Too few NodeNames in Slurm Hostfile\n",
+        ),
+        (
+            None,
+            "sbatch: error: slurm_allocate_resources error opening file {path}, No such file or directory\n",
+        ),
+    ],
+    ids=["too short", "missing"],
+)
+def test_a_host_file_that_does_not_do_is_refused(content, lines, dead_cluster, monkeypatch, tmp_path, capfd):
+    path = tmp_path / "hosts"
+    if content is not None:
+        path.write_text(content)
+    monkeypatch.setenv("SLURM_HOSTFILE", str(path))
+
+    assert main(["-n3", "--wrap", "true"]) == 1
+    end = "sbatch: error: Failure getting NodeNames from hostfile\n"
+    assert capfd.readouterr().err == lines.format(path=path) + end
+
+
 def variables(job):
     return dict(entry.split(b"=", 1) for entry in job.environment)
 
@@ -328,6 +394,43 @@ def test_test_only_of_the_impossible(controller, capfd):
 
     assert main(["--test-only", "--wrap", "true"]) == 1
     assert capfd.readouterr() == ("", "sbatch: error: no\nallocation failure: Access/permission denied\n")
+
+
+@pytest.mark.parametrize(
+    ("fields", "verdict", "is_estimated"),
+    [
+        ({}, "would start now on n1 in partition batch with 2 CPUs", True),
+        (
+            {"gates": ["held by its user", "waits for afterok:7 (job 7 waits itself)"]},
+            "but held by its user; waits for afterok:7 (job 7 waits itself); without that it would start now on n1 "
+            "in partition batch with 2 CPUs",
+            False,
+        ),
+        (
+            {"gates": ["held by its user"], "start_at": 0.0},
+            "but held by its user; without that it would have to wait: no start is in sight",
+            False,
+        ),
+        ({"start_at": 0.0}, "but has to wait: no start is in sight", False),
+        ({"is_awaited": True}, "would start at any moment on n1 in partition batch with 2 CPUs", True),
+        (
+            {"is_presumed": True},
+            "would start now on n1 in partition batch with 2 CPUs, jobs without a time limit taken to run for a year",
+            True,
+        ),
+    ],
+    ids=["free", "held and dependent", "held, and no room", "no room", "not clean yet", "behind a job without a limit"],
+)
+def test_the_verdict_says_what_has_to_be_over_first(controller, capfd, fields, verdict, is_estimated):
+    blockers = [] if fields == {} else [{"reason": "Resources", "text": "x"}]
+    explanation = {"job": {"id": 7, "spec": {"name": "wrap"}}, "blockers": blockers}
+    found = {"start_at": 5.0, "now_at": 5.0, "cpu_count": 2, "nodes": "n1", "partition": "batch"}
+    controller.answers["TestJob"] = {**found, "explanation": explanation, **fields}
+
+    assert main(["--explain", "--wrap", "true"]) == 0
+    out, err = capfd.readouterr()
+    assert out.split("\n")[0] == f"verdict: accepted, {verdict}"
+    assert ("to start at" in err) == is_estimated
 
 
 def test_explain_tells_verdict_causes_and_changes_on_stdout(controller, capfd):

@@ -326,6 +326,30 @@ def test_the_host_file_names_them_where_no_option_does(monkeypatch: pytest.Monke
     assert draft.spec["required_nodes"] == ["n2", "n1", "n2"]
 
 
+@pytest.mark.parametrize("command", ["sbatch", "salloc", "srun"])
+def test_every_submission_reads_the_host_file(command: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    hosts = tmp_path / "hosts"
+    hosts.write_text("n2\nn1\nn2\n")
+    monkeypatch.setenv("SLURM_HOSTFILE", str(hosts))
+    draft = Draft(command, 0.0)
+
+    combine(draft)
+
+    assert job_request.job_spec(draft, "true", [])["task_nodes"] == ["n2", "n1", "n2"]
+
+
+def test_the_nodes_of_the_job_around_it_do_not_count_the_tasks_of_a_host_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    hosts = tmp_path / "hosts"
+    hosts.write_text("n2\nn1\nn2\n")
+    monkeypatch.setenv("SLURM_HOSTFILE", str(hosts))
+
+    draft = make_draft(environment={"SLURM_NNODES": "2"})
+
+    assert draft.spec["required_nodes"] == ["n2", "n1", "n2"]
+
+
 @pytest.mark.parametrize("words", [["-n2"], ["-n2", "-m", "block"]], ids=["no -m", "another -m"])
 def test_the_host_file_goes_before_any_distribution_as_far_as_there_are_tasks(
     words: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -342,7 +366,7 @@ def test_the_list_tells_the_nodes_whatever_their_number_was_to_be(monkeypatch: p
     draft = _arbitrary("-N3", "-m", "arbitrary", "-w", "n1,n3,n3", monkeypatch=monkeypatch)
 
     assert draft.spec["min_nodes"] == 2
-    assert draft.warnings == ["the tasks are on 2 nodes, not 3, setting nnodes to 2"]
+    assert draft.remarks == ["Warning: the tasks are on 2 nodes, not 3, setting nnodes to 2"]
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ class Pass:
         self.ledger = Ledger(snapshot, policy, scene)
         self.gate = self.ledger.gate
         self.shaper = Shaper(snapshot, policy, scene, self.ledger.book)
-        self.verdicts = Verdicts(snapshot, policy, self.working)
+        self.verdicts = Verdicts(snapshot, policy, self.working, self.timeline)
         self.places = Places(scene, self.ledger)
         self.planner = Planner(snapshot, policy, scene, self.ledger, self.places, focus_id)
         self.blockers: dict[int, Blockers] = {}

@@ -43,9 +43,7 @@ def memory_for(kind: Kind, needs: Needs, cpus: int, gpus: int) -> int:
     if needs.is_whole_memory:
         return kind.full.memory_mib
     if needs.memory_per_cpu_mib:
-        wanted = needs.memory_per_cpu_mib * cpus
-        # A whole node's CPUs may outnumber its memory in these portions; it then gives all it has.
-        return min(wanted, kind.full.memory_mib) if needs.is_exclusive else wanted
+        return needs.memory_per_cpu_mib * cpus
     return needs.memory_per_node_mib or needs.memory_per_gpu_mib * gpus
 
 

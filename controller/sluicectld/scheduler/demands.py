@@ -274,6 +274,8 @@ def spell(item: GresRequest) -> str:
 def _describe_memory(needs: Needs, cpus: int) -> str:
     if needs.is_whole_memory:
         return "all memory"
+    if needs.memory_per_cpu_mib and (needs.is_exclusive or needs.is_whole_shared):
+        return f"{needs.memory_per_cpu_mib} MiB for each of its CPUs"
     wanted = needs.memory_per_node_mib or needs.memory_per_cpu_mib * cpus
     return f"{wanted} MiB" if wanted else ""
 

@@ -1,4 +1,4 @@
-"""Preempted jobs on their way out: for the timeline they have ended already, though what they have is not free yet.
+"""Jobs on their way out, preempted or not clean yet: the timeline has them ended, though they hold something still.
 
 So a planned start may count on it now, and no job can start on it before it is free in fact.
 """
@@ -15,12 +15,13 @@ from .snapshot import RunningJob, Snapshot
 
 
 def expect_ends(snapshot: Snapshot) -> Sequence[RunningJob]:
-    """Return the running jobs as the timeline is to see them, and those that are being ended."""
+    """Return the running jobs as the timeline is to see them, those that are being ended, and those that have."""
     # The present time would make a new record of it in every pass.
     ended = {each.job_id: replace(each, expected_end_at=0.0) for each in snapshot.leaving if is_going(each)}
-    if not ended:
+    if not ended and not snapshot.completing:
         return snapshot.running
-    return [ended.pop(running.job_id, running) for running in snapshot.running] + list(ended.values())
+    running = [ended.pop(running.job_id, running) for running in snapshot.running]
+    return [*running, *ended.values(), *snapshot.completing]
 
 
 def is_going(running: RunningJob) -> bool:

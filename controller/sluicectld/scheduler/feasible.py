@@ -248,11 +248,17 @@ def _tasks_on_node(request: _Request) -> int:
 
 def _check_memory(request: _Request) -> Verdict | None:
     needs = request.needs
-    wanted = max(needs.memory_per_node_mib, needs.memory_per_cpu_mib * needs.cpus_per_task)
-    most = max((node.memory_mib for node in request.nodes), default=0)
+    per_cpu = needs.memory_per_cpu_mib
+    if per_cpu and (needs.is_exclusive or needs.is_whole_shared):
+        # A whole node has memory to give for each of its CPUs, whatever the tasks use.
+        most = max((node.memory_mib // max(node.cpus, 1) for node in request.nodes), default=0)
+        wanted, of_what, unit = per_cpu, "for each CPU of a whole node", "MiB a CPU"
+    else:
+        most = max((node.memory_mib for node in request.nodes), default=0)
+        wanted, of_what, unit = max(needs.memory_per_node_mib, per_cpu * needs.cpus_per_task), "on one node", "MiB"
     if wanted <= most:
         return None
-    details = f"{wanted} MiB on one node requested, {request.where} has at most {most} MiB"
+    details = f"{wanted} MiB {of_what} requested, {request.where} has at most {most} {unit}"
     return _refuse("infeasible", "Memory specification can not be satisfied", details)
 
 

@@ -11,6 +11,7 @@ Invariant: the steps never rise.
 import heapq
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from msgspec.structs import replace
 
@@ -39,18 +40,19 @@ def compute_steps(shape: Shape, census: Census, now_at: float, utc_offset_s: int
     request = Request(shape, working, now_at, utc_offset_s, needs_reserved)
     steps, left = _pour(shape, groups, demands_of(request, *Part))
     ended = _with_end(shape, steps, _offers_of(left, shape.offer), fits)
-    return ended if fits or _has_named(shape, working, marks) else (*ended, _without_named(shape))
+    return (*ended, _without_named(shape)) if not fits and find_short(shape, working, marks) else ended
 
 
-def _has_named(shape: Shape, working: WorkingCopy, marks: Mapping[int, int]) -> bool:
-    """Are the nodes that are asked for by name among those that are left?"""
+def find_short(shape: Shape, working: WorkingCopy, marks: Mapping[int, int] = MappingProxyType({})) -> list[int]:
+    """Return which of the nodes that are asked for by name are not among those that are left, ascending."""
     threshold = threshold_of(shape.needs)
-    return all(
-        working.is_usable[each]
-        and each not in marks
-        and shape.offer(working.levels[each]) >= shape.named_tasks.get(each, threshold)
-        for each in shape.required
-    )
+    return [
+        each
+        for each in sorted(shape.required)
+        if not working.is_usable[each]
+        or each in marks
+        or shape.offer(working.levels[each]) < shape.named_tasks.get(each, threshold)
+    ]
 
 
 def _without_named(shape: Shape) -> FunnelStep:
@@ -66,10 +68,11 @@ def compute_configured_steps(shape: Shape, census: Census) -> Steps:
     return _with_end(shape, steps, _offers_idle(shape, left), fits=False)
 
 
-def write_now(shape: Shape, working: WorkingCopy, has_plans: bool = False) -> str:
+def write_now(shape: Shape, working: WorkingCopy, has_plans: bool = False, is_short: bool = False) -> str:
     """Return the funnel of a pass on one line.
 
-    has_plans: planned starts above it may keep nodes from it that are free.
+    has_plans: planned starts above it may keep nodes from it that are free.  is_short: of those that are asked for by
+    name some are not free.
     """
     needs, threshold = shape.needs, threshold_of(shape.needs)
     steps, share = _on_kinds(shape, working)
@@ -78,6 +81,8 @@ def write_now(shape: Shape, working: WorkingCopy, has_plans: bool = False) -> st
         offers = [offer for offer in offers if offer >= threshold]
     last = FunnelStep(nodes=len(offers), demand=f"with {share} free")
     end = ""
+    if is_short:
+        return write_steps((*steps, last, _without_named(shape)), describe_needs(needs))
     if len(offers) >= needs.nodes_min:
         room = _with_room(last, shape, offers)
         if room is last:

@@ -1,4 +1,4 @@
-"""On whom a job waits: the running jobs that hold what it lacks, by their end, until enough would be free.
+"""On whom a job waits: the jobs that hold what it lacks, by their end, until enough would be free.
 
 The nodes that could serve the job get their running jobs' resources back in the order of the expected ends, until they
 together hold the request; then jobs that it does not depend on are taken off the list again, small ones first.
@@ -23,6 +23,8 @@ from .memory import Scene
 from .place import sum_of_best
 from .shapes import Shape
 from .snapshot import RunningJob, Snapshot
+from .timeline import Timeline
+from .working import WorkingCopy
 
 #: Holders that an answer names.
 HOLDERS_MAX = 10
@@ -44,7 +46,7 @@ def find_holders(shape: Shape, scene: Scene, snapshot: Snapshot) -> Holders:
     if room.is_enough():
         return Holders(is_enough=True)
     ended: list[RunningJob] = []
-    for job in sorted(snapshot.running, key=_end_key):
+    for job in sorted((*snapshot.running, *snapshot.completing), key=_end_key):
         if room.end(job):
             ended.append(job)
             if room.is_enough():
@@ -53,6 +55,18 @@ def find_holders(shape: Shape, scene: Scene, snapshot: Snapshot) -> Holders:
     ranked = sorted(_needed(room, ended, is_enough), key=_end_key)
     named = tuple([_describe(job, room.grants_of(job)) for job in ranked[:HOLDERS_MAX]])
     return Holders(named, max(len(ranked) - HOLDERS_MAX, 0), is_enough)
+
+
+def find_holders_on(positions: Sequence[int], timeline: Timeline, working: WorkingCopy) -> Holders:
+    """Return all jobs that hold something of these nodes."""
+    names = {working.names[position] for position in positions}
+    jobs = {job.job_id: job for position in positions for job in timeline.jobs_at(position)}
+    ranked = sorted(jobs.values(), key=_end_key)
+    named = [
+        _describe(job, [grant for grant in job.allocation.grants if grant.node in names])
+        for job in ranked[:HOLDERS_MAX]
+    ]
+    return Holders(tuple(named), max(len(ranked) - HOLDERS_MAX, 0))
 
 
 def _needed(room: "_Room", ended: list[RunningJob], is_enough: bool) -> list[RunningJob]:
@@ -176,6 +190,7 @@ def _describe(job: RunningJob, grants: Sequence[NodeGrant]) -> Holder:
         nodes=hostlist.fold([grant.node for grant in grants]),
         end_at=_end_of(job),
         is_preempted=_is_preempted(job),
+        is_completing=job.job is not None and job.job.is_ended,
         holds=_describe_grants(grants),
     )
 

@@ -30,6 +30,8 @@ def describe_holders(holders: Holders, now_at: float, utc_offset_s: int) -> str:
 def describe_holder(holder: Holder, now_at: float, utc_offset_s: int) -> str:
     """Return "job 118 on n[3-4], ends by 14:05"."""
     where = f" on {holder.nodes}" if holder.nodes else ""
+    if holder.is_completing:
+        return f"job {holder.job_id}{where}, has ended and is not clean there yet"
     cause = " (preempted)" if holder.is_preempted else ""
     return f"job {holder.job_id}{where}, {_describe_end(holder.end_at, now_at, utc_offset_s)}{cause}"
 

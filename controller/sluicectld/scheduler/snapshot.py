@@ -117,6 +117,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     predicted_s: dict[int, float] = {}
     #: Jobs that are being preempted, that were and are suspended, or have ended and still hold what is not clean.
     leaving: tuple[RunningJob, ...] = ()
+    #: All others that have ended and still hold what is not clean.
+    completing: tuple[RunningJob, ...] = ()
 
 
 class Policy(msgspec.Struct, frozen=True):

@@ -293,6 +293,10 @@ class Timeline:
         """Return what a running job has of each position."""
         return self._running[job_id][1]
 
+    def jobs_at(self, position: int) -> list[RunningJob]:
+        """Return the jobs of the snapshot that hold something of the position, as they are expected to end."""
+        return [self._running[job_id][0] for job_id in self._job_ids_at.get(position, ())]
+
     def steps(self, position: int) -> tuple[list[float], list[Level]]:
         """Return the times, ascending from now, and the level that is expected from each of them on."""
         if self._working.kinds[position].is_exact:

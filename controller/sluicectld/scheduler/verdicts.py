@@ -8,11 +8,13 @@ import operator
 from sluice import hostlist
 from sluice.model.reason import Blocker, Reason
 
-from . import explain, funnel
+from . import explain, funnel, sharers
+from .holders import find_holders_on
 from .reservation_texts import outgrown_blocker
 from .search import find_idle
 from .shapes import Shape
 from .snapshot import Policy, RunningJob, Snapshot
+from .timeline import Timeline
 from .working import WorkingCopy
 
 #: What is told where nobody reads it.
@@ -23,21 +25,32 @@ _expected_end = operator.attrgetter("expected_end_at")
 class Verdicts:
     """Writes blockers of one pass; what many of them need is worked out once."""
 
-    def __init__(self, snapshot: Snapshot, policy: Policy, working: WorkingCopy) -> None:
+    def __init__(self, snapshot: Snapshot, policy: Policy, working: WorkingCopy, timeline: Timeline) -> None:
         self._snapshot = snapshot
         self._policy = policy
         self._working = working
+        self._timeline = timeline
         self._running_by_end: list[RunningJob] | None = None
 
     def resources(self, shape: Shape, has_plans: bool) -> Blocker:
-        """Return which nodes lack what, and the end that is waited for next."""
+        """Return which nodes lack what, and who has those that are asked for by name, or the end that comes next."""
+        short = funnel.find_short(shape, self._working)
+        end = self._describe_holders(short) if short else self._describe_next_end(shape)
+        text = funnel.write_now(shape, self._working, has_plans, is_short=bool(short))
+        return Blocker(reason=Reason.RESOURCES, text=text + end)
+
+    def _describe_holders(self, positions: list[int]) -> str:
+        """Return the jobs on these nodes, by their ends."""
+        holders = find_holders_on(positions, self._timeline, self._working)
+        waits = sharers.describe_holders(holders, self._snapshot.now_at, self._policy.utc_offset_s)
+        return f"; waits for {waits}" if waits else ""
+
+    def _describe_next_end(self, shape: Shape) -> str:
         if self._running_by_end is None:
             ending = [job for job in self._snapshot.running if job.expected_end_at is not None]
             # Equal ones stay in the order of the snapshot.
             self._running_by_end = sorted(ending, key=_expected_end)
-        offset_s = self._policy.utc_offset_s
-        end = explain.next_end_text(shape, self._running_by_end, self._snapshot.now_at, offset_s)
-        return Blocker(reason=Reason.RESOURCES, text=funnel.write_now(shape, self._working, has_plans) + end)
+        return explain.next_end_text(shape, self._running_by_end, self._snapshot.now_at, self._policy.utc_offset_s)
 
 
 def behind(head_id: int, shape: Shape) -> Blocker:

@@ -79,6 +79,8 @@ class Cluster:
         self.running: dict[int, RunningJob] = {}
         #: Jobs that are being preempted, that were and are suspended, or have ended and are not clean everywhere.
         self.leaving: dict[int, RunningJob] = {}
+        #: All others that have ended and are not clean everywhere.
+        self.completing: dict[int, RunningJob] = {}
         self.job_ids_by_node: dict[str, set[int]] = {}
         #: job or array id -> pending jobs that depend on it.
         self.dependents: dict[int, set[int]] = {}
@@ -244,6 +246,10 @@ class Cluster:
             self.leaving[job.id] = self.running.get(job.id) or _running_view(job)
         else:
             self.leaving.pop(job.id, None)
+        if job.completing_nodes and job.preemption is None:
+            self.completing[job.id] = _running_view(job)
+        else:
+            self.completing.pop(job.id, None)
         if job.array_task_id is not None and was_running != is_running:
             count = self.running_tasks.get(job.array_job_id, 0) + (1 if is_running else -1)
             if count:
@@ -334,6 +340,7 @@ class Cluster:
             priority_tables=self.priority_tables,
             reservations=tuple(self.reservations.values()),
             leaving=tuple(self.leaving.values()),
+            completing=tuple(self.completing.values()),
         )
 
     def outcome(self, job_id: int, task_id: int | None = None) -> Outcome | None:
@@ -427,6 +434,8 @@ def _running_view(job: Job) -> RunningJob:
     if job.state is JobState.SUSPENDED:
         # Nobody knows when it will go on.
         end_at = None
+    elif job.completing_nodes:
+        end_at = job.ended_at
     elif job.preemption is not None and end_at is not None:
         end_at = min(end_at, job.preemption.ends_at)
     elif job.preemption is not None:

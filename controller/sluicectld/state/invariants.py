@@ -103,6 +103,8 @@ def _validate_indexes(cluster: Cluster) -> None:
         if job.preemption is not None and (job.state in _RUNNING_STATES or job.completing_nodes)
     }
     assert cluster.leaving.keys() == leaving, f"leaving are {leaving}, the index has {cluster.leaving.keys()}"
+    completing = {job.id for job in cluster.jobs.values() if job.preemption is None and job.completing_nodes}
+    assert cluster.completing.keys() == completing, f"completing are {completing}, the index has {cluster.completing}"
     stray = (cluster.ready.keys() | cluster.running.keys() | cluster.revised.keys()) - cluster.jobs.keys()
     assert not stray, f"jobs {stray} are in an index and not in memory"
 

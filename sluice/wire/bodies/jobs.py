@@ -74,7 +74,10 @@ class TestedJob(Message, frozen=True, kw_only=True):
     """When and where the job would start; job_id is what it would be called if it were submitted now.
 
     start_at: 0 for a job that would be accepted and has no start in sight; only told with an explanation.
-    explanation: where it was asked for.  warnings: what a submission would be told.
+    is_awaited: start_at is now, but the nodes are not free yet and expected to be at any moment (not clean after a job,
+    or under one that is past its limit).  is_presumed: it counts on jobs without a time limit to end within a year.
+    explanation: where it was asked for.  gates: what of it has to be over first and is not about resources (a hold, a
+    dependency, a partition that is down); start_at is as if it were.  warnings: what a submission would be told.
     """
 
     __test__ = False
@@ -84,7 +87,10 @@ class TestedJob(Message, frozen=True, kw_only=True):
     cpu_count: int = 0
     nodes: str = ""
     partition: str = ""
+    is_awaited: bool = False
+    is_presumed: bool = False
     explanation: Explanation | None = None
+    gates: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     now_at: float = 0.0
 

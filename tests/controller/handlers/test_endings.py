@@ -451,3 +451,19 @@ def test_an_administrator_may_report_for_any_node(world: World) -> None:
     world.report(world.result(job_id), caller=ROOT)
 
     assert world.job(job_id).state is JobState.COMPLETED
+
+
+def test_what_is_not_clean_yet_is_expected_back_at_any_moment(world: World) -> None:
+    """A pass plans with it, and starts nothing on it."""
+    ended = world.start(nodes=2, exclusive="node")
+    world.report(world.result(ended))
+    waiting = world.submit(nodes=2)
+
+    (view,) = world.engine.snapshot(world.now).completing
+    assert (view.job_id, view.allocation.nodes) == (ended, world.job(ended).completing_nodes)
+    plan = world.plan()
+    assert (plan.starts, plan.planned[waiting].at) == ((), world.now)
+
+    world.clean(ended)
+
+    assert world.engine.snapshot(world.now).completing == ()

@@ -41,6 +41,18 @@ def test_small_job_backfills_before_the_head_job():
     assert reasons(plan, head.id) == [Reason.RESOURCES]
 
 
+def test_nodes_that_are_completing_are_kept_with_the_others_for_the_head():
+    cluster = Cluster(nodes=2).completing(nodes=1)
+    head = cluster.pending(nodes=2, exclusive="node")
+    small = cluster.pending(nodes=1)
+
+    plan = decide(cluster.snapshot())
+
+    assert started(plan) == []
+    assert (plan.planned[head.id].at, plan.planned[head.id].nodes) == (cluster.now_at, ("n1", "n2"))
+    assert plan.planned[small.id].at == cluster.now_at + 3600
+
+
 def test_a_job_that_would_delay_the_head_waits():
     cluster = Cluster(nodes=4).running(nodes=3, ends_in_s=600)
     head = cluster.pending(nodes=4, limit_s=3600, ntasks=16)
@@ -206,3 +218,40 @@ def test_the_head_is_told_the_numbers():
         "4 nodes in partition batch -> 2 with 1 CPU and 100 MiB free; needs 4 nodes for 32 tasks; "
         "job 1 on n[1-2] ends by 14:15"
     )
+
+
+class TestANodeThatIsAskedForByName:
+    """Whoever waits for it is told who has it, whatever else is free or ends before."""
+
+    def test_is_named_with_the_job_that_has_it(self):
+        cluster = Cluster(nodes=3, now_at=50_700.0).running(("n1",), ends_in_s=60).running(("n2",), ends_in_s=600)
+        job = cluster.pending(required_nodes=("n2",))
+
+        assert text_of(cluster, job) == (
+            "3 nodes in partition batch -> 1 with 1 CPU and 1 MiB free -> 0 with n2 among them; "
+            "needs 1 node, n2 among them; waits for job 2 on n2, ends by 14:15"
+        )
+
+    def test_is_named_also_where_no_end_is_known(self):
+        cluster = Cluster(nodes=2).running(("n2",), ends_in_s=None)
+        job = cluster.pending(required_nodes=("n2",))
+
+        assert text_of(cluster, job).endswith("n2 among them; waits for job 1 on n2, has no time limit")
+
+    def test_is_named_while_it_is_not_clean(self):
+        cluster = Cluster(nodes=2).completing(nodes=("n2",))
+        job = cluster.pending(required_nodes=("n2",))
+
+        assert text_of(cluster, job).endswith("; waits for job 1 on n2, has ended and is not clean there yet")
+
+    def test_of_several_those_that_are_free_are_left_out(self):
+        cluster = Cluster(nodes=3).running(("n1", "n3"), ends_in_s=None)
+        job = cluster.pending(nodes=2, required_nodes=("n2", "n3"))
+
+        assert text_of(cluster, job).endswith("n[2-3] among them; waits for job 1 on n3, has no time limit")
+
+
+def text_of(cluster, job):
+    (blocker,) = decide(cluster.snapshot()).blockers[job.id]
+    assert blocker.reason is Reason.RESOURCES
+    return blocker.text

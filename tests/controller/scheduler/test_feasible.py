@@ -90,6 +90,27 @@ def check(
             id="too much memory",
         ),
         pytest.param(
+            {"memory_per_cpu_mib": 9000, "nodes": 2, "exclusive": "node"},
+            "infeasible",
+            "Memory specification can not be satisfied: 9000 MiB for each CPU of a whole node requested, "
+            "partition batch has at most 1000 MiB a CPU",
+            id="more memory for a CPU than a whole node has",
+        ),
+        pytest.param(
+            {"memory_per_cpu_mib": 1001, "exclusive": "node"},
+            "infeasible",
+            "Memory specification can not be satisfied: 1001 MiB for each CPU of a whole node requested, "
+            "partition batch has at most 1000 MiB a CPU",
+            id="a little too much memory for each CPU of a whole node",
+        ),
+        pytest.param(
+            {"memory_per_cpu_mib": 1001, "partition": {"oversubscribe": "EXCLUSIVE"}},
+            "infeasible",
+            "Memory specification can not be satisfied: 1001 MiB for each CPU of a whole node requested, "
+            "partition batch has at most 1000 MiB a CPU",
+            id="the same where the partition gives whole nodes",
+        ),
+        pytest.param(
             {"tmp_disk_mib": 10},
             "infeasible",
             "Temporary disk specification can not be satisfied: 10 MiB requested, partition batch has at most 0 MiB",

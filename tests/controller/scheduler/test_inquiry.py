@@ -125,6 +125,14 @@ class TestHolders:
 
         assert [each.job_id for each in holders] == [1, 2]
 
+    def test_a_job_that_has_ended_and_is_not_clean_yet_is_named(self):
+        cluster = Cluster(nodes=2).completing(nodes=("n2",), cpus=3).running(("n1",), ends_in_s=None)
+        job = cluster.pending(required_nodes=("n2",), ntasks=2)
+
+        (holder,) = ask(cluster, job).outlooks[0].holders
+
+        assert (holder.job_id, holder.nodes, holder.holds, holder.is_completing) == (1, "n2", "3 CPUs", True)
+
     def test_a_job_that_holds_nothing_that_is_missing_is_left_out(self):
         cluster = Cluster(nodes=1, gres=GPU).running(("n1",), cpus=1, ends_in_s=100)
         cluster.running(("n1",), cpus=1, gres=(("gpu", 4),), ends_in_s=None)

@@ -56,6 +56,8 @@ _steps = st.one_of(
     st.tuples(st.just("submit"), _requests),
     st.tuples(st.just("start"), st.sampled_from([0, 0, 1, 70])),
     st.tuples(st.just("end"), st.integers(0, 9)),
+    st.tuples(st.just("stop"), st.integers(0, 9)),
+    st.tuples(st.just("tidy"), st.integers(0, 9)),
     st.tuples(st.just("wait"), st.sampled_from([1, 90, 700, 4000])),
     st.tuples(st.just("cancel"), st.integers(0, 9)),
     st.tuples(st.just("drain"), _nodes),
@@ -124,6 +126,19 @@ class Story:
         running = self.jobs(JobState.RUNNING)
         if running:
             self.world.end_script(running[number % len(running)].id)
+
+    def stop(self, number: int) -> None:
+        """A script ends, and no node is clean yet."""
+        running = self.jobs(JobState.RUNNING)
+        if running:
+            self.world.report(self.world.result(running[number % len(running)].id, is_node_clean=False))
+
+    def tidy(self, number: int) -> None:
+        """One node of a job that has ended is clean."""
+        completing = [job for job in self.world.cluster.jobs.values() if job.completing_nodes]
+        if completing:
+            job = completing[number % len(completing)]
+            self.world.clean(job.id, job.completing_nodes[-1])
 
     def wait(self, seconds: int) -> None:
         self.world.pass_time(seconds)

@@ -92,7 +92,7 @@ def assert_enough(scene: Scene, grant: NodeGrant, needs: Needs, tasks: int) -> N
     assert not cpus & ~layout_of(scene.node).cpus
     assert grant.cpu_count >= (1 if needs.is_overcommitted else tasks * needs.cpus_per_task)
     assert grant.cpu_count >= needs.node_cpus_min
-    if needs.memory_per_cpu_mib and not needs.is_exclusive:
+    if needs.memory_per_cpu_mib:
         assert grant.memory_mib == needs.memory_per_cpu_mib * grant.cpu_count
     for item in grant.gres:
         assert not item.units or cpuset.parse(item.units).bit_count() == item.count
