@@ -190,9 +190,9 @@ class Agent:
     def _recover(self) -> None:
         """Go on with what the agent before this one has left, and kill what nobody knows."""
         self._manager.recover()
-        recover(self._spool, self._engine, self._processes, self._courier)
+        unlaunched = recover(self._spool, self._engine, self._processes, self._courier)
         self._perform(self._engine.on_recovery_done())
-        for step in self._manager.running_here():
+        for step in {*unlaunched, *self._manager.running_here()}:
             self._perform(self._engine.on_srun_lost(step))
         self._groups.kill_unknown(self._engine.config)
 
