@@ -86,7 +86,11 @@ class Agent:
         )
         self._hooks = Hooks(os.path.join(options.spool, "hooks"), self._node, options.conf_path)
         self._unkillables = Unkillables(
-            os.path.join(options.spool, "unkillable"), self._node, options.conf_path, self._tell_trouble
+            os.path.join(options.spool, "unkillable"),
+            self._node,
+            options.conf_path,
+            self._tell_trouble,
+            lambda name: self._groups.remove_step(self._engine.config, name),
         )
         self._health = HealthCheck(self._node, options.conf_path, self._tell_trouble)
         self._gpu_watch = GpuWatch(
