@@ -157,7 +157,7 @@ def _check_memory(job: Job, spec: StepSpec) -> None:
 
 
 def _choose(job: Job, spec: StepSpec, rooms: list[_Room], cpus_per_task: int) -> list[_Room] | Busy:
-    """Return the rooms with their task counts set."""
+    """Return the rooms with their task counts set, in the order of the job's nodes, whichever were preferred."""
     ntasks, min_nodes = _sizes(job, spec, len(rooms))
     if min_nodes > len(rooms) or not rooms:
         return Busy(f"{min_nodes} nodes requested, {_what_is_left(job, spec, len(rooms))}")
@@ -165,7 +165,7 @@ def _choose(job: Job, spec: StepSpec, rooms: list[_Room], cpus_per_task: int) ->
     if _is_arbitrary(spec):
         return _choose_arbitrary(spec, rooms, cpus_per_task)
     if spec.is_overcommitted or job.spec.is_overcommitted:
-        chosen = rooms[:min_nodes]
+        chosen = _in_order(job, rooms[:min_nodes])
         _deal(chosen, [ntasks] * len(chosen), ntasks, spec)
         return chosen
     usable = [room for room in rooms if room.capacity(cpus_per_task, per_node_max) > 0]
@@ -182,8 +182,15 @@ def _choose(job: Job, spec: StepSpec, rooms: list[_Room], cpus_per_task: int) ->
         if spec.max_nodes and len(chosen) >= spec.max_nodes:
             return Busy(f"{ntasks} tasks requested on at most {spec.max_nodes} nodes")
         chosen.append(usable[len(chosen)])
+    chosen = _in_order(job, chosen)
     _deal(chosen, [room.capacity(cpus_per_task, per_node_max) for room in chosen], ntasks, spec)
     return chosen
+
+
+def _in_order(job: Job, rooms: list[_Room]) -> list[_Room]:
+    """Return the rooms in the order that SLURM_NODELIST has, which numbers nodes and ranks."""
+    places = {name: place for place, name in enumerate(job.nodes)}
+    return sorted(rooms, key=lambda room: places[room.grant.node])
 
 
 def _what_is_left(job: Job, spec: StepSpec, count: int) -> str:

@@ -313,6 +313,40 @@ def test_there_are_only_so_many_steps(make_world: MakeWorld) -> None:
     assert refusal.value.code == "step_limit"
 
 
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        pytest.param({}, {"n1": "0", "n2": "1", "n3": "2"}, id="on all nodes"),
+        pytest.param({"min_nodes": 2}, {"n1": "0", "n3": "1"}, id="beside the first other one"),
+        pytest.param({"ntasks": 3, "min_nodes": 2}, {"n1": "0-1", "n3": "2"}, id="with more tasks than nodes"),
+        pytest.param({"ntasks": 6}, {"n1": "0-1", "n2": "2-3", "n3": "4-5"}, id="in blocks"),
+        pytest.param({"ntasks": 6, "min_nodes": 1}, {"n1": "0-1", "n2": "2-3", "n3": "4-5"}, id="with nodes added"),
+        pytest.param(
+            {"ntasks": 6, "distribution": "cyclic"}, {"n1": "0,3", "n2": "1,4", "n3": "2,5"}, id="from node to node"
+        ),
+        pytest.param({"ntasks": 4, "min_nodes": 2, "is_overcommitted": True}, {"n1": "0-1", "n3": "2-3"}, id="packed"),
+        pytest.param({"min_nodes": 1}, {"n3": "0"}, id="alone"),
+        pytest.param({"min_nodes": 2, "excluded_nodes": ("n1",)}, {"n2": "0", "n3": "1"}, id="without an excluded one"),
+    ],
+)
+def test_a_named_node_is_taken_first_and_counted_in_its_place(
+    make_world: MakeWorld, spec: dict[str, Any], expected: dict[str, str]
+) -> None:
+    """SLURM_NODEID and the ranks count along SLURM_NODELIST, as in 22.05."""
+    world = make_world(nodes=3)
+    job_id = world.start(nodes=3, ntasks=6, ntasks_per_node=2)
+
+    step = world.step(job_id, **({"min_nodes": 3} | spec), required_nodes=("n3",))
+
+    assert [(node.node, node.ranks) for node in step.nodes] == list(expected.items())
+
+
+def test_a_job_has_its_nodes_in_the_order_of_the_list_whichever_it_named(make_world: MakeWorld) -> None:
+    world = make_world(nodes=3)
+
+    assert world.job(world.start(nodes=2, ntasks=2, required_nodes=("n3", "n1"))).nodes == ("n1", "n3")
+
+
 def test_an_arbitrary_distribution_puts_each_rank_on_its_named_node(world: World, job_id: int) -> None:
     step = world.step(job_id, ntasks=3, distribution="arbitrary", required_nodes=("n1", "n2", "n1"))
 
