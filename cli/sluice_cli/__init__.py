@@ -11,6 +11,7 @@ option_values, size_values, time_values
                 what a value means and where it lands in a draft; expected says what would have been taken
 draft, layers, combine, job_request
                 a request in the making: sources by precedence, contradictions, the JobSpec's map
+host_file       the nodes that a file names, a line after the other
 node_counts     how many nodes -N, -n and -w come to together, and which of the named ones
 script, foreign_directives, environment
                 the batch script with its directives; what of the submitter's surroundings goes along

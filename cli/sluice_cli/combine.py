@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import os
 
+from sluice_cli import host_file
 from sluice_cli.draft import REFUSED_EXIT, OptionError
 from sluice_cli.layers import COMMAND_LINE, ENVIRONMENT
 from sluice_cli.node_counts import NodeCounts, settle_nodes
-from sluice_cli.size_values import INVALID_GRES, names_in_file
+from sluice_cli.size_values import INVALID_GRES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from typing import Any
 
     from sluice_cli.draft import Draft
@@ -44,11 +45,14 @@ def _read_host_file(draft: Draft) -> None:
 
     As many names are taken as there are to be tasks, or nodes where -n says nothing.
     """
-    path = os.environ.get("SLURM_HOSTFILE", "")
-    if not path or draft.has("nodelist", "nodefile"):
+    path = os.environ.get("SLURM_HOSTFILE")
+    if path is None or draft.has("nodelist", "nodefile"):
         return
+    if not path:
+        words = "SLURM_HOSTFILE is set and names no file; unset it for any nodes"
+        raise OptionError(words, "Hostlist is empty!", _NO_HOST_FILE, exit_code=REFUSED_EXIT)
     try:
-        names = names_in_file(path)
+        names = host_file.read_names(path)
     except OptionError as error:
         raise OptionError(*error.lines, _NO_HOST_FILE, exit_code=REFUSED_EXIT) from None
     wanted = draft.spec["ntasks"] if draft.has("ntasks") else _asked_nodes(draft)
@@ -92,6 +96,8 @@ def _count_named_tasks(draft: Draft) -> None:
     """A list that names a node for each task tells how many there are, and how many nodes."""
     spec = draft.spec
     named = spec.get("required_nodes", ())
+    if named and draft.command == "salloc" and draft.has("ntasks"):
+        _check_every_task_is_named(spec["ntasks"], named)
     if not named or not (draft.command == "srun" or _is_for_tasks(draft, len(named))):
         return
     if draft.has("ntasks") and spec["ntasks"] != len(named):
@@ -105,6 +111,16 @@ def _count_named_tasks(draft: Draft) -> None:
         if draft.given.get("nodes") == COMMAND_LINE:
             draft.warn(f"the tasks are on {nodes} nodes, not {spec['min_nodes']}, setting nnodes to {nodes}")
         spec["min_nodes"] = nodes
+
+
+def _check_every_task_is_named(ntasks: int, named: Sequence[str]) -> None:
+    """A batch script may give each of its steps a list; who waits at a terminal is told at once."""
+    if ntasks not in (len(named), len(set(named))):
+        raise OptionError(
+            f"Asked for {ntasks} tasks have {len(named)} in the nodelist.  "
+            f"Check your nodelist, or set the -n option to be {len(named)}",
+            exit_code=REFUSED_EXIT,
+        )
 
 
 def _is_for_tasks(draft: Draft, named: int) -> bool:

@@ -98,7 +98,7 @@ _SIZE_ROWS = (
     Row("no-kill", "k", OPTIONAL, "bar", v.no_kill, "", "NO_KILL", "SLURM_NO_KILL", "off", "do not kill job on node failure"),
     Row("no-requeue", "", NONE, "b", v.off, "can_requeue", "NO_REQUEUE", help="if set, do not permit the job to be requeued"),
     Row("nodefile", "F", REQUIRED, "bar", z.node_file, "", "", "", "filename", "file with the hosts to request"),
-    Row("nodelist", "w", REQUIRED, "bar", z.node_names, "required_nodes", "", "", "hosts", "request a specific list of hosts"),
+    Row("nodelist", "w", REQUIRED, "bar", z.required_names, "required_nodes", "", "", "hosts", "request a specific list of hosts"),
     Row("nodes", "N", REQUIRED, "bar", z.nodes, "", "", "SLURM_NNODES SLURM_JOB_NUM_NODES", "nnodes", "number of nodes on which to run"),
     Row("ntasks", "n", REQUIRED, "bar", v.count, "ntasks", "", "SLURM_NPROCS SLURM_NTASKS", "ntasks", "number of tasks to run"),
     Row("ntasks-per-core", "", REQUIRED, "bar", v.count, "ntasks_per_core", "", "SLURM_NTASKS_PER_CORE", "n", "number of tasks to invoke on each core"),

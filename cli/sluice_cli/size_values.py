@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sluice import gres_spec, hostlist, size
 from sluice.errors import InvalidRequest
+from sluice_cli import host_file
 from sluice_cli.draft import REFUSED_EXIT, OptionError, invalid
 from sluice_cli.option_values import positive
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
 INVALID_GRES = "Invalid generic resource (gres) specification"
 _MEMORY_FIELDS = ("memory_per_node_mib", "memory_per_cpu_mib", "memory_per_gpu_mib")
-_NODE_LIST_SIZE_MAX = 4 * 1024 * 1024
 
 
 def nodes(draft: Draft, option: JobOption, value: str | None) -> None:
@@ -61,35 +61,26 @@ def node_names(draft: Draft, option: JobOption, value: str | None) -> None:
     """A hostlist, or with a slash a file of names.  Raises InvalidRequest as the controller refuses a name."""
     names = value or ""
     if "/" in names:
-        names = _names_in_file(names)
+        draft.spec[option.field] = host_file.read_names(names)
+        return
     try:
         draft.spec[option.field] = hostlist.expand(names)
     except InvalidRequest as error:
         raise InvalidRequest(error.message, code="invalid_node") from None
 
 
+def required_names(draft: Draft, option: JobOption, value: str | None) -> None:
+    """As node_names, but one name there must be: an empty variable in a script would leave the choice open."""
+    node_names(draft, option, value)
+    if not draft.spec[option.field]:
+        raise InvalidRequest(f"{value!r} (--{option.key}) names no node; leave it out for any", code="node_count")
+
+
 def node_file(draft: Draft, option: JobOption, value: str | None) -> None:
     try:
-        draft.spec["required_nodes"] = names_in_file(value or "")
+        draft.spec["required_nodes"] = host_file.read_names(value or "")
     except OptionError as error:
         raise OptionError(*error.lines, "Invalid --nodefile node file") from None
-
-
-def names_in_file(path: str) -> list[str]:
-    """Return the nodes that a file names, in its order.  Raises OptionError, or InvalidRequest for no names."""
-    return hostlist.expand(_names_in_file(path))
-
-
-def _names_in_file(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            content = file.read(_NODE_LIST_SIZE_MAX)
-    except OSError as error:
-        raise OptionError(
-            f"slurm_allocate_resources error opening file {path}, {error.strerror}", exit_code=REFUSED_EXIT
-        ) from None
-    lines = (line.partition("#")[0].strip() for line in content.split("\n"))
-    return ",".join(line for line in lines if line)
 
 
 def geometry(draft: Draft, option: JobOption, value: str | None) -> None:

@@ -124,7 +124,8 @@ def _name_ranks(job: Job, spec: StepSpec) -> StepSpec:
     ntasks, _ = _sizes(job, spec, len(spec.required_nodes or job.nodes))
     named = spec.required_nodes or job.spec.nodes_of_ranks[:ntasks]
     if len(named) != ntasks:
-        has = f"job {job.id} names none" if not named else f"{len(named)} are named"
+        listed = f"{len(job.spec.required_nodes)} nodes for {job.spec.ntasks}" if job.spec.required_nodes else "none"
+        has = f"{len(named)} are named" if named else f"job {job.id} names {listed}"
         text = f"an arbitrary distribution of {ntasks} tasks requested, which takes the node of each task; {has}"
         raise InvalidRequest(f"{text}; -w or SLURM_HOSTFILE gives them", "ntasks")
     return replace(spec, required_nodes=named)

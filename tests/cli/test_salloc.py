@@ -236,6 +236,12 @@ def test_a_refused_request(granted, monkeypatch, capfd):
     ("words", "stderr", "status"),
     [
         (["-n", "x", "true"], 'salloc: error: Invalid numeric value "x" for --ntasks.\n', 1),
+        (
+            ["-n4", "-m", "arbitrary", "-w", "n2,n1,n2", "true"],
+            "salloc: error: Asked for 4 tasks have 3 in the nodelist.  "
+            "Check your nodelist, or set the -n option to be 3\n",
+            1,
+        ),
         (["--bogus"], "salloc: unrecognized option '--bogus'\nTry \"salloc --help\" for more information\n", 255),
         (
             ["--test-only", "true"],

@@ -299,6 +299,19 @@ CASES = [
     ),
     (["-Q", "-v"], error("don't specify both --verbose (-v) and --quiet (-Q)"), 1),
     (["script.sh"], error("Script arguments not permitted with --wrap option"), 1),
+    *(
+        (
+            ["-w", words],
+            error(
+                f"{words!r} (--nodelist) names no node; leave it out for any",
+                "Batch job submission failed: Node count specification invalid",
+            ),
+            1,
+        )
+        for words in ("", ",", " ")
+    ),
+    (["-w", "/dev/null"], error("/dev/null names no node", "Hostlist is empty!"), 1),
+    (["-F", "/dev/null"], error("/dev/null names no node", "Hostlist is empty!", "Invalid --nodefile node file"), 255),
     (
         ["-F", "/nonexistent"],
         error(

@@ -264,6 +264,25 @@ def test_a_host_file_that_does_not_do_is_refused(content, lines, dead_cluster, m
     assert capfd.readouterr().err == lines.format(path=path) + end
 
 
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/dev/null", "/dev/null names no node"),
+        ("", "SLURM_HOSTFILE is set and names no file; unset it for any nodes"),
+    ],
+    ids=["an empty file", "an empty variable"],
+)
+def test_a_host_file_without_names_is_refused(path, words, dead_cluster, monkeypatch, capfd):
+    monkeypatch.setenv("SLURM_HOSTFILE", path)
+
+    assert main(["--wrap", "true"]) == 1
+    assert capfd.readouterr().err.splitlines() == [
+        f"sbatch: error: {words}",
+        "sbatch: error: Hostlist is empty!",
+        "sbatch: error: Failure getting NodeNames from hostfile",
+    ]
+
+
 def variables(job):
     return dict(entry.split(b"=", 1) for entry in job.environment)
 

@@ -300,7 +300,8 @@ def test_what_only_steps_have():
 
 
 def _arbitrary(*words: str, monkeypatch: pytest.MonkeyPatch, hostfile: str = "") -> Draft:
-    monkeypatch.setenv("SLURM_HOSTFILE", hostfile)
+    if hostfile:
+        monkeypatch.setenv("SLURM_HOSTFILE", hostfile)
     found, _ = table_for("srun").parse([*words, "true"])
     draft = Draft("srun", 0.0)
     apply_layers(draft, (), {}, found)

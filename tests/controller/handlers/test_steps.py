@@ -367,6 +367,13 @@ def test_a_step_without_a_list_of_its_own_has_the_ranks_where_the_job_named_them
         world.step(job_id, ntasks=4, distribution="arbitrary")
 
 
+def test_a_jobs_list_that_is_not_one_of_tasks_is_told_as_it_is(world: World) -> None:
+    job_id = world.start(nodes=2, ntasks=4, required_nodes=("n1", "n2"))
+
+    with pytest.raises(RequestError, match=rf"takes the node of each task; job {job_id} names 2 nodes for 4; -w or"):
+        world.step(job_id, ntasks=4, distribution="arbitrary")
+
+
 def test_steps_that_ask_for_gpus_wait_for_each_other(world_with_gpus: World) -> None:
     world = world_with_gpus
     job_id = world.start(gres_per_node=gpus(2), ntasks=4)
