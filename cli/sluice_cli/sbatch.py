@@ -83,9 +83,12 @@ def _run(words: list[str], voice: talk.Voice) -> int:
     job_request.check_clusters(draft, where)
     specs = [_make_spec(each, source, words) for each in drafts]
     if draft.own.get("test-only") or draft.own.get("explain"):
-        if len(specs) > 1:
-            raise OptionError("--test-only/--explain takes one component: ask for each alone", exit_code=REFUSED_EXIT)
-        return _test(specs[0], bool(draft.own.get("explain")), voice)
+        is_explained = bool(draft.own.get("explain"))
+        if len(specs) == 1:
+            return _test(specs[0], is_explained, voice)
+        if is_explained:
+            raise OptionError("--explain takes one component: ask for each alone", exit_code=REFUSED_EXIT)
+        return _test_components(specs, voice)
     return _submit(specs, source, draft, where, voice)
 
 
@@ -149,8 +152,7 @@ def _test(spec: dict[str, Any], is_explained: bool, voice: talk.Voice) -> int:
             talk.put("verdict: refused\n" + "".join(f"  {line}\n" for line in text.split("\n") if line))
         elif text:
             voice.error(text)
-        talk.plain(f"allocation failure: {client.sentence(error)}")
-        return REFUSED_EXIT
+        return _tell_no_allocation(error)
     if reply.get("start_at") and not reply.get("gates"):
         voice.lines(estimate(reply))
     if is_explained:
@@ -158,6 +160,34 @@ def _test(spec: dict[str, Any], is_explained: bool, voice: talk.Voice) -> int:
 
         talk.put("\n".join(explanation.test_lines(reply)) + "\n")
     return 0
+
+
+def _test_components(specs: Sequence[dict[str, Any]], voice: talk.Voice) -> int:
+    """Say when all of a heterogeneous job could be, each component looked at by itself, as Slurm's sbatch does."""
+    replies = []
+    for number, spec in enumerate(specs):
+        try:
+            replies.append(client.call_patiently("TestJob", {"spec": spec}, voice))
+        except RequestError as error:
+            voice.error(f"component {number}: {client.detail(error) or client.sentence(error)}")
+            return _tell_no_allocation(error)
+    if all(reply.get("start_at") and not reply.get("gates") for reply in replies):
+        voice.lines(_estimate_all(replies))
+    return 0
+
+
+def _tell_no_allocation(error: RequestError) -> int:
+    talk.plain(f"allocation failure: {client.sentence(error)}")
+    return REFUSED_EXIT
+
+
+def _estimate_all(replies: Sequence[dict[str, Any]]) -> str:
+    from sluice import hostlist, timepoint
+
+    start = timepoint.format_local(max(reply["start_at"] for reply in replies))
+    cpus = sum(reply["cpu_count"] for reply in replies)
+    nodes = hostlist.fold(name for reply in replies for name in hostlist.expand(reply["nodes"]))
+    return f"Job {replies[0].get('job_id', 0)} to start at {start} using {cpus} processors on {nodes}"
 
 
 def estimate(reply: dict[str, Any]) -> str:

@@ -6,6 +6,8 @@ import os
 import msgspec
 import pytest
 
+from sluice import timepoint
+from sluice.errors import Infeasible
 from sluice.wire.messages import SubmitHetJob
 from sluice_cli import components, sbatch, scancel, scontrol, squeue, srun, srun_het
 from sluice_cli.options import table_for
@@ -111,9 +113,46 @@ def test_the_partition_is_a_components_own(submit):
     assert asked(request, "partitions") == [(("gpu",),), ((),)]
 
 
-def test_test_only_takes_one_component(capfd, dead_cluster):
-    assert sbatch.main(["--test-only", "-n1", ":", "-n2", "--wrap", "true"]) == 1
-    assert "--test-only/--explain takes one component" in capfd.readouterr().err
+ASKED_OF_TWO = ["-n1", ":", "-n2", "--wrap", "true"]
+
+
+def test_test_only_answers_for_all_components_together(controller, capfd):
+    """The latest start, all processors and nodes, in the words of Slurm 22.05, which leave the partition out."""
+    base = {"job_id": 7, "partition": "batch"}
+    replies = iter(
+        [
+            base | {"start_at": 1795378112.0, "cpu_count": 1, "nodes": "n[1-2]"},
+            base | {"start_at": 1795378172.0, "cpu_count": 2, "nodes": "n[2-3]"},
+        ]
+    )
+    controller.answers["TestJob"] = lambda body: next(replies)
+
+    assert sbatch.main(["--test-only", *ASKED_OF_TWO]) == 0
+    start = timepoint.format_local(1795378172.0)
+    assert capfd.readouterr().err == f"sbatch: Job 7 to start at {start} using 3 processors on n[1-3]\n"
+    assert [body["spec"]["ntasks"] for body in controller.bodies("TestJob")] == [1, 2]
+
+
+def test_test_only_tells_which_component_is_refused(controller, capfd):
+    answers = iter([{"start_at": 1.0, "cpu_count": 1, "nodes": "n1", "partition": "batch"}])
+
+    def answer(body):
+        if (reply := next(answers, None)) is None:
+            raise Infeasible("9 nodes requested, 3 are there")
+        return reply
+
+    controller.answers["TestJob"] = answer
+
+    assert sbatch.main(["--test-only", *ASKED_OF_TWO]) == 1
+    assert capfd.readouterr().err == (
+        "sbatch: error: component 1: 9 nodes requested, 3 are there\n"
+        "allocation failure: Requested node configuration is not available\n"
+    )
+
+
+def test_explain_takes_one_component(capfd, dead_cluster):
+    assert sbatch.main(["--explain", *ASKED_OF_TWO]) == 1
+    assert "--explain takes one component" in capfd.readouterr().err
 
 
 def test_options_of_every_component_are_read_before_the_script():
