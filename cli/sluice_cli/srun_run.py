@@ -61,11 +61,14 @@ class Part:
             spec["ntasks"] = self.draft.spec["ntasks"]
         return spec
 
+    @property
+    def ntasks(self) -> int:
+        return sum(part["ntasks"] for part in self.created["step"]["nodes"])
+
     def check_programs(self) -> None:
         """Raise OptionError for a --multi-prog file that does not fit the step."""
         if self.draft.own.get("multi-prog"):
-            ntasks = sum(part["ntasks"] for part in self.created["step"]["nodes"])
-            multi_prog.check(self.draft.own["multi-prog-text"], self.argv[0], ntasks)
+            multi_prog.check(self.draft.own["multi-prog-text"], self.argv[0], self.ntasks)
 
     def broadcast(self, maker: StepMaker, voice: Voice) -> None:
         """--bcast: put the executable on the nodes.  Raises OptionError."""
@@ -116,7 +119,8 @@ class StepRun:
         try:
             for part in self._parts:
                 part.check_programs()
-            streams = srun_files.open_streams(self._draft, self._parts[0].created, folder)
+            ntasks = sum(part.ntasks for part in self._parts)
+            streams = srun_files.open_streams(self._draft, self._parts[0].created, ntasks, folder)
             for part in self._parts:
                 part.links = srun_launch.connect(part.created)
             # While srun is connected, nobody gives the step up, however long files take.

@@ -183,7 +183,7 @@ CREATED = {
 
 
 def open_streams(folder, *words):
-    return srun_files.open_streams(make_draft(*words), CREATED, str(folder))
+    return srun_files.open_streams(make_draft(*words), CREATED, 2, str(folder))
 
 
 def test_streams_go_through_srun_by_default(tmp_path, monkeypatch):
@@ -223,6 +223,42 @@ def test_none_ranks_and_all(tmp_path):
 
     assert (streams.std_in, streams.std_out, streams.std_err) == ("1", "/dev/null", "all")
     assert open_streams(tmp_path, "-i", "none").input is None
+
+
+@pytest.mark.parametrize("number", ["2", "7", "10", "999999999", "1x", "-1", "0x1", "²"], ids=lambda text: text[:4])
+def test_a_number_that_is_no_rank_of_the_step_names_a_file(tmp_path, number):
+    """Two tasks have the ranks 0 and 1."""
+    streams = open_streams(tmp_path, f"-o{number}")
+
+    assert (tmp_path / number).exists()
+    assert (streams.std_out, streams.outputs[2]) == ("", streams.outputs[1])
+    os.close(streams.outputs[1])
+
+
+@pytest.mark.parametrize("number", ["1", "01", "+1", " 1", "0" * 5000 + "1"], ids=lambda text: text[-3:])
+def test_a_rank_of_the_step_reaches_the_nodes_in_one_form(tmp_path, number):
+    streams = open_streams(tmp_path, f"-o{number}", f"-e{number}", f"-i{number}")
+
+    assert (streams.std_in, streams.std_out, streams.std_err) == ("1", "1", "1")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_only_file_is_that_of_the_stream_whose_number_is_no_rank(tmp_path):
+    streams = open_streams(tmp_path, "-o1", "-e7")
+
+    assert [file.name for file in tmp_path.iterdir()] == ["7"]
+    assert (streams.std_out, streams.std_err, streams.outputs[1]) == ("1", "", 1)
+    os.close(streams.outputs[2])
+
+
+def test_input_of_a_number_that_is_no_rank_is_read_from_a_file(tmp_path):
+    (tmp_path / "5").write_text("data")
+    streams = open_streams(tmp_path, "-i5")
+
+    assert (streams.std_in, os.read(streams.input, 9)) == ("all", b"data")
+    os.close(streams.input)
+    with pytest.raises(OptionError, match="Could not open stdin file .*/6: No such file or directory"):
+        open_streams(tmp_path, "-i6")
 
 
 @pytest.mark.parametrize(("letter", "name"), [("-o", "stdout"), ("-e", "stderr"), ("-i", "stdin")])
