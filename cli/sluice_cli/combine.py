@@ -71,13 +71,13 @@ def _asked_nodes(draft: Draft) -> int:
 def _settle_nodes(draft: Draft) -> None:
     """Settle how many nodes there are to be and which of the named ones."""
     spec = draft.spec
-    asked = NodeCounts(spec.get("min_nodes", 1), spec.get("max_nodes", 0), spec.get("required_nodes", ()))
-    is_counting = draft.has("ntasks-per-node") and not draft.has("nodes")
+    per_node = spec["ntasks_per_node"] if draft.has("ntasks-per-node") else 0
+    asked = NodeCounts(spec.get("min_nodes", 1), spec.get("max_nodes", 0), spec.get("required_nodes", ()), per_node)
     settled, lines = settle_nodes(
         asked,
         spec["ntasks"] if draft.has("ntasks") else 0,
-        spec["ntasks_per_node"] if is_counting else 0,
         is_srun=draft.command == "srun",
+        is_step="jobid" in draft.own,
     )
     draft.remarks += lines
     if settled.low != asked.low:
@@ -86,6 +86,8 @@ def _settle_nodes(draft: Draft) -> None:
         spec["max_nodes"] = settled.high
     if settled.named != asked.named:
         spec["required_nodes"] = settled.named
+    if settled.ntasks_per_node != per_node:
+        del spec["ntasks_per_node"], draft.given["ntasks-per-node"]
 
 
 def _count_named_tasks(draft: Draft) -> None:
