@@ -14,6 +14,7 @@ from sluice_cli.srun_output import LINE_MAX, OutputWriter
 from sluice_cli.srun_report import Report, task_list
 from sluice_cli.srun_step import step_spec
 from sluice_cli.talk import Voice
+from sluiced.steps.multi_prog import program_of
 
 
 @pytest.fixture
@@ -279,6 +280,38 @@ def test_programs_by_rank():
     multi_prog.check(PROGRAMS, "mp.conf", 4)
     multi_prog.check("* hostname\n", "mp.conf", 9)
     assert multi_prog.highest_rank(PROGRAMS) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "rank", "words"),
+    [
+        ("0 echo zero\n1-2 echo one \\\n more\n* echo rest\n", 2, ("echo", "one", " more")),
+        ("0 echo zero\n1-2 echo one \\\n more\n* echo rest\n", 3, ("echo", "rest")),
+        ("0-2 echo one \\\n more \\\n and more\n* true\n", 0, ("echo", "one", " more", " and", "more")),
+        ("0-2 echo one\\\nmore\n* true\n", 0, ("echo", "onemore")),
+        ("0 \\\necho zero\n* true\n", 0, ("echo", "zero")),
+        ("# comment \\\n0 echo zero\n* echo rest\n", 0, ("echo", "rest")),
+        ("* echo rest \\\n", 0, ("echo", "rest", "")),
+        ("* echo rest \\", 0, ("echo", "rest", "")),
+        ("0 echo zero \\\n# no comment\n* true\n", 0, ("echo", "zero", "#", "no", "comment")),
+        ("0 echo zero \\ \n* echo rest\n", 1, ("echo", "rest")),
+    ],
+)
+def test_a_backslash_joins_the_next_line(tmp_path, text, rank, words):
+    """As Slurm 22.05 printed them."""
+    (tmp_path / "file").write_text(text)
+    joined = multi_prog.read(str(tmp_path / "file"))
+
+    multi_prog.check(joined, "file", 4)
+    assert program_of(joined, rank) == words
+
+
+def test_a_mistake_after_joined_lines_is_told_by_the_files_own_line(tmp_path):
+    (tmp_path / "file").write_text("0 echo zero \\\n and \\\n more\n5 echo five\n")
+    with pytest.raises(OptionError) as caught:
+        multi_prog.check(multi_prog.read(str(tmp_path / "file")), "file", 2)
+
+    assert caught.value.lines == ("Invalid task id, 5 >= ntasks", "Line 4 of configuration file file invalid")
 
 
 @pytest.mark.parametrize(
