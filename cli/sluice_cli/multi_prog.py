@@ -4,9 +4,9 @@
     ranks = "*" | range { "," range }
 
 A backslash at the end of a line joins the next one to it, a comment's too, and stays: it takes the next line's first
-character as it is.  "*" are the ranks that no line before it has; any other rank stands in one line.  %t in an argument is the rank, %o its
-offset in the line's ranks.  Checked here, so that a mistake is told before anything runs; the nodes get the text, with the
-lines joined.  Source: recorded from Slurm 22.05.
+character as it is.  "*" are the ranks that no line before it has; any other rank stands in one line.  %t in an argument
+is the rank, %o its offset in the line's ranks.  Checked here, so that a mistake is told before anything runs; the nodes
+get the text, with the lines joined.  Source: recorded from Slurm 22.05.
 """
 
 from __future__ import annotations

@@ -65,8 +65,8 @@ def settle_nodes(
     is_known = is_srun and bool(high or named)
     if is_known and per_node and not _comes_out(ntasks, per_node, low, (high or low) if is_step else 0):
         lines.append(
-            f"Warning: can't honor --ntasks-per-node set to {per_node} which doesn't match the requested tasks {ntasks} "
-            f"with the number of requested nodes {low}. Ignoring --ntasks-per-node."
+            f"Warning: can't honor --ntasks-per-node set to {per_node} which doesn't match the requested tasks "
+            f"{ntasks} with the number of requested nodes {low}. Ignoring --ntasks-per-node."
         )
         per_node = 0
     if per_node and not high:

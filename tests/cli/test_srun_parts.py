@@ -258,7 +258,7 @@ def test_input_of_a_number_that_is_no_rank_is_read_from_a_file(tmp_path):
 
     assert (streams.std_in, os.read(streams.input, 9)) == ("all", b"data")
     os.close(streams.input)
-    with pytest.raises(OptionError, match="Could not open stdin file .*/6: No such file or directory"):
+    with pytest.raises(OptionError, match=r"Could not open stdin file .*/6: No such file or directory"):
         open_streams(tmp_path, "-i6")
 
 
