@@ -94,7 +94,10 @@ def test_a_word_that_is_no_text_is_named(controller, nodes, monkeypatch, capfd):
     monkeypatch.setenv("SLURM_JOB_ID", "43")
 
     assert main(["prog", "caf\udce9"]) == 1
-    assert "CreateStep: text that is not UTF-8: 'caf\\udce9'" in capfd.readouterr().err
+    assert capfd.readouterr().err == (
+        r"srun: error: Unable to create step for job 43: the word 'caf\xe9' is not UTF-8, as the words, options and "
+        "folders of a request have to be; hand such a name on in an environment variable, in the script or by --wrap\n"
+    )
 
 
 def test_no_step_is_made_in_a_folder_that_is_gone(controller, nodes, monkeypatch, tmp_path, capfd):
