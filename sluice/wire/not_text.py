@@ -25,6 +25,9 @@ _NAMES = {
     "multi_prog": "the --multi-prog file:",
 }
 _WORDS = ("argv", "arguments")
+_RULE = "as the words, options and folders of a request have to be"
+_ELSE = "hand such a name on in an environment variable, in the script or by --wrap"
+_ADVICE = {"name": "-J gives another"} | dict.fromkeys((*_WORDS, "work_dir", "std_in", "std_out", "std_err"), _ELSE)
 
 
 def complaint(body: object) -> str:
@@ -33,10 +36,8 @@ def complaint(body: object) -> str:
     key, error = min(found, key=lambda each: each[0] not in _WORDS)
     shown = error.object[max(0, error.start - _AROUND) : error.end + _AROUND]
     text = shown.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return (
-        f"{_NAMES.get(key, 'the text')} '{text}' is not UTF-8, as the words, options and folders of a request have to "
-        "be; hand such a name on in an environment variable, in the script or by --wrap"
-    )
+    what = f"{_NAMES.get(key, 'the text')} '{text}' is not UTF-8, {_RULE}"
+    return f"{what}; {_ADVICE[key]}" if key in _ADVICE else what
 
 
 def _problem(text: str) -> UnicodeEncodeError | None:
