@@ -35,13 +35,10 @@ class NodeCounts:
         self.ntasks_per_node = ntasks_per_node
 
 
-def settle_nodes(
-    asked: NodeCounts, ntasks: int = 0, *, is_srun: bool = False, is_step: bool = False
-) -> tuple[NodeCounts, list[str]]:
+def settle_nodes(asked: NodeCounts, ntasks: int = 0, *, is_srun: bool = False) -> tuple[NodeCounts, list[str]]:
     """Return the counts that all options together come to, and the lines that the user gets to see of it.
 
-    asked: as the options say.  ntasks: 0 without -n.  is_step: in a job that is there, whose nodes are all there are.
-    Raises OptionError for more names than nodes.
+    asked: as the options say.  ntasks: 0 without -n.  Raises OptionError for more names than nodes.
     """
     low, high, named, lines = asked.low, asked.high, asked.named, []
     per_node = asked.ntasks_per_node
@@ -63,26 +60,31 @@ def settle_nodes(
         low, high = ntasks, ntasks if high else 0
         named = named if count <= ntasks else hostlist.expand(hostlist.fold(named))[:ntasks]
     is_known = is_srun and bool(high or named)
-    if is_known and per_node and not _comes_out(ntasks, per_node, low, (high or low) if is_step else 0):
-        lines.append(
-            f"Warning: can't honor --ntasks-per-node set to {per_node} which doesn't match the requested tasks "
-            f"{ntasks} with the number of requested nodes {low}. Ignoring --ntasks-per-node."
-        )
+    if is_known and 0 < per_node < ntasks and ntasks // low != per_node:
+        lines.append(_passed_over(ntasks, per_node, low))
         per_node = 0
     if per_node and not high:
         low = max(low, -(-ntasks // per_node))
     return NodeCounts(low, high, named, per_node), lines
 
 
-def _comes_out(ntasks: int, per_node: int, nodes: int, nodes_max: int) -> bool:
-    """Tell whether srun keeps to the number of tasks per node.  nodes_max: 0 where there may be as many as it takes.
+def settle_in_job(asked: NodeCounts, ntasks: int, nodes: int) -> tuple[NodeCounts, list[str]]:
+    """Return what settle_nodes() does, of a step in a job of that many nodes, which are all there are.
 
-    With a task over (-n3 --ntasks-per-node=1 on 2 nodes) 22.05 asks for a node more, and in a job, where there is none,
-    puts it onto one of the two without a word; here it gets the same warning there.
+    22.05 puts a task that is over (-n3 --ntasks-per-node=1 on 2 nodes) onto one of them without a word.
     """
-    if nodes_max and ntasks > per_node * nodes_max:
-        return False
-    return ntasks <= per_node or ntasks // nodes == per_node
+    per_node = asked.ntasks_per_node
+    nodes = min(nodes, asked.high or nodes)
+    if not per_node or ntasks <= per_node * nodes:
+        return asked, []
+    return NodeCounts(asked.low, asked.high, asked.named), [_passed_over(ntasks, per_node, nodes)]
+
+
+def _passed_over(ntasks: int, per_node: int, nodes: int) -> str:
+    return (
+        f"Warning: can't honor --ntasks-per-node set to {per_node} which doesn't match the requested tasks {ntasks} "
+        f"with the number of requested nodes {nodes}. Ignoring --ntasks-per-node."
+    )
 
 
 def _too_many_names(count: int, high: int) -> OptionError:

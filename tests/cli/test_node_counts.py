@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sluice_cli.draft import OptionError
-from sluice_cli.node_counts import NodeCounts, settle_nodes
+from sluice_cli.node_counts import NodeCounts, settle_in_job, settle_nodes
 
 ABC = ("n1", "n2", "n3")
 
@@ -139,8 +139,22 @@ def test_the_tasks_per_node_are_a_maximum_for_the_other_commands() -> None:
     assert settle(1, 0, ("n1",), 3, 1)[0].low == 3
 
 
-@pytest.mark.parametrize(("is_step", "kept"), [(False, 1), (True, 0)], ids=["for a job", "in a job"])
-def test_a_task_over_finds_no_further_node_in_a_job(is_step: bool, kept: int) -> None:
-    settled, lines = settle_nodes(NodeCounts(2, 2, (), 1), 3, is_srun=True, is_step=is_step)
+@pytest.mark.parametrize(
+    ("high", "ntasks", "per_node", "nodes", "nodes_warned"),
+    [
+        pytest.param(0, 3, 1, 2, 2, id="a task over"),
+        pytest.param(2, 3, 1, 2, 2, id="a task over with -N2"),
+        pytest.param(1, 2, 1, 3, 1, id="-N1 of a job of 3"),
+        pytest.param(0, 4, 2, 2, 0, id="they fit"),
+        pytest.param(5, 4, 2, 2, 0, id="a wider -N than the job"),
+        pytest.param(0, 0, 1, 2, 0, id="no -n"),
+        pytest.param(0, 9, 0, 2, 0, id="no --ntasks-per-node"),
+    ],
+)
+def test_tasks_over_find_no_further_node_in_a_job(
+    high: int, ntasks: int, per_node: int, nodes: int, nodes_warned: int
+) -> None:
+    settled, lines = settle_in_job(NodeCounts(1, high, (), per_node), ntasks, nodes)
 
-    assert (settled.ntasks_per_node, lines) == (kept, [] if kept else [CAN_NOT.format(1, 3, 2)])
+    assert lines == ([CAN_NOT.format(per_node, ntasks, nodes_warned)] if nodes_warned else [])
+    assert settled.ntasks_per_node == (0 if nodes_warned else per_node)

@@ -115,6 +115,19 @@ def test_more_nodes_than_allocated(nodes, capfd):
     assert capfd.readouterr().err == "srun: error: Only allocated 2 nodes asked for 3\n"
 
 
+def test_tasks_per_node_that_do_not_fit_the_job_are_passed_over(controller, nodes, capfd):
+    """Nothing but the job itself says here how many nodes it has."""
+    for node in nodes:
+        node.end()
+
+    assert main(["--jobid=43", "-n3", "--ntasks-per-node=1", "prog"]) == 0
+    assert capfd.readouterr().err == (
+        "srun: Warning: can't honor --ntasks-per-node set to 1 which doesn't match the requested tasks 3 with the "
+        "number of requested nodes 2. Ignoring --ntasks-per-node.\n"
+    )
+    assert "ntasks_per_node" not in controller.bodies("CreateStep")[0]["spec"]
+
+
 NO_MPI = "srun: error: Invalid MPI type '{}', --mpi=list for acceptable types: none, pmi2, pmix, pmix_v4, pmix_v5\n"
 CHECK = "srun: Check SLURM_JOB_ID environment variable. Expired or invalid job {}\n"
 
