@@ -43,6 +43,7 @@ class AttachControl:
 
     #: --wait is srun's.
     wait_ends_at = None
+    is_ending = False
 
     def __init__(self, links: Sequence[NodeLink], voice: Voice, has_terminal: bool) -> None:
         self.report = AttachReport(voice)

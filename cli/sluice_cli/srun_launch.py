@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 
 
 #: How long an agent may take to listen again that is being restarted.
-_RESTART_S = 10.0
-_RESTART_PAUSE_S = 0.2
+RESTART_S = 10.0
+RESTART_PAUSE_S = 0.2
+#: An agent that goes as often takes no launch.
+_LAUNCHES_MAX = 10
 _COUNTS = (b"SLURM_JOB_NUM_NODES", b"SLURM_NNODES", b"SLURM_NTASKS", b"SLURM_NPROCS")
 
 
@@ -57,6 +59,9 @@ class NodeLink:
         self.body: dict[str, Any] = {}
         self.has_started = False
         self.is_done = False
+        #: Until when its agent, which is gone with the launch, may be there again; None: it is not gone.
+        self.returns_until: float | None = None
+        self._launches = 0
 
     def is_node_there(self) -> bool:
         """Tell whether the node's agent listens."""
@@ -66,16 +71,36 @@ class NodeLink:
             return False
         return True
 
+    @property
+    def can_launch_again(self) -> bool:
+        """Can the launch have been lost with the agent that had it?"""
+        return bool(self.body) and not self.has_started and self._launches < _LAUNCHES_MAX
+
+    @property
+    def is_repeated(self) -> bool:
+        return self._launches > 1
+
+    def launch(self) -> None:
+        """Send the TaskLaunch.  Raises PeerError."""
+        self._launches += 1
+        self.request_id = self.connection.send_request("TaskLaunch", {**self.body, "node": self.node})
+
+    def launch_again(self) -> None:
+        """Send it to the agent that is there now, which refuses it if the step daemon had got it.  Raises PeerError."""
+        self.connection.close()
+        self.connection = self._reach()
+        self.launch()
+
     def notify(self, name: str, body: dict[str, Any]) -> None:
         """Queue a notice; the loop sends it."""
-        if not self.is_done:
+        if not self.is_done and self.returns_until is None:
             self.connection.queue(NOTICE, CONNECTION_ID, name, body)
 
 
 def connect(created: dict[str, Any]) -> list[NodeLink]:
     """Return a link to each node of the step, waiting for agents that are being restarted.  Raises LaunchFailed."""
     links: list[NodeLink] = []
-    ends_at = time.monotonic() + _RESTART_S
+    ends_at = time.monotonic() + RESTART_S
     for place in created["addresses"]:
         part = place["node"]
         reach = functools.partial(light.connect_tcp, place["address"], place["port"], created["credential"])
@@ -95,7 +120,7 @@ def _connect_patiently(reach: Callable[[], LightConnection], ends_at: float) -> 
         except Refused:
             if time.monotonic() >= ends_at:
                 raise
-        time.sleep(_RESTART_PAUSE_S)
+        time.sleep(RESTART_PAUSE_S)
 
 
 def _ranks(part: dict[str, Any]) -> list[int]:
@@ -111,12 +136,25 @@ def close(links: Sequence[NodeLink]) -> None:
 
 
 def launch(links: Sequence[NodeLink]) -> None:
-    """Send every node its TaskLaunch.  Raises LaunchFailed."""
+    """Send every node its TaskLaunch, again where an agent is gone and comes back.  Raises LaunchFailed."""
     for link in links:
         try:
-            link.request_id = link.connection.send_request("TaskLaunch", {**link.body, "node": link.node})
+            link.launch()
+        except PeerError:
+            _launch_patiently(link)
+
+
+def _launch_patiently(link: NodeLink) -> None:
+    ends_at = time.monotonic() + RESTART_S
+    while True:
+        try:
+            link.launch_again()
         except PeerError as error:
-            raise LaunchFailed(link.node, str(error)) from None
+            if time.monotonic() >= ends_at:
+                raise LaunchFailed(link.node, str(error)) from None
+            time.sleep(RESTART_PAUSE_S)
+        else:
+            return
 
 
 def launch_body(

@@ -12,6 +12,7 @@ import time
 
 from sluice.errors import PeerError, Unreachable
 from sluice.wire.framing import ERROR
+from sluice_cli.srun_launch import RESTART_PAUSE_S, RESTART_S
 from sluice_cli.talk import plain
 
 TYPE_CHECKING = False
@@ -51,6 +52,8 @@ class StepLoop:
         self._input = streams.input
         self._target = int(streams.std_in) if streams.std_in.isdecimal() else -1
         self._tell_at: float | None = None
+        #: When agents that are gone are tried next.
+        self._again_at: float | None = None
 
     def run(self) -> None:
         """Return when every node has said that it is done, or is lost."""
@@ -65,7 +68,8 @@ class StepLoop:
     def _poll(self) -> None:
         poller = select.poll()
         poller.register(self._inbox.fileno(), select.POLLIN)
-        open_links = {link.connection.fileno(): link for link in self._links if not link.is_done}
+        here = (link for link in self._links if not link.is_done and link.returns_until is None)
+        open_links = {link.connection.fileno(): link for link in here}
         for descriptor, link in open_links.items():
             poller.register(descriptor, select.POLLIN | (select.POLLOUT if link.connection.unsent else 0))
         if self._wants_input():
@@ -78,11 +82,13 @@ class StepLoop:
                 self._read_input()
 
     def _timeout_ms(self) -> int | None:
-        times = [each for each in (self._tell_at, self._control.wait_ends_at) if each is not None]
+        times = [each for each in (self._tell_at, self._control.wait_ends_at, self._again_at) if each is not None]
         return max(0, int((min(times) - time.monotonic()) * 1000) + 1) if times else None
 
     def _do_timers(self) -> None:
         now = time.monotonic()
+        if self._again_at is not None and now >= self._again_at:
+            self._launch_again(now)
         if self._tell_at is not None and now >= self._tell_at:
             self._tell_at = None
             self._report.tell()
@@ -134,7 +140,7 @@ class StepLoop:
                 self._on_notice(link, name, body)
 
     def _flush(self, link: NodeLink) -> None:
-        if link.is_done:
+        if link.is_done or link.returns_until is not None:
             return
         try:
             link.connection.flush_nowait()
@@ -169,10 +175,39 @@ class StepLoop:
 
     def _refused(self, link: NodeLink, body: dict[str, Any]) -> None:
         link.is_done = True
-        self._control.on_launch_failed(link.node, str(body.get("message", body)))
+        if link.is_repeated and body.get("code") == "launched":
+            # The first one had reached its step daemon, and that one has died.
+            self._control.on_lost(link.node, "")
+        else:
+            self._control.on_launch_failed(link.node, str(body.get("message", body)))
         self._fill(link, 1)
 
     def _lose(self, link: NodeLink, why: PeerError) -> None:
+        """The connection was the agent's until the step daemon had it: where nothing has begun, the launch may be lost.
+
+        Then it is given to the agent that comes back.
+        """
+        if link.can_launch_again and link.returns_until is None and not self._control.is_ending:
+            link.returns_until = time.monotonic() + RESTART_S
+            self._again_at = time.monotonic()
+        else:
+            self._give_up(link, why)
+
+    def _launch_again(self, now: float) -> None:
+        for link in self._links:
+            until = link.returns_until
+            if until is None or link.is_done:
+                continue
+            try:
+                link.launch_again()
+                link.returns_until = None
+            except PeerError as error:
+                if now >= until or self._control.is_ending:
+                    self._give_up(link, error)
+        is_waiting = any(link.returns_until is not None and not link.is_done for link in self._links)
+        self._again_at = now + RESTART_PAUSE_S if is_waiting else None
+
+    def _give_up(self, link: NodeLink, why: PeerError) -> None:
         """The connection was the step daemon's: where its node is still there, it has died."""
         link.is_done = True
         is_dead = isinstance(why, Unreachable) and link.is_node_there()

@@ -72,7 +72,7 @@ class StepControl:
         self._has_terminal = has_terminal
         self._interrupted_at: float | None = None
         self._first_exit_at: float | None = None
-        self._is_ending = False
+        self.is_ending = False
         self._is_abort_told = False
         self._is_pipe_told = False
 
@@ -135,10 +135,10 @@ class StepControl:
 
     def _end(self, is_failure: bool = False) -> None:
         """End the step on every node; asked again, without mercy.  is_failure: of a part of it, nobody's wish."""
-        if self._is_ending:
+        if self.is_ending:
             self.send(SIGKILL)
             return
-        self._is_ending = True
+        self.is_ending = True
         try:
             client.call("KillJobs", {"ids": self.ids, "is_failure": is_failure}, self._kill_wait_s)
         except SluiceError:
@@ -165,7 +165,7 @@ class StepControl:
 
     def on_talk(self, text: str) -> None:
         """The end of the step, when somebody else ordered it, is heard of in the step daemons' talk."""
-        if _CANCELLED in text and not self._is_ending:
+        if _CANCELLED in text and not self.is_ending:
             self._tell_abort()
 
     def on_exit(self, end: End) -> None:
@@ -175,7 +175,7 @@ class StepControl:
             if self._own.get("wait"):
                 self.wait_ends_at = now + self._own["wait"]
         is_bad = end != (0, 0, False)
-        if is_bad and self._own.get("kill-on-bad-exit") and not self._is_ending and self._is_running():
+        if is_bad and self._own.get("kill-on-bad-exit") and not self.is_ending and self._is_running():
             self.report.tell()
             self._voice.info(f"Terminating StepId={self.name}")
             self._end()
@@ -202,7 +202,7 @@ class StepControl:
         else:
             text = f"the step's daemon on node {node} ended unexpectedly, and its tasks there with it"
             self._voice.error(f"StepId={self.name}: {text}")
-        if not self._is_ending:
+        if not self.is_ending:
             self._tell_abort()
             self._end(is_failure=True)
 

@@ -86,7 +86,11 @@ class Agent:
         )
         self._hooks = Hooks(os.path.join(options.spool, "hooks"), self._node, options.conf_path)
         self._unkillables = Unkillables(
-            os.path.join(options.spool, "unkillable"), self._node, options.conf_path, self._tell_trouble
+            os.path.join(options.spool, "unkillable"),
+            self._node,
+            options.conf_path,
+            self._tell_trouble,
+            lambda name: self._groups.remove_step(self._engine.config, name),
         )
         self._health = HealthCheck(self._node, options.conf_path, self._tell_trouble)
         self._gpu_watch = GpuWatch(
@@ -190,9 +194,9 @@ class Agent:
     def _recover(self) -> None:
         """Go on with what the agent before this one has left, and kill what nobody knows."""
         self._manager.recover()
-        recover(self._spool, self._engine, self._processes, self._courier)
+        unlaunched = recover(self._spool, self._engine, self._processes, self._courier)
         self._perform(self._engine.on_recovery_done())
-        for step in self._manager.running_here():
+        for step in {*unlaunched, *self._manager.running_here()}:
             self._perform(self._engine.on_srun_lost(step))
         self._groups.kill_unknown(self._engine.config)
 

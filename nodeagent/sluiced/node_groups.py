@@ -6,6 +6,7 @@ import logging
 
 from sluice.wire.messages import AgentConfig
 from sluiced.cgroup import detect
+from sluiced.cgroup.interface import GroupName
 from sluiced.spool import Spool
 
 logger = logging.getLogger(__name__)
@@ -29,6 +30,12 @@ class NodeGroups:
         known = {detect.job_name(*key) for key in self._spool.jobs()}
         detect.kill_unknown_jobs(config.cgroup, detect.node_name(config.cluster, self._node, self._spool.path), known)
         self.remove_empty()
+
+    def remove_step(self, config: AgentConfig, name: str) -> None:
+        """Take away the group of a step, named JOB.ATTEMPT.STEP, that nothing is in any more."""
+        job_id, attempt, step = name.split(".")
+        node = detect.node_name(config.cluster, self._node, self._spool.path)
+        detect.remove_step(config.cgroup, GroupName(node, detect.job_name(int(job_id), int(attempt)), f"step_{step}"))
 
     def remove_empty(self) -> None:
         """Without a job there is no step daemon that may be about to use a group of the node."""

@@ -30,13 +30,19 @@ class Condition(Enum):
     RUNNING = auto()
     #: It was never begun, and still can be.
     WAITING = auto()
+    #: It was never begun, and what it needs of its srun is lost: as if it had not been launched.
+    UNLAUNCHED = auto()
     #: It was or may have been begun, and nobody will tell what came of it.
     LOST = auto()
 
 
-def recover(spool: Spool, engine: StepEngine, processes: StepProcesses, courier: Courier) -> None:
-    """Bring the engine to where the spool is; ends and losses are told once every step is known."""
+def recover(spool: Spool, engine: StepEngine, processes: StepProcesses, courier: Courier) -> list[StepKey]:
+    """Bring the engine to where the spool is; ends and losses are told once every step is known.
+
+    Return the steps whose srun has to launch them again.
+    """
     found: list[tuple[StepKey, Condition, str]] = []
+    unlaunched: list[StepKey] = []
     for key in spool.jobs():
         steps = spool.steps(key)
         job = spool.read_job(key)
@@ -51,12 +57,18 @@ def recover(spool: Spool, engine: StepEngine, processes: StepProcesses, courier:
         engine.on_recovered(key, variables or {}, spool.is_ended(key), extern.job if extern is not None else None)
         for step in steps:
             launch = spool.read_launch(step)
+            condition, why = _condition_of(spool, step)
+            if condition is Condition.UNLAUNCHED:
+                spool.remove_step(step)
+                unlaunched.append(step)
+                continue
             engine.on_step_recovered(step, launch.job if launch is not None else None)
             courier.note(key, launch.manager if launch is not None else None)
-            found.append((step, *_condition_of(spool, step)))
+            found.append((step, condition, why))
     for step, condition, why in found:
         logger.info("step %s.%s: found condition=%s", step.job_id, step.step_id, condition.name)
         _resume(step, condition, why, spool, processes)
+    return unlaunched
 
 
 def _resume(key: StepKey, condition: Condition, why: str, spool: Spool, processes: StepProcesses) -> None:
@@ -70,6 +82,8 @@ def _resume(key: StepKey, condition: Condition, why: str, spool: Spool, processe
             processes.fork(key)
         case Condition.LOST:
             processes.fail(key, why, WallClock().now())
+        case Condition.UNLAUNCHED:
+            raise AssertionError(f"{key}: not among those that are resumed")
         case _:
             assert_never(condition)
 
@@ -88,5 +102,5 @@ def _condition_of(spool: Spool, key: StepKey) -> tuple[Condition, str]:
         is_alive = process_id.start_ticks(claim.pid) == claim.start_ticks
         return (Condition.RUNNING, "") if is_alive else (Condition.LOST, DAEMON_DIED)
     if launch.tasks is not None:
-        return Condition.LOST, "its srun's connection was lost with the agent"
+        return Condition.UNLAUNCHED, ""
     return Condition.WAITING, ""

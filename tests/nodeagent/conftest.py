@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import itertools
 import os
 import shutil
@@ -32,6 +33,7 @@ from tests.nodeagent.fake_controller import FakeController
 from tests.waiting import wait_until
 
 NODE = "n1"
+_MNT_DETACH = 2
 CONFIG = AgentConfig(version=1, digest="d", cluster="test", kill_wait_s=5.0, heartbeat_interval_s=60.0)
 
 
@@ -186,3 +188,18 @@ def cluster(make_cluster: Callable[..., Cluster]) -> Cluster:
     made = make_cluster()
     made.start_agent()
     return made
+
+
+@pytest.fixture
+def dead_folder() -> Iterator[Path]:
+    """A file system whose server is gone for whoever looks at it: the kernel waits for an answer to its first word."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    folder = Path(tempfile.mkdtemp(prefix="dead-"))
+    server = os.open("/dev/fuse", os.O_RDWR)
+    options = f"fd={server},rootmode=40000,user_id=0,group_id=0,allow_other".encode()
+    if libc.mount(b"fuse", bytes(folder), b"fuse", 0, options):
+        pytest.skip(f"no FUSE: {os.strerror(ctypes.get_errno())}")
+    yield folder
+    libc.umount2(bytes(folder), _MNT_DETACH)
+    os.close(server)
+    shutil.rmtree(folder)

@@ -129,6 +129,33 @@ def test_a_launch_that_nobody_claimed_is_started_after_the_restart(cluster: Clus
     wait_until(lambda: not folder.exists())
 
 
+@pytest.fixture
+def unclaimed(cluster: Cluster) -> Cluster:
+    """The agent has died once more, after it had written the launch of a step that nobody has begun."""
+    (server,) = _fork_servers(cluster)
+    os.kill(server, signal.SIGSTOP)
+    Srun(cluster, ["echo", "lost"])
+    wait_until(lambda: list(cluster.spool.glob("jobs/1.0/0.launch")))
+    cluster.kill_agent()
+    os.kill(server, signal.SIGKILL)
+    cluster.start_agent()
+    return cluster
+
+
+def test_a_step_that_nobody_had_begun_is_launched_again(unclaimed: Cluster) -> None:
+    assert all(step.step_id != 0 for step in unclaimed.controller.registrations[-1].steps)
+
+    assert Srun(unclaimed, ["echo", "again"]).wait_done().output() == "again\n"
+
+    assert unclaimed.result(1, 0).exit_code == 0
+    assert len(unclaimed.controller.results) == 1
+
+
+def test_a_step_that_nobody_had_begun_ends_when_its_srun_does_not_come_back(unclaimed: Cluster) -> None:
+    assert unclaimed.result(1, 0).exit_signal == signal.SIGTERM
+    assert Srun(unclaimed, ["echo", "late"]).wait_done().error is not None
+
+
 def _write_copy(cluster: Cluster, copy: Path, job_id: int) -> None:
     spool = Spool(str(cluster.spool))
     launch = spool.read_launch(StepKey(job_id, 0, -5))
@@ -186,14 +213,17 @@ def test_a_fork_server_ends_quietly_whose_agent_was_killed_with_an_answer_unread
 
 
 def test_the_fork_server_is_replaced(cluster: Cluster) -> None:
-    assert cluster.agent is not None
-    children = Path(f"/proc/{cluster.agent.pid}/task/{cluster.agent.pid}/children")
-    servers = [int(pid) for pid in children.read_text().split()] if children.exists() else _children(cluster.agent.pid)
-    assert len(servers) == 1
+    (server,) = _fork_servers(cluster)
 
-    os.kill(servers[0], signal.SIGKILL)
+    os.kill(server, signal.SIGKILL)
 
     assert cluster.run("echo still").exit_code == 0
+
+
+def _fork_servers(cluster: Cluster) -> list[int]:
+    assert cluster.agent is not None
+    children = Path(f"/proc/{cluster.agent.pid}/task/{cluster.agent.pid}/children")
+    return [int(pid) for pid in children.read_text().split()] if children.exists() else _children(cluster.agent.pid)
 
 
 def _children(parent: int) -> list[int]:

@@ -5,6 +5,7 @@ The kernel lets it go when the debugger does.
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 import signal
@@ -16,6 +17,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from sluice.model.confinement import CgroupSettings
+from sluiced import process_id
 from sluiced.spool import read_claim
 from tests.nodeagent.conftest import CONFIG, Cluster
 from tests.waiting import wait_until
@@ -133,6 +136,42 @@ def test_another_agent_sees_them_go(trap: tuple[Cluster, Trap]) -> None:
 
     wait_until(lambda: _reasons(cluster)[-1] == "", 20)
     wait_until(lambda: not list((cluster.spool / "unkillable").iterdir()))
+
+
+#: Makes a file, and says so before it waits for ever, with the lock of the folder that everybody else waits for.
+_HOLDER = "import os, sys; print(flush=True); os.open(sys.argv[1], os.O_CREAT | os.O_WRONLY)"
+
+
+def test_its_control_group_goes_when_the_process_has_gone(
+    make_cluster: Callable[..., Cluster], dead_folder: Path
+) -> None:
+    """The task waits for a lock in a folder of a server that is gone, which no signal interrupts."""
+    command = [sys.executable, "-c", _HOLDER, str(dead_folder / "a")]
+    holder = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert holder.stdout is not None
+    holder.stdout.readline()
+    wait_until(lambda: process_id.stat_fields(holder.pid)[:1] == [b"D"])
+    settings = CgroupSettings(constrain_ram_space=True)
+    cluster = make_cluster(msgspec.structs.replace(CONFIG, unkillable_timeout_s=0.3, cgroup=settings))
+    cluster.closers += [holder.kill, holder.wait, holder.stdout.close]
+    cluster.start_agent()
+    job_id = cluster.submit(f"exec sh -c ': > {dead_folder}/b'")
+    groups = f"/sys/fs/cgroup/**/job_{job_id}.0/step_batch"
+    wait_until(lambda: b"D" in _states_in(groups), 20)
+    cluster.end(job_id, kill_wait_s=0.1)
+    wait_until(lambda: len(_reasons(cluster)) == 1 and cluster.controller.is_clean(job_id), 20)
+    assert glob.glob(groups, recursive=True)
+
+    holder.kill()
+
+    wait_until(lambda: _reasons(cluster)[-1] == "", 20)
+    assert not glob.glob(groups, recursive=True)
+
+
+def _states_in(groups: str) -> list[bytes]:
+    paths = glob.glob(f"{groups}/**/cgroup.procs", recursive=True)
+    pids = {int(pid) for path in paths for pid in Path(path).read_text().split()}
+    return [state for pid in pids for state in process_id.stat_fields(pid)[:1]]
 
 
 def test_what_a_lost_step_daemon_leaves_holds_the_node_as_well(make_cluster: Callable[..., Cluster]) -> None:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import shutil
 import socket
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,26 +22,10 @@ from tests.nodeagent.conftest import CONFIG, Cluster
 from tests.waiting import wait_until
 
 QUICK = replace(CONFIG, unkillable_timeout_s=0.1)
-_MNT_DETACH = 2
 _FREEZER = Path("/sys/fs/cgroup/freezer")
 
 real = pytest.mark.system
 takes_root = pytest.mark.skipif(os.getuid() != 0, reason="mounts a file system, or makes a control group")
-
-
-@pytest.fixture
-def dead_folder() -> Iterator[Path]:
-    """A file system whose server is gone for whoever looks at it: the kernel waits for an answer to its first word."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    folder = Path(tempfile.mkdtemp(prefix="dead-"))
-    server = os.open("/dev/fuse", os.O_RDWR)
-    options = f"fd={server},rootmode=40000,user_id=0,group_id=0,allow_other".encode()
-    if libc.mount(b"fuse", bytes(folder), b"fuse", 0, options):
-        pytest.skip(f"no FUSE: {os.strerror(ctypes.get_errno())}")
-    yield folder
-    libc.umount2(bytes(folder), _MNT_DETACH)
-    os.close(server)
-    shutil.rmtree(folder)
 
 
 @pytest.fixture

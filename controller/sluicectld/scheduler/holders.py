@@ -46,7 +46,7 @@ def find_holders(shape: Shape, scene: Scene, snapshot: Snapshot) -> Holders:
     if room.is_enough():
         return Holders(is_enough=True)
     ended: list[RunningJob] = []
-    for job in sorted((*snapshot.running, *snapshot.completing), key=_end_key):
+    for job in sorted((*snapshot.running, *_not_clean(snapshot)), key=_end_key):
         if room.end(job):
             ended.append(job)
             if room.is_enough():
@@ -55,6 +55,12 @@ def find_holders(shape: Shape, scene: Scene, snapshot: Snapshot) -> Holders:
     ranked = sorted(_needed(room, ended, is_enough), key=_end_key)
     named = tuple([_describe(job, room.grants_of(job)) for job in ranked[:HOLDERS_MAX]])
     return Holders(named, max(len(ranked) - HOLDERS_MAX, 0), is_enough)
+
+
+def _not_clean(snapshot: Snapshot) -> list[RunningJob]:
+    """Return the jobs that have ended, preempted or not, and still hold something."""
+    left = [each for each in snapshot.leaving if each.job is not None and each.job.is_ended]
+    return [*left, *snapshot.completing]
 
 
 def find_holders_on(positions: Sequence[int], timeline: Timeline, working: WorkingCopy) -> Holders:

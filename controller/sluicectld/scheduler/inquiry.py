@@ -186,13 +186,13 @@ def _rank(question: Question, plan: Plan, outlooks: Iterable[Outlook]) -> tuple[
 
 
 def _start_at(question: Question, planned: PlannedStart | None) -> float | None:
-    """Return when it is expected to start; not told while somebody has to act first."""
+    """Return when it is expected to start, now at the earliest; not told while somebody has to act first."""
     job = question.job
     if job.is_held_back or job.dependency.terms:
         return None
     if planned is None:
         return job.begin_at
-    return max(planned.at, job.begin_at or 0.0)
+    return max(planned.at, job.begin_at or 0.0, question.snapshot.now_at)
 
 
 def _note(question: Question, plan: Plan, planned: PlannedStart | None) -> str:

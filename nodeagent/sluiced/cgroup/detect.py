@@ -123,6 +123,11 @@ def kill_leftovers(launch: StepLaunch) -> set[int]:
     return find_tree(launch.config.cgroup).kill(group_name(launch))
 
 
+def remove_step(settings: CgroupSettings, name: GroupName) -> None:
+    """Take away what is left of a step's group whose last process has gone without its step daemon."""
+    find_tree(settings).kill(name)
+
+
 def kill_unknown_jobs(settings: CgroupSettings, group: str, known: Collection[str]) -> None:
     """Kill and take away the groups of jobs that nobody knows any more.
 

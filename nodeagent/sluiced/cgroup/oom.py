@@ -34,14 +34,17 @@ class Victim(NamedTuple):
 
 
 def find_victim(records: Iterable[str], name: GroupName) -> Victim | None:
-    """Return the last process killed in a step's group, or in a task's below it."""
-    victim = None
+    """Return the largest of the processes killed in a step's group, or in a task's below it; of equal ones the last.
+
+    The kernel may go on to kill what is small, where what took the memory was a file in memory or has gone already.
+    """
+    victims: list[Victim] = []
     for record in records:
         if (kill := _KILL.search(record)) and _is_in(kill["group"], str(name)):
-            victim = Victim(kill["command"], int(kill["pid"]))
-        elif victim and (size := _SIZE.search(record)) and int(size["pid"]) == victim.pid:
-            victim = victim._replace(memory_kib=int(size["kib"]))
-    return victim
+            victims.append(Victim(kill["command"], int(kill["pid"])))
+        elif victims and (size := _SIZE.search(record)) and int(size["pid"]) == victims[-1].pid:
+            victims[-1] = victims[-1]._replace(memory_kib=int(size["kib"]))
+    return max(reversed(victims), key=lambda victim: victim.memory_kib, default=None)
 
 
 def read_kernel_log() -> Iterator[str]:

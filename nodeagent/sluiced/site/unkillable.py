@@ -28,13 +28,21 @@ _DEADLINE_S = 300.0
 
 
 class Unkillables:
-    """folder: of what is watched.  tell: reports to the controller."""
+    """folder: of what is watched.  tell: reports to the controller.  tidy: told of a step of which all has gone."""
 
-    def __init__(self, folder: str, node: str, conf_path: str, tell: Callable[[NodeTrouble], None]) -> None:
+    def __init__(
+        self,
+        folder: str,
+        node: str,
+        conf_path: str,
+        tell: Callable[[NodeTrouble], None],
+        tidy: Callable[[str], None],
+    ) -> None:
         self._folder = folder
         self._node = node
         self._conf_path = conf_path
         self._tell = tell
+        self._tidy = tidy
         #: Name of the step -> the pidfds of what is left of it.
         self._left: dict[str, set[int]] = {}
 
@@ -87,6 +95,7 @@ class Unkillables:
         del self._left[name]
         with contextlib.suppress(OSError):
             os.unlink(os.path.join(self._folder, name))
+        self._tidy(name)
         self._tell(NodeTrouble(node=self._node, cause=_cause(name)))
 
     async def _run_program(self, key: StepKey, found: Unkillable, config: AgentConfig) -> None:

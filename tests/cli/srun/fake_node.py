@@ -23,8 +23,28 @@ class FakeNode:
         self.name = name
         self.ranks = ranks
         self.is_up = True
+        self._problems = []
+        self._next_end = None
         self.socket, self._srun_end = socket.socketpair()
-        self.say(TaskStarted(node=name, pids=tuple((rank, 100 + rank) for rank in ranks)))
+        self._start()
+
+    def _start(self):
+        self.say(TaskStarted(node=self.name, pids=tuple((rank, 100 + rank) for rank in self.ranks)))
+
+    def restart_agent(self, problems, *, has_got_launch, is_refused=False):
+        """Have the agent die before anything starts, and another one be there once srun has met these problems."""
+        self.close()
+        self._old, self._srun_end = socket.socketpair()
+        if has_got_launch:
+            self._old.shutdown(socket.SHUT_WR)
+        else:
+            self._old.close()
+        self.socket, self._next_end = socket.socketpair()
+        self._problems = list(problems)
+        if is_refused:
+            self.refuse("launched", "step 43.0 was launched, or given up, on node n2 already")
+        else:
+            self._start()
 
     def link(self):
         return srun_launch.NodeLink(LightConnection(self._srun_end, self.name), self.name, self.ranks, self._reach)
@@ -32,11 +52,16 @@ class FakeNode:
     def _reach(self):
         if not self.is_up:
             raise Unreachable(f"{self.name}: Connection refused")
+        if self._problems:
+            raise self._problems.pop(0)
+        if self._next_end is not None:
+            return LightConnection(self._next_end, self.name)
         return LightConnection(socket.socket(), self.name)
 
     def close(self):
-        self.socket.close()
-        self._srun_end.close()
+        for each in (self.socket, self._srun_end, self._next_end, getattr(self, "_old", None)):
+            if each is not None:
+                each.close()
 
     def say(self, message):
         self._send(NOTICE, 0, type(message).__name__, message)

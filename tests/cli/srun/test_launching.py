@@ -17,7 +17,7 @@ from sluice.wire.messages import (
     TaskLaunch,
     TaskOutput,
 )
-from sluice_cli import srun_launch
+from sluice_cli import srun_launch, srun_loop
 from sluice_cli.srun import main
 from tests.cli.srun.fake_node import finished
 
@@ -255,6 +255,46 @@ def test_a_launch_on_an_emulated_node(arch, said, controller, nodes, monkeypatch
     )
 
 
+@pytest.mark.parametrize("has_got_launch", [False, True])
+def test_a_launch_that_is_lost_with_its_agent_is_given_to_the_next(
+    controller, nodes, capfd, monkeypatch, has_got_launch
+):
+    monkeypatch.setattr(srun_launch, "RESTART_PAUSE_S", 0.0)
+    nodes[0].end()
+    nodes[1].restart_agent([Refused("n2: Connection refused")] * 2, has_got_launch=has_got_launch)
+    nodes[1].end()
+
+    assert main(["-n3", "prog"]) == 0
+    launch, *_ = nodes[1].heard()
+    assert (launch.node, launch.argv) == ("n2", ("prog",))
+    assert capfd.readouterr().err == ""
+
+
+def test_a_launch_that_had_reached_a_step_daemon_is_not_begun_again(controller, nodes, capfd):
+    """That one has died: the node's agent knows the step."""
+    nodes[0].end()
+    nodes[1].restart_agent([], has_got_launch=True, is_refused=True)
+
+    assert main(["-n3", "prog"]) == 1
+    assert (
+        "srun: error: StepId=43.0: the step's daemon on node n2 ended unexpectedly, and its tasks there with it\n"
+    ) in capfd.readouterr().err
+    assert controller.bodies("KillJobs") == [{"ids": ["43.0"], "is_failure": True}]
+
+
+@pytest.mark.parametrize("has_got_launch", [False, True])
+def test_an_agent_that_goes_with_the_launch_and_does_not_come_back(
+    controller, nodes, capfd, monkeypatch, has_got_launch
+):
+    monkeypatch.setattr(srun_launch, "RESTART_S", 0.0)
+    monkeypatch.setattr(srun_loop, "RESTART_S", 0.0)
+    nodes[0].end()
+    nodes[1].restart_agent([Refused("n2: Connection refused")] * 9, has_got_launch=has_got_launch)
+
+    assert main(["-n3", "prog"]) == 1
+    assert "n2: Connection refused\n" in capfd.readouterr().err
+
+
 def test_a_lost_node(controller, nodes, capfd):
     nodes[0].end()
     nodes[1].socket.shutdown(socket.SHUT_WR)
@@ -289,7 +329,7 @@ def test_an_agent_that_is_being_restarted_is_waited_for(monkeypatch):
         return said
 
     monkeypatch.setattr(light, "connect_tcp", answer)
-    monkeypatch.setattr(srun_launch, "_RESTART_PAUSE_S", 0.0)
+    monkeypatch.setattr(srun_launch, "RESTART_PAUSE_S", 0.0)
 
     assert [link.connection for link in srun_launch.connect(CREATED)] == ["connection"]
 
@@ -306,7 +346,7 @@ def test_a_node_that_does_not_come_back_is_named(monkeypatch, problem, patience_
         raise problem
 
     monkeypatch.setattr(light, "connect_tcp", fail)
-    monkeypatch.setattr(srun_launch, "_RESTART_S", patience_s)
+    monkeypatch.setattr(srun_launch, "RESTART_S", patience_s)
 
     with pytest.raises(srun_launch.LaunchFailed, match=problem.args[0]) as failure:
         srun_launch.connect(CREATED)

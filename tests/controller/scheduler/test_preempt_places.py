@@ -5,6 +5,7 @@ from msgspec.structs import replace
 from sluice.model.reason import Reason
 from sluice.model.states import JobState
 from sluicectld.scheduler.decide import decide
+from sluicectld.scheduler.inquiry import Question, answer
 from sluicectld.scheduler.memory import Memory
 from tests.preempt_builder import Rivals
 
@@ -67,6 +68,28 @@ def test_a_victim_that_has_ended_and_is_not_clean_is_still_waited_for() -> None:
 
     assert not plan.preemptions
     assert plan.planned[urgent.id].nodes == ("n1",)
+
+
+def test_a_victim_that_has_ended_and_is_not_clean_is_named_as_who_is_waited_for() -> None:
+    """And not another job, whose end would be of no use; the place is expected at any moment, not in the past."""
+    rivals = Rivals(nodes=2)
+    victim = rivals.runs(("n1",))
+    rivals.runs(("n2",), cpus=2)
+    urgent = rivals.urgent(required_nodes=("n1",), ntasks=4)
+    rivals.warn(victim, urgent.id, "n1")
+    rivals.running_jobs = [each for each in rivals.running_jobs if each.job_id != victim]
+    (view,) = rivals.leaving
+    assert view.job is not None
+    rivals.leaving = [replace(view, job=replace(view.job, state=JobState.PREEMPTED, completing_nodes=("n1",)))]
+    plan = rivals.plan()
+    later = replace(rivals.snapshot(), now_at=rivals.now_at + 70)
+
+    found = answer(Question(later, rivals.policy, plan, urgent))
+
+    assert [(each.job_id, each.nodes, each.is_completing) for each in found.outlooks[0].holders] == [
+        (victim, "n1", True)
+    ]
+    assert (found.planned_nodes, found.planned_start_at) == ("n1", rivals.now_at + 70)
 
 
 def test_one_of_several_partitions_is_enough() -> None:

@@ -33,6 +33,11 @@ def _kill(group: str, command: str = "python3", pid: int = 25155) -> list[str]:
         pytest.param(_kill(f"/{NAME}", "a,b=c, d"), Victim("a,b=c, d", 25155, 102016), id="a name like a list"),
         pytest.param(_kill(f"/{NAME}0"), None, id="another step's"),
         pytest.param(_kill(f"/{NAME}", pid=1) + _kill(f"/{NAME}", pid=2), Victim("python3", 2, 102016), id="the last"),
+        pytest.param(
+            _kill(f"/{NAME}", pid=1) + [each.replace("102016", "14336") for each in _kill(f"/{NAME}", pid=2)],
+            Victim("python3", 1, 102016),
+            id="the largest",
+        ),
         pytest.param([], None, id="an empty log"),
     ],
 )
