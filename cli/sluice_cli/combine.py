@@ -10,7 +10,7 @@ import os
 from sluice_cli import host_file
 from sluice_cli.draft import REFUSED_EXIT, OptionError
 from sluice_cli.layers import COMMAND_LINE, ENVIRONMENT
-from sluice_cli.node_counts import NodeCounts, settle_nodes
+from sluice_cli.node_counts import NodeCounts, settle_in_job, settle_nodes
 from sluice_cli.size_values import INVALID_GRES
 
 TYPE_CHECKING = False
@@ -74,22 +74,39 @@ def _asked_nodes(draft: Draft) -> int:
 
 def _settle_nodes(draft: Draft) -> None:
     """Settle how many nodes there are to be and which of the named ones."""
-    spec = draft.spec
-    asked = NodeCounts(spec.get("min_nodes", 1), spec.get("max_nodes", 0), spec.get("required_nodes", ()))
-    is_counting = draft.has("ntasks-per-node") and not draft.has("nodes")
-    settled, lines = settle_nodes(
-        asked,
-        spec["ntasks"] if draft.has("ntasks") else 0,
-        spec["ntasks_per_node"] if is_counting else 0,
-        is_srun=draft.command == "srun",
-    )
+    asked, ntasks = _asked_counts(draft)
+    settled, lines = settle_nodes(asked, ntasks, is_srun=draft.command == "srun")
     draft.remarks += lines
+    _take(draft, asked, settled)
+
+
+def settle_step(draft: Draft, nodes: int) -> list[str]:
+    """Settle what a step in a job of that many nodes is to be; return the lines that the user gets to see of it."""
+    asked, ntasks = _asked_counts(draft)
+    settled, lines = settle_in_job(asked, ntasks, nodes)
+    _take(draft, asked, settled)
+    return lines
+
+
+def _asked_counts(draft: Draft) -> tuple[NodeCounts, int]:
+    """Return what the options say of nodes, and of tasks: 0 where they do not."""
+    spec = draft.spec
+    per_node = spec["ntasks_per_node"] if draft.has("ntasks-per-node") else 0
+    named = spec.get("required_nodes", ())
+    asked = NodeCounts(spec.get("min_nodes", 1), spec.get("max_nodes", 0), named, per_node)
+    return asked, spec["ntasks"] if draft.has("ntasks") else 0
+
+
+def _take(draft: Draft, asked: NodeCounts, settled: NodeCounts) -> None:
+    spec = draft.spec
     if settled.low != asked.low:
         spec["min_nodes"] = settled.low
     if settled.high != asked.high:
         spec["max_nodes"] = settled.high
     if settled.named != asked.named:
         spec["required_nodes"] = settled.named
+    if settled.ntasks_per_node != asked.ntasks_per_node:
+        del spec["ntasks_per_node"], draft.given["ntasks-per-node"]
 
 
 def _count_named_tasks(draft: Draft) -> None:

@@ -3,8 +3,10 @@
     line  = ranks program { argument } | "#" comment
     ranks = "*" | range { "," range }
 
-"*" are the ranks that no line before it has; any other rank stands in one line.  %t in an argument is the rank, %o its
-offset in the line's ranks.  Checked here, so that a mistake is told before anything runs; the nodes get the text.
+A backslash at the end of a line joins the next one to it, a comment's too, and stays: it takes the next line's first
+character as it is.  "*" are the ranks that no line before it has; any other rank stands in one line.  %t in an argument
+is the rank, %o its offset in the line's ranks.  Checked here, so that a mistake is told before anything runs; the nodes
+get the text, with the lines joined.  Source: recorded from Slurm 22.05.
 """
 
 from __future__ import annotations
@@ -13,12 +15,28 @@ from sluice_cli.draft import REFUSED_EXIT, OptionError
 
 
 def read(path: str) -> str:
-    """Return the file's text.  Raises OptionError."""
+    """Return the file's text, its lines joined.  Raises OptionError."""
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.read()
+            return join_lines(file.read())
     except OSError:
         raise _refusal(f"Could not open multi_prog config file {path}") from None
+
+
+def join_lines(text: str) -> str:
+    """Return the text with continued lines as one, where the first was; empty ones keep the place of the others."""
+    joined: list[str] = []
+    missing = 0
+    is_continued = False
+    for line in text.split("\n"):
+        if is_continued:
+            joined[-1] += line
+            missing += 1
+        else:
+            joined += [""] * missing + [line]
+            missing = 0
+        is_continued = line.endswith("\\")
+    return "\n".join(joined)
 
 
 def check(text: str, path: str, ntasks: int) -> None:

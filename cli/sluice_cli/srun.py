@@ -218,7 +218,7 @@ def _run_inside(drafts: Sequence[Draft], argvs: Sequence[Sequence[str]], voice: 
         if len(drafts) > 1 and not job.get("components"):
             text = f"job {job['id']} is not heterogeneous: it has one component, {len(drafts)} programs are given"
             raise OptionError(text, exit_code=REFUSED_EXIT)
-        srun_step.check_nodes(draft, job)
+        srun_step.check_nodes(draft, job, voice)
         _load_programs(draft, argv)
         parts.append(Part(job["id"], draft, argv))
     step = StepRun(parts, maker, voice)

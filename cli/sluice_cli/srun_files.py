@@ -1,7 +1,11 @@
 """Where srun's streams go: -i, -o and -e.
 
-A value is "" or "all" (through srun), "none", a rank, or a pattern.  A pattern that names one file for the whole
-step is opened here, as the user sees it; one with %t, %N or %n names files on the nodes, which step daemons open.
+A value is "" or "all" (through srun), "none", a rank of the step, or a pattern; a number that is no rank is a file's
+name.  A pattern that names one file for the whole step is opened here, as the user sees it; one with %t, %N or %n names
+files on the nodes, which step daemons open.  What a value means is settled here: the nodes are told of a number only
+where it is a rank.  In a step over several components that is a rank of the whole step.
+
+Source: recorded from Slurm 22.05, where a number over components may write nothing.
 """
 
 from __future__ import annotations
@@ -39,9 +43,16 @@ class Streams:
         self.outputs = {1: 1, 2: 2}
 
 
-def is_plain(value: str) -> bool:
-    """Tell whether a value is no pattern."""
-    return value.lower() in ("", "all", "none") or value.isdecimal()
+def _word(value: str, ntasks: int) -> str | None:
+    """Return a value that is no pattern as the nodes read it: "", all, none or a rank; None for a pattern."""
+    word = value.lower()
+    if word in ("", "all", "none"):
+        return word
+    digits = word.lstrip(" ").removeprefix("+")
+    # No rank has more digits than the number of tasks, leading zeros apart; nor does int() take any number of them.
+    digits = digits.lstrip("0") or digits[-1:]
+    is_rank = digits.isascii() and digits.isdecimal() and len(digits) <= len(str(ntasks)) and int(digits) < ntasks
+    return digits if is_rank else None
 
 
 def _is_per_node(pattern: str) -> bool:
@@ -50,37 +61,48 @@ def _is_per_node(pattern: str) -> bool:
     return not pattern.startswith("\\") and bool({"t", "N", "n"} & {*letters, *stripped})
 
 
-def open_streams(draft: Draft, created: dict[str, Any], folder: str) -> Streams:
-    """Return the streams of a step.  Raises OptionError for a file that can't be opened."""
+def open_streams(draft: Draft, created: dict[str, Any], ntasks: int, folder: str) -> Streams:
+    """Return the streams of a step of *ntasks* tasks.  Raises OptionError for a file that can't be opened."""
     streams = Streams()
-    fields = _fields(created)
-    _open_input(streams, draft.spec.get("std_in", ""), fields, folder)
-    is_appended = draft.spec.get("open_mode") == "a"
+    place = _Place(_fields(created), ntasks, folder, draft.spec.get("open_mode") == "a")
+    _open_input(streams, draft.spec.get("std_in", ""), place)
     out, err = draft.spec.get("std_out", ""), draft.spec.get("std_err", "")
-    streams.std_out = _open_output(streams, 1, out, "stdout", fields, folder, is_appended)
+    streams.std_out = _open_output(streams, 1, out, "stdout", place)
     if err:
-        streams.std_err = _open_output(streams, 2, err, "stderr", fields, folder, is_appended)
-    elif not is_plain(out):
+        streams.std_err = _open_output(streams, 2, err, "stderr", place)
+    elif _word(out, ntasks) is None:
         # A file for stdout takes stderr too.
         streams.std_err = streams.std_out
         streams.outputs[2] = streams.outputs[1]
     return streams
 
 
-def _open_input(streams: Streams, value: str, fields: dict[str, str | int], folder: str) -> None:
-    plain = value.lower()
-    if plain == "none":
-        streams.std_in, streams.input = "none", None
-    elif plain.isdecimal():
-        streams.std_in = plain
-    elif plain in ("", "all"):
-        if _is_null(0):
-            streams.std_in, streams.input = "none", None
-    else:
+class _Place:
+    """What the values of one step are read with."""
+
+    __slots__ = ("fields", "folder", "is_appended", "ntasks")
+
+    def __init__(self, fields: dict[str, str | int], ntasks: int, folder: str, is_appended: bool) -> None:
+        self.fields = fields
+        self.ntasks = ntasks
+        self.folder = folder
+        self.is_appended = is_appended
+
+    def path(self, pattern: str) -> str:
+        return os.path.join(self.folder, render(pattern, self.fields))
+
+
+def _open_input(streams: Streams, value: str, place: _Place) -> None:
+    word = _word(value, place.ntasks)
+    if word is None:
         if _is_per_node(value):
             streams.std_in, streams.input = value, None
         else:
-            streams.input = _open(os.path.join(folder, render(value, fields)), os.O_RDONLY, "stdin")
+            streams.input = _open(place.path(value), os.O_RDONLY, "stdin")
+    elif word == "none" or (word in ("", "all") and _is_null(0)):
+        streams.std_in, streams.input = "none", None
+    elif word:
+        streams.std_in = word
 
 
 def _is_null(descriptor: int) -> bool:
@@ -91,17 +113,15 @@ def _is_null(descriptor: int) -> bool:
         return True
 
 
-def _open_output(
-    streams: Streams, stream: int, value: str, name: str, fields: dict[str, str | int], folder: str, is_appended: bool
-) -> str:
+def _open_output(streams: Streams, stream: int, value: str, name: str, place: _Place) -> str:
     """Return what the nodes are told of this stream."""
-    if is_plain(value):
-        plain = value.lower()
-        return os.devnull if plain == "none" else plain
+    word = _word(value, place.ntasks)
+    if word is not None:
+        return os.devnull if word == "none" else word
     if _is_per_node(value):
         return value
-    flags = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if is_appended else os.O_TRUNC)
-    streams.outputs[stream] = _open(os.path.join(folder, render(value, fields)), flags, name)
+    flags = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if place.is_appended else os.O_TRUNC)
+    streams.outputs[stream] = _open(place.path(value), flags, name)
     return ""
 
 

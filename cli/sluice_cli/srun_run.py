@@ -6,7 +6,7 @@ import contextlib
 import os
 
 from sluice.errors import SluiceError
-from sluice_cli import client, inbox, multi_prog, srun_files, srun_launch, srun_step
+from sluice_cli import client, inbox, multi_prog, srun_files, srun_launch, srun_programs, srun_step
 from sluice_cli.environment import current_folder
 from sluice_cli.inbox import Inbox
 from sluice_cli.srun_loop import StepLoop
@@ -61,11 +61,14 @@ class Part:
             spec["ntasks"] = self.draft.spec["ntasks"]
         return spec
 
+    @property
+    def ntasks(self) -> int:
+        return sum(part["ntasks"] for part in self.created["step"]["nodes"])
+
     def check_programs(self) -> None:
         """Raise OptionError for a --multi-prog file that does not fit the step."""
         if self.draft.own.get("multi-prog"):
-            ntasks = sum(part["ntasks"] for part in self.created["step"]["nodes"])
-            multi_prog.check(self.draft.own["multi-prog-text"], self.argv[0], ntasks)
+            multi_prog.check(self.draft.own["multi-prog-text"], self.argv[0], self.ntasks)
 
     def broadcast(self, maker: StepMaker, voice: Voice) -> None:
         """--bcast: put the executable on the nodes.  Raises OptionError."""
@@ -116,20 +119,26 @@ class StepRun:
         try:
             for part in self._parts:
                 part.check_programs()
-            streams = srun_files.open_streams(self._draft, self._parts[0].created, folder)
+            ntasks = sum(part.ntasks for part in self._parts)
+            streams = srun_files.open_streams(self._draft, self._parts[0].created, ntasks, folder)
             for part in self._parts:
                 part.links = srun_launch.connect(part.created)
             # While srun is connected, nobody gives the step up, however long files take.
             for part in self._parts:
                 part.broadcast(self._maker, self._voice)
                 part.forward_x11(displays)
-            self._prolog("prolog", self._parts[0].created.get("srun_prolog", ""))
+            srun_programs.run_prolog(self._parts[0], self._voice)
             size = self._terminal_size()
             self._write_launches(streams, size)
             control, writer = self._listeners(streams, size)
         except srun_launch.LaunchFailed as failure:
             self._tell_launch_failure(failure)
             self._release()
+            return
+        except srun_programs.PrologFailed:
+            self._release()
+            srun_launch.close(self._links)
+            srun_programs.run_epilog(self._parts[0], self._voice)
             return
         except BaseException:
             self._release()
@@ -139,7 +148,7 @@ class StepRun:
         if self._hold is not None:
             # The controller may have been restarted meanwhile, and the step told it no longer that srun is here.
             self._hold.renew()
-        self._prolog("epilog", self._parts[0].created.get("srun_epilog", ""))
+        srun_programs.run_epilog(self._parts[0], self._voice)
 
     def _listeners(self, streams: Streams, size: tuple[int, int] | None) -> tuple[StepControl, OutputWriter]:
         """Return what hears of the step and what of its output, once it is launched."""
@@ -248,21 +257,6 @@ class StepRun:
             body = {"job_id": part.job_id, "step_id": part.created["step"]["step_id"], "exit_code": 1}
             with contextlib.suppress(SluiceError):
                 self._maker.call("FinishStep", body)
-
-    def _prolog(self, key: str, of_site: str) -> None:
-        """Run the program of --prolog or --epilog here, or else the site's."""
-        program = self._draft.own.get(key, of_site)
-        if not program or program.lower() == "none":
-            return
-        environment = {
-            **os.environ,
-            "SLURM_JOB_ID": str(self._parts[0].job_id),
-            "SLURM_SCRIPT_CONTEXT": f"{key}_srun",
-        }
-        try:
-            os.waitpid(os.posix_spawn(program, [program], environment), 0)
-        except OSError as error:
-            self._voice.error(f"{key}: {program}: {error.strerror}")
 
 
 def _is_emulated(node: str) -> bool:

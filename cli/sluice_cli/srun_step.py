@@ -8,6 +8,7 @@ import os
 from sluice.errors import AuthenticationFailed, RequestError, SluiceError
 from sluice.wire.light import new_token
 from sluice_cli import client
+from sluice_cli.combine import settle_step
 from sluice_cli.draft import REFUSED_EXIT, OptionError
 from sluice_cli.inbox import ENDING, Inbox, Interrupted
 from sluice_cli.layers import COMMAND_LINE
@@ -90,12 +91,14 @@ def _is_outer_bind(draft: Draft) -> bool:
     return is_told and "SLURM_STEP_ID" in os.environ and "mask_cpu:" in draft.own["cpu-bind"]
 
 
-def check_nodes(draft: Draft, job: dict[str, Any]) -> None:
-    """Raise OptionError when more nodes are asked than the allocation has."""
+def check_nodes(draft: Draft, job: dict[str, Any], voice: Voice) -> None:
+    """Raise OptionError when more nodes are asked than the allocation has; tell what does not fit on those it has."""
     allocated = len((job.get("allocation") or {}).get("grants", ()))
     asked = draft.spec.get("min_nodes", 1)
     if draft.has("nodes") and allocated and asked > allocated:
         raise OptionError(f"Only allocated {allocated} nodes asked for {asked}", exit_code=REFUSED_EXIT)
+    for line in settle_step(draft, allocated) if allocated else ():
+        voice.lines(line)
 
 
 class NoStep(Exception):

@@ -38,6 +38,12 @@ _COMMENT = re.compile(r'((?:[^"#\\]|\\.|\\$|"[^"]*"|")*?)(?:#.*)?$', re.DOTALL)
 _INCLUDE = re.compile(r"\s*include\s+(\S.*?)\s*$", re.IGNORECASE)
 
 
+def read_bounded(path: Path) -> bytes:
+    """Return what the file holds, at most a byte more than is taken: a device tells no size and may have no end."""
+    with path.open("rb") as file:
+        return file.read(FILE_BYTES_MAX + 1)
+
+
 class Line(msgspec.Struct, frozen=True, gc=False):
     """One logical line: where it starts and its pairs as written."""
 
@@ -113,10 +119,10 @@ class _Reader:
     def _load(self, path: Path, from_file: str, from_line: int) -> str | None:
         where = (from_file, from_line, "Include") if from_line else (str(path), 0, "")
         try:
-            if path.stat().st_size > FILE_BYTES_MAX:
+            content = read_bounded(path)
+            if len(content) > FILE_BYTES_MAX:
                 self.problems.error(*where, f"{str(path)!r} has more than {FILE_BYTES_MAX} bytes")
                 return None
-            content = path.read_bytes()
             text = content.decode()
         except OSError as error:
             which = f"{str(path)!r} " if from_line else ""

@@ -26,6 +26,7 @@ DEFAULT_CONTROLLER_SOCKET = "/run/sluice/sluicectld.sock"
 DEFAULT_AGENT_SOCKET = "/run/sluice/sluiced-%n.sock"
 DEFAULT_KEY_FILE = "sluice.key"
 
+_FILE_BYTES_MAX = 256 * 1024 * 1024
 _INCLUDE_DEPTH_MAX = 16
 _KEYS = frozenset(
     ("clustername", "slurmctldhost", "slurmctldport", "sluicecontrollersocket", "sluiceagentsocket", "sluicekeyfile")
@@ -89,7 +90,8 @@ def _scan(path: str, values: dict[str, str], controllers: list[tuple[str, str]],
         raise ConfigError(f"more than {_INCLUDE_DEPTH_MAX} files deep", path, 1, "Include")
     try:
         with open(path, "rb") as file:
-            content = file.read()
+            # What the daemons take, of a device that has no end as well.
+            content = file.read(_FILE_BYTES_MAX)
     except OSError as error:
         raise ConfigError(f"{path!r} cannot be read: {(error.strerror or str(error)).lower()}") from error
     for line in _candidates(content):

@@ -23,7 +23,7 @@ from msgspec.structs import replace
 
 from sluice.config.build_partitions import NodeResolver
 from sluice.config.build_topology import warn_missing
-from sluice.config.grammar import FILE_BYTES_MAX, Document
+from sluice.config.grammar import FILE_BYTES_MAX, Document, read_bounded
 from sluice.config.problems import Problems, nearest
 from sluice.config.schema_topology import COUNT, DIMENSIONS, SIZE, UNIT_BY_PLUGIN
 from sluice.config.topology_units import Draft, TopologyBuilder
@@ -54,10 +54,11 @@ def read_yaml_topologies(
 
 def _load(path: Path, problems: Problems) -> str | None:
     try:
-        if path.stat().st_size > FILE_BYTES_MAX:
+        content = read_bounded(path)
+        if len(content) > FILE_BYTES_MAX:
             problems.error(str(path), 0, "", f"more than {FILE_BYTES_MAX} bytes")
             return None
-        return path.read_text(encoding="utf-8")
+        return content.decode()
     except (OSError, UnicodeDecodeError) as error:
         problems.error(str(path), 0, "", f"cannot be read: {error}")
         return None

@@ -8,6 +8,7 @@ faults       error codes and the exceptions that they become on the other side
 light        how commands reach a daemon, and how often they try
 light_connection
              the commands' synchronous connection
+not_text     text that no frame can carry, and what to tell of it
 messages     the requests and replies by name; defined in bodies/, by who talks to whom
 envelope     frames to and from msgspec records
 limits       every bound and deadline of a connection, in one record

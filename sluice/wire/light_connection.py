@@ -114,11 +114,13 @@ class LightConnection:
             self._write(left_s(ends_at, self.peer, deadline_s))
 
     def queue(self, kind: int, id: int, name: str, body: object) -> None:
-        """Keep a frame for flush_nowait().  Raises FrameError when too large."""
+        """Keep a frame for flush_nowait().  Raises FrameError when too large, InvalidRequest for text not UTF-8."""
         try:
             payload: bytes = msgpack.packb([VERSION, kind, id, name, body])
-        except UnicodeEncodeError as error:
-            raise InvalidRequest(f"{name}: text that is not UTF-8: {error.object[:80]!r}") from None
+        except UnicodeEncodeError:
+            from sluice.wire.not_text import complaint
+
+            raise InvalidRequest(complaint(body), "not_utf8") from None
         if len(payload) > FRAME_SIZE_MAX:
             raise FrameError(f"{name}: frame of {len(payload)} bytes, the limit is {FRAME_SIZE_MAX}")
         self._out += pack_length(len(payload))

@@ -14,6 +14,7 @@ from sluice_cli.srun_output import LINE_MAX, OutputWriter
 from sluice_cli.srun_report import Report, task_list
 from sluice_cli.srun_step import step_spec
 from sluice_cli.talk import Voice
+from sluiced.steps.multi_prog import program_of
 
 
 @pytest.fixture
@@ -183,7 +184,7 @@ CREATED = {
 
 
 def open_streams(folder, *words):
-    return srun_files.open_streams(make_draft(*words), CREATED, str(folder))
+    return srun_files.open_streams(make_draft(*words), CREATED, 2, str(folder))
 
 
 def test_streams_go_through_srun_by_default(tmp_path, monkeypatch):
@@ -225,6 +226,42 @@ def test_none_ranks_and_all(tmp_path):
     assert open_streams(tmp_path, "-i", "none").input is None
 
 
+@pytest.mark.parametrize("number", ["2", "7", "10", "999999999", "1x", "-1", "0x1", "²"], ids=lambda text: text[:4])
+def test_a_number_that_is_no_rank_of_the_step_names_a_file(tmp_path, number):
+    """Two tasks have the ranks 0 and 1."""
+    streams = open_streams(tmp_path, f"-o{number}")
+
+    assert (tmp_path / number).exists()
+    assert (streams.std_out, streams.outputs[2]) == ("", streams.outputs[1])
+    os.close(streams.outputs[1])
+
+
+@pytest.mark.parametrize("number", ["1", "01", "+1", " 1", "0" * 5000 + "1"], ids=lambda text: text[-3:])
+def test_a_rank_of_the_step_reaches_the_nodes_in_one_form(tmp_path, number):
+    streams = open_streams(tmp_path, f"-o{number}", f"-e{number}", f"-i{number}")
+
+    assert (streams.std_in, streams.std_out, streams.std_err) == ("1", "1", "1")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_only_file_is_that_of_the_stream_whose_number_is_no_rank(tmp_path):
+    streams = open_streams(tmp_path, "-o1", "-e7")
+
+    assert [file.name for file in tmp_path.iterdir()] == ["7"]
+    assert (streams.std_out, streams.std_err, streams.outputs[1]) == ("1", "", 1)
+    os.close(streams.outputs[2])
+
+
+def test_input_of_a_number_that_is_no_rank_is_read_from_a_file(tmp_path):
+    (tmp_path / "5").write_text("data")
+    streams = open_streams(tmp_path, "-i5")
+
+    assert (streams.std_in, os.read(streams.input, 9)) == ("all", b"data")
+    os.close(streams.input)
+    with pytest.raises(OptionError, match=r"Could not open stdin file .*/6: No such file or directory"):
+        open_streams(tmp_path, "-i6")
+
+
 @pytest.mark.parametrize(("letter", "name"), [("-o", "stdout"), ("-e", "stderr"), ("-i", "stdin")])
 @pytest.mark.parametrize(
     ("path", "cause"), [("/nonexistent/x", "No such file or directory"), ("/etc", "Is a directory")]
@@ -243,6 +280,38 @@ def test_programs_by_rank():
     multi_prog.check(PROGRAMS, "mp.conf", 4)
     multi_prog.check("* hostname\n", "mp.conf", 9)
     assert multi_prog.highest_rank(PROGRAMS) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "rank", "words"),
+    [
+        ("0 echo zero\n1-2 echo one \\\n more\n* echo rest\n", 2, ("echo", "one", " more")),
+        ("0 echo zero\n1-2 echo one \\\n more\n* echo rest\n", 3, ("echo", "rest")),
+        ("0-2 echo one \\\n more \\\n and more\n* true\n", 0, ("echo", "one", " more", " and", "more")),
+        ("0-2 echo one\\\nmore\n* true\n", 0, ("echo", "onemore")),
+        ("0 \\\necho zero\n* true\n", 0, ("echo", "zero")),
+        ("# comment \\\n0 echo zero\n* echo rest\n", 0, ("echo", "rest")),
+        ("* echo rest \\\n", 0, ("echo", "rest", "")),
+        ("* echo rest \\", 0, ("echo", "rest", "")),
+        ("0 echo zero \\\n# no comment\n* true\n", 0, ("echo", "zero", "#", "no", "comment")),
+        ("0 echo zero \\ \n* echo rest\n", 1, ("echo", "rest")),
+    ],
+)
+def test_a_backslash_joins_the_next_line(tmp_path, text, rank, words):
+    """As Slurm 22.05 printed them."""
+    (tmp_path / "file").write_text(text)
+    joined = multi_prog.read(str(tmp_path / "file"))
+
+    multi_prog.check(joined, "file", 4)
+    assert program_of(joined, rank) == words
+
+
+def test_a_mistake_after_joined_lines_is_told_by_the_files_own_line(tmp_path):
+    (tmp_path / "file").write_text("0 echo zero \\\n and \\\n more\n5 echo five\n")
+    with pytest.raises(OptionError) as caught:
+        multi_prog.check(multi_prog.read(str(tmp_path / "file")), "file", 2)
+
+    assert caught.value.lines == ("Invalid task id, 5 >= ntasks", "Line 4 of configuration file file invalid")
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,22 @@ def test_an_srun_is_told_that_its_step_was_out_of_memory_and_what_would_do(
     assert cluster.result(job.id, 0).reason == "OutOfMemory"
 
 
+def test_tasks_that_are_ended_for_the_memory_of_another_are_terminated(
+    make_cluster: Callable[..., Cluster],
+) -> None:
+    """As srun -K does it, once a task of three has had more than there is."""
+    cluster = _constrained(make_cluster, constrain_ram_space=True, constrain_swap_space=True)
+    program = f'[ "$SLURM_PROCID" = 1 ] || exec sleep 60; exec {sys.executable} -c "x = bytearray(300_000_000)"'
+
+    srun = Srun(cluster, ["sh", "-c", program], ntasks=3)
+    srun.wait(lambda: 1 in srun.exits)
+    srun.signal(signal.SIGTERM)
+    srun.wait_done()
+
+    ends = {task: (end.exit_signal, end.is_out_of_memory) for task, end in srun.exits.items()}
+    assert ends == {0: (signal.SIGTERM, False), 1: (signal.SIGKILL, True), 2: (signal.SIGTERM, False)}
+
+
 def test_a_job_runs_on_its_own_cpus(make_cluster: Callable[..., Cluster]) -> None:
     cluster = _constrained(make_cluster, constrain_cores=True)
 

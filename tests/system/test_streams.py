@@ -15,6 +15,22 @@ def test_long_output_survives_input_that_nobody_reads(local_cluster: LocalCluste
     assert done.stdout == "".join(f"{number}\n" for number in range(1, 300_001))
 
 
+def test_a_number_that_is_no_rank_of_the_step_is_a_file(local_cluster: LocalCluster, tmp_path: Path) -> None:
+    """Over two components as well, whose ranks are those of the one step."""
+    rank = ("sh", "-c", "echo $SLURM_PROCID")
+    parts = ("-n1", *rank, ":", "-n2", *rank)
+
+    assert local_cluster.run("srun", "-n2", "-o1", *rank, cwd=tmp_path).stdout == "1\n"
+    assert local_cluster.run("srun", "-o2", *parts, cwd=tmp_path).stdout == "2\n"
+    assert list(tmp_path.iterdir()) == []
+    assert local_cluster.run("srun", "-n2", "-o7", *rank, cwd=tmp_path).stdout == ""
+    assert local_cluster.run("srun", "-o3", *parts, cwd=tmp_path).stdout == ""
+    assert {file.name: sorted(file.read_text().split()) for file in tmp_path.iterdir()} == {
+        "7": ["0", "1"],
+        "3": ["0", "1", "2"],
+    }
+
+
 @pytest.mark.slow
 def test_much_output_of_several_tasks_arrives_whole_and_in_order_at_a_slow_reader(local_cluster: LocalCluster) -> None:
     """100 MiB of three tasks on two nodes.  While nobody reads, the tasks stand still and srun's memory is bounded."""

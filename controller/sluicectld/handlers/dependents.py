@@ -77,6 +77,16 @@ def _with_dependency(turn: Turn, job: Job, left: Dependency) -> Job:
 
 
 def _verdict(turn: Turn, job: Job, term: DependencyTerm) -> Verdict:
+    verdict = _verdict_now(turn, job, term)
+    other = turn.cluster.outcome(term.job_id, term.task_id) if term.type == "after" else None
+    if verdict is Verdict.WAITS and other is not None and other.has_started:
+        assert other.started_at is not None, "it has started, but when"
+        turn.timers.add(other.started_at + term.delay_s, Due.DEPENDENCY, job.id)
+    return verdict
+
+
+def _verdict_now(turn: Turn, job: Job, term: DependencyTerm) -> Verdict:
+    """Return what a condition comes to; nothing is changed."""
     if term.type == SINGLETON:
         return _judge_singleton(turn.cluster, job)
     if term.type == "aftercorr" and job.pending_array is not None:
@@ -87,11 +97,15 @@ def _verdict(turn: Turn, job: Job, term: DependencyTerm) -> Verdict:
     if other is None and job.reason is Reason.DEPENDENCY_NEVER_SATISFIED:
         # It was known when this was judged, and has left memory since.
         return Verdict.NEVER
-    verdict = judge(term, other, turn.now_at)
-    if term.type == "after" and verdict is Verdict.WAITS and other is not None and other.has_started:
-        assert other.started_at is not None, "it has started, but when"
-        turn.timers.add(other.started_at + term.delay_s, Due.DEPENDENCY, job.id)
-    return verdict
+    return judge(term, other, turn.now_at)
+
+
+def as_judged(turn: Turn, job: Job) -> Job:
+    """Return a job that is not submitted with what is left of its dependency; its reason tells one that never holds."""
+    left, is_never = resolve(job.dependency, lambda term: _verdict_now(turn, job, term))
+    if is_never:
+        return replace(job, reason=Reason.DEPENDENCY_NEVER_SATISFIED)
+    return _with_dependency(turn, job, left)
 
 
 def _judge_singleton(cluster: "Cluster", job: Job) -> Verdict:

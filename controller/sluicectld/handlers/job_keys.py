@@ -42,7 +42,11 @@ def _spec(field: str, read: Callable[[str], object]) -> Change:
 
 def _least(value: str) -> int:
     """Return the lower one of two bounds, as NumCPUs=2-3 has them."""
-    return read_count(value.partition("-")[0] or value)
+    low, dash, high = value.partition("-")
+    least = read_count(low or value)
+    if dash and read_count(high) < least:
+        raise InvalidRequest(f"{value!r}: at most {high}, which is below {low}")
+    return least
 
 
 def _nodes(value: str) -> tuple[str, ...]:

@@ -43,6 +43,9 @@ def check_numbers(spec: JobSpec) -> None:
     """Raise InvalidRequest for a number of the request that is out of every range."""
     check_range(_COUNTS, _counts_of(spec), COUNT_MAX)
     check_range(_SIZES, _sizes_of(spec), SIZE_MAX)
+    # What is shown of a job is their product.
+    tasks = max(spec.ntasks, spec.min_nodes * max(spec.ntasks_per_node or 1, spec.min_cpus_per_node or 1))
+    check_range(("CPUs",), (tasks * spec.cpus_per_task,), SIZE_MAX)
     if not -_NICE_MAX <= spec.nice <= _NICE_MAX:
         raise InvalidRequest(f"nice {spec.nice} requested, possible is {-_NICE_MAX} to {_NICE_MAX}", "nice")
     if not 0 <= spec.umask <= _UMASK_MAX:

@@ -4,6 +4,7 @@ from msgspec.structs import replace
 
 from sluice.errors import RequestError
 from sluice.model.job import Job, PendingArray
+from sluice.model.reason import Reason
 from sluice.model.request import Dependency, DependencyTerm, JobSpec
 from sluice.model.states import Hold, JobState
 from sluice.wire.messages import Submitted
@@ -16,7 +17,7 @@ from sluicectld.state.timers import Due
 
 from .admission import admit
 from .components import check_components
-from .dependents import give_up, judge_dependency
+from .dependents import as_judged, give_up, judge_dependency
 from .turn import Turn, current_priority
 
 
@@ -119,6 +120,14 @@ def new_job(turn: Turn, spec: JobSpec) -> Job:
     if hold is Hold.NONE and not spec.dependency.terms:
         job = replace(job, eligible_at=begin_at or turn.now_at)
     return replace(job, priority=current_priority(turn, job))
+
+
+def unsubmitted_job(turn: Turn, spec: JobSpec, ended: EndedOutcomes) -> Job:
+    """Return what new_job() does, with what is left of its dependency; its reason tells one that can never hold."""
+    job, is_never = resolve_dependency(turn, new_job(turn, spec), ended)
+    if is_never:
+        return replace(job, reason=Reason.DEPENDENCY_NEVER_SATISFIED)
+    return as_judged(turn, job) if job.dependency.terms else job
 
 
 def resolve_dependency(turn: Turn, job: Job, ended: EndedOutcomes) -> tuple[Job, bool]:

@@ -238,13 +238,18 @@ def _accept_one(call: Call, submission: SubmitJob, ended: EndedOutcomes) -> Subm
 
 def answer_test(call: Call, request: TestJob) -> None:
     """--test-only: admit it, and ask the scheduler when it would start; nothing changes."""
+    with_ended(call, request.spec.dependency.terms, lambda ended: _test(call, request, ended))
+
+
+def _test(call: Call, request: TestJob, ended: EndedOutcomes) -> None:
     core = call.core
     engine = core.engine
     now_at = core.clock.now()
     turn = Turn(engine.cluster, engine.settings, engine.policy, engine.timers, call.caller, now_at)
     spec = _filter(call, _identify(call, request.spec))
     spec, warnings = admission.admit(turn, spec, call.callers.groups(spec.user, spec.gid))
-    job = submit.new_job(turn, spec)
+    job = submit.unsubmitted_job(turn, spec, ended)
+    warnings += submit.unknown_terms(engine.cluster, spec.dependency, ended)
     snapshot, policy = core.passes.view(now_at), core.questions.policy(engine.policy)
     question = explain.ask(call, snapshot, job, str(job.id), is_searching=True) if request.is_explained else None
 

@@ -4,7 +4,7 @@ A job's encoded view is kept until the job or what is said of it changes: ten th
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -121,8 +121,8 @@ def node_view(
         flags.append("REBOOT_ISSUED" if node.reboot.issued_at is not None else "REBOOT_REQUESTED")
     if not node.is_responding:
         flags.append("NOT_RESPONDING")
-    job_ids = cluster.job_ids_by_node.get(node.name, ())
-    if node.leftovers or any(cluster.jobs[job_id].completing_nodes for job_id in job_ids):
+    jobs = [cluster.jobs[job_id] for job_id in cluster.job_ids_by_node.get(node.name, ())]
+    if node.leftovers or any(node.name in job.completing_nodes for job in jobs):
         flags.append("COMPLETING")
     if reservation is not None:
         flags += ["MAINTENANCE", "RESERVED"] if reservation.has("MAINT") else ["RESERVED"]
@@ -130,7 +130,7 @@ def node_view(
         flags.append("PLANNED")
     return NodeView(
         node=node,
-        state=cluster.node_word(node),
+        state=_base_state(cluster.node_word(node), jobs),
         flags=tuple(flags),
         partitions=partitions,
         allocated_cpus=node.cpus - free.free_cpus.bit_count(),
@@ -141,6 +141,11 @@ def node_view(
         reason_user=user_name(node.reason_uid) if node.reason else "",
         reservation=reservation.name if reservation is not None else "",
     )
+
+
+def _base_state(word: str, jobs: Sequence[Job]) -> str:
+    """Return the node's state; one is idle whose jobs have all ended, whatever of them is left (22.05, observed)."""
+    return "idle" if word in ("allocated", "mixed") and jobs and all(job.is_ended for job in jobs) else word
 
 
 def _gres_used(free: NodeFree) -> str:

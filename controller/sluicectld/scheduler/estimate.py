@@ -114,11 +114,16 @@ def explain_estimate(question: Question, memory: Memory | None = None) -> Tested
     except Infeasible:
         tested = TestedJob(job_id=question.job.id)
     gates = [
-        blocker.text
+        _gate_text(blocker)
         for blocker in explanation.blockers
         if blocker.reason in _PASSED_OVER and blocker.partition in ("", tested.partition)
     ]
     return replace(tested, explanation=explanation, gates=tuple(gates))
+
+
+def _gate_text(blocker: Blocker) -> str:
+    is_never = blocker.reason is Reason.DEPENDENCY_NEVER_SATISFIED
+    return f"its dependency {blocker.text}" if is_never else blocker.text
 
 
 def explain_unsubmitted(question: Question, memory: Memory | None = None) -> Explanation:

@@ -5,7 +5,7 @@
 
 %t in a word is the rank, %o its offset in the line's ranks; another letter after % goes with it.  Single quotes hold a
 word together, a backslash takes the next character as it is, double quotes mean nothing.  The first line that names the
-rank counts; srun has checked the file.  Source: recorded from Slurm 22.05.
+rank counts; srun has checked the file and joined its lines.  Source: recorded from Slurm 22.05.
 """
 
 from __future__ import annotations

@@ -311,6 +311,7 @@ def _task_output(preparation: Preparation, tasks: TaskLaunch, pattern: str, rank
 
 
 def _is_streamed(pattern: str) -> bool:
+    """A number is a rank of the step: srun has settled which numbers are."""
     return pattern in ("", "all") or pattern.isdecimal()
 
 

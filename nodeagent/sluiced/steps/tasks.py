@@ -103,7 +103,8 @@ class Tasks:
     def end_messages(self, rank: int) -> list[TaskExit]:
         """Return what is to be told of a task that has just ended."""
         code, number = self._exits[rank]
-        is_oom = bool(number) and self._group.oom_kills() > 0
+        # The kernel kills for want of memory by KILL alone; what srun has ended with TERM after that was in its way.
+        is_oom = number == signal.SIGKILL and self._group.oom_kills() > 0
         has_aborted = self._abort is not None and self._abort[0] == rank
         return [
             TaskExit(task=each, exit_code=code, exit_signal=number, is_out_of_memory=is_oom, has_aborted=has_aborted)

@@ -29,7 +29,8 @@ class StepPart(Message, frozen=True, kw_only=True):
 class TaskLaunch(Message, frozen=True, kw_only=True):
     """srun to each agent of its step; the connection is then the step daemon's.
 
-    stdin: "all", "none" or a rank as text; a pattern for files ("" streams to srun).
+    std_in: "all", "none", a rank of the step as text, or a pattern of files on the nodes.  std_out, std_err: "" or
+    "all" streams to srun, a rank of the step streams that task's alone, else a pattern of files on the nodes.
     """
 
     credential: str

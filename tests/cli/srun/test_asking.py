@@ -94,7 +94,10 @@ def test_a_word_that_is_no_text_is_named(controller, nodes, monkeypatch, capfd):
     monkeypatch.setenv("SLURM_JOB_ID", "43")
 
     assert main(["prog", "caf\udce9"]) == 1
-    assert "CreateStep: text that is not UTF-8: 'caf\\udce9'" in capfd.readouterr().err
+    assert capfd.readouterr().err == (
+        r"srun: error: Unable to create step for job 43: the word 'caf\xe9' is not UTF-8, as the words, options and "
+        "folders of a request have to be; hand such a name on in an environment variable, in the script or by --wrap\n"
+    )
 
 
 def test_no_step_is_made_in_a_folder_that_is_gone(controller, nodes, monkeypatch, tmp_path, capfd):
@@ -110,6 +113,19 @@ def test_no_step_is_made_in_a_folder_that_is_gone(controller, nodes, monkeypatch
 def test_more_nodes_than_allocated(nodes, capfd):
     assert main(["--jobid=43", "-N3", "prog"]) == 1
     assert capfd.readouterr().err == "srun: error: Only allocated 2 nodes asked for 3\n"
+
+
+def test_tasks_per_node_that_do_not_fit_the_job_are_passed_over(controller, nodes, capfd):
+    """Nothing but the job itself says here how many nodes it has."""
+    for node in nodes:
+        node.end()
+
+    assert main(["--jobid=43", "-n3", "--ntasks-per-node=1", "prog"]) == 0
+    assert capfd.readouterr().err == (
+        "srun: Warning: can't honor --ntasks-per-node set to 1 which doesn't match the requested tasks 3 with the "
+        "number of requested nodes 2. Ignoring --ntasks-per-node.\n"
+    )
+    assert "ntasks_per_node" not in controller.bodies("CreateStep")[0]["spec"]
 
 
 NO_MPI = "srun: error: Invalid MPI type '{}', --mpi=list for acceptable types: none, pmi2, pmix, pmix_v4, pmix_v5\n"

@@ -374,3 +374,65 @@ def test_an_unreachable_node_gives_the_step_back(controller, nodes, monkeypatch,
     assert controller.bodies("FinishStep") == [{"job_id": 43, "step_id": 0, "exit_code": 1}]
     assert finished(controller) == (43, 1, 0)
     assert capfd.readouterr().err.startswith("srun: error: Task launch for StepId=43.0 failed on node n2: ")
+
+
+@pytest.fixture
+def program(tmp_path):
+    """Make a program of srun's own, which writes its arguments, and what more the test says."""
+
+    def make(name, script):
+        path = tmp_path / name
+        shown = "$SLURM_SCRIPT_CONTEXT $SLURM_JOB_ID.$SLURM_STEP_ID $*"
+        path.write_text(f'#!/bin/sh\necho "{shown}" >> {tmp_path}/log\n{script}\n')
+        path.chmod(0o755)
+        return f"--{name}={path}"
+
+    return make
+
+
+def test_srun_runs_its_own_programs_around_the_step(nodes, program, tmp_path):
+    for node in nodes:
+        node.end()
+
+    assert main([program("prolog", ""), program("epilog", ""), "-n3", "prog", "-x"]) == 0
+    assert (tmp_path / "log").read_text() == "prolog_srun 43.0 prog -x\nepilog_srun 43.0 prog -x\n"
+
+
+@pytest.mark.parametrize(
+    ("script", "lines"),
+    [
+        ("exit 3", "srun: error: srun prolog failed rc = 3. Aborting step.\n"),
+        (
+            "kill -9 $$",
+            "srun: error: script did not exit normally\nsrun: error: srun prolog failed rc = 1. Aborting step.\n",
+        ),
+    ],
+    ids=["with a code", "by a signal"],
+)
+def test_nothing_runs_after_a_prolog_that_fails(
+    nodes, controller, program, tmp_path, monkeypatch, capfd, script, lines
+):
+    monkeypatch.setattr(srun_launch, "launch", lambda links: pytest.fail("launched"))
+
+    assert main([program("prolog", script), program("epilog", ""), "-n3", "prog"]) == 1
+
+    assert capfd.readouterr().err == lines
+    assert [(body["job_id"], body["exit_code"]) for body in controller.bodies("FinishStep")] == [(43, 1)]
+    assert (tmp_path / "log").read_text() == "prolog_srun 43.0 prog\nepilog_srun 43.0 prog\n"
+    assert finished(controller) == (43, 1, 0)
+
+
+def test_an_epilog_that_fails_is_told_and_leaves_the_status_as_it_is(nodes, program, capfd):
+    nodes[0].end(codes={1: 5})
+    nodes[1].end()
+
+    assert main([program("epilog", "exit 3"), "-n3", "prog"]) == 5
+    assert capfd.readouterr().err.endswith("srun: error: srun epilog failed status=3\n")
+
+
+def test_a_prolog_that_is_not_there_keeps_nothing_from_running(nodes, capfd):
+    for node in nodes:
+        node.end()
+
+    assert main(["--prolog=/nonexistent", "-n3", "prog"]) == 0
+    assert capfd.readouterr().err == "srun: Access denied for /nonexistent: No such file or directory\n"

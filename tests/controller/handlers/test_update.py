@@ -138,6 +138,10 @@ def test_what_operators_change_and_users_do_not(
         ("NumTasks", "--5", "invalid_request"),
         ("NumTasks", "-5", "invalid_request"),
         ("NumCPUs", "many", "invalid_request"),
+        ("NumCPUs", "1-abc", "invalid_request"),
+        ("NumCPUs", "3-2", "invalid_request"),
+        ("NumTasks", "1-2-3", "invalid_request"),
+        ("NumTasks", "2-", "invalid_request"),
         ("NumNodes", "0", "node_count"),
         ("CPUsPerTask", "0", "ntasks"),
         ("Nice", "nicer", "invalid_request"),
@@ -368,6 +372,16 @@ def test_a_number_that_no_answer_could_show_is_refused(world: World, job_id: int
     """Everybody's squeue would fail because of it."""
     with pytest.raises(RequestError):
         world.set_key(job_id, ROOT, key, "9" * digits)
+
+
+def test_the_product_of_numbers_has_a_bound_as_well(world: World, job_id: int) -> None:
+    """Each is within its own; NumCPUs of all together would not fit a table."""
+    world.update(job_id, ROOT, NumTasks="2147483648", CPUsPerTask="2")
+
+    with pytest.raises(RequestError, match="CPUs 4611686018427387904 requested"):
+        world.update(job_id, ROOT, CPUsPerTask="2147483648")
+    with pytest.raises(RequestError, match="CPUs 9223372036854775808 requested"):
+        world.update(job_id, ROOT, NumTasks="1", NumNodes="2147483648", MinCPUsNode="2147483648")
 
 
 def test_a_circle_of_jobs_that_wait_for_each_other_is_refused(world: World, job_id: int) -> None:

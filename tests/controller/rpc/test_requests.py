@@ -321,6 +321,38 @@ def test_a_job_that_left_memory_is_judged_by_the_accounting(play: Callable[[Scen
     play(scene)
 
 
+def test_a_dependency_is_judged_before_the_job_is_submitted(play: Callable[[Scene], None]) -> None:
+    """As it will be: of a job that has failed, of one that runs, and of one that never was."""
+    gates = {
+        ("afterok", 1): ("its dependency can not be fulfilled any more: afterok:1 (job 1 has ended: FAILED)",),
+        ("afterany", 1): (),
+        ("afternotok", 1): (),
+        ("afterok", 2): ("waits for afterok:2 (job 2 runs, has no time limit)",),
+        ("after", 2): (),
+        ("afterok", 999_999): (),
+        ("singleton", 0): ("waits for singleton",),
+    }
+
+    async def scene(controller: LiveController) -> None:
+        agent = await controller.agent("n1")
+        ann = await controller.user(1000, "ann")
+        await ann.ask("SubmitJob", submission(), Submitted)
+        await agent.ask("Report", result(await launched(agent), exit_code=1), Done)
+        await ann.ask("SubmitJob", submission(), Submitted)
+        await wait_until(lambda: controller.job(2).state.value == "RUNNING")
+        told, warnings = {}, {}
+        for kind, other in gates:
+            dependency = Dependency(terms=(DependencyTerm(type=kind, job_id=other),))
+            request = messages.TestJob(spec=submission(dependency=dependency).spec, is_explained=True)
+            tested = await ann.ask("TestJob", request, messages.TestedJob)
+            told[kind, other], warnings[kind, other] = tested.gates, tested.warnings
+
+        assert told == gates
+        assert [key for key, lines in warnings.items() if lines] == [("afterok", 999_999)]
+
+    play(scene)
+
+
 def test_waiting_for_a_start_ends_when_the_job_is_cancelled(play: Callable[[Scene], None]) -> None:
     async def scene(controller: LiveController) -> None:
         ann = await controller.user(1000, "ann")

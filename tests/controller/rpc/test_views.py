@@ -3,9 +3,10 @@
 import msgspec
 from msgspec.structs import replace
 
-from sluicectld.rpc.views import JobViewCache, job_view, priority_of
+from sluicectld.rpc.views import JobViewCache, job_view, node_view, priority_of
 from sluicectld.scheduler.plan import Plan
 from tests.builders import Cluster
+from tests.engine_builder import World
 
 
 def test_a_waiting_job_has_the_priority_of_the_last_pass() -> None:
@@ -37,3 +38,21 @@ def test_a_kept_view_follows_the_priority() -> None:
     assert raws[0] is raws[1]
     assert [msgspec.msgpack.decode(raw)["job"]["priority"] for raw in raws] == [8, 8, 9]
     assert cache.view(replace(job, priority=6), Plan(version=10), 0.0, {}) is not raws[2]
+
+
+def test_a_node_whose_jobs_have_all_ended_is_idle_and_completing() -> None:
+    """Beside a job that runs it is as busy as that one; of a job on two nodes only the one that is not clean counts."""
+    world = World(nodes=2)
+    first, second = world.start(nodes=2, ntasks=2), world.start(nodes=1, required_nodes=("n1",))
+
+    world.cancel(first)
+    assert _states(world) == [("mixed", ("COMPLETING",)), ("idle", ("COMPLETING",))]
+
+    world.clean(first, "n2")
+    world.cancel(second)
+    assert _states(world) == [("idle", ("COMPLETING",)), ("idle", ())]
+
+
+def _states(world: World) -> list[tuple[str, tuple[str, ...]]]:
+    views = [node_view(world.cluster, node, (), set(), None) for node in world.cluster.nodes.values()]
+    return [(view.state, view.flags) for view in views]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from sluice.config import grammar
 from sluice.config.grammar import INCLUDE_DEPTH_MAX, Document, read_document, split_pairs
 from sluice.config.problems import Problems
 
@@ -99,6 +100,12 @@ def test_a_missing_included_file_names_the_line_that_wants_it(tmp_path: Path) ->
     (tmp_path / "a.conf").write_text("A=1\nInclude gone.conf\n")
     (error,) = errors_of(tmp_path / "a.conf")
     assert error == f"{tmp_path}/a.conf:2: Include: '{tmp_path}/gone.conf' cannot be read: no such file or directory"
+
+
+def test_a_device_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grammar, "FILE_BYTES_MAX", 1000)
+
+    assert errors_of(Path("/dev/zero")) == ["/dev/zero: '/dev/zero' has more than 1000 bytes"]
 
 
 def test_cluster_name_in_an_include_needs_the_name_first(tmp_path: Path) -> None:

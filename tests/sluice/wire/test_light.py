@@ -105,9 +105,33 @@ def test_an_ended_connection_is_unreachable(local: light.LightConnection) -> Non
         local.call("Echo", None)
 
 
-def test_text_that_is_no_text_is_refused_before_it_is_sent(local: light.LightConnection) -> None:
-    with pytest.raises(InvalidRequest, match=r"Echo: text that is not UTF-8: 'caf\\udce9'"):
-        local.call("Echo", {"name": os.fsdecode(b"caf\xe9")})
+HAND_ON = "; hand such a name on in an environment variable, in the script or by --wrap"
+
+
+@pytest.mark.parametrize(
+    ("body", "what", "advice"),
+    [
+        ({"spec": {"arguments": ["a", os.fsdecode(b"caf\xe9")]}}, r"the word 'caf\xe9'", HAND_ON),
+        ({"name": os.fsdecode(b"\xe9.sh"), "argv": [os.fsdecode(b"./\xe9.sh")]}, r"the word './\xe9.sh'", HAND_ON),
+        ({"name": os.fsdecode(b"\xe9.sh")}, r"the name '\xe9.sh'", "; -J gives another"),
+        ({"work_dir": os.fsdecode("/tmp/é/".encode() + b"\xe9")}, r"the folder '/tmp/é/\xe9'", HAND_ON),
+        ([{"spec": {"std_out": os.fsdecode(b"\xff")}}], r"--output '\xff'", HAND_ON),
+        (
+            {"x": ("x" * 500 + os.fsdecode(b"\xe9") + "y" * 500,)},
+            "the text '" + "x" * 40 + r"\xe9" + "y" * 40 + "'",
+            "",
+        ),
+    ],
+    ids=["a word", "a program, not the name made of it", "a name", "a folder", "an option", "a long text"],
+)
+def test_text_that_is_not_utf8_is_refused_before_it_is_sent(
+    local: light.LightConnection, body: object, what: str, advice: str
+) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        local.call("Echo", body)
+
+    rule = "as the words, options and folders of a request have to be"
+    assert caught.value.message == f"{what} is not UTF-8, {rule}{advice}"
 
 
 def test_frames_for_a_poll_loop(thread_server: Any, local: light.LightConnection) -> None:
