@@ -45,8 +45,11 @@ def _read_host_file(draft: Draft) -> None:
 
     As many names are taken as there are to be tasks, or nodes where -n says nothing.
     """
+    if draft.has("nodelist", "nodefile"):
+        _cut_list_of_file(draft)
+        return
     path = os.environ.get("SLURM_HOSTFILE")
-    if path is None or draft.has("nodelist", "nodefile"):
+    if path is None:
         return
     if not path:
         words = "SLURM_HOSTFILE is set and names no file; unset it for any nodes"
@@ -57,13 +60,28 @@ def _read_host_file(draft: Draft) -> None:
         raise OptionError(*error.lines, _NO_HOST_FILE, exit_code=REFUSED_EXIT) from None
     wanted = draft.spec["ntasks"] if draft.has("ntasks") else _asked_nodes(draft)
     if wanted > len(names):
-        words = f"SLURM_HOSTFILE={path} names {len(names)} nodes, {wanted} are needed"
-        raise OptionError(words, "Too few NodeNames in Slurm Hostfile", _NO_HOST_FILE, exit_code=REFUSED_EXIT)
+        raise _too_few(f"SLURM_HOSTFILE={path}", names, wanted, _NO_HOST_FILE)
     draft.spec["required_nodes"] = names[:wanted] if wanted else names
     draft.given["nodefile"] = ENVIRONMENT
     if not _is_arbitrary(draft):
         draft.spec["distribution"] = "arbitrary"
         draft.given["distribution"] = ENVIRONMENT
+
+
+def _cut_list_of_file(draft: Draft) -> None:
+    """Leave as many of the nodes that -w /FILE names for tasks as there are to be; -F and a list are taken whole."""
+    path = draft.own.get("host-file")
+    if not path or not _is_arbitrary(draft) or not draft.has("ntasks"):
+        return
+    names, wanted = draft.spec["required_nodes"], draft.spec["ntasks"]
+    if wanted > len(names):
+        raise _too_few(path, names, wanted)
+    draft.spec["required_nodes"] = names[:wanted]
+
+
+def _too_few(where: str, names: Sequence[str], wanted: int, *lines: str) -> OptionError:
+    words = f"{where} names {len(names)} nodes, {wanted} are needed"
+    return OptionError(words, "Too few NodeNames in Slurm Hostfile", *lines, exit_code=REFUSED_EXIT)
 
 
 def _asked_nodes(draft: Draft) -> int:

@@ -72,6 +72,7 @@ def node_names(draft: Draft, option: JobOption, value: str | None) -> None:
 def required_names(draft: Draft, option: JobOption, value: str | None) -> None:
     """As node_names, but one name there must be: an empty variable in a script would leave the choice open."""
     node_names(draft, option, value)
+    draft.own["host-file"] = value if "/" in (value or "") else ""
     if not draft.spec[option.field]:
         raise InvalidRequest(f"{value!r} (--{option.key}) names no node; leave it out for any", code="node_count")
 
@@ -81,6 +82,7 @@ def node_file(draft: Draft, option: JobOption, value: str | None) -> None:
         draft.spec["required_nodes"] = host_file.read_names(value or "")
     except OptionError as error:
         raise OptionError(*error.lines, "Invalid --nodefile node file") from None
+    draft.own["host-file"] = ""
 
 
 def geometry(draft: Draft, option: JobOption, value: str | None) -> None:

@@ -420,6 +420,23 @@ def test_the_nodes_of_the_job_around_it_do_not_count_the_tasks_of_a_host_file(
     assert draft.spec["required_nodes"] == ["n2", "n1", "n2"]
 
 
+def test_a_file_that_names_more_nodes_than_there_are_tasks_is_taken_as_far_as_needed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    hosts = tmp_path / "hosts"
+    hosts.write_text("n2*2\nn1\n")
+
+    draft = _arbitrary("-n2", "-m", "arbitrary", "-w", str(hosts), monkeypatch=monkeypatch)
+
+    assert draft.spec["required_nodes"] == ["n2", "n2"]
+    with pytest.raises(OptionError) as refusal:
+        _arbitrary("-n4", "-m", "arbitrary", "-w", str(hosts), monkeypatch=monkeypatch)
+    assert refusal.value.lines == (
+        f"{hosts} names 3 nodes, 4 are needed",
+        "Too few NodeNames in Slurm Hostfile",
+    )
+
+
 @pytest.mark.parametrize("words", [["-n2"], ["-n2", "-m", "block"]], ids=["no -m", "another -m"])
 def test_the_host_file_goes_before_any_distribution_as_far_as_there_are_tasks(
     words: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
