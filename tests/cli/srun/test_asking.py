@@ -233,6 +233,24 @@ def test_test_only(controller, nodes, capfd):
     assert not controller.bodies("SubmitJob")
 
 
+def test_each_component_is_tested_until_one_is_refused(controller, capfd):
+    def answer(body):
+        if body["spec"]["ntasks"] > 2:
+            raise RequestError("too many", "infeasible")
+        return {"job_id": 9, "cpu_count": body["spec"]["ntasks"], "nodes": "n1", "partition": "p", "start_at": 5.0}
+
+    controller.answers["TestJob"] = answer
+
+    assert main(["--test-only", "-n1", ":", "-n2", "true"]) == 0
+    told = capfd.readouterr().err
+    assert [
+        f"using {count} processors on nodes n1" in line for count, line in zip((1, 2), told.splitlines(), strict=False)
+    ] == [True, True]
+
+    assert main(["--test-only", "-n1", ":", "-n3", ":", "-n2", "true"]) == 1
+    assert [body["spec"]["ntasks"] for body in controller.bodies("TestJob")] == [1, 2, 1, 3]
+
+
 def test_an_allocation_of_its_own_is_held_until_the_end_and_another_is_not(controller, nodes, monkeypatch):
     for node in nodes:
         node.end()
