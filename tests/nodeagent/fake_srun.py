@@ -28,6 +28,7 @@ from sluice.wire.messages import (
 )
 from sluice.wire.step_credential import grant_launch, mint_step_credential
 from tests.nodeagent.conftest import NODE, Cluster, make_job
+from tests.waiting import PATIENCE
 
 _KINDS: dict[str, type[Message]] = {
     kind.__name__: kind for kind in (TaskStarted, TaskOutput, TaskExit, StepTalk, StepDone)
@@ -115,7 +116,7 @@ class Srun:
 
     def wait(self, condition: Callable[[], object], deadline_s: float = 20.0) -> Srun:
         """Receive until *condition* holds."""
-        ends_at = time.monotonic() + deadline_s
+        ends_at = time.monotonic() + deadline_s * PATIENCE
         while not condition():
             assert time.monotonic() < ends_at, f"not within {deadline_s} s; so far: {self.outputs} {self.talk}"
             if select.select([self._socket], [], [], 0.1)[0]:
@@ -130,7 +131,7 @@ class Srun:
 
     def wait_refused(self) -> bool:
         """Return whether the agent hangs up without a word of the step."""
-        while select.select([self._socket], [], [], 20.0)[0]:
+        while select.select([self._socket], [], [], 20.0 * PATIENCE)[0]:
             try:
                 if not self._socket.recv(65536):
                     return True

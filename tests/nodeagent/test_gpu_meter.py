@@ -172,8 +172,8 @@ def test_no_second_process_joins_one_that_hangs_in_the_driver(
     spool: Spool, make_sampler: Callable[[str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its step has ended, so that nobody waits for its answer any more, and KILL does not end it."""
-    monkeypatch.setattr(gpu_meter, "_IDLE_S", 0.05)
-    monkeypatch.setattr(gpu_meter, "_GOING_S", 0.05)
+    for name in ("_DEADLINE_S", "_IDLE_S", "_GOING_S"):
+        monkeypatch.setattr(gpu_meter, name, 0.2)
     killed = asyncio.Event()
     monkeypatch.setattr(asyncio.subprocess.Process, "kill", lambda process: killed.set())
     make_sampler("echo $$ >> pids; exec sleep 100")
