@@ -127,7 +127,7 @@ def test_tasks_that_are_ended_for_the_memory_of_another_are_terminated(
     cluster = _constrained(make_cluster, constrain_ram_space=True, constrain_swap_space=True)
     program = f'[ "$SLURM_PROCID" = 1 ] || exec sleep 60; exec {sys.executable} -c "x = bytearray(300_000_000)"'
 
-    srun = Srun(cluster, ["sh", "-c", program], ntasks=3)
+    srun = Srun(cluster, ["sh", "-c", program], ntasks=3, job=cluster.new_job(is_batch=False))
     srun.wait(lambda: 1 in srun.exits)
     srun.signal(signal.SIGTERM)
     srun.wait_done()
