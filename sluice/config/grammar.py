@@ -21,12 +21,9 @@ from pathlib import Path
 
 import msgspec
 
+from sluice.config.light import FILE_BYTES_MAX, INCLUDE_DEPTH_MAX
 from sluice.config.problems import Problems
 
-#: Files inside files inside files: deeper than this is taken for a mistake.
-INCLUDE_DEPTH_MAX = 16
-#: Bytes of one file; a configuration of 100,000 node lines has about 15 MB.
-FILE_BYTES_MAX = 256 * 1024 * 1024
 #: The folder beside the main file whose *.conf are read after it, in name order.
 PARTITIONS_FOLDER = "partitions.d"
 

@@ -26,8 +26,10 @@ DEFAULT_CONTROLLER_SOCKET = "/run/sluice/sluicectld.sock"
 DEFAULT_AGENT_SOCKET = "/run/sluice/sluiced-%n.sock"
 DEFAULT_KEY_FILE = "sluice.key"
 
-_FILE_BYTES_MAX = 256 * 1024 * 1024
-_INCLUDE_DEPTH_MAX = 16
+#: Bytes that are read of one file; a configuration of 100,000 node lines has about 15 MB, and a device may have no end.
+FILE_BYTES_MAX = 256 * 1024 * 1024
+#: Files inside files inside files: deeper than this is taken for a mistake.
+INCLUDE_DEPTH_MAX = 16
 _KEYS = frozenset(
     ("clustername", "slurmctldhost", "slurmctldport", "sluicecontrollersocket", "sluiceagentsocket", "sluicekeyfile")
 )
@@ -86,12 +88,11 @@ def expand_path(pattern: str, node_name: str, host_name: str) -> str:
 
 
 def _scan(path: str, values: dict[str, str], controllers: list[tuple[str, str]], depth: int) -> None:
-    if depth > _INCLUDE_DEPTH_MAX:
-        raise ConfigError(f"more than {_INCLUDE_DEPTH_MAX} files deep", path, 1, "Include")
+    if depth > INCLUDE_DEPTH_MAX:
+        raise ConfigError(f"more than {INCLUDE_DEPTH_MAX} files deep", path, 1, "Include")
     try:
         with open(path, "rb") as file:
-            # What the daemons take, of a device that has no end as well.
-            content = file.read(_FILE_BYTES_MAX)
+            content = file.read(FILE_BYTES_MAX)
     except OSError as error:
         raise ConfigError(f"{path!r} cannot be read: {(error.strerror or str(error)).lower()}") from error
     for line in _candidates(content):

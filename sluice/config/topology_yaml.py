@@ -23,7 +23,8 @@ from msgspec.structs import replace
 
 from sluice.config.build_partitions import NodeResolver
 from sluice.config.build_topology import warn_missing
-from sluice.config.grammar import FILE_BYTES_MAX, Document, read_bounded
+from sluice.config.grammar import Document, read_bounded
+from sluice.config.light import FILE_BYTES_MAX
 from sluice.config.problems import Problems, nearest
 from sluice.config.schema_topology import COUNT, DIMENSIONS, SIZE, UNIT_BY_PLUGIN
 from sluice.config.topology_units import Draft, TopologyBuilder

@@ -33,9 +33,9 @@ def check_launch(request: TaskLaunch) -> None:
     }
     for what, values in texts.items():
         if any("\0" in value for value in values):
-            raise _refusal(f"{what} has a NUL in it")
+            raise InvalidRequest(f"{what} has a NUL in it")
     if any(b"\0" in entry for entry in (*request.environment, *request.own_environment)):
-        raise _refusal("the environment has a NUL in it")
+        raise InvalidRequest("the environment has a NUL in it")
     _check_number("umask", request.umask, 0, _UMASK_MAX)
     for size in request.pty_size:
         _check_number("terminal size", size, 0, _TERMINAL_MAX)
@@ -48,7 +48,7 @@ def check_launch(request: TaskLaunch) -> None:
 def check_file(request: TakeFile) -> None:
     """Raise InvalidRequest unless all of it can be given to the kernel."""
     if not os.path.isabs(request.path) or "\0" in request.path:
-        raise _refusal(f"{request.path!r} is not an absolute path")
+        raise InvalidRequest(f"{request.path!r} is not an absolute path")
     for seconds in request.times or ():
         _check_number("time of the file", seconds, -_TIME_MAX_S, _TIME_MAX_S)
     _check_number("size of the file", request.size, 0, _LIMIT_RANGE[1])
@@ -60,7 +60,7 @@ def _check_addresses(places: Iterable[PeerAddress | FileTarget]) -> None:
     for place in places:
         _check_number("port", place.port, 1, _PORT_MAX)
         if not _is_address(place.address):
-            raise _refusal(f"{place.address[:_LABEL_MAX]!r} is no address of a node")
+            raise InvalidRequest(f"{place.address[:_LABEL_MAX]!r} is no address of a node")
 
 
 def _is_address(text: str) -> bool:
@@ -71,8 +71,4 @@ def _is_address(text: str) -> bool:
 
 def _check_number(what: str, value: float, low: int, high: int) -> None:
     if not low <= value <= high:
-        raise _refusal(f"{what} {value} is not within {low} and {high}")
-
-
-def _refusal(text: str) -> InvalidRequest:
-    return InvalidRequest(text)
+        raise InvalidRequest(f"{what} {value} is not within {low} and {high}")

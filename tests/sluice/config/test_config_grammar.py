@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from sluice.config import grammar
-from sluice.config.grammar import INCLUDE_DEPTH_MAX, Document, read_document, split_pairs
+from sluice.config.grammar import Document, read_document, split_pairs
+from sluice.config.light import INCLUDE_DEPTH_MAX
 from sluice.config.problems import Problems
 
 
